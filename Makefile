@@ -1,0 +1,51 @@
+# One verb per line of work; CI calls the same. Only Python 3.10+ (with venv) and make are assumed.
+PYTHON ?= python3
+DEMO_VENV := .venv-demo
+TEST_VENV := .venv-test
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+PIP_QUIET := --quiet --disable-pip-version-check
+
+.PHONY: demo test lint format bench docs clean
+
+## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
+demo: $(DEMO_VENV)/.ready
+	$(DEMO_VENV)/bin/vljepa demo $(DEMO_ARGS)
+
+## test: lint and run the whole suite, in an environment of its own
+test: lint
+	$(TEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+## lint: style, format, types and the direction of imports
+lint: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/ruff check .
+	$(TEST_VENV)/bin/ruff format --check .
+	$(TEST_VENV)/bin/mypy
+	$(TEST_VENV)/bin/lint-imports
+
+## format: let ruff rewrite what it can
+format: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/ruff check --fix .
+	$(TEST_VENV)/bin/ruff format .
+
+## bench: measure the shipped bundle on this machine
+bench: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/vljepa bench tiny
+
+## docs: print the help of every command into docs/commands.md
+docs: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python -m vljepa_apps.reference docs/commands.md
+
+clean:
+	rm -rf $(DEMO_VENV) $(TEST_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(DEMO_VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e .
+	@touch $@
+
+$(TEST_VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
+	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e '.[all]' --group dev
+	@touch $@
