@@ -1,0 +1,182 @@
+"""Frames become tokens: fitting frames to a bundle's geometry and cutting them into tubelets.
+
+The cut happens outside the graphs, so a token can be left out before the encoder sees it. Pixel
+normalisation is not done here: it is folded into the exported patch embedding, so patches stay uint8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import InputError
+
+__all__ = ["Preprocess", "fit_frame", "fit_frames", "patchify"]
+
+UInt8 = npt.NDArray[np.uint8]
+RESIZE_MODES = ("crop", "stretch", "pad")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocess:
+    """How frames become the tokens a model was trained on.
+
+    Attributes:
+        frames: Frames in one window (T).
+        fps: Frames per second at which a window samples its source.
+        size: Height and width in pixels after fitting.
+        patch: Height and width of a tubelet in pixels.
+        tubelet: Frames in a tubelet.
+        mean: Per-channel mean of RGB in 0..1; recorded, applied inside the graph.
+        std: Per-channel standard deviation of RGB in 0..1.
+        resize: `crop` (short side to `size`, centre crop), `stretch` or `pad` (letterbox).
+    """
+
+    frames: int = 8
+    fps: float = 4.0
+    size: int = 96
+    patch: int = 12
+    tubelet: int = 2
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    resize: str = "crop"
+
+    def __post_init__(self) -> None:
+        if min(self.frames, self.size, self.patch, self.tubelet) < 1 or self.fps <= 0:
+            raise InputError(f"preprocess: frames, fps, size, patch and tubelet must be positive, got {self}")
+        if self.frames % self.tubelet or self.size % self.patch:
+            raise InputError(
+                f"preprocess: {self.frames} frames of {self.size} px do not divide into "
+                f"tubelets of {self.tubelet} frames x {self.patch} px"
+            )
+        if self.resize not in RESIZE_MODES:
+            raise InputError(
+                f"preprocess: resize must be one of {', '.join(RESIZE_MODES)}, got {self.resize!r}"
+            )
+        if {len(list(self.mean)), len(list(self.std))} != {3} or min(self.std) <= 0:
+            raise InputError("preprocess: mean and std need three numbers each, std above 0")
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Tubelets along (time, height, width)."""
+        side = self.size // self.patch
+        return self.frames // self.tubelet, side, side
+
+    @property
+    def tokens(self) -> int:
+        """Tubelets in a full window (N)."""
+        t, h, w = self.grid
+        return t * h * w
+
+    @property
+    def patch_dim(self) -> int:
+        """Values in one tubelet (P)."""
+        return self.tubelet * self.patch * self.patch * 3
+
+    @property
+    def seconds(self) -> float:
+        """Length of a window in seconds."""
+        return self.frames / self.fps
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as written to `bundle.json`."""
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InputError: a key is unknown or a value is out of range.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise InputError(
+                f"preprocess: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+            )
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
+
+
+def fit_frame(frame: UInt8, pre: Preprocess) -> UInt8:
+    """Resize one RGB frame `(H, W, 3)` to `(size, size, 3)` as `pre.resize` says."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    size = pre.size
+    if (height, width) == (size, size):
+        return np.ascontiguousarray(frame)
+    if pre.resize == "stretch":
+        new_h = new_w = size
+    else:
+        pick = min if pre.resize == "crop" else max
+        scale = size / pick(height, width)
+        new_h, new_w = max(1, round(height * scale)), max(1, round(width * scale))
+    if pre.resize == "crop":  # crop first: cheaper, and the same pixels
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        frame, new_h, new_w = frame[top : top + side, left : left + side], size, size
+    shrinking = new_h < frame.shape[0]
+    resized = cv2.resize(
+        frame, (new_w, new_h), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
+    )
+    if pre.resize != "pad":
+        return np.asarray(resized, np.uint8)
+    canvas = np.zeros((size, size, 3), np.uint8)
+    top, left = (size - new_h) // 2, (size - new_w) // 2
+    canvas[top : top + new_h, left : left + new_w] = resized
+    return canvas
+
+
+def fit_frames(frames: UInt8, pre: Preprocess) -> UInt8:
+    """Bring any number of frames of any size to what the model takes.
+
+    Args:
+        frames: (T, H, W, 3) uint8 RGB, any T >= 1; a single image may be (H, W, 3).
+        pre: The model's geometry.
+
+    Returns:
+        (pre.frames, pre.size, pre.size, 3) uint8, sampled at evenly spaced indices or repeated.
+
+    Raises:
+        InputError: the array is not uint8 RGB or is empty.
+    """
+    array = np.asarray(frames)
+    if array.ndim == 3:
+        array = array[None]
+    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
+        raise InputError(f"expected frames (T, H, W, 3) uint8 RGB, got {np.shape(frames)} {array.dtype}")
+    picks = np.linspace(0, len(array) - 1, pre.frames).round().astype(int)
+    fitted = {int(i): fit_frame(array[i], pre) for i in np.unique(picks)}
+    return np.stack([fitted[int(i)] for i in picks])
+
+
+def patchify(frames: UInt8, pre: Preprocess) -> tuple[UInt8, npt.NDArray[np.int32]]:
+    """Cut fitted frames into tubelets, ordered (t, h, w).
+
+    Args:
+        frames: (pre.frames, pre.size, pre.size, 3) uint8 RGB.
+        pre: The model's geometry.
+
+    Returns:
+        patches (N, tubelet*patch*patch*3) uint8, each laid out (frame, row, column, RGB), and
+        positions (N, 3) int32 = (t, h, w) tubelet indices.
+
+    Raises:
+        InputError: frames have another shape.
+    """
+    expected = (pre.frames, pre.size, pre.size, 3)
+    if frames.shape != expected:
+        raise InputError(f"expected fitted frames {expected}, got {frames.shape}: call fit_frames first")
+    t, h, w = pre.grid
+    cut = frames.reshape(t, pre.tubelet, h, pre.patch, w, pre.patch, 3).transpose(0, 2, 4, 1, 3, 5, 6)
+    positions = np.indices((t, h, w), dtype=np.int32).reshape(3, -1).T
+    return cut.reshape(pre.tokens, pre.patch_dim), np.ascontiguousarray(positions)
