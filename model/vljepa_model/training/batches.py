@@ -1,0 +1,119 @@
+"""Batches made from seeds: a batch depends on recipe, step and rank alone, so training resumes exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vljepa_data.world import Clip, HandBank, Split, draw_lesson, make_clip, tubelet_truth
+from vljepa_model.training.recipe import Recipe
+from vljepa_runtime.patches import Preprocess, patchify
+from vljepa_runtime.token_selection import saliency
+
+__all__ = ["Batch", "WorldBatches", "encode_texts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B clips with R lessons each; texts are distinct and pointed at by index.
+
+    Attributes:
+        patches: (B, M, P) uint8, the tokens kept.
+        positions: (B, M, 3) int32.
+        truth: (B, M, 6) int64, see `tubelet_truth`.
+        query_ids: (B*R, L) int32, clip-major.
+        query_mask: (B*R, L) int32.
+        text_ids: (B*R + K, L) int32: the targets, then the wrong texts.
+        text_mask: (B*R + K, L) int32.
+        keys: (B*R + K,) int64, meanings of the texts.
+    """
+
+    patches: Tensor
+    positions: Tensor
+    truth: Tensor
+    query_ids: Tensor
+    query_mask: Tensor
+    text_ids: Tensor
+    text_mask: Tensor
+    keys: Tensor
+
+
+class WorldBatches(Dataset[Batch]):
+    """The batches of a training run, one per step."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        pre: Preprocess,
+        tokenizer: Tokenizer,
+        *,
+        hands: Path | None = None,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.recipe, self.pre, self.tokenizer = recipe, pre, tokenizer
+        self.hand_folder, self.rank, self.ranks = hands, rank, ranks
+        self._hands: HandBank | None = None
+        self._blocks: dict[int, list[Clip]] = {}
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, 1 + self.rank, step])
+        first = (step * self.ranks + self.rank) * recipe.clips
+        clips = [
+            make_clip(recipe.seed * 10**9 + first + i, Split.TRAIN, hands=self._hands, size=self.pre.size)
+            for i in range(recipe.clips)
+        ]
+        keep = int(rng.choice(recipe.keep, p=recipe.keep_odds))
+        tokens = [self._tokens(clip, keep, rng) for clip in clips]
+        questions = recipe.questions if step >= recipe.stage_one else 0.0
+        lessons = [
+            draw_lesson(clip, rng, questions=questions) for clip in clips for _ in range(recipe.lessons)
+        ]
+        query_ids, query_mask = encode_texts(self.tokenizer, [lesson.query for lesson in lessons])
+        texts = [lesson.target for lesson in lessons] + [
+            lesson.wrong for lesson in lessons[:: recipe.lessons]
+        ]
+        text_ids, text_mask = encode_texts(self.tokenizer, texts)
+        keys = [lesson.key for lesson in lessons] + [
+            lesson.wrong_key for lesson in lessons[:: recipe.lessons]
+        ]
+        patches, positions, truth = (torch.from_numpy(np.stack(part)) for part in zip(*tokens, strict=True))
+        return Batch(
+            patches, positions, truth, query_ids, query_mask, text_ids, text_mask, torch.tensor(keys)
+        )
+
+    def _tokens(
+        self, clip: Clip, keep: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        patches, positions = patchify(clip.frames, self.pre)
+        truth = tubelet_truth(clip, self.pre.grid)
+        if keep >= self.pre.tokens:
+            return patches, positions, truth
+        order = rng.random(len(patches))
+        if rng.random() < self.recipe.salient:  # most salient tokens first, a quarter of the budget at random
+            wanted = saliency(patches, tubelets_in_time=self.pre.grid[0]) + 1e-3 * order
+            top = np.argsort(-wanted)[: keep * 3 // 4]
+            order[top] -= 1
+        picks = np.sort(np.argpartition(order, keep - 1)[:keep])
+        return patches[picks], positions[picks], truth[picks]
+
+
+def encode_texts(tokenizer: Tokenizer, texts: list[str], *, limit: int = 64) -> tuple[Tensor, Tensor]:
+    """Tokenize and pad to the longest: ids (B, L) int32 and mask (B, L) int32."""
+    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+    rows = [encoding.ids[:limit] for encoding in encodings]
+    ids = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    mask = np.zeros_like(ids)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)], mask[i, : len(row)] = row, 1
+    return torch.from_numpy(ids), torch.from_numpy(mask)

@@ -1,0 +1,110 @@
+"""A training step's loss: InfoNCE, dense truth of the world, and the Y-decoder's cross-entropy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
+from vljepa_model.losses import decoder_loss, info_nce
+from vljepa_model.training.batches import Batch
+from vljepa_model.training.recipe import Recipe
+from vljepa_model.vl_jepa import VLJEPA
+
+__all__ = ["DenseHeads", "Losses", "Objective", "decoder_targets"]
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """The parts of one step's loss and what share of predictions ranks its own target first among the batch's texts."""
+
+    total: Tensor
+    contrastive: Tensor
+    dense: Tensor
+    decoder: Tensor
+    top1: Tensor
+
+
+class DenseHeads(nn.Module):
+    """A linear classifier per attribute on the X-encoder's tokens; thrown away after training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.classes = tuple(DENSE_CLASSES.values())
+        self.linear = nn.Linear(width, sum(self.classes))
+
+    def forward(self, visual: Tensor, truth: Tensor) -> Tensor:
+        """Mean cross-entropy over attributes.
+
+        Args:
+            visual: (B, N, Dv).
+            truth: (B, N, 6), see `vljepa_data.world.truth`.
+        """
+        parts = self.linear(visual).float().split(self.classes, dim=-1)
+        scenery = torch.ones(self.classes[0], device=visual.device)
+        scenery[0] = 0.15  # most tubelets are scenery
+        losses = []
+        for index, part in enumerate(parts):
+            label = truth[..., index].reshape(-1)
+            weight = scenery if index == 0 else None
+            summed = F.cross_entropy(
+                part.flatten(0, 1), label, weight=weight, ignore_index=IGNORE, reduction="sum"
+            )
+            known = (label != IGNORE) if weight is None else weight[label]
+            losses.append(summed / known.sum().clamp(min=1))
+        return torch.stack(losses).mean()
+
+
+def gather(x: Tensor) -> Tensor:
+    """Stack a tensor over ranks, own rows first; gradients flow to the own rows only."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, x.detach().contiguous())
+    return torch.cat([x, *(part for rank, part in enumerate(parts) if rank != dist.get_rank())])
+
+
+def decoder_targets(ids: Tensor, mask: Tensor, eos: int) -> Tensor:
+    """Append EOS to padded ids (B, L): (B, L + 1)."""
+    out = F.pad(ids * mask, (0, 1)).long()
+    return out.scatter(1, mask.sum(dim=1, keepdim=True).long(), eos)
+
+
+class Objective(nn.Module):
+    """The model, its dense heads, and how a batch becomes a loss."""
+
+    def __init__(self, model: VLJEPA, recipe: Recipe) -> None:
+        super().__init__()
+        self.model, self.recipe = model, recipe
+        self.dense_heads = DenseHeads(model.config.x_encoder.width)
+
+    def forward(self, batch: Batch, step: int) -> Losses:
+        """Compute the losses of a batch at a step (the step decides the stage)."""
+        model, recipe = self.model, self.recipe
+        visual = model.x_encoder(batch.patches, batch.positions)
+        each = visual.repeat_interleave(recipe.lessons, dim=0)
+        prediction = model.predictor(each, batch.query_ids, batch.query_mask)
+        texts = model.y_encoder(batch.text_ids, batch.text_mask)
+        pairs = len(prediction)
+        contrastive = info_nce(
+            prediction, gather(texts), model.log_temperature, batch.keys[:pairs], gather(batch.keys)
+        )
+        dense = self.dense_heads(visual, batch.truth)
+        decoder = self._decode(texts[:pairs:2].detach(), batch.text_ids[:pairs:2], batch.text_mask[:pairs:2])
+        weight = recipe.dense * (1.0 if step < recipe.stage_one else 0.5)
+        total = contrastive + weight * dense + recipe.decoder * decoder
+        with torch.no_grad():
+            hit = batch.keys[(prediction.float() @ texts.float().T).argmax(dim=1)] == batch.keys[:pairs]
+        return Losses(total, contrastive.detach(), dense.detach(), decoder.detach(), hit.float().mean())
+
+    def _decode(self, embedding: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        config = self.model.config
+        spread = torch.rand(len(embedding), 1, device=embedding.device) * self.recipe.noise
+        noise = torch.randn_like(embedding.float()) * spread / embedding.shape[1] ** 0.5
+        noisy = F.normalize(embedding.float() + noise, dim=-1)
+        targets = decoder_targets(ids, mask, config.eos_id)
+        return decoder_loss(self.model.y_decoder(noisy, targets), targets, config.pad_id)

@@ -1,0 +1,81 @@
+"""The Y-decoder: an embedding in, text out, one token at a time.
+
+The paper does not describe its decoder; this small causal stack sees the embedding as learned positions.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vljepa_model.config import ModelConfig
+from vljepa_model.layers import HIDDEN, TextStack, initialise
+
+__all__ = ["YDecoder"]
+
+
+class YDecoder(nn.Module):
+    """Sequence [prefix made of the embedding, BOS, tokens]; the output matrix is the token table."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        stack = config.y_decoder.stack
+        self.prefix_length, self.bos_id = config.y_decoder.prefix, config.bos_id
+        self.prefix = nn.Linear(config.embedding_dim, self.prefix_length * stack.width)
+        self.embed = nn.Embedding(config.vocabulary(stack), stack.width)
+        self.stack = TextStack(stack)
+        initialise(self, stack.depth)
+
+    def forward(self, embedding: Tensor, ids: Tensor) -> Tensor:
+        """Score every token of known texts (teacher forcing).
+
+        Args:
+            embedding: (B, S).
+            ids: (B, L) integers, ending in EOS and padded at the end.
+
+        Returns:
+            (B, L, V) logits; position i predicts ids[:, i] from the embedding and ids[:, :i].
+        """
+        x = torch.cat((self._opening(embedding), self.embed(ids[:, :-1])), dim=1)
+        return self._logits(self.stack(x, causal=True)[:, self.prefix_length :])
+
+    def prefill(self, embedding: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Read the embedding and BOS.
+
+        Args:
+            embedding: (B, S).
+
+        Returns:
+            Logits (B, V) of the first token, then per block the keys and the values, each (B, kv_heads,
+            prefix + 1, head_dim).
+        """
+        x = self._opening(embedding)
+        later = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype, device=x.device).triu(1)
+        x, caches = self.stack.with_cache(x, bias=later * HIDDEN)
+        return self._logits(x[:, -1]), [key for key, _ in caches], [value for _, value in caches]
+
+    def step(
+        self, token: Tensor, past_k: list[Tensor], past_v: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """Read one more token.
+
+        Args:
+            token: (B, 1) integers.
+            past_k: per block (B, kv_heads, T, head_dim).
+            past_v: per block (B, kv_heads, T, head_dim).
+
+        Returns:
+            Logits (B, V) of the next token, and keys and values of T + 1 positions.
+        """
+        x, caches = self.stack.with_cache(self.embed(token), list(zip(past_k, past_v)))
+        return self._logits(x[:, -1]), [key for key, _ in caches], [value for _, value in caches]
+
+    def _opening(self, embedding: Tensor) -> Tensor:
+        """(B, S) -> (B, prefix + 1, width): the prefix and BOS."""
+        prefix = self.prefix(embedding).unflatten(-1, (self.prefix_length, -1))
+        bos = self.embed.weight[self.bos_id].expand(prefix.shape[0], 1, -1)
+        return torch.cat((prefix, bos), dim=1)
+
+    def _logits(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.embed.weight)

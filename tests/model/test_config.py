@@ -1,0 +1,85 @@
+"""Configurations: presets, JSON round trip and refusals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from vljepa_model.config import ModelConfig
+from vljepa_model.errors import ConfigError
+from vljepa_model.vl_jepa import VLJEPA
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("name", ["tiny", "paper"])
+def test_survives_json(name: str) -> None:
+    config = ModelConfig.preset(name)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_paper_preset_has_the_published_sizes() -> None:
+    with torch.device("meta"):
+        model = VLJEPA(ModelConfig.preset("paper"))
+    # V-JEPA 2 ViT-L and eight layers of Llama-3.2-1B (with one final norm), counted in the published files.
+    assert count(model.x_encoder) == 303_885_312
+    assert count(model.predictor.stack) == 8 * 60_821_504 + 2048
+    assert count(model.predictor.embed) == 262_668_288
+    trainable = count(model.predictor) - count(model.predictor.embed)
+    assert trainable == pytest.approx(490e6, rel=0.01)
+    assert count(model.y_encoder) == pytest.approx(304e6, rel=0.02)
+    assert count(model) == pytest.approx(1.6e9, rel=0.02)
+
+
+def test_tiny_preset_is_small_and_fits_the_default_preprocess() -> None:
+    config = ModelConfig.preset("tiny")
+    assert config.x_encoder.grid == (4, 8, 8)
+    assert config.x_encoder.patch_dim == 864
+    assert count(VLJEPA(config)) < 10_000_000
+
+
+def test_unknown_preset() -> None:
+    with pytest.raises(ConfigError, match=r"expected a preset of \['paper', 'tiny'\], got 'huge'"):
+        ModelConfig.preset("huge")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("surprise", 1, r"unknown keys for ModelConfig: \['surprise'"),
+        ("x_encoder.surprise", 1, "unknown keys for XEncoderConfig"),
+        ("y_decoder.stack.surprise", 1, "unknown keys for TextStackConfig"),
+        ("x_encoder.width", 0, "width must be a positive integer"),
+        ("x_encoder.width", "192", "width must be a positive integer"),
+        ("x_encoder.size", 97, "size must be a multiple of patch"),
+        ("x_encoder.frames", 7, "frames must be a multiple of tubelet"),
+        ("x_encoder.std", [0.2, 0.2, 0.0], "std needs three numbers, std above 0"),
+        ("predictor", 3, "expected a mapping for TextStackConfig, got int"),
+        ("predictor.kv_heads", 5, "heads must be a multiple of kv_heads"),
+        ("predictor.rope_scaling", {"factor": 2.0}, "missing keys for RopeScaling"),
+        ("pad_id", 1024, "pad_id must lie in the vocabulary"),
+        ("temperature", 0.0, "temperature must be positive"),
+        ("temperature", "warm", "wrong type in ModelConfig"),
+    ],
+)
+def test_refuses(path: str, value: Any, message: str) -> None:
+    values = ModelConfig.preset("tiny").to_dict()
+    *parents, last = path.split(".")
+    part = values
+    for parent in parents:
+        part = part[parent]
+    part[last] = value
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig.from_dict(values)
+
+
+def test_missing_key() -> None:
+    values = ModelConfig.preset("tiny").to_dict()
+    del values["embedding_dim"]
+    with pytest.raises(ConfigError, match=r"missing keys for ModelConfig: \['embedding_dim'"):
+        ModelConfig.from_dict(values)

@@ -1,0 +1,119 @@
+"""Training: a killed run goes on as if nothing had happened, and what is learned is more than chance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from vljepa_data.world.language import vocabulary_texts
+from vljepa_model.checkpoint import load_checkpoint
+from vljepa_model.config import ModelConfig
+from vljepa_model.errors import CheckpointError, ConfigError
+from vljepa_model.training.batches import WorldBatches
+from vljepa_model.training.objective import DenseHeads, decoder_targets
+from vljepa_model.training.recipe import Recipe
+from vljepa_model.training.trainer import extend, preprocess_of, train
+from vljepa_model.training.vocabulary import train_tokenizer
+
+SMALL = Recipe(steps=4, stage_one=2, clips=4, keep=(32,), keep_odds=(1.0,), warmup=1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(1024)
+
+
+def test_every_word_of_the_world_is_one_token(tokenizer: Tokenizer) -> None:
+    for text in vocabulary_texts()[:2000:7]:
+        assert len(tokenizer.encode(text).ids) == len(text.replace(",", " ,").split())
+
+
+def test_any_other_text_can_still_be_written(tokenizer: Tokenizer) -> None:
+    text = "a façade, 7 zebras & rain"
+    assert tokenizer.decode(tokenizer.encode(text).ids).strip() == text
+
+
+def test_a_batch_depends_on_recipe_and_step_alone(tokenizer: Tokenizer) -> None:
+    pre = preprocess_of(ModelConfig.preset("tiny"))
+    forward = WorldBatches(SMALL, pre, tokenizer)
+    first, second = forward[2], forward[3]
+    jumped = WorldBatches(SMALL, pre, tokenizer)[3]
+    assert torch.equal(jumped.patches, second.patches)
+    assert torch.equal(jumped.text_ids, second.text_ids)
+    assert not torch.equal(first.patches, second.patches)
+    assert first.patches.shape == (4, 32, pre.patch_dim)
+    assert len(first.query_ids) == 8
+    assert len(first.text_ids) == 8 + 4
+
+
+def test_ranks_see_different_clips(tokenizer: Tokenizer) -> None:
+    pre = preprocess_of(ModelConfig.preset("tiny"))
+    one, two = (WorldBatches(SMALL, pre, tokenizer, rank=rank, ranks=2)[0] for rank in (0, 1))
+    assert not torch.equal(one.keys, two.keys)
+
+
+@pytest.mark.slow
+def test_a_stopped_run_ends_with_the_same_weights_as_an_unbroken_one(tmp_path: Path) -> None:
+    whole = load_checkpoint(train(tmp_path / "whole", recipe=SMALL, workers=0, log_every=1))
+    train(tmp_path / "parts", recipe=SMALL, workers=0, stop_after=2)
+    parts = load_checkpoint(train(tmp_path / "parts", workers=0))
+    noise_only = {"y_decoder"}  # its input noise comes from torch's generator, which a resumed run seeds anew
+    for (name, a), b in zip(whole.model.state_dict().items(), parts.model.state_dict().values()):
+        if name.split(".")[0] not in noise_only:
+            torch.testing.assert_close(a, b, atol=2e-3, rtol=0, msg=name)
+    lines = (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    assert whole.preprocess.size == 96
+
+
+def test_a_folder_with_another_recipe_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text(json.dumps(SMALL.to_dict()))
+    with pytest.raises(CheckpointError, match="lr differ"):
+        train(tmp_path, recipe=replace(SMALL, lr=1.0))
+
+
+def test_a_run_can_be_given_more_steps(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no run to extend"):
+        extend(tmp_path, 10)
+    (tmp_path / "recipe.json").write_text(json.dumps(SMALL.to_dict()))
+    assert extend(tmp_path, 10).steps == 10
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 0.1), (9, 1.0), (70, 1.0), (85, 0.5), (99, 1 / 30)])
+def test_the_rate_warms_up_stays_and_falls(step: int, share: float) -> None:
+    recipe = Recipe(steps=100, stage_one=10, warmup=10, decay=0.3)
+    assert recipe.rate(step) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("values", [{"typo": 1}, {"stage_one": 99999}, {"keep": [1], "keep_odds": [0.5]}])
+def test_a_wrong_recipe_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        Recipe.from_dict(values)
+
+
+def test_decoder_targets_end_where_the_text_ends() -> None:
+    ids, mask = torch.tensor([[5, 6, 9], [7, 9, 9]]), torch.tensor([[1, 1, 1], [1, 0, 0]])
+    assert decoder_targets(ids, mask, eos=2).tolist() == [[5, 6, 9, 2], [7, 2, 0, 0]]
+
+
+def test_dense_heads_reach_zero_only_for_the_truth() -> None:
+    torch.manual_seed(0)
+    heads = DenseHeads(12)
+    truth = torch.tensor(np.array([[[0, -100, -100, -100, -100, -100], [3, 1, 0, 1, 4, 0]]]))
+    visual = torch.eye(12)[None, :2]
+    with torch.no_grad():
+        heads.linear.weight.zero_()
+        heads.linear.bias.zero_()
+        offsets = np.cumsum([0, *heads.classes[:-1]])
+        heads.linear.weight[offsets[0] + 0, 0] = 50
+        for offset, label in zip(offsets, truth[0, 1]):
+            heads.linear.weight[offset + label, 1] = 50
+    assert heads(visual, truth).item() < 1e-3
+    truth[0, 1, 0] = 4
+    assert heads(visual, truth).item() > 1
