@@ -1,0 +1,82 @@
+"""Greedy decoding of an embedding into text with a key-value cache. Keeps no state between calls."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines.protocol import Array, Engine, Graph
+from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.tokenizer import Tokenizer
+
+__all__ = ["MAX_TOKENS", "Decoder"]
+
+MAX_TOKENS = 48
+PREFILL, STEP = "y_decoder_prefill", "y_decoder_step"
+_PAST = re.compile(r"past_([kv])_(\d+)\Z")
+
+
+class Decoder:
+    """The Y-decoder's two graphs; safe to share between threads.
+
+    Raises:
+        BundleError: the bundle has no Y-decoder, or its graphs do not hand over the same cache.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._prefill: Graph = engine.load(bundle, PREFILL)
+        self._step: Graph = engine.load(bundle, STEP)
+        self._past = tuple(spec.name for spec in self._step.inputs if _PAST.match(spec.name))
+        given = {spec.name for spec in self._prefill.outputs}
+        returned = {spec.name for spec in self._step.outputs}
+        if not set(self._past) <= given or not {_next(name) for name in self._past} <= returned:
+            raise BundleError(
+                f"{bundle.name}: {PREFILL} and {STEP} disagree on the cache, expected past_k_i, past_v_i, "
+                "next_k_i, next_v_i: export the bundle again"
+            )
+        self._banned = [token for token in (tokenizer.pad_id, tokenizer.bos_id) if token != tokenizer.eos_id]
+
+    def tokens(self, embedding: npt.NDArray[np.float32], *, max_tokens: int = MAX_TOKENS) -> list[int]:
+        """Decode one embedding, always taking the likeliest token.
+
+        Args:
+            embedding: (S,) float32.
+            max_tokens: Stop here when no EOS came before.
+
+        Returns:
+            Token ids without EOS.
+
+        Raises:
+            InputError: `max_tokens` is below 1 or the embedding has another shape.
+        """
+        if max_tokens < 1 or embedding.ndim != 1:
+            raise InputError(
+                f"expected one embedding (S,) and max_tokens >= 1, got {embedding.shape} and {max_tokens}"
+            )
+        outputs = self._prefill.run({"embedding": embedding[None].astype(np.float32, copy=False)})
+        past = {name: outputs[name] for name in self._past}
+        chosen: list[int] = []
+        while (token := self._best(outputs["logits"])) != self._tokenizer.eos_id:
+            chosen.append(token)
+            if len(chosen) == max_tokens:
+                break
+            outputs = self._step.run({"token": np.array([[token]], np.int32), **past})
+            past = {name: outputs[_next(name)] for name in self._past}
+        return chosen
+
+    def text(self, embedding: npt.NDArray[np.float32], *, max_tokens: int = MAX_TOKENS) -> str:
+        """Decode one embedding (S,) into text."""
+        return self._tokenizer.decode(self.tokens(embedding, max_tokens=max_tokens))
+
+    def _best(self, logits: Array) -> int:
+        row = np.array(logits[0], np.float32)
+        row[self._banned] = -np.inf
+        return int(row.argmax())
+
+
+def _next(past: str) -> str:
+    return "next" + past[len("past") :]

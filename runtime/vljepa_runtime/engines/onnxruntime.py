@@ -1,0 +1,191 @@
+"""ONNX Runtime on one execution provider, never silently on another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines.protocol import Array, Graph, check_feeds
+from vljepa_runtime.errors import BundleError, EngineError
+from vljepa_runtime.manifest import GraphSpec, TensorSpec
+
+__all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
+
+CPU = "CPUExecutionProvider"
+# Device name -> the provider asked for, then those it hands its leftovers to.
+PROVIDERS = {
+    "cpu": (CPU,),
+    "cuda": ("CUDAExecutionProvider", CPU),
+    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", CPU),
+    "nvtensorrtrtx": ("NvTensorRTRTXExecutionProvider", "CUDAExecutionProvider", CPU),
+    "coreml": ("CoreMLExecutionProvider", CPU),
+}
+_HINTS = {
+    "cuda": "install onnxruntime-gpu (on a Jetson the build of its own JetPack)",
+    "tensorrt": "install onnxruntime-gpu and TensorRT",
+    "nvtensorrtrtx": "install an onnxruntime built with TensorRT for RTX",
+    "coreml": "use macOS, where the onnxruntime wheel has it",
+}
+_DTYPES = {
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(float16)": "float16",
+    "tensor(bfloat16)": "bfloat16",
+    "tensor(float)": "float32",
+    "tensor(bool)": "bool",
+}
+# An Identity graph of one float (IR 8, opset 17): does the provider really start?
+_PROBE = bytes.fromhex(
+    "08083a370a100a017812017922084964656e746974791201705a0f0a0178120a"
+    "0a08080112040a020801620f0a0179120a0a08080112040a02080142040a001011"
+)
+
+
+def available_devices() -> tuple[str, ...]:
+    """Devices whose provider is in the installed ONNX Runtime; one may still fail to start."""
+    import onnxruntime
+
+    present = set(onnxruntime.get_available_providers())
+    return tuple(device for device, providers in PROVIDERS.items() if providers[0] in present)
+
+
+class OnnxRuntimeEngine:
+    """Loads `.onnx` graphs on one device.
+
+    Args:
+        device: A key of `PROVIDERS`.
+        threads: Threads inside an operator; None lets ONNX Runtime take one per core.
+
+    Raises:
+        EngineError: the provider is not installed or does not start.
+    """
+
+    def __init__(self, device: str = "cpu", *, threads: int | None = None) -> None:
+        self.name = f"onnxruntime:{device}"
+        self._providers = PROVIDERS[device]
+        self._threads = threads
+        if device not in available_devices():
+            raise EngineError(
+                f"{self.name}: the installed ONNX Runtime has no {self._providers[0]}: "
+                f"{_HINTS.get(device, 'reinstall it')}, or pass allow_fallback=True (--allow-fallback)"
+            )
+        if device != "cpu":
+            self._session(_PROBE, self._options(), "a probe")
+
+    def load(self, bundle: Bundle, graph_name: str) -> Graph:
+        """See `Engine.load`."""
+        spec = bundle.graph(graph_name)
+        if bundle.manifest.target != "onnx":
+            raise EngineError(
+                f"{self.name} runs bundles made for onnx, {bundle.name} is for {bundle.manifest.target}: "
+                "choose its engine or export with --target onnx"
+            )
+        options = self._options()
+        content: str | bytes
+        blocks: list[bytes] = []  # ONNX Runtime copies them, but not before the session is made
+        path = bundle.path(spec.file)
+        if path is not None:
+            for name in spec.external:
+                bundle.path(name)
+            content = str(path)
+        else:
+            content = bundle.read(spec.file)
+            blocks += _add_external(options, bundle, spec)
+        session = self._session(content, options, f"{bundle.name}/{graph_name}")
+        blocks.clear()
+        _compare_contract(bundle.name, graph_name, spec, session)
+        return _OnnxRuntimeGraph(graph_name, spec, session)
+
+    def _options(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is raised, with a hint
+        options.inter_op_num_threads = 1
+        options.intra_op_num_threads = self._threads or 0
+        # Idle threads that spin take the cores that decode video: on two busy server cores a small
+        # attention stack took 28-33 ms without and 52-66 ms with spinning.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Three such sessions: 35 MB without arena and pattern, 39 MB with, at about the same speed.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        return options
+
+    def _session(self, content: str | bytes, options: Any, what: str) -> Any:
+        import onnxruntime
+
+        try:
+            session = onnxruntime.InferenceSession(content, options, providers=list(self._usable()))
+        except Exception as error:  # the library raises its own types and bare RuntimeError
+            raise EngineError(
+                f"{self.name} refused {what}: {_first_line(error)}: try another --engine"
+            ) from error
+        running = session.get_providers()
+        if self._providers[0] not in running:
+            raise EngineError(
+                f"{self.name}: {self._providers[0]} did not start, ONNX Runtime fell back to {running[0]}: "
+                "check the driver and its libraries, or pass allow_fallback=True (--allow-fallback)"
+            )
+        return session
+
+    def _usable(self) -> tuple[str, ...]:
+        """Providers to name: asking for one that is not compiled in would only warn."""
+        import onnxruntime
+
+        present = set(onnxruntime.get_available_providers())
+        return tuple(provider for provider in self._providers if provider in present)
+
+
+def _add_external(options: Any, bundle: Bundle, spec: GraphSpec) -> list[bytes]:
+    """Hand over weight files of a zip; they must stay alive until the session is made."""
+    blocks = [bundle.read(name) for name in spec.external]
+    names = [os.path.relpath(name, Path(spec.file).parent) for name in spec.external]
+    if blocks:
+        options.add_external_initializers_from_files_in_memory(
+            names, blocks, [len(block) for block in blocks]
+        )
+    return blocks
+
+
+class _OnnxRuntimeGraph:
+    """A session behind the `Graph` protocol."""
+
+    def __init__(self, name: str, spec: GraphSpec, session: Any) -> None:
+        self.name = name
+        self.inputs: tuple[TensorSpec, ...] = spec.inputs
+        self.outputs: tuple[TensorSpec, ...] = spec.outputs
+        self._names = [output.name for output in spec.outputs]
+        self._session = session
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Graph.run`."""
+        check_feeds(self.name, self.inputs, feeds)
+        try:
+            results = self._session.run(self._names, dict(feeds))
+        except Exception as error:  # the library raises its own types and bare RuntimeError
+            raise EngineError(f"{self.name} failed in ONNX Runtime: {_first_line(error)}") from error
+        return dict(zip(self._names, results))
+
+
+def _compare_contract(bundle: str, graph: str, spec: GraphSpec, session: Any) -> None:
+    """Raise when the file's inputs or outputs are not those of the manifest."""
+    for kind, wanted, nodes in (
+        ("inputs", spec.inputs, session.get_inputs()),
+        ("outputs", spec.outputs, session.get_outputs()),
+    ):
+        expected = {tensor.name: tensor.dtype for tensor in wanted}
+        got = {node.name: _DTYPES.get(node.type, node.type) for node in nodes}
+        if expected != got:
+            raise BundleError(
+                f"{bundle}/{graph}: expected {kind} {expected}, the file has {got}: export it again"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,97 @@
+"""What every engine offers, and the one check of what goes into a graph. Knows no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.manifest import TensorSpec
+
+__all__ = ["Array", "Engine", "Graph", "check_feeds"]
+
+Array = npt.NDArray[Any]
+
+
+class Graph(Protocol):
+    """One loaded graph; `run` may be called from several threads."""
+
+    @property
+    def name(self) -> str:
+        """As in the bundle."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """As in the bundle."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """As in the bundle."""
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Compute all outputs.
+
+        Raises:
+            InputError: a feed is missing, unknown, or of another type or shape.
+            EngineError: the engine failed.
+        """
+
+
+class Engine(Protocol):
+    """Something that loads graphs on one device."""
+
+    @property
+    def name(self) -> str:
+        """What really runs, for example `onnxruntime:cpu`."""
+
+    def load(self, bundle: Bundle, graph_name: str) -> Graph:
+        """Load one graph of a bundle.
+
+        Raises:
+            BundleError: the bundle lacks the graph, or the file is not what the manifest says.
+            EngineError: the engine refuses the graph, or would run it somewhere else.
+        """
+
+
+def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> None:
+    """Compare feeds with a graph's contract, before the engine sees them.
+
+    Args:
+        graph: The graph's name, for the message.
+        inputs: The contract.
+        feeds: Array per input name.
+
+    Raises:
+        InputError: a name, dtype or shape differs, or one symbol would need two sizes.
+    """
+    wanted = [spec.name for spec in inputs]
+    if set(wanted) != set(feeds):
+        raise InputError(f"{graph}: expected inputs {', '.join(wanted)}, got {', '.join(feeds) or 'none'}")
+    sizes: dict[str, int] = {}
+    for spec in inputs:
+        array = np.asanyarray(feeds[spec.name])
+        if (got := array.dtype.name) != spec.dtype:
+            raise InputError(f"{graph}.{spec.name}: expected {spec.dtype}, got {got}: convert with astype")
+        if not _fits(spec.shape, array.shape, sizes):
+            shape = ", ".join(map(str, spec.shape))
+            bound = "".join(
+                f", with {symbol}={size}" for symbol, size in sizes.items() if symbol in spec.shape
+            )
+            raise InputError(f"{graph}.{spec.name}: expected shape ({shape}){bound}, got {array.shape}")
+
+
+def _fits(shape: tuple[int | str, ...], got: tuple[int, ...], sizes: dict[str, int]) -> bool:
+    """Whether `got` matches; sizes of symbols are remembered in `sizes`."""
+    if len(shape) != len(got):
+        return False
+    for wanted, size in zip(shape, got):
+        if isinstance(wanted, int):
+            if wanted != size:
+                return False
+        elif size < 1 or (wanted.isidentifier() and sizes.setdefault(wanted, size) != size):
+            return False
+    return True

@@ -1,0 +1,336 @@
+"""One immutable model, shared by all streams: frames and texts become embeddings, labels and words.
+
+Knows bundles and engines, but neither sources nor time; a stream's state lives in `session.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines import open_engine
+from vljepa_runtime.engines.protocol import Engine, Graph
+from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.patches import Preprocess, fit_frames, patchify
+from vljepa_runtime.token_selection import salient_tokens
+from vljepa_runtime.tokenizer import LENGTHS, Tokenizer
+
+if TYPE_CHECKING:
+    from vljepa_runtime.decoder import Decoder
+    from vljepa_runtime.selection.protocol import Policy
+    from vljepa_runtime.session import Session
+
+__all__ = ["Model", "Scored", "load"]
+
+Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
+
+TEXTS_CACHED = 4096  # 4 MiB of embeddings at S = 256
+TEXTS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A label and the cosine between its embedding and the predicted one."""
+
+    label: str
+    score: float
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    engine: str = "auto",
+    threads: int | None = None,
+    allow_fallback: bool = False,
+) -> Model:
+    """Load a bundle on an engine.
+
+    Args:
+        path: A bundle's folder or zip, or a shipped name such as `tiny`.
+        engine: `auto` or a name from `engine_names()`.
+        threads: Threads on a CPU; None lets the engine choose.
+        allow_fallback: Go on with another engine when the one named is not available.
+
+    Returns:
+        The model, with X-encoder and predictor loaded.
+
+    Raises:
+        BundleError: the bundle is missing, damaged or lacks a graph.
+        EngineError: the engine is not available or refuses a graph.
+        InputError: no engine has that name.
+    """
+    return Model(Bundle.open(path), open_engine(engine, allow_fallback=allow_fallback, threads=threads))
+
+
+class Model:
+    """A bundle on an engine. Methods may be called from several threads."""
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self._bundle = bundle
+        self._engine = engine
+        self._lock = threading.RLock()
+        self._tokenizers: dict[str, Tokenizer] = {}
+        self._texts: OrderedDict[str, Float32] = OrderedDict()
+        self._queries: OrderedDict[str, tuple[Int32, Int32]] = OrderedDict()
+        self._y_encoder: Graph | None = None
+        self._decoder: Decoder | None = None
+        self._x_encoder = engine.load(bundle, "x_encoder")
+        self._predictor = engine.load(bundle, "predictor")
+        self._lengths = _lengths(self._predictor, "query_ids")
+
+    @property
+    def bundle(self) -> Bundle:
+        """What was loaded."""
+        return self._bundle
+
+    @property
+    def engine_name(self) -> str:
+        """What really runs, for example `onnxruntime:cpu`."""
+        return self._engine.name
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How frames become tokens."""
+        return self._bundle.manifest.preprocess
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """The bundle's own query per task."""
+        return self._bundle.manifest.prompts
+
+    @property
+    def embedding_dim(self) -> int:
+        """Length of an embedding (S)."""
+        return self._bundle.manifest.embedding_dim
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether the bundle holds a Y-decoder."""
+        return "y_decoder_prefill" in self._bundle.manifest.graphs
+
+    @property
+    def decoder_loaded(self) -> bool:
+        """Whether the Y-decoder is in memory; it is not before the first `decode`."""
+        return self._decoder is not None
+
+    def patches(self, frames: UInt8, *, keep: int | None = None) -> tuple[UInt8, Int32]:
+        """Turn frames into the X-encoder's input.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB, any T, H and W.
+            keep: Encode only this many of the window's tubelets, the salient ones.
+
+        Returns:
+            patches (N, P) uint8 and positions (N, 3) int32.
+
+        Raises:
+            InputError: the frames are not uint8 RGB, or the bundle has no graph for that many tokens.
+        """
+        pre = self.preprocess
+        patches, positions = patchify(fit_frames(frames, pre), pre)
+        budgets = self._bundle.manifest.graphs["x_encoder"].token_budgets
+        if budgets and (keep or pre.tokens) not in budgets:
+            raise InputError(
+                f"expected a token budget of {', '.join(map(str, budgets))}, got {keep or pre.tokens}"
+            )
+        if keep is not None:
+            kept = salient_tokens(patches, keep)
+            patches, positions = patches[kept], positions[kept]
+        return patches, positions
+
+    def encode_patches(self, patches: UInt8, positions: Int32) -> Float32:
+        """Run the X-encoder.
+
+        Args:
+            patches: (N, P) uint8.
+            positions: (N, 3) int32 tubelet indices (t, h, w).
+
+        Returns:
+            visual (N, Dv) float32.
+        """
+        visual = self._x_encoder.run({"patches": patches[None], "positions": positions[None]})["visual"]
+        return np.asarray(visual[0], np.float32)
+
+    def encode(self, frames: UInt8, *, keep: int | None = None) -> Float32:
+        """Turn frames into visual tokens; one window can then be asked several queries.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB, any T, H and W.
+            keep: See `patches`.
+
+        Returns:
+            visual (N, Dv) float32.
+        """
+        return self.encode_patches(*self.patches(frames, keep=keep))
+
+    def predict(self, visual: Float32, query: str | None = None) -> Float32:
+        """Predict the embedding of the text that would answer a query.
+
+        Args:
+            visual: (N, Dv) from `encode`.
+            query: A question or instruction; None takes the bundle's caption prompt.
+
+        Returns:
+            (S,) float32, L2-normalised.
+        """
+        ids, mask = self._query(self._default(query, "caption"))
+        feeds = {"visual": visual[None], "query_ids": ids, "query_mask": mask}
+        embedding: Float32 = _unit(self._predictor.run(feeds)["embedding"])[0]
+        return embedding
+
+    def embed(self, frames: UInt8, query: str | None = None, *, keep: int | None = None) -> Float32:
+        """Frames (T, H, W, 3) uint8 RGB and a query become one embedding (S,) float32, L2-normalised."""
+        return self.predict(self.encode(frames, keep=keep), query)
+
+    def embed_text(self, texts: Sequence[str]) -> Float32:
+        """Embed texts into the space of the predictions; the last few thousand are remembered.
+
+        Args:
+            texts: B texts.
+
+        Returns:
+            (B, S) float32, L2-normalised.
+
+        Raises:
+            BundleError: the bundle has no Y-encoder.
+            InputError: there is no text, or one is empty.
+        """
+        if isinstance(texts, str) or len(texts) == 0:
+            raise InputError(f"expected a list of texts, got {texts!r}: write [text]")
+        with self._lock:
+            known = {text: self._texts[text] for text in texts if text in self._texts}
+        fresh = list(dict.fromkeys(text for text in texts if text not in known))
+        if fresh:
+            known |= zip(fresh, self._encode_texts(fresh))
+        with self._lock:
+            for text in dict.fromkeys(texts):
+                self._texts[text] = known[text]
+                self._texts.move_to_end(text)
+            while len(self._texts) > TEXTS_CACHED:
+                self._texts.popitem(last=False)
+        return np.asarray([known[text] for text in texts], np.float32)
+
+    def rank(self, embedding: Float32, labels: Sequence[str]) -> tuple[Scored, ...]:
+        """Rank texts by their cosine with one embedding (S,), best first."""
+        scores = self.embed_text(labels) @ _unit(self._one(embedding)[None])[0]
+        order = np.argsort(-scores, kind="stable")
+        return tuple(Scored(label=labels[index], score=float(scores[index])) for index in order)
+
+    def classify(
+        self, frames: UInt8, labels: Sequence[str], *, query: str | None = None
+    ) -> tuple[Scored, ...]:
+        """Rank labels in anyone's words for a clip.
+
+        Args:
+            frames: (T, H, W, 3) uint8 RGB.
+            labels: Texts.
+            query: What to ask the predictor; None takes the bundle's classify prompt.
+
+        Returns:
+            All labels, best first.
+        """
+        return self.rank(self.embed(frames, self._default(query, "classify", "caption")), labels)
+
+    def answer(self, frames: UInt8, question: str, candidates: Sequence[str]) -> tuple[Scored, ...]:
+        """Rank candidate answers to a question about a clip (T, H, W, 3) uint8 RGB, best first."""
+        return self.rank(self.embed(frames, question), candidates)
+
+    def decode(self, embedding: Float32, *, max_tokens: int | None = None) -> str:
+        """Turn one embedding (S,) into words; the Y-decoder is loaded at the first call.
+
+        Raises:
+            BundleError: the bundle has no Y-decoder.
+            InputError: the embedding has another shape.
+        """
+        from vljepa_runtime.decoder import MAX_TOKENS, Decoder
+
+        vector = self._one(embedding)
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = Decoder(self._bundle, self._engine, self._tokenizer("y_decoder"))
+        return self._decoder.text(vector, max_tokens=max_tokens or MAX_TOKENS)
+
+    def session(
+        self,
+        *,
+        query: str | Sequence[str] | None = None,
+        select: Policy | None = None,
+        stride_s: float = 1.0,
+        decode: str = "auto",
+        keep: int | None = None,
+    ) -> Session:
+        """Open the state of one stream; see `Session`."""
+        from vljepa_runtime.session import Session
+
+        return Session(self, query=query, select=select, stride_s=stride_s, decode=decode, keep=keep)
+
+    def _one(self, embedding: Float32) -> Float32:
+        vector = np.asarray(embedding, np.float32)
+        if vector.shape != (self.embedding_dim,):
+            raise InputError(f"expected one embedding ({self.embedding_dim},), got {vector.shape}")
+        return vector
+
+    def _default(self, query: str | None, *tasks: str) -> str:
+        if query is not None:
+            return query
+        for task in tasks:
+            if task in self.prompts:
+                return self.prompts[task]
+        raise InputError(f"{self._bundle.name} has no prompt for {tasks[0]}: pass query=...")
+
+    def _query(self, query: str) -> tuple[Int32, Int32]:
+        with self._lock:
+            if query not in self._queries:
+                self._queries[query] = self._tokenizer("predictor").encode([query], lengths=self._lengths)
+                if len(self._queries) > TEXTS_AT_ONCE:
+                    self._queries.popitem(last=False)
+            return self._queries[query]
+
+    def _encode_texts(self, texts: list[str]) -> list[Float32]:
+        with self._lock:
+            if self._y_encoder is None:
+                self._y_encoder = self._engine.load(self._bundle, "y_encoder")
+            graph, tokenizer = self._y_encoder, self._tokenizer("y_encoder")
+        batch = graph.inputs[0].shape[0]
+        step = batch if isinstance(batch, int) else TEXTS_AT_ONCE
+        rows: list[Float32] = []
+        for start in range(0, len(texts), step):
+            chunk = texts[start : start + step]
+            padded = chunk + [chunk[-1]] * (step - len(chunk) if isinstance(batch, int) else 0)
+            ids, mask = tokenizer.encode(padded, lengths=_lengths(graph, "ids"))
+            rows += list(_unit(graph.run({"ids": ids, "mask": mask})["embedding"])[: len(chunk)])
+        return rows
+
+    def _tokenizer(self, role: str) -> Tokenizer:
+        """The tokenizer of a role; a bundle with one file uses it for all."""
+        listed = self._bundle.manifest.tokenizers
+        files = set(listed.values())
+        if role not in listed and len(files) != 1:
+            raise BundleError(f"{self._bundle.name} names no tokenizer for {role}: export the bundle again")
+        file = listed[role] if role in listed else next(iter(files))
+        if file not in self._tokenizers:
+            self._tokenizers[file] = Tokenizer.from_bytes(self._bundle.read(file))
+        return self._tokenizers[file]
+
+
+def _lengths(graph: Graph, name: str) -> tuple[int, ...]:
+    """Text widths a graph takes: one where it is fixed."""
+    width = next(spec.shape[1] for spec in graph.inputs if spec.name == name)
+    return (width,) if isinstance(width, int) else LENGTHS
+
+
+def _unit(rows: npt.NDArray[np.floating]) -> Float32:
+    """L2-normalise rows (B, S); float16 graphs come out a little off."""
+    values = np.asarray(rows, np.float32)
+    norms = np.linalg.norm(values, axis=-1, keepdims=True)
+    return np.asarray(values / np.maximum(norms, 1e-12), np.float32)

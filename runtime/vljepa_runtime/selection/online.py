@@ -1,0 +1,274 @@
+"""Causal selection: decode when the meaning has moved away from what was last decoded, and has come to rest.
+
+The paper has no online method. Memory is a few embeddings, whatever the length of the stream.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.selection.protocol import (
+    Decision,
+    Floats,
+    Observation,
+    distance,
+    observe,
+    run_policy,
+    unit,
+)
+
+__all__ = ["OnlineSelection", "calibrate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnlineSelection:
+    """Decode on change against the last *decoded* embedding, so slow drift fires and noise does not.
+
+    The defaults suit a window every 0.5 to 1 s; `calibrate` finds the threshold for another model or query.
+
+    A change opens when the mean of the last `smooth` embeddings is further than `threshold` from the
+    reference. It is withdrawn when that mean comes back within `hysteresis * threshold` before it settled (a
+    blink). It settles when the last `settle` embeddings lie close together, or `max_delay_s` after it opened;
+    their mean is decoded. A settled segment that `min_gap_s` or the budget holds back waits. When another
+    settles meanwhile the two merge: the one that lasted longer by then gives the embedding, the decision
+    spans both and says so in `merged`.
+
+    Attributes:
+        threshold: Cosine distance that opens a change, above 0, at most 2.
+        hysteresis: Share of the threshold under which a change is withdrawn, 0..1.
+        smooth: Embeddings in the running mean.
+        settle: Embeddings that must agree.
+        settle_ratio: They agree when their mean distance to their own mean is at most this share of the
+            threshold.
+        max_delay_s: Longest wait for rest.
+        min_gap_s: Shortest time between decodings.
+        max_age_s: Decode again after this long without one (a heartbeat); None never does.
+        per_minute: Budget of decodings; None has none.
+        burst: Decodings that quiet time can save up; any minute has at most per_minute + burst.
+    """
+
+    threshold: float = 0.25
+    hysteresis: float = 0.6
+    smooth: int = 2
+    settle: int = 2
+    settle_ratio: float = 0.35
+    max_delay_s: float = 3.0
+    min_gap_s: float = 1.0
+    max_age_s: float | None = None
+    per_minute: float | None = None
+    burst: int = 2
+
+    def __post_init__(self) -> None:
+        checks = {
+            "0 < threshold <= 2": 0 < self.threshold <= 2,
+            "0 <= hysteresis <= 1": 0 <= self.hysteresis <= 1,
+            "smooth >= 1": self.smooth >= 1,
+            "settle >= 1": self.settle >= 1,
+            "settle_ratio >= 0": self.settle_ratio >= 0,
+            "finite max_delay_s >= 0": 0 <= self.max_delay_s < math.inf,
+            "finite min_gap_s >= 0": 0 <= self.min_gap_s < math.inf,
+            "max_age_s > 0 or None": self.max_age_s is None or self.max_age_s > 0,
+            "per_minute > 0 or None": self.per_minute is None or 0 < self.per_minute < math.inf,
+            "burst >= 1": self.burst >= 1,
+        }
+        broken = [rule for rule, holds in checks.items() if not holds]
+        if broken:
+            raise InputError(f"expected {'; '.join(broken)}, got {self}")
+
+    def start(self) -> _OnlineState:
+        """A fresh state for one stream."""
+        return _OnlineState(self)
+
+
+@dataclass(slots=True)
+class _Segment:
+    """A settled meaning that waits for its decoding."""
+
+    start_s: float
+    end_s: float
+    total: Floats
+    time_total_s: float
+    count: int
+    merged: int = 0
+
+    def absorb(self, earlier: _Segment) -> _Segment:
+        """One segment over both; the longer-lived one speaks."""
+        voice = self if self.count >= earlier.count else earlier
+        return _Segment(
+            min(self.start_s, earlier.start_s),
+            max(self.end_s, earlier.end_s),
+            voice.total,
+            voice.time_total_s,
+            voice.count,
+            self.merged + earlier.merged + 1,
+        )
+
+
+@dataclass(slots=True)
+class _OnlineState:
+    policy: OnlineSelection
+    recent: deque[Observation] = field(init=False)
+    anchor: Floats | None = None  # meaning of the segment we are in: decoded, or settled and waiting
+    decoded: Floats | None = None
+    opened: Observation | None = None  # first window of a change that has not settled
+    waiting: _Segment | None = None
+    inside: bool = False  # the stream still is in the waiting segment
+    tokens: float = 0.0
+    decoded_at_s: float = -math.inf
+    now_s: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self.recent = deque(maxlen=max(self.policy.smooth, self.policy.settle))
+        self.tokens = float(self.policy.burst)
+
+    def push(self, observation: Observation) -> list[Decision]:
+        self._tick(observation.time_s)
+        seen = replace(observation, embedding=unit(observation.embedding))
+        self.recent.append(seen)
+        self._follow(seen)
+        if self.opened is not None and self._settled():
+            self._close()
+        return self._emit()
+
+    def finish(self) -> list[Decision]:
+        """A change that had no time to settle counts; the budget does not hold back the last one."""
+        if self.opened is not None:
+            self._close()
+        return [self._decide(self.waiting)] if self.waiting is not None else []
+
+    def _tick(self, time_s: float) -> None:
+        rate = self.policy.per_minute
+        if rate is not None and self.now_s > -math.inf:
+            self.tokens = min(float(self.policy.burst), self.tokens + rate * (time_s - self.now_s) / 60)
+        self.now_s = time_s
+
+    def _follow(self, seen: Observation) -> None:
+        """Open or withdraw a change, or extend the waiting segment."""
+        gone = distance(self._mean(self.policy.smooth), self.anchor)
+        if self.opened is None and (self.anchor is None or gone > self.policy.threshold):
+            self.opened = self._onset()
+        elif self.anchor is not None and gone < self.policy.hysteresis * self.policy.threshold:
+            self.opened = None
+        if self.opened is None and self.waiting is not None and self.inside:
+            self.waiting.end_s = seen.end_s
+            self.waiting.total = self.waiting.total + seen.embedding
+            self.waiting.time_total_s += seen.time_s
+            self.waiting.count += 1
+
+    def _onset(self) -> Observation:
+        """The earliest of the smoothed windows that is itself beyond the threshold."""
+        smoothed = list(self.recent)[-self.policy.smooth :]
+        beyond = (o for o in smoothed if distance(_f32(o), self.anchor) > self.policy.threshold)
+        return next(beyond, smoothed[-1])
+
+    def _settled(self) -> bool:
+        assert self.opened is not None
+        if self.now_s - self.opened.time_s >= self.policy.max_delay_s:
+            return True
+        fresh = self._fresh()
+        if len(fresh) < self.policy.settle:
+            return False
+        mean = self._mean(self.policy.settle)
+        spread = sum(distance(_f32(seen), mean) for seen in fresh) / len(fresh)
+        return spread <= self.policy.settle_ratio * self.policy.threshold
+
+    def _fresh(self) -> list[Observation]:
+        """The last `settle` windows that belong to the open change."""
+        assert self.opened is not None
+        last = list(self.recent)[-self.policy.settle :]
+        return [seen for seen in last if seen.index >= self.opened.index]
+
+    def _close(self) -> None:
+        """The open change becomes the waiting segment."""
+        assert self.opened is not None
+        fresh = self._fresh()
+        total = np.stack([seen.embedding for seen in fresh]).sum(axis=0, dtype=np.float32)
+        times_s = sum(seen.time_s for seen in fresh)
+        segment = _Segment(self.opened.start_s, fresh[-1].end_s, total, times_s, len(fresh))
+        self.anchor, self.opened, self.inside = unit(total), None, True
+        self.waiting = segment if self.waiting is None else segment.absorb(self.waiting)
+        # After a merge in which the earlier one speaks, later windows must not blend into its meaning.
+        self.inside = self.waiting.total is total
+
+    def _emit(self) -> list[Decision]:
+        if self.now_s - self.decoded_at_s < self.policy.min_gap_s:
+            return []
+        if self.policy.per_minute is not None and self.tokens < 1 - 1e-9:
+            return []
+        if self.waiting is None and self.opened is None:
+            self._heartbeat()
+        return [self._decide(self.waiting)] if self.waiting is not None else []
+
+    def _heartbeat(self) -> None:
+        age_s = self.now_s - self.decoded_at_s
+        if self.policy.max_age_s is not None and age_s >= self.policy.max_age_s:
+            self.opened = self.recent[0]
+            self._close()
+
+    def _decide(self, segment: _Segment) -> Decision:
+        embedding = unit(segment.total)
+        decision = Decision(
+            start_s=segment.start_s,
+            end_s=segment.end_s,
+            time_s=segment.time_total_s / segment.count,
+            embedding=embedding,
+            score=distance(embedding, self.decoded),
+            merged=segment.merged,
+        )
+        self.decoded = self.anchor = embedding
+        self.waiting, self.decoded_at_s = None, self.now_s
+        self.tokens -= 1
+        return decision
+
+    def _mean(self, count: int) -> Floats:
+        return unit(np.stack([_f32(seen) for seen in list(self.recent)[-count:]]).mean(axis=0))
+
+
+def _f32(seen: Observation) -> Floats:
+    return np.asarray(seen.embedding, np.float32)
+
+
+def calibrate(
+    embeddings: npt.NDArray[np.floating],
+    times_s: npt.NDArray[np.floating],
+    per_minute: float,
+    *,
+    base: OnlineSelection | None = None,
+) -> OnlineSelection:
+    """Pick the threshold for a target rate from a sequence without labels.
+
+    Args:
+        embeddings: (T, S) of consecutive windows, as the policy will see them.
+        times_s: (T,) middles of the windows.
+        per_minute: Decodings per minute that the policy may spend on such a stream.
+        base: The other options; default `OnlineSelection()`.
+
+    Returns:
+        `base` with the most sensitive threshold found that stays within the rate. The rate need not fall
+        strictly with the threshold, so neighbouring rates may be reachable too.
+
+    Raises:
+        InputError: fewer than two windows, or a rate that is not above 0.
+    """
+    if len(embeddings) < 2 or not per_minute > 0:
+        raise InputError(
+            f"expected 2 windows or more and per_minute > 0, got {len(embeddings)} and {per_minute}"
+        )
+    policy = base if base is not None else OnlineSelection()
+    seen = list(observe(embeddings, times_s))
+    step_s = float(times_s[-1] - times_s[0]) / (len(seen) - 1)
+    allowed = max(1.0, per_minute * step_s * len(seen) / 60)
+    low, high = 1e-4, 2.0
+    for _ in range(14):  # to 0.1 % of the threshold
+        middle = math.sqrt(low * high)
+        if len(run_policy(replace(policy, threshold=middle), seen)) <= allowed:
+            high = middle
+        else:
+            low = middle
+    return replace(policy, threshold=high)

@@ -1,0 +1,50 @@
+"""Policies by name, as `--select` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.selection.online import OnlineSelection
+from vljepa_runtime.selection.protocol import Policy
+from vljepa_runtime.selection.uniform import EveryWindow, Uniform
+from vljepa_runtime.selection.ward import OfflineWard
+
+__all__ = ["FORMS", "parse_policy"]
+
+FORMS = "online | online:DECODINGS_PER_MINUTE | uniform:SECONDS | every | ward:SEGMENTS"
+NAMES = ("online", "uniform", "every", "ward")
+
+
+def parse_policy(spec: str) -> Policy:
+    """Read a policy from text.
+
+    Args:
+        spec: `online`, `online:6` (at most about 6 decodings per minute), `uniform:2`, `every` or `ward:12`.
+
+    Raises:
+        InputError: no such policy, or its number is missing, wrong or not wanted.
+    """
+    name, _, value = spec.strip().lower().partition(":")
+    if name not in NAMES:
+        close = get_close_matches(name, NAMES, n=1)
+        hint = f", did you mean {close[0]!r}?" if close else ""
+        raise InputError(f"unknown selection policy {spec!r}{hint} Expected {FORMS}")
+    if name == "every":
+        if value:
+            raise InputError(f"'every' takes no number, got {spec!r}: expected {FORMS}")
+        return EveryWindow()
+    if name == "online":
+        return OnlineSelection(per_minute=_number(spec, value, float)) if value else OnlineSelection()
+    if name == "uniform":
+        return Uniform(_number(spec, value, float))
+    return OfflineWard(int(_number(spec, value, int)))
+
+
+def _number(spec: str, value: str, kind: Callable[[str], float]) -> float:
+    try:
+        return kind(value)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise InputError(f"expected {wanted} after ':', got {spec!r}: expected {FORMS}") from None

@@ -1,0 +1,89 @@
+"""A folder of pictures as a video: sorted as a person would (`2.png` before `10.png`), at a given rate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from vljepa_runtime.errors import InputError, SourceError
+from vljepa_runtime.sources.pictures import IMAGE_SUFFIXES, read_image
+from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
+
+__all__ = ["FolderSource", "natural_key"]
+
+DEFAULT_FPS = 4.0
+
+
+class FolderSource:
+    """Pictures directly inside a folder; see `Source`. A damaged picture costs a warning, not the stream.
+
+    Args:
+        path: The folder.
+        fps: Pictures per second; None takes one per `hints.min_interval_s`, else 4.
+        loop: Start again at the end.
+        hints: What the consumer needs.
+
+    Raises:
+        SourceError: the folder is missing or holds no pictures.
+    """
+
+    live = False
+
+    def __init__(
+        self, path: str | Path, *, fps: float | None = None, loop: bool = False, hints: Hints | None = None
+    ) -> None:
+        if fps is not None and not fps > 0:
+            raise InputError(f"fps must be above 0, got {fps}")
+        self.name = str(path)
+        self.fps = fps
+        self.loop = loop
+        self.hints = hints or Hints()
+        folder = Path(path)
+        if not folder.is_dir():
+            raise SourceError(f"no such folder: {folder}")
+        self.files = sorted(
+            (item for item in folder.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES and item.is_file()),
+            key=lambda item: natural_key(item.name),
+        )
+        if not self.files:
+            kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+            raise SourceError(f"the folder {folder} holds no pictures ({kinds})")
+
+    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+        """Read one picture at a time."""
+        interval_s = 1 / self.fps if self.fps else self.hints.min_interval_s or 1 / DEFAULT_FPS
+        index = 0
+        while True:
+            first = index
+            for path in self.files:
+                try:
+                    image = read_image(path, self.hints.short_side)
+                except SourceError as error:
+                    yield SourceStatus(kind="warning", message=str(error))
+                    continue
+                yield Frame(image=image, time_s=index * interval_s, index=index)
+                index += 1
+            if index == first:
+                raise SourceError(f"none of the {len(self.files)} pictures in {self.name} could be read")
+            if not self.loop:
+                return
+
+    def close(self) -> None:
+        """Stop looping; nothing else is held."""
+        self.loop = False
+
+    def __enter__(self) -> FolderSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that compares runs of digits as numbers."""
+    parts = re.findall(r"\d+|\D+", name.casefold())
+    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)

@@ -1,0 +1,239 @@
+"""A live stream in its own thread: the newest frame wins, a lost connection is tried again.
+
+Knows how to wait, count and reconnect; what is read is a `Connection` that camera.py and network.py open.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind, redact
+
+__all__ = ["Backoff", "Connection", "ConnectionLostError", "LiveSource"]
+
+Picture = Callable[[int | None], npt.NDArray[np.uint8]]
+JOIN_S = 2.0
+MAX_ITEMS = 64
+
+
+class ConnectionLostError(Exception):
+    """The connection failed or ended; trying again may help. Stays inside `sources`."""
+
+
+class Connection(Protocol):
+    """One connection to a device or server."""
+
+    def pictures(self) -> Iterator[Picture]:
+        """Give every picture as a function `(short_side) -> (H, W, 3) uint8 RGB`, converted only when called.
+
+        Raises:
+            ConnectionLostError: the stream ended or broke.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Waiting times between attempts: doubling, capped, random in part so that devices do not return at once.
+
+    Attributes:
+        first_s: Before the first new attempt.
+        cap_s: The longest wait.
+        jitter: Share of a wait that is random.
+        first_attempts: Attempts until a source that never worked is given up; a later loss never is.
+    """
+
+    first_s: float = 0.5
+    cap_s: float = 30.0
+    jitter: float = 0.5
+    first_attempts: int = 3
+
+    def wait_s(self, attempt: int) -> float:
+        """Seconds to wait after failed attempt number `attempt` (1, 2, ...)."""
+        full = min(self.cap_s, self.first_s * 2.0 ** min(attempt - 1, 30))
+        return full * (1 - self.jitter * random.random())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shot:
+    picture: Picture
+    time_s: float
+    index: int
+
+
+@dataclass(slots=True)
+class _Mailbox:
+    """What the reader leaves for the consumer, in order of time, with one picture at most."""
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    items: deque[SourceStatus | _Shot] = field(default_factory=lambda: deque(maxlen=MAX_ITEMS))
+    error: SourceError | None = None
+    closed: bool = False
+
+
+class LiveSource:
+    """Newest frame of a connection that is renewed when it breaks; see `Source`.
+
+    Args:
+        name: Shown to the user; credentials are removed here.
+        connect: Opens a connection; raises `ConnectionLostError` to be called again, else `SourceError`.
+        backoff: Waiting times.
+        hints: What the consumer needs.
+    """
+
+    live = True
+
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], Connection],
+        *,
+        backoff: Backoff | None = None,
+        hints: Hints | None = None,
+    ) -> None:
+        self.name = redact(name)
+        self.hints = hints or Hints()
+        self._connect = connect
+        self._backoff = backoff or Backoff()
+        self._stop = threading.Event()
+        self._box = _Mailbox()
+        self._thread: threading.Thread | None = None
+        self._start_s: float | None = None
+        self._count = 0
+
+    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+        """Give remarks in order and the newest frame, each at most once, until `close`."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._read, name=f"source {self.name}", daemon=True)
+            self._thread.start()
+        last_s = -np.inf
+        while True:
+            item = self._take(last_s)
+            if item is None:
+                return
+            if isinstance(item, SourceStatus):
+                yield item
+                continue
+            last_s = item.time_s
+            yield Frame(image=item.picture(self.hints.short_side), time_s=last_s, index=item.index)
+
+    def _take(self, last_s: float) -> SourceStatus | _Shot | None:
+        interval_s = (self.hints.min_interval_s or 0.0) / 4
+        box = self._box
+        with box.changed:
+            while True:
+                if box.items and (
+                    isinstance(head := box.items[0], SourceStatus)
+                    or head.time_s >= last_s + interval_s
+                    or len(box.items) > 1
+                ):
+                    return box.items.popleft()
+                if box.error is not None:
+                    raise box.error
+                if box.closed:
+                    return None
+                box.changed.wait(0.5)  # wakes now and then so that Ctrl-C works everywhere
+
+    def _read(self) -> None:
+        """Body of the thread: connect, read, wait, again."""
+        attempt = 0
+        try:
+            while not self._stop.is_set():
+                before = self._count
+                reason = self._read_once()
+                attempt = 1 if self._count > before else attempt + 1
+                self._wait(attempt, reason)
+        except SourceError as error:
+            self._finish(error)
+        except Exception as error:  # a thread must not die in silence
+            self._finish(SourceError(redact(f"{self.name}: reading failed: {error}")))
+        else:
+            self._finish(None)
+
+    def _read_once(self) -> str:
+        """Read one connection to its end and say why it ended."""
+        fresh = True
+        try:
+            connection = self._connect()
+        except ConnectionLostError as error:
+            return redact(str(error))
+        except SourceError as error:
+            if self._count == 0:
+                raise
+            return redact(str(error))  # it has worked before, so it may work again
+        try:
+            for picture in connection.pictures():
+                if self._stop.is_set():
+                    break
+                if fresh:
+                    fresh = False
+                    self._remark("connected", f"{self.name} is connected")
+                self._put(picture)
+        except ConnectionLostError as error:
+            return redact(str(error))
+        finally:
+            connection.close()
+        return "the stream ended"
+
+    def _put(self, picture: Picture) -> None:
+        now = time.monotonic()
+        if self._start_s is None:
+            self._start_s = now
+        with self._box.changed:
+            older = [item for item in self._box.items if isinstance(item, SourceStatus)]
+            if len(older) < len(self._box.items):
+                self._box.items = deque(older, MAX_ITEMS)
+            self._box.items.append(_Shot(picture, now - self._start_s, self._count))
+            self._count += 1
+            self._box.changed.notify_all()
+
+    def _wait(self, attempt: int, reason: str) -> None:
+        if self._stop.is_set():
+            return
+        if self._count == 0 and attempt >= self._backoff.first_attempts:
+            raise SourceError(f"{self.name}: no picture after {attempt} attempts: {reason}")
+        seconds = self._backoff.wait_s(attempt)
+        self._remark("reconnecting", f"{self.name}: {reason}; trying again in {seconds:.1f} s")
+        self._stop.wait(seconds)
+
+    def _remark(self, kind: StatusKind, message: str) -> None:
+        with self._box.changed:
+            self._box.items.append(SourceStatus(kind=kind, message=redact(message)))
+            self._box.changed.notify_all()
+
+    def _finish(self, error: SourceError | None) -> None:
+        with self._box.changed:
+            self._box.error = error
+            self._box.closed = error is None
+            self._box.changed.notify_all()
+
+    def close(self) -> None:
+        """Stop the reader; waits up to two seconds for it, a blocked read ends at its own timeout."""
+        self._stop.set()
+        with self._box.changed:
+            self._box.items.clear()
+            self._box.closed = True
+            self._box.changed.notify_all()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(JOIN_S)
+
+    def __enter__(self) -> LiveSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

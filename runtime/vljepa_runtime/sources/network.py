@@ -1,0 +1,182 @@
+"""Frames from `rtsp://` and `http(s)://` through PyAV.
+
+RTSP and endless HTTP streams are live; an HTTP file with a known length is read like a local file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from types import TracebackType
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.container import InputContainer
+
+from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.file import StreamClock, choose_stream, decode_stream
+from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.pictures import Converter
+from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus, redact
+
+__all__ = ["SCHEMES", "DownloadSource", "open_network"]
+
+SCHEMES = ("http", "https", "rtsp", "rtsps")
+OPEN_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 5.0  # also the longest that a closed reader stays blocked
+
+_RTSP = {
+    "rtsp_flags": "prefer_tcp",
+    "fflags": "nobuffer",
+    "max_delay": "500000",
+    "analyzeduration": "1000000",
+}
+# FFmpeg itself resumes a file of known length where it broke; endless streams are left to LiveSource.
+# The whitelist keeps a remote playlist from naming local files.
+_HTTP = {
+    "reconnect": "1",
+    "reconnect_delay_max": "4",
+    "analyzeduration": "2000000",  # microseconds of a stream looked at before the first frame
+    "protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto,data,hls",
+}
+_REFUSED = (
+    av.HTTPBadRequestError,
+    av.HTTPUnauthorizedError,
+    av.HTTPForbiddenError,
+    av.HTTPNotFoundError,
+    av.HTTPOtherClientError,
+    av.InvalidDataError,
+    av.ProtocolNotFoundError,
+)
+
+
+def open_network(
+    url: str, *, loop: bool = False, backoff: Backoff | None = None, hints: Hints | None = None
+) -> Source:
+    """Open a URL as a live source or, for an HTTP file of known length, as a file.
+
+    Args:
+        url: `rtsp://`, `rtsps://`, `http://` or `https://`, with credentials if needed.
+        loop: Play an HTTP file again at its end.
+        backoff: Waiting times between attempts of a live source.
+        hints: What the consumer needs.
+
+    Raises:
+        SourceError: an HTTP server does not answer or has no video there, or a live stream shall loop.
+    """
+    if url.lower().startswith("rtsp"):
+        source = LiveSource(url, partial(_Stream.connect, url), backoff=backoff, hints=hints)
+    else:
+        try:
+            container = _open(url)
+        except ConnectionLostError as error:
+            raise SourceError(f"cannot open {redact(url)}: {redact(str(error))}") from error
+        if container.duration is not None:
+            return DownloadSource(url, container, loop=loop, hints=hints)
+        first = [container]
+        connect: Callable[[], _Stream] = lambda: _Stream(first.pop() if first else _open(url), url)  # noqa: E731
+        source = LiveSource(url, connect, backoff=backoff, hints=hints)
+    if loop:
+        source.close()
+        raise SourceError(f"{source.name} is a live stream and cannot loop: leave loop out")
+    return source
+
+
+class DownloadSource:
+    """A finite video behind HTTP, read in order and without loss; see `Source`."""
+
+    live = False
+
+    def __init__(
+        self, url: str, container: InputContainer, *, loop: bool = False, hints: Hints | None = None
+    ) -> None:
+        self.name = redact(url)
+        self.loop = loop
+        self.hints = hints or Hints()
+        self._url = url
+        self._container: InputContainer | None = container
+
+    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+        """Decode as fast as the consumer takes frames."""
+        clock = StreamClock()
+        while True:
+            try:
+                container, self._container = self._container or _open(self._url), None
+            except ConnectionLostError as error:
+                raise SourceError(f"cannot open {self.name} again: {redact(str(error))}") from error
+            with container:
+                yield from decode_stream(container, self.name, self.hints, clock)
+            if not self.loop:
+                return
+            clock.restart()
+
+    def close(self) -> None:
+        """Drop the connection; a running iteration ends at its next step by itself."""
+        self.loop = False
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def __enter__(self) -> DownloadSource:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Stream:
+    """One live connection; see `Connection`."""
+
+    def __init__(self, container: InputContainer, url: str) -> None:
+        self._container = container
+        try:
+            self._stream = choose_stream(container, redact(url))
+        except SourceError:
+            container.close()
+            raise
+        self._stream.thread_type = "SLICE"  # frame threads would hold pictures back
+
+    @classmethod
+    def connect(cls, url: str) -> _Stream:
+        return cls(_open(url), url)
+
+    def pictures(self) -> Iterator[Callable[[int | None], npt.NDArray[np.uint8]]]:
+        packets = self._container.demux(self._stream)
+        converter = Converter()
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, OSError) as error:
+                raise ConnectionLostError(_reason(error)) from error
+            try:
+                for frame in self._stream.decode(packet):
+                    yield partial(converter.to_rgb, frame)
+            except av.EOFError:
+                return
+            except (av.FFmpegError, ValueError):
+                pass  # a damaged packet costs its picture only
+            if packet is None:
+                return
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _open(url: str) -> InputContainer:
+    options = _RTSP if url.lower().startswith("rtsp") else _HTTP
+    try:
+        return av.open(url, container_options=dict(options), timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+    except _REFUSED as error:
+        raise SourceError(f"cannot open {redact(url)}: {_reason(error)}") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise ConnectionLostError(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, av.ExitError):
+        return f"no data for {READ_TIMEOUT_S:.0f} s"
+    text = str(getattr(error, "strerror", None) or error)
+    return redact(text[:1].lower() + text[1:])

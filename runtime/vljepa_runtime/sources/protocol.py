@@ -1,0 +1,123 @@
+"""What a source of frames is: the frames, the remarks it makes in between, and the hints it may use.
+
+Nothing here opens or decodes anything; the modules beside this one do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import InputError
+
+__all__ = ["Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant", "redact"]
+
+UInt8 = npt.NDArray[np.uint8]
+StatusKind = Literal["connected", "reconnecting", "warning"]
+
+TOLERANCE_S = 1e-3  # containers such as Matroska round times to a millisecond
+
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")  # greedy: a password may hold an unescaped '@'
+_SECRET_OPTION = re.compile(
+    r"((?:^|[?&;\s])[\w.-]*(?:pass|passwd|password|pwd|pw|token|secret|key|auth|sig|signature|credential)\s*=)"
+    r"(\"[^\"]*\"|[^&;#\s]+)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One upright picture.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        time_s: Seconds since the first frame of the stream; never goes back.
+        index: Position in the stream, counting frames that were dropped or left unconverted.
+    """
+
+    image: UInt8
+    time_s: float
+    index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """A remark of a source between two frames; its message never holds a password."""
+
+    kind: StatusKind
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What the consumer will use, so that a source can leave the rest undone.
+
+    Attributes:
+        min_interval_s: Only the last frame before each multiple of this time is wanted. A file then gives
+            exactly the frames that a sampler at this interval would pick; a live source gives at most four
+            times as many. None: every frame.
+        short_side: Pictures may be shrunk until their shorter side has this many pixels. None: full size.
+    """
+
+    min_interval_s: float | None = None
+    short_side: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_interval_s is not None and not self.min_interval_s > 0:
+            raise InputError(f"min_interval_s must be above 0 seconds or None, got {self.min_interval_s}")
+        if self.short_side is not None and self.short_side < 1:
+            raise InputError(f"short_side must be at least 1 pixel or None, got {self.short_side}")
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A stream of frames: iterate it once, then close it, or use it in a `with` block.
+
+    Attributes:
+        name: What the user opened, without credentials.
+        live: True when frames are lost if nobody takes them in time.
+        hints: May be set before iterating.
+    """
+
+    name: str
+    live: bool
+    hints: Hints
+
+    def __iter__(self) -> Iterator[Frame | SourceStatus]: ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Source: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def due_index(time_s: float, interval_s: float) -> int:
+    """Number of the first sampling instant (a multiple of `interval_s`) at or after `time_s`.
+
+    A frame that lasts from `a` to `b` is the one on show at the instants `due_index(a)` to
+    `due_index(b) - 1`; sources and the window sampler share this rule, so they agree on every frame.
+    """
+    return int(np.ceil((time_s - _tolerance(interval_s)) / interval_s))
+
+
+def is_instant(time_s: float, number: int, interval_s: float) -> bool:
+    """Whether sampling instant `number` falls on `time_s`."""
+    return abs(number * interval_s - time_s) <= _tolerance(interval_s)
+
+
+def _tolerance(interval_s: float) -> float:
+    return min(TOLERANCE_S, interval_s / 20)
+
+
+def redact(text: str) -> str:
+    """Hide user names, passwords and tokens of every URL and `key=value` pair in a text."""
+    return _SECRET_OPTION.sub(r"\1***", _USER_INFO.sub("***@", text))

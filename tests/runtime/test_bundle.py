@@ -1,0 +1,348 @@
+"""Bundles: what is written is read back, and nothing hostile gets through."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import stat
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vljepa_runtime.bundle import MAX_MANIFEST_BYTES, Bundle, write_bundle
+from vljepa_runtime.errors import BundleError
+from vljepa_runtime.manifest import Manifest, check_file_name
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change `bundle.json` in place."""
+    path = folder / "bundle.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_open_reads_the_same_from_a_zip_and_a_folder(form: str, small_zip: Path, small_folder: Path) -> None:
+    bundle = Bundle.open(small_zip if form == "zip" else small_folder)
+    assert bundle.name == "small"
+    assert bundle.manifest.embedding_dim == 8
+    data = bundle.read("x_encoder.onnx")
+    assert hashlib.sha256(data).hexdigest() == bundle.manifest.files["x_encoder.onnx"].sha256
+    path = bundle.path("x_encoder.onnx")
+    assert path is None if form == "zip" else path is not None and path.read_bytes() == data
+
+
+def test_manifest_survives_a_round_trip(small_zip: Path) -> None:
+    manifest = Bundle.open(small_zip).manifest
+    assert Manifest.from_dict(json.loads(json.dumps(manifest.to_dict()))) == manifest
+
+
+def test_the_committed_bundle_is_what_its_builder_makes(tmp_path: Path, small_zip: Path) -> None:
+    pytest.importorskip("onnx")
+    spec = importlib.util.spec_from_file_location("tiny_bundle", Path(__file__).parent / "tiny_bundle.py")
+    assert spec is not None
+    assert spec.loader is not None
+    builder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(builder)
+    made = builder.write(tmp_path / "again.vljepa")
+    assert made.manifest.graphs == Bundle.open(small_zip).manifest.graphs
+    assert set(made.manifest.files) == set(Bundle.open(small_zip).manifest.files)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(lambda m: m.update(format=2), "expected format 1, got 2", id="newer-format"),
+        pytest.param(lambda m: m.update(format=True), "expected format 1", id="format-is-no-number"),
+        pytest.param(lambda m: m.pop("format"), "not a vljepa bundle", id="no-format"),
+        pytest.param(lambda m: m.update(extra=1), "unknown keys extra", id="unknown-key"),
+        pytest.param(lambda m: m.pop("graphs"), "`graphs` is missing", id="missing-key"),
+        pytest.param(lambda m: m.update(embedding_dim="8"), "expected a whole number", id="wrong-type"),
+        pytest.param(lambda m: m.update(embedding_dim=0), "above 0", id="zero-dim"),
+        pytest.param(lambda m: m.update(graphs=[]), "expected an object", id="graphs-is-a-list"),
+        pytest.param(lambda m: m.update(target="exe"), "expected target", id="unknown-target"),
+        pytest.param(lambda m: m["preprocess"].update(fps=-1), "must be positive", id="bad-preprocess"),
+        pytest.param(lambda m: m["preprocess"].update(zoom=2), "unknown keys zoom", id="unknown-preprocess"),
+        pytest.param(
+            lambda m: m["graphs"]["predictor"].update(file="../../etc/passwd"),
+            "plain file name",
+            id="climbs-out",
+        ),
+        pytest.param(
+            lambda m: m["graphs"]["predictor"].update(external=["/etc/passwd"]),
+            "plain file name",
+            id="absolute",
+        ),
+        pytest.param(
+            lambda m: m["tokenizers"].update(predictor="..\\x.json"), "plain file name", id="backslash"
+        ),
+        pytest.param(lambda m: m["files"].update({"a/../b": {}}), "expected|missing", id="dots-inside"),
+        pytest.param(
+            lambda m: m["graphs"]["predictor"]["inputs"][0].update(dtype="object"),
+            "expected one of",
+            id="dtype",
+        ),
+        pytest.param(
+            lambda m: m["graphs"]["predictor"].update(file="nowhere.onnx"),
+            "without size and hash",
+            id="unlisted",
+        ),
+        pytest.param(
+            lambda m: m["files"]["x_encoder.onnx"].update(size=-1), "at least 0", id="negative-size"
+        ),
+        pytest.param(
+            lambda m: m["files"]["x_encoder.onnx"].update(size=2**62), "expected 4611", id="huge-size"
+        ),
+        pytest.param(
+            lambda m: m["files"]["x_encoder.onnx"].update(sha256="00"), "64 hexadecimal", id="short-hash"
+        ),
+        pytest.param(
+            lambda m: m["files"]["x_encoder.onnx"].update(sha256="0" * 64), "damaged", id="other-hash"
+        ),
+        pytest.param(
+            lambda m: m["files"].update({"X_encoder.onnx": m["files"]["x_encoder.onnx"]}),
+            "case",
+            id="case-twins",
+        ),
+        pytest.param(
+            lambda m: m["files"].update({f"f{i}": m["files"]["x_encoder.onnx"] for i in range(300)}),
+            "at most 256",
+            id="too-many-files",
+        ),
+        pytest.param(lambda m: m.update(accuracy={"recall": "high"}), "finite number", id="accuracy-is-text"),
+    ],
+)
+def test_open_refuses_a_manifest(
+    small_folder: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    edit(small_folder, change)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(small_folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param("", "not readable JSON", id="empty"),
+        pytest.param("\xff\xfe", "not a vljepa bundle|not readable JSON", id="not-json"),
+        pytest.param("[1]", "not a vljepa bundle", id="not-an-object"),
+        pytest.param('{"format": 1, "format": 1}', "twice", id="key-twice"),
+        pytest.param('{"format": NaN}', "not readable JSON", id="nan"),
+        pytest.param("[" * 100_000, "not readable JSON", id="deep"),
+        pytest.param('{"format": 1, "name": "' + "x" * MAX_MANIFEST_BYTES + '"}', "at most", id="oversized"),
+    ],
+)
+def test_open_refuses_json(small_folder: Path, text: str, message: str) -> None:
+    (small_folder / "bundle.json").write_text(text)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(small_folder)
+
+
+def damage_link(folder: Path) -> None:
+    (folder / "x_encoder.onnx").rename(folder.parent / "outside.onnx")
+    (folder / "x_encoder.onnx").symlink_to(folder.parent / "outside.onnx")
+
+
+def damage_manifest_link(folder: Path) -> None:
+    (folder / "bundle.json").rename(folder.parent / "outside.json")
+    (folder / "bundle.json").symlink_to(folder.parent / "outside.json")
+
+
+def damage_pipe(folder: Path) -> None:
+    (folder / "x_encoder.onnx").unlink()
+    os.mkfifo(folder / "x_encoder.onnx")
+
+
+def damage_missing(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+
+
+def damage_truncate(folder: Path) -> None:
+    os.truncate(folder / "x_encoder.onnx", 100)
+
+
+def damage_flip(folder: Path) -> None:
+    data = bytearray((folder / "x_encoder.onnx").read_bytes())
+    data[500] ^= 1
+    (folder / "x_encoder.onnx").write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(damage_link, "a link or a special file", id="symlink"),
+        pytest.param(damage_manifest_link, "a link or a special file", id="manifest-symlink"),
+        pytest.param(damage_pipe, "a link or a special file", id="fifo"),
+        pytest.param(damage_missing, "lacks the file tokenizer.json", id="missing"),
+        pytest.param(damage_truncate, "expected .* bytes, got 100", id="truncated"),
+        pytest.param(damage_flip, "expected sha256", id="bit-flip"),
+    ],
+)
+def test_open_refuses_files(small_folder: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(small_folder)
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(small_folder)
+
+
+def test_without_verify_a_damaged_file_is_still_caught_before_use(small_folder: Path) -> None:
+    damage_flip(small_folder)
+    bundle = Bundle.open(small_folder, verify=False)
+    assert bundle.read("tokenizer.json")
+    for use in (bundle.read, bundle.path):
+        with pytest.raises(BundleError, match="expected sha256"):
+            use("x_encoder.onnx")
+
+
+def rezip(source: Path, to: Path, change: Callable[[zipfile.ZipFile, zipfile.ZipInfo, bytes], None]) -> Path:
+    """Copy a zip member by member; `change` writes each member of the copy."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(to, "w") as new:
+        for info in old.infolist():
+            change(new, info, old.read(info))
+    return to
+
+
+def pack(new: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
+    new.writestr(info, data, zipfile.ZIP_DEFLATED)
+
+
+def repeat(new: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
+    new.writestr(info, data)
+    if info.filename == "tokenizer.json":
+        new.writestr("tokenizer.json", data)
+
+
+def climb(new: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
+    new.writestr(info, data)
+    new.writestr("../evil.txt", b"x")
+
+
+def link(new: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
+    if info.filename == "tokenizer.json":
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    new.writestr(info, data)
+
+
+def crowd(new: zipfile.ZipFile, info: zipfile.ZipInfo, data: bytes) -> None:
+    new.writestr(info, data)
+    for index in range(300):
+        new.writestr(f"{info.filename}{index}", b"")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(pack, "expected a stored member", id="deflated"),
+        pytest.param(repeat, "holds tokenizer.json twice", id="name-twice"),
+        pytest.param(climb, "plain file name", id="climbs-out"),
+        pytest.param(link, "a link or a special file", id="symlink"),
+        pytest.param(crowd, "at most 1024 files", id="too-many"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_open_refuses_zips(tmp_path: Path, small_zip: Path, change: Any, message: str) -> None:
+    with pytest.raises(BundleError, match=message):
+        Bundle.open(rezip(small_zip, tmp_path / "bad.vljepa", change))
+
+
+@pytest.mark.parametrize("cut", [0, 10, 1000, 20_000])
+def test_open_refuses_a_cut_zip(tmp_path: Path, small_zip: Path, cut: int) -> None:
+    bad = tmp_path / "cut.vljepa"
+    bad.write_bytes(small_zip.read_bytes()[:cut])
+    with pytest.raises(BundleError, match="not a readable zip"):
+        Bundle.open(bad)
+
+
+def test_every_single_byte_of_a_zip_may_flip(tmp_path: Path, small_zip: Path) -> None:
+    """A flipped byte either changes nothing that is read or gives a `BundleError`, never another exception."""
+    data = small_zip.read_bytes()
+    bad = tmp_path / "flip.vljepa"
+    reference = Bundle.open(small_zip)
+    for place in range(0, len(data), 97):
+        bad.write_bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
+        try:
+            bundle = Bundle.open(bad)
+        except BundleError:
+            continue
+        assert all(bundle.read(name) == reference.read(name) for name in reference.manifest.files)
+
+
+def test_open_names_what_is_shipped() -> None:
+    with pytest.raises(BundleError, match="no bundle at nowhere"):
+        Bundle.open("nowhere")
+
+
+def test_graph_and_read_name_what_is_there(small_zip: Path) -> None:
+    bundle = Bundle.open(small_zip)
+    with pytest.raises(BundleError, match="has no graph 'z', it has x_encoder, predictor"):
+        bundle.graph("z")
+    with pytest.raises(BundleError, match=r"does not list the file '\.\./secret'"):
+        bundle.read("../secret")
+
+
+@pytest.mark.parametrize("archive", [True, False], ids=["zip", "folder"])
+def test_write_is_atomic_and_refuses_to_overwrite(tmp_path: Path, small_zip: Path, archive: bool) -> None:
+    source = Bundle.open(small_zip)
+    files: dict[str, bytes | Path] = {name: source.read(name) for name in source.manifest.files}
+    written = write_bundle(tmp_path / "out.vljepa", source.manifest, files, archive=archive)
+    assert written.manifest == source.manifest
+    assert written.location.is_dir() != archive
+    with pytest.raises(BundleError, match="exists: choose another name"):
+        write_bundle(tmp_path / "out.vljepa", source.manifest, files, archive=archive)
+    renamed = replace(source.manifest, name="other")
+    assert write_bundle(tmp_path / "out.vljepa", renamed, files, archive=archive, force=True).name == "other"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.vljepa"]
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path, small_zip: Path) -> None:
+    source = Bundle.open(small_zip)
+    out = tmp_path / "out.vljepa"
+    out.write_bytes(small_zip.read_bytes())
+    with pytest.raises(BundleError, match="without size and hash"):
+        write_bundle(out, source.manifest, {"tokenizer.json": source.read("tokenizer.json")}, force=True)
+    assert out.read_bytes() == small_zip.read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["out.vljepa"]
+
+
+def test_the_same_content_gives_the_same_zip(tmp_path: Path, small_zip: Path) -> None:
+    source = Bundle.open(small_zip)
+    files: dict[str, bytes | Path] = {name: source.read(name) for name in source.manifest.files}
+    assert (
+        write_bundle(tmp_path / "a", source.manifest, files).location.read_bytes() == small_zip.read_bytes()
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "/a",
+        "a/",
+        "a//b",
+        "./a",
+        "a/../b",
+        "C:a",
+        "a\\b",
+        "a\0b",
+        "a\n",
+        ".hidden",
+        "x" * 201,
+        "é",
+    ],
+)
+def test_check_file_name_refuses(name: str) -> None:
+    with pytest.raises(BundleError, match="plain file name"):
+        check_file_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "a.onnx", "weights/x_encoder-int8.onnx.data", "0+1"])
+def test_check_file_name_accepts(name: str) -> None:
+    assert check_file_name(name) == name

@@ -1,0 +1,90 @@
+"""Events are one JSON line each, and what comes back is what was written."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.events import Event, LatencyMs
+
+FULL = Event(
+    stream="camera 0",
+    kind="segment",
+    start_s=1.5,
+    end_s=3.25,
+    text="a red ball – „rollt“ 球\nleft",
+    query="What happens?",
+    score=0.75,
+    decoded=True,
+    latency_ms=LatencyMs(capture=1.0, encode=2.5, predict=0.25, decode=9.0),
+)
+
+
+@pytest.mark.parametrize(
+    "event", [FULL, Event(stream="", kind="status"), Event(stream="x", kind="error", text="broken")]
+)
+def test_json_round_trip_is_one_line(event: Event) -> None:
+    line = event.to_json()
+    assert "\n" not in line
+    assert Event.from_json(line) == event
+
+
+def test_layout_is_the_documented_one() -> None:
+    values = json.loads(FULL.to_json())
+    assert list(values) == [
+        "v", "stream", "kind", "start_s", "end_s", "text", "query", "score", "decoded", "latency_ms",
+    ]  # fmt: skip
+    assert list(values["latency_ms"]) == ["capture", "encode", "predict", "decode"]
+    assert values["v"] == 1
+
+
+def test_numpy_numbers_become_plain_ones() -> None:
+    event = Event(
+        stream="s",
+        kind="segment",
+        start_s=np.float32(1),  # type: ignore[arg-type]
+        end_s=np.float64(2),
+        score=np.float32(0.5),  # type: ignore[arg-type]
+        latency_ms=LatencyMs(encode=np.float32(3)),  # type: ignore[arg-type]
+    )
+    assert Event.from_json(event.to_json()) == event
+    assert type(event.score) is float
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "segmnt"}, "must be one of segment, answer, alert, status, error"),
+        ({"v": 2}, "version 2 is unknown"),
+        ({"score": float("nan")}, "score must be finite"),
+        ({"start_s": 2.0, "end_s": 1.0}, "before it starts"),
+        ({"end_s": "soon"}, "end_s must be a number"),
+        ({"text": None}, "event text must be text"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_wrong_values_are_refused(changes: dict[str, object], message: str) -> None:
+    values: dict[str, object] = {"stream": "s", "kind": "segment", **changes}
+    with pytest.raises(InputError, match=message):
+        Event(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "one JSON object"),
+        ("[1, 2]", "must be a JSON object, got list"),
+        ('{"v": 1, "kind": "status"}', "lacks stream"),
+        ('{"v": 1, "stream": "s", "kind": "status", "colour": 1}', "unknown fields: colour"),
+        ('{"v": 1, "stream": "s", "kind": "status", "latency_ms": {"gpu": 1}}', "unknown fields: gpu"),
+        ('{"v": 1, "stream": "s", "kind": "status", "latency_ms": 3}', "latency_ms must be a JSON object"),
+        ('{"v": 9, "stream": "s", "kind": "status"}', "version 9"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_lines_are_refused(line: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Event.from_json(line)

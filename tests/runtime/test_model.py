@@ -1,0 +1,143 @@
+"""The model's verbs, against plain NumPy on the same weights' outputs where there is one."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vljepa_runtime as vj
+from vljepa_runtime import model as model_module
+from vljepa_runtime.patches import fit_frames
+
+
+def test_embed_gives_a_unit_vector(model: vj.Model, clip: np.ndarray) -> None:
+    embedding = model.embed(clip)
+    assert embedding.shape == (8,)
+    assert embedding.dtype == np.float32
+    assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-6)
+    assert np.array_equal(embedding, model.embed(clip, query=model.prompts["caption"]))
+    assert not np.allclose(embedding, model.embed(clip, query="what is red ?"))
+
+
+def test_encode_once_then_predict_equals_embed(model: vj.Model, clip: np.ndarray) -> None:
+    visual = model.encode(clip)
+    assert visual.shape == (8, 8)
+    assert np.array_equal(model.predict(visual, "what is there ?"), model.embed(clip, "what is there ?"))
+
+
+@pytest.mark.parametrize("shape", [(20, 30, 3), (1, 5, 5, 3), (4, 12, 12, 3), (31, 40, 10, 3)], ids=str)
+def test_frames_of_any_size_and_count(model: vj.Model, shape: tuple[int, ...]) -> None:
+    frames = np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)
+    fitted = fit_frames(frames, model.preprocess)
+    assert np.array_equal(model.embed(frames), model.embed(fitted))
+
+
+@pytest.mark.parametrize("keep", [1, 5, 8])
+def test_tokens_can_be_left_out(model: vj.Model, clip: np.ndarray, keep: int) -> None:
+    assert model.encode(clip, keep=keep).shape == (keep, 8)
+    if keep == 8:
+        assert np.allclose(model.encode(clip, keep=keep), model.encode(clip))
+
+
+def test_embed_text_is_cached_and_does_not_depend_on_company(small_zip: Path) -> None:
+    model = vj.load(small_zip, engine="onnxruntime:cpu")
+    texts = ["a red ball", "the blue box falls", "a red ball"]
+    together = model.embed_text(texts)
+    assert together.shape == (3, 8)
+    assert np.array_equal(together[0], together[2])
+    alone = vj.load(small_zip, engine="onnxruntime:cpu").embed_text(texts[1:2])
+    assert np.allclose(together[1], alone[0], atol=1e-6)
+    assert np.array_equal(model.embed_text(texts), together)
+
+
+def test_the_text_cache_is_bounded(model: vj.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_module, "TEXTS_CACHED", 3)
+    words = ["red", "blue", "green", "box", "ball"]
+    expected = np.stack([model.embed_text([word])[0] for word in words])
+    assert len(model._texts) == 3
+    assert np.allclose(model.embed_text(words), expected, atol=1e-6)
+    assert len(model._texts) == 3
+
+
+def test_more_texts_than_one_batch(model: vj.Model) -> None:
+    texts = [
+        f"{a} {b}" for a in ("red", "blue", "green", "two", "three") for b in ("ball", "box", "left", "right")
+    ]
+    rows = model.embed_text(texts)
+    assert np.allclose(rows[-1], model.embed_text(texts[-1:])[0], atol=1e-6)
+
+
+def test_classify_ranks_by_cosine(model: vj.Model, clip: np.ndarray) -> None:
+    labels = ["a red ball", "the blue box", "green", "three"]
+    ranked = model.classify(clip, labels)
+    cosines = model.embed_text(labels) @ model.embed(clip, model.prompts["classify"])
+    assert [scored.label for scored in ranked] == [labels[i] for i in np.argsort(-cosines)]
+    assert [scored.score for scored in ranked] == pytest.approx(
+        sorted(cosines.tolist(), reverse=True), abs=1e-6
+    )
+
+
+def test_answer_asks_the_question(model: vj.Model, clip: np.ndarray) -> None:
+    ranked = model.answer(clip, "what is red ?", ["ball", "box"])
+    cosines = model.embed_text(["ball", "box"]) @ model.embed(clip, "what is red ?")
+    assert ranked[0].label == ("ball", "box")[int(cosines.argmax())]
+
+
+def test_the_decoder_is_loaded_at_the_first_decode(small_zip: Path, clip: np.ndarray) -> None:
+    model = vj.load(small_zip, engine="onnxruntime:cpu")
+    embedding = model.embed(clip)
+    assert not model.decoder_loaded
+    assert isinstance(model.decode(embedding), str)
+    assert model.decoder_loaded
+
+
+def test_threads_share_a_model(small_zip: Path, clip: np.ndarray) -> None:
+    model = vj.load(small_zip, engine="onnxruntime:cpu", threads=1)
+    expected = (model.embed(clip), model.decode(model.embed(clip)))
+    results: list[tuple[np.ndarray, str]] = []
+
+    def work() -> None:
+        for _ in range(5):
+            embedding = model.embed(clip)
+            model.embed_text([f"red {threading.get_ident() % 7}", "ball"])
+            results.append((embedding, model.decode(embedding)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 20
+    assert all(np.array_equal(embedding, expected[0]) and text == expected[1] for embedding, text in results)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        pytest.param(lambda m, c: m.embed(c.astype(np.float32)), "uint8 RGB", id="float-frames"),
+        pytest.param(lambda m, c: m.embed(c[..., :1]), "uint8 RGB", id="grey"),
+        pytest.param(lambda m, c: m.embed(c[:0]), "uint8 RGB", id="no-frames"),
+        pytest.param(lambda m, c: m.embed(c, query=""), "at least one word", id="empty-query"),
+        pytest.param(lambda m, c: m.encode(c, keep=9), r"keep must be in 1\.\.8", id="keep-too-many"),
+        pytest.param(lambda m, c: m.embed_text("red"), "list of texts", id="text-not-list"),
+        pytest.param(lambda m, c: m.classify(c, []), "list of texts", id="no-labels"),
+        pytest.param(
+            lambda m, c: m.decode(np.zeros(7, np.float32)), r"one embedding \(8,\)", id="decode-shape"
+        ),
+        pytest.param(
+            lambda m, c: m.predict(np.zeros((8, 9), np.float32)), "expected shape", id="visual-width"
+        ),
+        pytest.param(
+            lambda m, c: m.predict(np.zeros((8, 8))), "expected float32, got float64", id="visual-type"
+        ),
+        pytest.param(lambda m, c: m.session(query=[]), "one query or several", id="no-query"),
+        pytest.param(lambda m, c: m.session(query=["a", "a"]), "each query once", id="query-twice"),
+        pytest.param(lambda m, c: m.session(decode="maybe"), "auto | always | never", id="decode-mode"),
+    ],
+)
+def test_wrong_input(model: vj.Model, clip: np.ndarray, call: object, message: str) -> None:
+    with pytest.raises(vj.InputError, match=message):
+        call(model, clip)  # type: ignore[operator]

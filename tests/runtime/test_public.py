@@ -1,0 +1,68 @@
+"""What the package offers, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vljepa_runtime as vj
+
+HEAVY = ("torch", "transformers", "onnx", "matplotlib", "safetensors")
+
+
+def fresh(code: str) -> str:
+    """Standard output of a fresh interpreter."""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize("name", vj.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(vj, name).__name__ == name
+    assert name in dir(vj)
+
+
+def test_the_lists_agree() -> None:
+    """`__all__`, the table of homes and the names that type checkers see are the same."""
+    tree = ast.parse(Path(vj.__file__).read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.asname for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert sorted(vj.__all__) == sorted(vj._HOMES) == sorted(name for name in seen if name)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'loda'"):
+        vj.loda  # noqa: B018
+
+
+def test_using_everything_imports_nothing_heavy(small_zip: Path) -> None:
+    code = (
+        "import sys, numpy as np, vljepa_runtime as vj\n"
+        "[getattr(vj, name) for name in vj.__all__]\n"
+        f"model = vj.load({str(small_zip)!r}, engine='onnxruntime:cpu')\n"
+        "model.decode(model.embed(np.zeros((4, 12, 12, 3), np.uint8)))\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert fresh(code) == "[]"
+
+
+def test_importing_alone_loads_no_library() -> None:
+    libraries = ("numpy", "cv2", "av", "onnxruntime", "tokenizers")
+    code = f"import sys, vljepa_runtime; print([name for name in {libraries!r} if name in sys.modules])"
+    assert fresh(code) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("error", "also"),
+    [("InputError", ValueError), ("MissingExtraError", ImportError), ("BundleError", Exception)],
+)
+def test_errors_share_a_base(error: str, also: type[Exception]) -> None:
+    kind = getattr(vj, error)
+    assert issubclass(kind, vj.VljepaError)
+    assert issubclass(kind, also)

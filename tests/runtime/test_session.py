@@ -1,0 +1,250 @@
+"""One stream from source to events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+
+import numpy as np
+import pytest
+
+import vljepa_runtime as vj
+from vljepa_runtime.selection.protocol import Decision, Observation
+from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
+
+
+class Reel:
+    """A source from memory: red, then blue, then green frames at 8 fps; may break or speak in between."""
+
+    def __init__(
+        self,
+        seconds: float = 6.0,
+        *,
+        live: bool = False,
+        extra: dict[int, BaseException | SourceStatus] | None = None,
+    ) -> None:
+        self.name, self.live, self.hints = "reel", live, Hints()
+        self.closed = 0
+        self._count = round(seconds * 8)
+        self._extra = extra or {}
+
+    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+        noise = np.random.RandomState(0)
+        for index in range(self._count):
+            extra = self._extra.get(index)
+            if isinstance(extra, BaseException):
+                raise extra
+            if extra is not None:
+                yield extra
+            image = noise.randint(0, 40, (16, 24, 3)).astype(np.uint8)
+            image[..., 3 * index // self._count] += 200
+            yield Frame(image=image, time_s=index / 8, index=index)
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def __enter__(self) -> Reel:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Twos:
+    """A policy that gives every second window and what remains at the end."""
+
+    def start(self) -> TwosState:
+        return TwosState()
+
+
+class TwosState:
+    def __init__(self) -> None:
+        self.held: list[Observation] = []
+
+    def push(self, observation: Observation) -> list[Decision]:
+        self.held.append(observation)
+        return self.finish() if len(self.held) == 2 else []
+
+    def finish(self) -> list[Decision]:
+        held, self.held = self.held, []
+        if not held:
+            return []
+        last = held[-1]
+        return [
+            Decision(
+                start_s=held[0].start_s,
+                end_s=last.end_s,
+                time_s=last.time_s,
+                embedding=np.asarray(last.embedding, np.float32),
+                score=0.5,
+            )
+        ]
+
+
+def run(model: vj.Model, source: Reel, **options: object) -> tuple[list[vj.Event], vj.SessionStats]:
+    with model.session(**options) as session:  # type: ignore[arg-type]
+        events = list(session.run(source))
+    return events, session.stats
+
+
+def test_the_first_event_names_what_runs(model: vj.Model) -> None:
+    events, _ = run(model, Reel(), select=vj.EveryWindow())
+    assert (events[0].kind, events[0].stream) == ("status", "reel")
+    for part in ("small", "onnxruntime:cpu", "reel"):
+        assert part in events[0].text
+
+
+def test_every_window_is_an_event_and_equals_the_model(model: vj.Model) -> None:
+    events, stats = run(model, Reel(), select=vj.EveryWindow())
+    segments = events[1:]
+    assert {event.kind for event in segments} == {"segment"}
+    assert len(segments) == stats.windows == stats.decodings == stats.decisions == 6
+    assert all(event.decoded and event.query == model.prompts["caption"] for event in segments)
+    assert [event.start_s for event in segments] == pytest.approx([0, 1, 2, 3, 4, 5])
+    frames = [item.image for item in Reel() if isinstance(item, Frame)]
+    expected = model.decode(model.embed(np.stack(frames[0:8:2])))
+    assert segments[0].text == expected
+    for event in segments:
+        assert vj.Event.from_json(event.to_json()) == event
+        assert None not in (event.latency_ms.capture, event.latency_ms.encode, event.latency_ms.decode)
+
+
+def test_selection_saves_decodings_and_flushes_at_the_end(model: vj.Model) -> None:
+    events, stats = run(model, Reel(5.0), select=Twos())
+    assert [(event.start_s, event.end_s) for event in events[1:]] == [(0, 2), (2, 4), (4, 5)]
+    assert (stats.windows, stats.decodings) == (5, 3)
+    assert stats.decodings_saved == pytest.approx(0.4)
+
+
+def test_each_query_has_its_own_state_and_the_window_is_encoded_once(model: vj.Model) -> None:
+    queries = ["what is red ?", "what is there ?"]
+    events, stats = run(model, Reel(4.0), query=queries, select=Twos())
+    assert [event.query for event in events[1:]] == queries * 2
+    assert stats.queries == 2
+    assert stats.latency["encode"].count == 4
+    assert stats.latency["predict"].count == 8
+
+
+@pytest.mark.parametrize(("decode", "decoded"), [("auto", True), ("always", True), ("never", False)])
+def test_decode_modes(model: vj.Model, decode: str, decoded: bool) -> None:
+    events, stats = run(model, Reel(3.0), decode=decode, select=vj.EveryWindow())
+    assert all(event.decoded == decoded for event in events[1:])
+    assert stats.decodings == (3 if decoded else 0)
+    assert decoded or all(event.text == "" and event.latency_ms.decode is None for event in events[1:])
+
+
+def test_never_does_not_load_the_decoder(small_zip: object, clip: np.ndarray) -> None:
+    model = vj.load(small_zip, engine="onnxruntime:cpu")  # type: ignore[arg-type]
+    run(model, Reel(2.0), decode="never", select=vj.EveryWindow())
+    assert not model.decoder_loaded
+
+
+def test_remarks_of_the_source_become_status_events(model: vj.Model) -> None:
+    remark = SourceStatus(kind="reconnecting", message="no frame for 5 s")
+    events, _ = run(model, Reel(live=True, extra={20: remark}), select=vj.EveryWindow())
+    assert [event.text for event in events if event.kind == "status"][1:] == [
+        "reconnecting: no frame for 5 s"
+    ]
+
+
+def run_until_it_raises(
+    model: vj.Model, source: Reel, **options: object
+) -> tuple[list[vj.Event], BaseException]:
+    """All events before the exception, and the exception."""
+    events: list[vj.Event] = []
+    with model.session(**options) as session:  # type: ignore[arg-type]
+        try:
+            for event in session.run(source):
+                events.append(event)
+        except (vj.VljepaError, KeyboardInterrupt) as error:
+            return events, error
+    pytest.fail("expected an exception")
+
+
+def test_a_break_gives_an_error_event_and_then_the_exception(model: vj.Model) -> None:
+    source = Reel(extra={20: vj.SourceError("the cable is out")})
+    events, error = run_until_it_raises(model, source, select=vj.EveryWindow())
+    assert isinstance(error, vj.SourceError)
+    assert [event.kind for event in events] == ["status", "segment", "segment", "error"]
+    assert events[-1].text == "SourceError: the cable is out"
+    assert source.closed
+
+
+def test_ctrl_c_gives_what_is_pending_and_goes_on(model: vj.Model) -> None:
+    source = Reel(extra={26: KeyboardInterrupt()})
+    events, error = run_until_it_raises(model, source, select=Twos())
+    assert isinstance(error, KeyboardInterrupt)
+    assert [event.kind for event in events] == ["status", "segment", "segment"]
+    assert events[-1].end_s > 3
+    assert source.closed
+
+
+def test_stop_ends_the_stream_early(model: vj.Model) -> None:
+    source = Reel(60.0)
+    with model.session(select=Twos()) as session:
+        events = []
+        for event in session.run(source):
+            events.append(event)
+            session.stop()
+    assert len(events) == 1
+    assert source.closed
+
+
+def test_leaving_the_loop_closes_the_source(model: vj.Model) -> None:
+    source = Reel(60.0)
+    with model.session(select=vj.EveryWindow()) as session:
+        for event in session.run(source):
+            if event.kind == "segment":
+                break
+    assert source.closed
+    assert session.stats.windows == 1
+
+
+def test_a_session_runs_once(model: vj.Model) -> None:
+    with model.session(select=vj.EveryWindow()) as session:
+        list(session.run(Reel(1.0)))
+        with pytest.raises(vj.InputError, match="runs one stream"):
+            session.run(Reel(1.0))
+
+
+def test_a_stream_shorter_than_a_window_still_gives_one(model: vj.Model) -> None:
+    events, stats = run(model, Reel(0.25))
+    assert stats.windows == 1
+    assert [event.kind for event in events] == ["status", "segment"]
+
+
+def test_a_source_is_asked_for_no_more_frames_than_needed(model: vj.Model) -> None:
+    source = Reel(1.0)
+    run(model, source)
+    assert source.hints.min_interval_s == pytest.approx(0.25)
+
+
+def test_two_sessions_share_a_model_and_no_state(model: vj.Model) -> None:
+    one, two = model.session(select=Twos()), model.session(select=Twos())
+    alone, _ = run(model, Reel(5.0), select=Twos())
+    mixed: tuple[list[vj.Event], list[vj.Event]] = ([], [])
+    for pair in zip(one.run(Reel(5.0)), two.run(Reel(5.0))):
+        for events, event in zip(mixed, pair):
+            events.append(event)
+    for events in mixed:
+        assert [(event.start_s, event.text) for event in events] == [(e.start_s, e.text) for e in alone]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_stats_account_for_the_time(model: vj.Model, live: bool) -> None:
+    _, stats = run(model, Reel(live=live))
+    assert set(stats.latency) == {"capture", "fit", "encode", "predict", "select", "decode"}
+    booked = sum(stage.total_ms for stage in stats.latency.values()) / 1000
+    assert booked <= stats.busy_s * 1.001
+    assert (stats.latency["capture"].total_ms == 0) == live
+    assert 0 <= stats.overhead <= stats.overhead_with_capture <= 1
+    assert 0 < stats.p50_ms <= stats.p95_ms
+    for stage in stats.latency.values():
+        assert stage.p50_ms <= stage.p95_ms
+
+
+def test_stats_of_a_session_that_did_not_run(model: vj.Model) -> None:
+    stats = model.session().stats
+    assert (stats.windows, stats.decodings_saved, stats.overhead, stats.p50_ms) == (0, 0.0, 0.0, 0.0)
