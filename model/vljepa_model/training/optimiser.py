@@ -1,6 +1,6 @@
 """Muon for the matrices inside the blocks, AdamW for everything else.
 
-Muon needed markedly fewer steps than AdamW alone on this model (docs/training.md); both follow the same schedule.
+Both follow the same schedule; Muon's updates are scaled to the size of AdamW's, so one rate serves both.
 """
 
 from __future__ import annotations

@@ -1,0 +1,50 @@
+"""Retrieval and classification from a matrix of similarities."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import InputError
+
+__all__ = ["ranks", "recall_at_k", "top1"]
+
+Similarity = npt.NDArray[np.floating]
+
+
+def ranks(similarity: Similarity, targets: npt.ArrayLike | None = None) -> npt.NDArray[np.int64]:
+    """Place of each row's right column, 0 for the best.
+
+    A tie counts against the target, so that a collapsed model whose similarities are all equal comes last.
+
+    Args:
+        similarity: (Q, N) queries against candidates.
+        targets: (Q,) index of the right candidate; default the diagonal.
+
+    Raises:
+        InputError: shapes do not fit, or a value is not finite.
+    """
+    if similarity.ndim != 2 or not similarity.size or not np.isfinite(similarity).all():
+        raise InputError(f"expected finite (Q, N) similarities, got shape {similarity.shape} or NaN inside")
+    queries, candidates = similarity.shape
+    right = np.arange(queries) if targets is None else np.asarray(targets, np.int64)
+    if right.shape != (queries,) or right.min() < 0 or right.max() >= candidates:
+        raise InputError(f"expected {queries} targets in 0..{candidates - 1}, got shape {right.shape}")
+    own = similarity[np.arange(queries), right][:, None]
+    return np.asarray((similarity >= own).sum(axis=1) - 1, np.int64)
+
+
+def recall_at_k(similarity: Similarity, k: int, *, targets: npt.ArrayLike | None = None) -> float:
+    """Share of the queries whose right candidate is among the best k.
+
+    Raises:
+        InputError: see `ranks`, or k below 1.
+    """
+    if k < 1:
+        raise InputError(f"expected k of 1 or more, got {k}")
+    return float((ranks(similarity, targets) < k).mean())
+
+
+def top1(similarity: Similarity, targets: npt.ArrayLike) -> float:
+    """Share of the rows whose most similar column is the target."""
+    return recall_at_k(similarity, 1, targets=targets)
