@@ -153,6 +153,7 @@ def _display_matrix(frame: av.VideoFrame) -> npt.NDArray[np.int32] | None:
 def _is_damaged(path: Path) -> bool:
     """OpenCV fills broken JPEG blocks with grey and says nothing; FFmpeg reports them, in its log only."""
     with _LOG_LOCK:
+        opened = False
         level = av.logging.get_level()
         av.logging.set_level(av.logging.ERROR)
         try:
@@ -160,9 +161,10 @@ def _is_damaged(path: Path) -> bool:
                 stream = container.streams.video[0]
                 check_size(stream.width, stream.height, str(path))
                 stream.thread_type = "NONE"  # the log of this thread only
+                opened = True
                 frame = next(container.decode(stream), None)
             return bool(logs) or frame is None
         except (av.FFmpegError, IndexError):
-            return False  # a format that only OpenCV reads
+            return opened  # else it is a format that only OpenCV reads
         finally:
             av.logging.set_level(level)
