@@ -1,0 +1,157 @@
+"""Arguments that several commands share, and the checks that come before anything slow."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vljepa_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from vljepa_runtime import Model
+
+__all__ = [
+    "SOURCE_HELP",
+    "add_bundle",
+    "add_clip",
+    "add_engine",
+    "add_json",
+    "add_labels",
+    "load_model",
+    "non_negative",
+    "positive",
+    "positive_int",
+    "read_lines",
+    "refuse_existing",
+    "texts_from",
+]
+
+SOURCE_HELP = "video or image file, folder of images, camera index or device, rtsp:// or http:// address"
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """BUNDLE, the first positional argument."""
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="a .vljepa folder or file, or `tiny`, the shipped one"
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--engine, --threads and --allow-fallback."""
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        metavar="E",
+        help="auto, onnxruntime[:cpu|cuda|...], ... (see `vljepa doctor`)",
+    )
+    parser.add_argument(
+        "--threads", type=positive_int, metavar="N", help="threads of the engine (default: its own choice)"
+    )
+    parser.add_argument(
+        "--allow-fallback",
+        action="store_true",
+        help="go on with another engine when the one named is not there",
+    )
+
+
+def add_clip(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """SOURCE with the part of it that is looked at."""
+    nargs: dict[str, Any] = {"nargs": "?"} if optional else {}
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP, **nargs)
+    parser.add_argument(
+        "--start", type=non_negative, default=0.0, metavar="S", help="skip the first S seconds"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        metavar="S",
+        help="look at S seconds (default: a whole file, one window of a camera)",
+    )
+
+
+def add_labels(parser: argparse.ArgumentParser, *, what: str) -> None:
+    """--label TEXT (repeatable) and --labels FILE."""
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="TEXT", help=f"{what}; may be repeated"
+    )
+    parser.add_argument("--labels", type=Path, metavar="FILE", help=f"{what}s, one on each line of FILE")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """--json."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+
+
+def positive(text: str) -> float:
+    """A number above 0, for argparse."""
+    value = non_negative(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def non_negative(text: str) -> float:
+    """A finite number of at least 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def load_model(args: argparse.Namespace) -> Model:
+    """The model that BUNDLE, --engine, --threads and --allow-fallback name."""
+    import vljepa_runtime as vj
+
+    return vj.load(args.bundle, engine=args.engine, threads=args.threads, allow_fallback=args.allow_fallback)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The non-empty lines of a UTF-8 text file.
+
+    Raises:
+        InputError: the file is not there, is not text or has no line.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"expected a UTF-8 text file with one entry a line, cannot read {path}: {error}"
+        ) from error
+    if not (kept := [line for line in lines if line]):
+        raise InputError(f"expected one entry a line in {path}, got an empty file")
+    return kept
+
+
+def texts_from(values: Sequence[str], file: Path | None) -> tuple[str, ...]:
+    """What --label and --labels named, in order, each once."""
+    return tuple(dict.fromkeys([*values, *(read_lines(file) if file else ())]))
+
+
+def refuse_existing(paths: Iterable[str | Path | None], *, force: bool) -> None:
+    """Stop before any work when an output is already there or has no folder to go to.
+
+    Raises:
+        InputError: a path exists and `force` is off, its folder does not exist, or two outputs are one file.
+    """
+    outputs = [Path(path) for path in paths if path]
+    if len({path.resolve() for path in outputs}) < len(outputs):
+        raise InputError(f"expected a file for each output, got one twice: {', '.join(map(str, outputs))}")
+    for path in outputs:
+        if path.is_dir():
+            raise InputError(f"expected a file to write, {path} is a folder: name a file in it")
+        if not path.parent.is_dir():
+            raise InputError(f"cannot write {path}: the folder {path.parent} does not exist, create it first")
+        if path.exists() and not force:
+            raise InputError(f"{path} exists: choose another name or pass --force to replace it")

@@ -1,0 +1,24 @@
+"""One module per command; this table is what `vljepa --help` prints without importing any of them.
+
+Each module has `SUMMARY`, `add_arguments(parser)` and `run(args) -> int`. A test keeps `SUMMARY` and the
+table equal.
+"""
+
+from __future__ import annotations
+
+__all__ = ["COMMANDS"]
+
+COMMANDS = {
+    "demo": "run the shipped bundle on a procedural event stream, a file or a camera, and show what it saved",
+    "run": "turn a video source into events, one JSON line each",
+    "embed": "print the embedding of a clip, of texts, or both with their similarity",
+    "classify": "rank labels in your own words for a clip",
+    "ask": "answer a question about a clip, from candidates or in words",
+    "inspect": "show what a bundle holds: graphs, precisions, parity, accuracy",
+    "doctor": "show what really runs on this machine",
+    "train": "train a model on the procedural world",
+    "export": "turn a checkpoint into a bundle, checked for parity",
+    "selective": "measure what selective decoding saves: quality against decodings per minute, with a picture",
+    "compare": "measure two bundles against each other: accuracy, latency, size, memory",
+    "bench": "measure one bundle on this machine",
+}

@@ -1,0 +1,48 @@
+"""`vljepa ask`: answer a question about a clip, from candidates or in the Y-decoder's words."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from vljepa_apps import arguments, console
+
+SUMMARY = "answer a question about a clip, from candidates or in words"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    arguments.add_bundle(parser)
+    arguments.add_clip(parser)
+    parser.add_argument("question", metavar="QUESTION", help="for example 'What colour is the ball?'")
+    arguments.add_labels(parser, what="a possible answer")
+    parser.add_argument(
+        "--top", type=arguments.positive_int, default=5, metavar="K", help="answers to print (default 5)"
+    )
+    arguments.add_engine(parser)
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the ranked candidates, or the decoded answer when there are none."""
+    from vljepa_apps.clip import read_clip
+    from vljepa_runtime.sources import redact
+
+    candidates = arguments.texts_from(args.label, args.labels)
+    model = arguments.load_model(args)
+    frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
+    result: dict[str, object] = {
+        "source": redact(args.source),
+        "engine": model.engine_name,
+        "question": args.question,
+    }
+    if candidates:
+        ranked = model.answer(frames, args.question, candidates)[: args.top]
+        result |= {"answer": ranked[0].label, "decoded": False}
+        result["results"] = [{"label": scored.label, "score": round(scored.score, 4)} for scored in ranked]
+        text = console.table([(scored.label, f"{scored.score:.3f}") for scored in ranked], indent="")
+    else:
+        text = model.decode(model.embed(frames, query=args.question))
+        result |= {"answer": text, "decoded": True}
+    print(json.dumps(result) if args.json else text)
+    return 0

@@ -1,0 +1,56 @@
+"""`vljepa classify`: rank labels in the user's own words for a clip."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError
+
+SUMMARY = "rank labels in your own words for a clip"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    arguments.add_bundle(parser)
+    arguments.add_clip(parser)
+    arguments.add_labels(parser, what="a label")
+    parser.add_argument(
+        "--query", metavar="Q", help="what to ask the predictor (default: the bundle's own prompt)"
+    )
+    parser.add_argument(
+        "--top", type=arguments.positive_int, default=5, metavar="K", help="labels to print (default 5)"
+    )
+    arguments.add_engine(parser)
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the best labels with their scores."""
+    from vljepa_apps.clip import read_clip
+    from vljepa_runtime.sources import redact
+
+    labels = arguments.texts_from(args.label, args.labels)
+    if not labels:
+        raise InputError("expected labels, got none: pass --label TEXT (repeatable) or --labels FILE")
+    model = arguments.load_model(args)
+    frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
+    ranked = model.classify(frames, labels, query=args.query)[: args.top]
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "source": redact(args.source),
+                    "engine": model.engine_name,
+                    "query": args.query,
+                    "labels": len(labels),
+                    "results": [
+                        {"label": scored.label, "score": round(scored.score, 4)} for scored in ranked
+                    ],
+                }
+            )
+        )
+    else:
+        print(console.table([(scored.label, f"{scored.score:.3f}") for scored in ranked], indent=""))
+    return 0

@@ -1,0 +1,86 @@
+"""`vljepa embed`: the embedding of a clip, of texts, or both with their similarity."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError
+
+SUMMARY = "print the embedding of a clip, of texts, or both with their similarity"
+SHOWN = 4  # values of a row that the text output shows
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    arguments.add_bundle(parser)
+    arguments.add_clip(parser, optional=True)
+    parser.add_argument(
+        "--text", action="append", default=[], metavar="TEXT", help="embed TEXT too; may be repeated"
+    )
+    parser.add_argument("--query", metavar="Q", help="what to ask the predictor about the clip")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.npy", help="write the rows (R, S) float32 to FILE.npy"
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE.npy if it exists")
+    arguments.add_engine(parser)
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one row for the clip and one for each text."""
+    if args.source is None and not args.text:
+        raise InputError("expected something to embed, got nothing: name a SOURCE, pass --text TEXT, or both")
+    arguments.refuse_existing([args.out], force=args.force)
+    names, rows = embeddings(args)
+    if args.out:
+        save(args.out, rows)
+        console.note(f"wrote {args.out}: {rows.shape[0]} x {rows.shape[1]} float32")
+    if args.json:
+        results = [{"of": name, "embedding": row.tolist()} for name, row in zip(names, rows)]
+        print(json.dumps({"query": args.query, "results": results}))
+        return 0
+    lines = [
+        (
+            name,
+            f"cosine {float(row @ rows[0]):6.3f}",
+            " ".join(f"{value:7.4f}" for value in row[:SHOWN]) + " ...",
+        )
+        for name, row in zip(names, rows)
+    ]
+    print(console.table(lines, indent=""))
+    return 0
+
+
+def embeddings(args: argparse.Namespace) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """Names and rows (R, S): the clip first, then the texts."""
+    from vljepa_apps.clip import read_clip
+    from vljepa_runtime.sources import redact
+
+    model = arguments.load_model(args)
+    names, rows = [], []
+    if args.source is not None:
+        frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
+        names.append(redact(args.source))
+        rows.append(model.embed(frames, query=args.query)[None])
+    if args.text:
+        names.extend(args.text)
+        rows.append(model.embed_text(args.text))
+    return names, np.concatenate(rows).astype(np.float32)
+
+
+def save(path: Path, rows: npt.NDArray[np.float32]) -> None:
+    """Write `rows` under a temporary name, then rename."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, rows)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

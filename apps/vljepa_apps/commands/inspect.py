@@ -1,0 +1,102 @@
+"""`vljepa inspect`: what a bundle holds, every hash verified, no graph loaded."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from vljepa_apps import arguments, console
+
+if TYPE_CHECKING:
+    from vljepa_runtime.manifest import Manifest, TensorSpec
+    from vljepa_runtime.patches import Preprocess
+
+SUMMARY = "show what a bundle holds: graphs, precisions, parity, accuracy"
+GRAPH_HEADER = ("graph", "precision", "size", "inputs", "outputs")
+PARITY_HEADER = ("graph", "worst cosine", "max abs", "PSNR dB")
+SHOWN_TENSORS = 3  # a decoder step has one pair of tensors a layer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    arguments.add_bundle(parser)
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Verify the bundle, then print its manifest."""
+    from vljepa_runtime.bundle import Bundle
+
+    manifest = Bundle.open(args.bundle).manifest
+    print(json.dumps(manifest.to_dict(), indent=2) if args.json else "\n\n".join(sections(manifest)))
+    return 0
+
+
+def sections(manifest: Manifest) -> Iterator[str]:
+    """The printed parts, each a titled block; what was not measured says so."""
+    yield block("bundle", overview(manifest))
+    yield block("window", window(manifest.preprocess))
+    yield block("graphs", [graph_row(manifest, name) for name in manifest.graphs], GRAPH_HEADER)
+    if manifest.prompts:
+        yield block("prompts", list(manifest.prompts.items()))
+    parity = [
+        (name, f"{item.cosine:.6f}", f"{item.max_abs:.2e}", f"{item.psnr_db:.1f}")
+        for name, item in manifest.parity.items()
+    ]
+    yield block("parity against the float model", parity, PARITY_HEADER) if parity else "parity\n  n/a"
+    accuracy = [(name, f"{value:.4g}") for name, value in manifest.accuracy.items()]
+    yield block("accuracy", accuracy) if accuracy else "accuracy\n  n/a"
+    if calibration := manifest.calibration:
+        seen = f"{calibration.samples} samples of {calibration.data}, seed {calibration.seed}"
+        yield f"calibration\n  {seen}"
+    yield block("files", [(name, console.size(spec.size)) for name, spec in sorted(manifest.files.items())])
+    if manifest.toolchain:
+        yield block("made with", list(manifest.toolchain.items()))
+
+
+def overview(manifest: Manifest) -> list[tuple[str, str]]:
+    """Name, target, licence, origin and the sum of sizes."""
+    rows = [
+        ("name", manifest.name),
+        ("format", f"{manifest.format}, for {manifest.target}"),
+        ("license", manifest.license),
+        ("created", manifest.created),
+        ("checkpoint", manifest.source.checkpoint_sha256[:16]),
+        ("embedding", f"{manifest.embedding_dim} values"),
+        ("size", console.size(sum(spec.size for spec in manifest.files.values()))),
+    ]
+    return [(key, value or "n/a") for key, value in rows]
+
+
+def window(pre: Preprocess) -> list[tuple[str, str]]:
+    """How frames become tokens."""
+    grid = " x ".join(map(str, pre.grid))
+    return [
+        ("frames", f"{pre.frames} at {pre.fps:g} a second = {pre.seconds:g} s"),
+        ("pixels", f"{pre.size} x {pre.size} ({pre.resize})"),
+        ("tokens", f"{pre.tokens} = {grid} tubelets of {pre.tubelet} frames x {pre.patch} x {pre.patch}"),
+    ]
+
+
+def graph_row(manifest: Manifest, name: str) -> tuple[str, ...]:
+    """One line of the table of graphs."""
+    graph = manifest.graphs[name]
+    held = [manifest.files[file].size for file in (graph.file, *graph.external) if file in manifest.files]
+    precision = manifest.precision.get(name, "n/a")
+    return name, precision, console.size(sum(held)), tensors(graph.inputs), tensors(graph.outputs)
+
+
+def tensors(specs: Sequence[TensorSpec]) -> str:
+    """`patches (B, N, 864) uint8, ...`; a long list is cut."""
+    shown = [
+        f"{spec.name} ({', '.join(map(str, spec.shape))}) {spec.dtype}" for spec in specs[:SHOWN_TENSORS]
+    ]
+    more = len(specs) - len(shown)
+    return ", ".join([*shown, f"{more} more"] if more else shown)
+
+
+def block(title: str, rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> str:
+    """A table under its title."""
+    return f"{title}\n{console.table(rows, header=header)}"

@@ -1,0 +1,120 @@
+"""`vljepa train`: train a model on the procedural world, or go on with a run that was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from vljepa_model.training.recipe import Recipe
+
+SUMMARY = "train a model on the procedural world"
+RECIPE_OPTIONS = ("seed", "steps", "stage_one", "clips", "lessons", "lr", "warmup", "decay")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--preset", default="tiny", choices=("tiny", "paper"), help="size of the model (default: tiny)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the run; one that exists is continued",
+    )
+    parser.add_argument(
+        "--hands", type=Path, metavar="DIR", help="photographs of hand signs with their labels.csv"
+    )
+    parser.add_argument(
+        "--init", type=Path, metavar="CHECKPOINT", help="start a new run from these weights (or `tiny`)"
+    )
+    for name in RECIPE_OPTIONS:
+        kind = float if name in ("lr", "decay") else int
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"recipe: {name.replace('_', ' ')}"
+        )
+    parser.add_argument(
+        "--extend", type=int, metavar="STEPS", help="give a run that exists this many steps in all"
+    )
+    parser.add_argument(
+        "--stop-after", type=int, metavar="STEPS", help="stop, resumably, after this many steps"
+    )
+    parser.add_argument(
+        "--save-every", type=int, default=100, metavar="STEPS", help="steps between states (default: 100)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that render clips (default: 1)"
+    )
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train until the recipe's last step."""
+    try:
+        from vljepa_model.training.trainer import Progress, extend, train
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train") from error
+    if args.hands and not (args.hands / "labels.csv").exists():
+        raise InputError(
+            f"expected labels.csv in {args.hands}, found none: name the folder of the photographs"
+        )
+    if args.extend:
+        extend(args.out, args.extend)
+    with console.Progress("training") as bar:
+
+        def show(now: Progress) -> None:
+            bar.total = now.steps
+            bar.update(
+                now.step,
+                detail=f"loss {now.contrastive:.3f}  dense {now.dense:.3f}  decoder {now.decoder:.3f}  "
+                f"top-1 {now.top1:.0%}  {now.clips_per_s:.0f} clips/s  {console.duration(now.eta_s)} left",
+            )
+
+        checkpoint = train(
+            args.out,
+            preset=args.preset,
+            recipe=recipe_from(args),
+            hands=args.hands,
+            init=initial(args.init),
+            workers=args.workers,
+            save_every=args.save_every,
+            stop_after=args.stop_after,
+            on_progress=show,
+        )
+    if args.json:
+        lines = (args.out / "metrics.jsonl").read_text().splitlines()
+        print(json.dumps({"checkpoint": str(checkpoint), "last": json.loads(lines[-1]) if lines else None}))
+    console.note(f"wrote {checkpoint}\nnext: vljepa export {checkpoint}")
+    return 0
+
+
+def recipe_from(args: argparse.Namespace) -> Recipe | None:
+    """The recipe that the options name; None when there are none, so that a run that exists keeps its own."""
+    from vljepa_model.training.recipe import Recipe
+
+    changes: dict[str, Any] = {
+        name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None
+    }
+    if not changes:
+        return None
+    default = Recipe()
+    steps = changes.get("steps", default.steps)
+    changes.setdefault("stage_one", min(default.stage_one, steps // 6))
+    return dataclasses.replace(default, **changes)
+
+
+def initial(path: Path | None) -> Any:
+    """The model that a new run starts from."""
+    if path is None:
+        return None
+    from vljepa_model.checkpoint import load_checkpoint
+
+    return load_checkpoint(path).model

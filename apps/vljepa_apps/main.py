@@ -1,0 +1,137 @@
+"""The `vljepa` umbrella: finds the command, turns errors into one sentence and an exit code.
+
+It imports a command only when that command is called, so `vljepa --help` touches nothing heavy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
+
+from vljepa_apps.commands import COMMANDS
+
+__all__ = ["EXIT_FAILURE", "EXIT_INTERRUPTED", "EXIT_PIPE", "EXIT_USAGE", "main"]
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
+NOISE = {  # what libraries write to stderr on their own; our messages say what the user needs
+    "OPENCV_LOG_LEVEL": "SILENT",
+    "OPENCV_FFMPEG_LOGLEVEL": "-8",
+    "ORT_LOGGING_LEVEL": "3",
+}
+
+
+class Command(Protocol):
+    """What a module in `vljepa_apps.commands` offers."""
+
+    SUMMARY: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `vljepa` with `argv` (the process's own by default).
+
+    Returns:
+        0 done, 1 the command could not do its job, 2 wrong usage, 130 interrupted, 141 the reader went away.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if args else EXIT_USAGE
+    if args[0] in ("-V", "--version"):
+        print(f"vljepa {installed_version()}")
+        return 0
+    if args[0] not in COMMANDS:
+        return unknown_command(args[0])
+    return guarded(args[0], args[1:])
+
+
+def overview() -> str:
+    """The text of `vljepa --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(
+        ["usage: vljepa COMMAND [options]", "", "commands:", *lines, ""]
+        + ["`vljepa COMMAND --help` explains one. `vljepa demo` needs nothing else and is a good start."]
+    )
+
+
+def installed_version() -> str:
+    """Version of the installed distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("vljepa-edge")
+    except PackageNotFoundError:
+        return "unknown (not installed)"
+
+
+def unknown_command(name: str) -> int:
+    """Say which command was probably meant; exit code of a usage error."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean `vljepa {close[0]}`?" if close else f"commands: {', '.join(COMMANDS)}"
+    print(f"vljepa: there is no command {name!r}: {hint}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
+    """The argument parser of one command."""
+    parser = argparse.ArgumentParser(
+        prog=f"vljepa {name}",
+        description=command.SUMMARY[:1].upper() + command.SUMMARY[1:] + ".",
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
+def guarded(name: str, argv: Sequence[str]) -> int:
+    """Run one command; a mistake of the user becomes a sentence on stderr, not a traceback.
+
+    `VLJEPA_DEBUG=1` in the environment lets the traceback through.
+    """
+    debug = bool(os.environ.get("VLJEPA_DEBUG"))
+    for key, value in NOISE.items():
+        os.environ.setdefault(key, value)
+    try:
+        command = cast(Command, importlib.import_module(f"vljepa_apps.commands.{name}"))
+        code = command.run(parser_of(name, command).parse_args(argv))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered would raise again when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except Exception as error:
+        if debug or not (message := sentence(error)):
+            raise
+        print(f"vljepa: {message}", file=sys.stderr)
+        return EXIT_FAILURE
+
+
+def sentence(error: Exception) -> str:
+    """One line for an error that the user can act on, empty for a bug of ours."""
+    from vljepa_runtime.errors import VljepaError
+
+    if isinstance(error, VljepaError):
+        return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    if isinstance(error, MemoryError):
+        return "out of memory: use a smaller bundle, batch or resolution"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""`make docs`: the help of every command as one Markdown page that cannot drift from the code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import cast
+
+from vljepa_apps.commands import COMMANDS
+from vljepa_apps.main import Command, parser_of
+
+__all__ = ["reference"]
+
+WIDTH = 100
+HEAD = """# Commands
+
+Written by `make docs` from the commands themselves. Exit codes: 0 done, 1 failure, 2 wrong usage."""
+
+
+def reference() -> str:
+    """The whole page."""
+    return "\n\n".join([HEAD, *(section(name) for name in COMMANDS)]) + "\n"
+
+
+def section(name: str) -> str:
+    """One command's heading and help."""
+    command = cast(Command, importlib.import_module(f"vljepa_apps.commands.{name}"))
+    parser = parser_of(name, command)
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=WIDTH)
+    return f"## vljepa {name}\n\n```text\n{parser.format_help().rstrip()}\n```"
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(reference(), encoding="utf-8")

@@ -1,0 +1,60 @@
+"""A source that shows its frames to somebody on their way, and may end early."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from vljepa_runtime.sources import Frame, Source, SourceStatus
+
+__all__ = ["Watched"]
+
+
+class Watched:
+    """Wraps a source; see `vljepa_runtime.sources.Source`.
+
+    Args:
+        source: The source underneath; closed with this one.
+        on_frame: Called with every frame before it goes on. With it, hints to leave frames out are not passed
+            down, because whoever watches wants them all.
+        max_seconds: End after so much of the source's own time, or of the clock when it is live and silent.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        on_frame: Callable[[Frame], None] | None = None,
+        max_seconds: float | None = None,
+    ) -> None:
+        self.name = source.name
+        self.live = source.live
+        self.hints = source.hints
+        self._source = source
+        self._on_frame = on_frame
+        self._max_seconds = float("inf") if max_seconds is None else max_seconds
+
+    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+        if self._on_frame is None:
+            self._source.hints = self.hints
+        begun = time.monotonic()
+        for item in self._source:
+            late = self.live and time.monotonic() - begun >= self._max_seconds
+            if late or (isinstance(item, Frame) and item.time_s >= self._max_seconds):
+                return
+            if self._on_frame is not None and isinstance(item, Frame):
+                self._on_frame(item)
+            yield item
+
+    def close(self) -> None:
+        """Close the source underneath."""
+        self._source.close()
+
+    def __enter__(self) -> Watched:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

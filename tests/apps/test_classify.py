@@ -1,0 +1,84 @@
+"""`vljepa classify`: labels from options and files, text and JSON, mistakes in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vljepa_apps.main import main
+
+
+def test_prints_the_best_labels_first(model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "toy", str(pictures), "--label", "a dog", "--label", "a red ball"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "a red ball  0.100\na dog       0.050\n"
+    assert err == ""
+    assert model.frames.shape == (12, 96, 96, 3)
+
+
+def test_labels_come_from_a_file_too_each_once(
+    model: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\ufeffa dog\n\n  a cube \na dog\n", encoding="utf-8")
+    options = ["--label", "a dog", "--labels", str(labels), "--query", "What is it?", "--json", "--top", "1"]
+    assert main(["classify", "toy", str(pictures), *options]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["labels"] == 2
+    assert result["results"] == [{"label": "a cube", "score": 0.06}]
+    assert (result["engine"], result["query"], model.query) == ("fake:cpu", "What is it?", "What is it?")
+
+
+@pytest.mark.parametrize(
+    ("options", "frames", "first"), [(["--start", "1"], 8, 40), (["--start", "1", "--seconds", "0.5"], 2, 40)]
+)
+def test_a_part_of_the_clip(
+    options: list[str],
+    frames: int,
+    first: int,
+    model: Any,
+    pictures: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["classify", "toy", str(pictures), "--label", "x", *options]) == 0
+    assert len(model.frames) == frames
+    assert model.frames[0].max() == first
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "pass --label TEXT (repeatable) or --labels FILE"),
+        (["--labels", "missing.txt"], "cannot read missing.txt"),
+        (["--label", "x", "--start", "60"], "has no frame from 60 s on"),
+    ],
+    ids=["no labels", "no file", "past the end"],
+)
+def test_mistakes_are_one_sentence(
+    options: list[str], message: str, model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["classify", "toy", str(pictures), *options]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "option", ["--start=-1", "--seconds=0", "--top=0", "--seconds=soon", "--threads=1.5"]
+)
+def test_impossible_numbers_are_usage_errors(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["classify", "toy", "clip.mp4", option])
+    assert stopped.value.code == 2
+    assert "expected a" in capsys.readouterr().err
+
+
+def test_a_missing_source_is_one_sentence(model: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "toy", "no-such-clip.mp4", "--label", "x"]) == 1
+    err = capsys.readouterr().err
+    assert "no-such-clip.mp4" in err
+    assert err.count("\n") == 1

@@ -1,0 +1,85 @@
+"""`vljepa inspect` on a small bundle written for the test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vljepa_apps.main import main
+from vljepa_runtime.bundle import write_bundle
+from vljepa_runtime.manifest import Calibration, GraphSpec, Manifest, Parity, TensorSpec
+from vljepa_runtime.patches import Preprocess
+
+
+def tensor(name: str, *shape: int | str) -> TensorSpec:
+    return TensorSpec(name=name, dtype="float32", shape=shape)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle with one graph of 3,000 bytes and five inputs."""
+    manifest = Manifest(
+        name="toy",
+        license="Apache-2.0",
+        created="2026-01-01T00:00:00Z",
+        precision={"x_encoder": "int8-dynamic"},
+        graphs={
+            "x_encoder": GraphSpec(
+                file="x_encoder.onnx",
+                external=("x_encoder.bin",),
+                inputs=tuple(tensor(f"in{i}", "B", 4) for i in range(5)),
+                outputs=(tensor("visual", "B", "N", 8),),
+            )
+        },
+        preprocess=Preprocess(),
+        tokenizers={},
+        embedding_dim=8,
+        prompts={"caption": "What is happening?"},
+        calibration=Calibration(data="world", samples=64, seed=7),
+        parity={"x_encoder": Parity(cosine=0.99987, max_abs=0.0125, psnr_db=41.5)},
+        toolchain={"onnx": "1.0"},
+    )
+    path = tmp_path / "toy.vljepa"
+    write_bundle(path, manifest, {"x_encoder.onnx": b"x" * 1000, "x_encoder.bin": b"y" * 2000})
+    return path
+
+
+def test_text_names_what_matters(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(bundle)]) == 0
+    out, err = capsys.readouterr()
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines() if len(line.split()) > 1}
+    assert lines["size"] == "3.0 kB"
+    assert lines["tokens"].startswith("256 = 4 x 8 x 8")
+    assert "What is happening?" in lines["caption"]
+    assert "int8-dynamic" in out
+    assert "in2 (B, 4) float32, 2 more" in out
+    assert "0.999870" in out
+    assert "accuracy\n  n/a" in out
+    assert "64 samples of world, seed 7" in out
+    assert err == ""
+
+
+def test_json_is_the_manifest(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(bundle), "--json"]) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["name"] == "toy"
+    assert manifest["files"]["x_encoder.bin"]["size"] == 2000
+    assert Manifest.from_dict(manifest).graphs["x_encoder"].external == ("x_encoder.bin",)
+
+
+def test_a_damaged_bundle_is_one_sentence(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = bundle.read_bytes().replace(b"x" * 1000, b"x" * 999 + b"z")
+    bundle.write_bytes(damaged)
+    assert main(["inspect", str(bundle)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("vljepa: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+
+
+def test_an_unknown_name_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "no-such-bundle"]) == 1
+    assert "no-such-bundle" in capsys.readouterr().err

@@ -1,0 +1,199 @@
+"""`vljepa run`: one JSON event a line on stdout, everything else on stderr, files whole or absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from vljepa_apps.main import main
+from vljepa_runtime.errors import SourceError
+from vljepa_runtime.events import Event
+from vljepa_runtime.sources.folder import FolderSource
+
+
+def events_of(text: str) -> list[Event]:
+    return [Event.from_json(line) for line in text.splitlines()]
+
+
+def at_frame_5(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]) -> None:
+    """Let something happen while the sixth picture is read."""
+    plain = FolderSource.__iter__
+
+    def eventful(self: FolderSource) -> Iterator[Any]:
+        for item in plain(self):
+            if getattr(item, "index", None) == 5:
+                act(item)
+            yield item
+
+    monkeypatch.setattr(FolderSource, "__iter__", eventful)
+
+
+def test_events_on_stdout_and_a_summary_on_stderr(
+    model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "toy", str(pictures)]) == 0
+    out, err = capsys.readouterr()
+    events = events_of(out)
+    assert [event.kind for event in events] == ["status", "segment", "segment", "segment"]
+    assert [event.text for event in events[1:]] == ["frame 0", "frame 4", "frame 8"]
+    assert err == "12 windows, 3 decodings, 75% saved, p50 1.5 ms a window\n"
+    assert model.sessions[0].closed
+
+
+def test_options_reach_the_session(model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [
+        "--query",
+        "What?",
+        "--query",
+        "Who?",
+        "--stride",
+        "0.5",
+        "--decode",
+        "never",
+        "--select",
+        "every",
+    ]
+    assert main(["run", "toy", str(pictures), *options]) == 0
+    got = model.sessions[0].options
+    assert got["query"] == ["What?", "Who?"]
+    assert (got["stride_s"], got["decode"]) == (0.5, "never")
+    assert type(got["select"]).__name__ == "EveryWindow"
+
+
+def test_outputs_hold_what_stdout_said(
+    model: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jsonl, srt, video = tmp_path / "e.jsonl", tmp_path / "e.srt", tmp_path / "e.mp4"
+    assert (
+        main(["run", "toy", str(pictures), "--jsonl", str(jsonl), "--srt", str(srt), "--save", str(video)])
+        == 0
+    )
+    assert jsonl.read_text() == capsys.readouterr().out
+    assert srt.read_text().count("-->") == 3
+    assert "frame 4" in srt.read_text()
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert sum(1 for _ in container.decode(stream)) == 12
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.jsonl", "e.mp4", "e.srt"]
+
+
+def test_nothing_is_overwritten_without_force(
+    model: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jsonl = tmp_path / "e.jsonl"
+    jsonl.write_text("mine")
+    assert main(["run", "toy", str(pictures), "--jsonl", str(jsonl)]) == 1
+    out, err = capsys.readouterr()
+    assert (out, jsonl.read_text()) == ("", "mine")
+    assert "--force" in err
+    assert model.sessions == []
+    assert main(["run", "toy", str(pictures), "--jsonl", str(jsonl), "--force"]) == 0
+    assert jsonl.read_text() == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (["--jsonl", "x", "--srt", "x"], "got one twice"),
+        (["--srt", "no-such-folder/x.srt"], "no-such-folder does not exist"),
+        (["--save", "."], "is a folder"),
+    ],
+    ids=["twice", "no folder", "a folder"],
+)
+def test_impossible_outputs_stop_before_any_work(
+    outputs: list[str],
+    message: str,
+    model: Any,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "toy", str(pictures), *outputs]) == 1
+    assert message in capsys.readouterr().err
+    assert model.sessions == []
+
+
+def test_max_seconds_ends_the_source_early(
+    model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "toy", str(pictures), "--max-seconds", "1"]) == 0
+    assert capsys.readouterr().err.startswith("4 windows, 1 decodings")
+
+
+def test_a_failure_mid_stream_keeps_what_was_written(
+    model: Any,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(item: Any) -> None:
+        raise SourceError("the stream ended in the middle of a picture")
+
+    at_frame_5(monkeypatch, broken)
+    jsonl, srt = tmp_path / "e.jsonl", tmp_path / "e.srt"
+    assert main(["run", "toy", str(pictures), "--jsonl", str(jsonl), "--srt", str(srt)]) == 1
+    out, err = capsys.readouterr()
+    assert [event.text for event in events_of(out)[1:]] == ["frame 0", "frame 4"]
+    assert jsonl.read_text() == out
+    assert srt.read_text().count("-->") == 2
+    assert err.splitlines()[-1] == "vljepa: the stream ended in the middle of a picture"
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_an_interrupt_finishes_the_files(
+    number: signal.Signals,
+    model: Any,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_frame_5(monkeypatch, lambda item: os.kill(os.getpid(), number))
+    before = signal.getsignal(signal.SIGTERM)
+    video = tmp_path / "e.mp4"
+    assert main(["run", "toy", str(pictures), "--save", str(video)]) == 130
+    assert signal.getsignal(signal.SIGTERM) == before
+    out, err = capsys.readouterr()
+    assert len(events_of(out)) >= 3
+    assert err.startswith(("5 windows", "6 windows"))
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) >= 5
+
+
+@pytest.mark.parametrize("text", ["sometimes", "uniform:0", "ward:x"])
+def test_an_unknown_policy_is_a_usage_error(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "toy", "clip.mp4", "--select", text])
+    assert stopped.value.code == 2
+    assert "--select" in capsys.readouterr().err
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    words = (
+        "--query --engine --threads --allow-fallback --select --stride --decode --jsonl --srt --save --force"
+    )
+    assert [word for word in words.split() if word not in out] == []
+
+
+def test_the_first_line_is_a_status_event(
+    model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["run", "toy", str(pictures)])
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert (first["kind"], first["v"]) == ("status", 1)

@@ -1,0 +1,192 @@
+"""The architecture itself: which package may import which, what stays light, what is public."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vljepa_apps.commands import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {
+    "vljepa_runtime": "runtime",
+    "vljepa_data": "data",
+    "vljepa_model": "model",
+    "vljepa_quant": "quant",
+    "vljepa_export": "export",
+    "vljepa_apps": "apps",
+}
+LIGHT = ("vljepa_runtime", "vljepa_data")
+ALLOWED = {  # package -> what it may import; runtime at the bottom, quant and model beside each other
+    "vljepa_runtime": set(),
+    "vljepa_data": {"vljepa_runtime"},
+    "vljepa_model": {"vljepa_data", "vljepa_runtime"},
+    "vljepa_quant": {"vljepa_data", "vljepa_runtime"},
+    "vljepa_export": {"vljepa_quant", "vljepa_model", "vljepa_data", "vljepa_runtime"},
+    "vljepa_apps": {"vljepa_export", "vljepa_quant", "vljepa_model", "vljepa_data", "vljepa_runtime"},
+}
+HEAVY = {"torch", "transformers", "onnx", "onnxscript", "matplotlib", "safetensors", "fastapi", "flask"}
+HEAVY_FOR_HELP = HEAVY | {"numpy", "cv2", "av", "onnxruntime", "tokenizers", "vljepa_runtime"}
+
+
+def fresh(code: str, *arguments: str) -> str:
+    """Run `code` in a new interpreter and return its stdout."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT / "tests",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level names in `sys.modules` after `code` ran in a new interpreter."""
+    report = "import json, sys; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    return set(json.loads(fresh(f"{code}\n{report}").splitlines()[-1]))
+
+
+def modules_of(package: str) -> list[str]:
+    """Every module of a package, found without importing any of them."""
+    folder = ROOT / PACKAGES[package] / package
+    found = pkgutil.walk_packages([str(folder)], prefix=f"{package}.")
+    return [package, *(info.name for info in found if not info.name.endswith("__main__"))]
+
+
+def sources() -> Iterator[tuple[str, Path]]:
+    """(package, file) of every source file."""
+    for package, folder in PACKAGES.items():
+        for path in sorted((ROOT / folder / package).rglob("*.py")):
+            yield package, path
+
+
+def imported_names(path: Path) -> set[str]:
+    """Top-level names that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_imports_run_one_way(package: str) -> None:
+    ours = set(PACKAGES)
+    wrong = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for owner, path in sources()
+        if owner == package
+        for name in (imported_names(path) & ours) - ALLOWED[package] - {package}
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", LIGHT)
+def test_light_packages_load_nothing_heavy(package: str) -> None:
+    imports = "\n".join(f"import {name}" for name in modules_of(package))
+    assert not loaded_by(imports) & HEAVY
+
+
+def test_importing_the_runtime_leaves_engines_and_decoders_for_later() -> None:
+    assert not loaded_by("import vljepa_runtime") & (HEAVY | {"openvino", "onnxruntime"})
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "no-such-command"])
+def test_the_umbrella_loads_nothing_heavy(argument: str) -> None:
+    code = f"from vljepa_apps.main import main\nmain([{argument!r}])"
+    assert not loaded_by(code) & HEAVY_FOR_HELP
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_names_what_is_there_once(package: str) -> None:
+    if package == "vljepa_model":
+        pytest.importorskip("torch")
+    module = importlib.import_module(package)
+    names = list(module.__all__)
+    assert len(names) == len(set(names))
+    assert [name for name in names if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_and_the_package_file_agree(package: str) -> None:
+    """What `__init__` imports or defines without an underscore is public, and nothing else is."""
+    tree = ast.parse((ROOT / PACKAGES[package] / package / "__init__.py").read_text(encoding="utf-8"))
+    defined: set[str] = set()
+    declared: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            defined |= {alias.asname or alias.name for alias in node.names if node.module.startswith(package)}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id == "__all__":
+                declared = set(ast.literal_eval(node.value))
+    assert {name for name in defined if not name.startswith("_")} <= declared
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_keeps_its_promise(name: str) -> None:
+    module = importlib.import_module(f"vljepa_apps.commands.{name}")
+    assert module.SUMMARY == COMMANDS[name]
+    assert callable(module.add_arguments)
+    assert callable(module.run)
+
+
+def test_help_of_the_commands_needs_no_extra() -> None:
+    code = (
+        "from vljepa_apps.main import main\n"
+        f"for name in {list(COMMANDS)!r}:\n"
+        "    try: main([name, '--help'])\n"
+        "    except SystemExit as stopped: assert not stopped.code, name\n"
+    )
+    assert not loaded_by(code) & HEAVY
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [str(path) for _, path in sources() if not ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+    assert silent == []
+
+
+def test_no_file_is_a_drawer() -> None:
+    drawers = {"utils.py", "helpers.py", "common.py", "misc.py"}
+    assert [str(path) for _, path in sources() if path.name in drawers] == []
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert [p for p, folder in PACKAGES.items() if f'"{folder}/{p}"' not in text] == []
+    assert [p for p, folder in PACKAGES.items() if not (ROOT / folder / p / "py.typed").is_file()] == []
+
+
+def test_nothing_reads_the_environment_but_the_umbrella() -> None:
+    readers = [
+        path
+        for _, path in sources()
+        if "os.environ" in path.read_text("utf-8") or "os.getenv" in path.read_text("utf-8")
+    ]
+    allowed = {"main.py", "trainer.py"}  # torchrun speaks through the environment
+    assert [str(path) for path in readers if path.name not in allowed] == []
+
+
+def test_the_console_script_is_the_umbrella() -> None:
+    script = Path(sys.executable).with_name("vljepa")
+    if not script.exists():
+        pytest.skip("vljepa is not installed beside this interpreter")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run([script, "--help"], capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in COMMANDS)
