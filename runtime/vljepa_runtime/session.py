@@ -138,7 +138,9 @@ class Session:
         self.queries = _queries(model, query)
         self._policy = select if select is not None else _default_policy()
         self._states: list[State] = [self._policy.start() for _ in self.queries]
-        self._sampler = WindowSampler(model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds))
+        self._sampler = WindowSampler(
+            model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
+        )
         self._decodes = decode != "never" and model.has_decoder
         self._keep = keep
         self._clock = _Clock()

@@ -179,3 +179,25 @@ def external(onnx: Any, source: Bundle, folder: Path, location: str, *, archive:
     content |= {"x_encoder.onnx": graph.SerializeToString(), "x_encoder.data": folder / "x_encoder.data"}
     manifest = replace(source.manifest, graphs=graphs)
     return write_bundle(folder / "out.vljepa", manifest, content, archive=archive)
+
+
+def test_a_runtime_that_takes_no_weights_from_memory_unpacks_them_for_a_moment(
+    small_zip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.10 ends at ONNX Runtime 1.23, which lacks the call."""
+    onnx = pytest.importorskip("onnx")
+    bundle = external(onnx, Bundle.open(small_zip), tmp_path, "x_encoder.data", archive=True)
+    expected = open_engine("onnxruntime:cpu").load(bundle, "x_encoder")
+    monkeypatch.setattr("vljepa_runtime.engines.onnxruntime._IN_MEMORY", "no_such_call")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    unpacked = open_engine("onnxruntime:cpu").load(bundle, "x_encoder")
+    assert not list((tmp_path / "scratch").iterdir())
+    rng = np.random.default_rng(0)
+    patches, positions = expected.inputs
+    feeds = {
+        "patches": rng.integers(0, 255, (1, 4, int(patches.shape[2])), dtype=np.uint8),
+        "positions": rng.integers(0, 2, (1, 4, int(positions.shape[2])), dtype=np.int32),
+    }
+    for name, value in expected.run(feeds).items():
+        np.testing.assert_array_equal(unpacked.run(feeds)[name], value)

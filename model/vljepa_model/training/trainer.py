@@ -10,8 +10,9 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +151,14 @@ def train(
         batches, batch_size=None, sampler=_From(start, stop), num_workers=workers,
         prefetch_factor=4 if workers else None, worker_init_fn=_quiet_worker,
     )  # fmt: skip
+    about = {"name": preset, "license": "Apache-2.0", "hands": hands is not None}
     log = _Log(folder, recipe, ranks, log_every, on_progress if rank == 0 else None)
     for step, batch in zip(range(start, stop), loader, strict=True):
         losses = _step(objective, optimisers, _to(batch, device), step)
         if rank == 0:
             log.add(step, losses, model, recipe)
             if (step + 1) % save_every == 0 or step + 1 == stop:
-                _save(folder, objective, optimisers, step + 1, hands is not None)
+                _save(folder, objective, optimisers, step + 1, about)
     return folder / "checkpoint"
 
 
@@ -234,13 +236,22 @@ def _resume(folder: Path, objective: Objective, optimisers: Optimisers, rank: in
     return int(state["step"])
 
 
-def _save(folder: Path, objective: Objective, optimisers: Optimisers, step: int, hands: bool) -> None:
+def _save(
+    folder: Path, objective: Objective, optimisers: Optimisers, step: int, about: Mapping[str, Any]
+) -> None:
     state = {"objective": objective.state_dict(), "optimisers": optimisers.state_dict(), "step": step}
     temporary = folder / "state.pt.part"
     torch.save(state, temporary)
     os.replace(temporary, folder / "state.pt")
     model, recipe = objective.model, objective.recipe
-    metadata = {"recipe": recipe.to_dict(), "step": step, "clips": step * recipe.clips, "hands": hands}
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    metadata = {
+        "created": created,
+        "recipe": recipe.to_dict(),
+        "step": step,
+        "clips": step * recipe.clips,
+        **about,
+    }
     save_checkpoint(
         model, folder / "checkpoint", dtype=torch.float16, tokenizer_file=folder / "tokenizer.json",
         preprocess=preprocess_of(model.config), prompts=dict(PROMPTS), metadata=metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ _DTYPES = {
     "tensor(float)": "float32",
     "tensor(bool)": "bool",
 }
+_IN_MEMORY = "add_external_initializers_from_files_in_memory"
 # An Identity graph of one float (IR 8, opset 17): does the provider really start?
 _PROBE = bytes.fromhex(
     "08083a370a100a017812017922084964656e746974791201705a0f0a0178120a"
@@ -87,19 +89,33 @@ class OnnxRuntimeEngine:
             )
         options = self._options()
         content: str | bytes
-        blocks: list[bytes] = []  # ONNX Runtime copies them, but not before the session is made
-        path = bundle.path(spec.file)
-        if path is not None:
-            for name in spec.external:
-                bundle.path(name)
-            content = str(path)
+        what = f"{bundle.name}/{graph_name}"
+        if bundle.path(spec.file) is None and spec.external and not hasattr(options, _IN_MEMORY):
+            session = self._from_scratch(bundle, spec, options, what)
         else:
-            content = bundle.read(spec.file)
-            blocks += _add_external(options, bundle, spec)
-        session = self._session(content, options, f"{bundle.name}/{graph_name}")
-        blocks.clear()
+            blocks: list[bytes] = []  # ONNX Runtime copies them, but not before the session is made
+            path = bundle.path(spec.file)
+            if path is not None:
+                for name in spec.external:
+                    bundle.path(name)
+            else:
+                blocks += _add_external(options, bundle, spec)
+            session = self._session(bundle.read(spec.file) if path is None else str(path), options, what)
+            blocks.clear()
         _compare_contract(bundle.name, graph_name, spec, session)
         return _OnnxRuntimeGraph(graph_name, spec, session)
+
+    def _from_scratch(self, bundle: Bundle, spec: GraphSpec, options: Any, what: str) -> Any:
+        """Unpack a zipped graph with its weights for as long as the session is being made.
+
+        For ONNX Runtime before 1.24, which Python 3.10 is limited to: it takes no weights from memory.
+        """
+        with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
+            for name in (spec.file, *spec.external):
+                target = Path(scratch, name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(bundle.read(name))
+            return self._session(str(Path(scratch, spec.file)), options, what)
 
     def _options(self) -> Any:
         import onnxruntime
@@ -146,9 +162,7 @@ def _add_external(options: Any, bundle: Bundle, spec: GraphSpec) -> list[bytes]:
     blocks = [bundle.read(name) for name in spec.external]
     names = [os.path.relpath(name, Path(spec.file).parent) for name in spec.external]
     if blocks:
-        options.add_external_initializers_from_files_in_memory(
-            names, blocks, [len(block) for block in blocks]
-        )
+        getattr(options, _IN_MEMORY)(names, blocks, [len(block) for block in blocks])
     return blocks
 
 
