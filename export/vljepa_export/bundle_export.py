@@ -1,0 +1,285 @@
+"""Checkpoint folder -> bundle: every graph exported, quantised, checked against torch, then written at once."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from vljepa_export.errors import ParityError
+from vljepa_export.parity import GraphParity, measure_parity, require_parity
+from vljepa_export.request import GRAPH_NAMES, prepare
+from vljepa_export.weights import share_weights
+from vljepa_quant import Recipe, recipe
+from vljepa_runtime.bundle import write_bundle
+from vljepa_runtime.manifest import GraphSpec, Manifest, Origin, Parity, TensorSpec
+
+if TYPE_CHECKING:
+    from vljepa_export.graphs import GraphDefinition
+    from vljepa_model.checkpoint import Checkpoint
+
+__all__ = ["ExportReport", "GraphReport", "export_bundle"]
+
+DECODER = ("y_decoder_prefill", "y_decoder_step")
+DECODER_WEIGHTS = "y_decoder.weights"
+TOOLS = ("vljepa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphReport:
+    """What was made of one graph.
+
+    Attributes:
+        name: Its name in the contract.
+        precision: Label of the recipe that was used, as in the manifest.
+        bytes: Size of its file; weights shared between graphs are counted in `ExportReport.shared_bytes`.
+        nodes: Operators in the graph.
+        parity: Against the torch model.
+        seconds: Time spent on it.
+        note: Why it is not in the precision asked for; empty when it is.
+    """
+
+    name: str
+    precision: str
+    bytes: int
+    nodes: int
+    parity: GraphParity
+    seconds: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What `export_bundle` wrote.
+
+    Attributes:
+        path: The bundle.
+        bytes: Size of all its files.
+        shared_bytes: Size of the weights that two graphs share.
+        graphs: One report per graph.
+        seconds: Time of the whole export.
+    """
+
+    path: Path
+    bytes: int
+    shared_bytes: int
+    graphs: tuple[GraphReport, ...]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """One finished graph on its way into the bundle."""
+
+    definition: GraphDefinition
+    model: onnx.ModelProto
+    recipe: Recipe
+    parity: GraphParity
+    seconds: float
+    note: str
+
+
+def export_bundle(
+    checkpoint_folder: str | Path,
+    out: str | Path,
+    *,
+    format: str = "onnx",
+    precision: str | Mapping[str, str] = "int8",
+    archive: bool = True,
+    force: bool = False,
+    accuracy: Mapping[str, float] | None = None,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Turn a checkpoint into a bundle that is checked for parity.
+
+    The same checkpoint and tools give the same graphs, byte for byte.
+
+    Args:
+        checkpoint_folder: As `save_checkpoint` wrote it, or the name of a shipped checkpoint (`tiny`).
+        out: Where the bundle goes, by custom `NAME.vljepa`.
+        format: `onnx`.
+        precision: A recipe name for all graphs (one that misses its parity falls back to fp32, and the report says
+            so), or a recipe per graph (the rest is fp32, and a miss is an error).
+        archive: One stored zip; with False a folder.
+        force: Replace what is at `out`.
+        accuracy: Measured numbers to write into the manifest.
+        progress: Called with steps done, steps in all, and what comes next.
+
+    Returns:
+        Sizes, parity and time per graph.
+
+    Raises:
+        ExportError: an argument is wrong, or an operator cannot be exported.
+        QuantError: there is no such precision.
+        CheckpointError: the checkpoint cannot be read.
+        GraphContractError: a graph has other inputs or outputs than its contract.
+        ParityError: a graph does not compute what torch computes.
+    """
+    request = prepare(checkpoint_folder, out, format=format, precision=precision, force=force)
+    # torch only now: a mistake in the arguments is told at once
+    from vljepa_export.graphs import graph_definitions
+    from vljepa_export.samples import parity_samples
+    from vljepa_model.checkpoint import load_checkpoint
+
+    started = time.monotonic()
+    report = progress or (lambda done, total, what: None)
+    total = len(GRAPH_NAMES) + 2
+    report(0, total, "reading the checkpoint")
+    checkpoint = load_checkpoint(request.folder)
+    samples = parity_samples(checkpoint)
+    made = []
+    for index, (name, definition) in enumerate(graph_definitions(checkpoint.model).items()):
+        report(index + 1, total, name)
+        made.append(
+            _make(definition, request.recipes[name], samples[name], may_fall_back=request.may_fall_back)
+        )
+        gc.collect()
+    report(total - 1, total, "writing")
+    files, graphs = _files(made)
+    manifest = _manifest(request.folder, checkpoint, made, graphs, accuracy or {})
+    bundle = write_bundle(
+        request.target,
+        manifest,
+        {**files, "tokenizer.json": checkpoint.tokenizer_file},
+        archive=archive,
+        force=force,
+    )
+    report(total, total, "done")
+    return ExportReport(
+        path=request.target,
+        bytes=sum(spec.size for spec in bundle.manifest.files.values()),
+        shared_bytes=len(files.get(DECODER_WEIGHTS, b"")),
+        graphs=tuple(_report(item, len(files[graphs[item.definition.name].file])) for item in made),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _make(definition: GraphDefinition, wanted: Recipe, samples: list[Any], *, may_fall_back: bool) -> _Made:
+    from vljepa_export.onnx_export import export_graph
+
+    started = time.monotonic()
+    floats = recipe("fp32")
+    model = export_graph(definition)
+    parity = measure_parity(model, definition, samples)
+    require_parity(definition.name, parity, worst_cosine=floats.worst_cosine, psnr_db=floats.psnr_db)
+    used, note = floats, ""
+    if wanted.name != floats.name:
+        smaller = wanted.apply(model)
+        found = measure_parity(smaller, definition, samples)
+        try:
+            require_parity(definition.name, found, worst_cosine=wanted.worst_cosine, psnr_db=wanted.psnr_db)
+            model, parity, used = smaller, found, wanted
+        except ParityError as error:
+            if not may_fall_back:
+                raise
+            note = f"kept in fp32: {error}"
+    return _Made(
+        definition=definition,
+        model=model,
+        recipe=used,
+        parity=parity,
+        seconds=time.monotonic() - started,
+        note=note,
+    )
+
+
+def _files(made: list[_Made]) -> tuple[dict[str, bytes], dict[str, GraphSpec]]:
+    """Content per file name, and the contract per graph."""
+    models = {item.definition.name: item.model for item in made}
+    content, weights = share_weights({name: models[name] for name in DECODER}, file=DECODER_WEIGHTS)
+    content |= share_weights({name: model for name, model in models.items() if name not in DECODER}, file="")[
+        0
+    ]
+    files = {f"{name}.onnx": data for name, data in content.items()}
+    if weights:
+        files[DECODER_WEIGHTS] = weights
+    graphs = {
+        item.definition.name: GraphSpec(
+            file=f"{item.definition.name}.onnx",
+            external=(DECODER_WEIGHTS,) if weights and item.definition.name in DECODER else (),
+            inputs=_tensor_specs(item.definition.inputs),
+            outputs=_tensor_specs(item.definition.outputs),
+        )
+        for item in made
+    }
+    return files, graphs
+
+
+def _tensor_specs(axes: tuple[Any, ...]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)
+
+
+def _manifest(
+    folder: Path,
+    checkpoint: Checkpoint,
+    made: list[_Made],
+    graphs: Mapping[str, GraphSpec],
+    accuracy: Mapping[str, float],
+) -> Manifest:
+    metadata = checkpoint.metadata
+    tokenizers = dict.fromkeys(("predictor", "y_encoder", "y_decoder"), "tokenizer.json")
+    return Manifest(
+        name=str(metadata.get("name", folder.resolve().name)),
+        license=str(metadata.get("license", "")),
+        # When the weights were made, not when this ran: the same checkpoint gives the same bundle.
+        created=str(metadata.get("created", "")),
+        source=Origin(checkpoint_sha256=_sha256(folder / "model.safetensors"), importer="vljepa"),
+        precision={item.definition.name: item.recipe.label for item in made},
+        graphs=graphs,
+        preprocess=checkpoint.preprocess,
+        tokenizers=tokenizers,
+        embedding_dim=checkpoint.config.embedding_dim,
+        prompts={key: str(value) for key, value in checkpoint.prompts.items()},
+        parity={item.definition.name: _summary(item.parity) for item in made},
+        accuracy=dict(accuracy),
+        toolchain={name: found for name in TOOLS if (found := _version(name))},
+    )
+
+
+def _summary(parity: GraphParity) -> Parity:
+    # Rounded: the last digits differ between CPUs and say nothing.
+    return Parity(
+        cosine=round(parity.worst_cosine, 6),
+        max_abs=float(f"{parity.max_abs:.3g}"),
+        psnr_db=round(parity.psnr_db, 1),
+    )
+
+
+def _report(item: _Made, size: int) -> GraphReport:
+    return GraphReport(
+        name=item.definition.name,
+        precision=item.recipe.label,
+        bytes=size,
+        nodes=len(item.model.graph.node),
+        parity=item.parity,
+        seconds=item.seconds,
+        note=item.note,
+    )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""

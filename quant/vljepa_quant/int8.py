@@ -1,0 +1,175 @@
+"""int8 for ONNX Runtime: weights per output channel, activations measured while running, tables per row.
+
+Products are uint8 x int8 (MatMulInteger), the form whose kernels are fast there: int8 x int8 was 10x slower on a Zen 4
+CPU, and quantising Softmax or the attention products cost more than it saved, so those stay float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+
+from vljepa_quant.errors import QuantError
+from vljepa_quant.graph_editor import GraphEditor, attributes
+
+__all__ = ["quantise_int8", "quantise_rows"]
+
+Array = npt.NDArray[Any]
+LIMIT = 127
+
+
+def quantise_rows(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Symmetric int8 with one scale per row.
+
+    Args:
+        weight: (R, C) float32.
+
+    Returns:
+        (R, C) int8 in -127 .. 127, and scales (R,) float32 with `weight ~= rows * scales[:, None]`.
+    """
+    largest = np.abs(weight).max(axis=1).astype(np.float32)
+    scales = np.where(largest > 0, largest / np.float32(LIMIT), np.float32(1.0)).astype(np.float32)
+    rows = np.clip(np.rint(weight / scales[:, None]), -LIMIT, LIMIT).astype(np.int8)
+    return rows, scales
+
+
+def quantise_int8(model: onnx.ModelProto, *, keep_float: Sequence[str] = ()) -> onnx.ModelProto:
+    """Quantise the constant matrices and token tables of a float graph.
+
+    Args:
+        model: Linear layers as MatMul, or Gemm with transB, over a constant; tables as Gather over a constant.
+        keep_float: Patterns (`head.*`) of constant names that stay as they are.
+
+    Returns:
+        A new model with the same inputs and outputs, in standard operators.
+
+    Raises:
+        QuantError: there was nothing to quantise.
+    """
+    quantiser = _Quantiser(GraphEditor(model), keep_float)
+    if not quantiser.run():
+        raise QuantError(f"{model.graph.name or 'graph'}: no constant matrix to quantise: use precision fp32")
+    return quantiser.editor.finish()
+
+
+class _Quantiser:
+    """One walk over one graph; activations and weights that several nodes read are quantised once."""
+
+    def __init__(self, editor: GraphEditor, keep_float: Sequence[str]) -> None:
+        self.editor = editor
+        self.keep_float = tuple(keep_float)
+        self._activations: dict[str, tuple[str, str | None, str | None]] = {}
+        self._weights: dict[str, tuple[str, str]] = {}
+
+    def run(self) -> int:
+        """Quantise everything that fits; the number of nodes replaced."""
+        kinds: dict[str, Callable[[onnx.NodeProto], bool]] = {
+            "MatMul": self._matmul, "Gemm": self._gemm, "Gather": self._gather,
+        }  # fmt: skip
+        # Tables last: a table that is also an output matrix then finds it quantised already.
+        nodes = [node for kind in ("MatMul", "Gemm", "Gather") for node in self.editor.of_type(kind)]
+        return sum(kinds[node.op_type](node) for node in nodes)
+
+    def _matrix(self, name: str) -> Array | None:
+        value = self.editor.constants.get(name)
+        if value is None or value.ndim != 2 or value.dtype != np.float32:
+            return None
+        return None if any(fnmatch(name, pattern) for pattern in self.keep_float) else value
+
+    def _matmul(self, node: onnx.NodeProto) -> bool:
+        if (weight := self._matrix(node.input[1])) is None:
+            return False
+        self.editor.replace(node, self._product(node.input[0], node.input[1], weight, node.output[0]))
+        return True
+
+    def _gemm(self, node: onnx.NodeProto) -> bool:
+        options = attributes(node)
+        plain = options.get("alpha", 1.0) == options.get("beta", 1.0) == 1.0 and not options.get("transA", 0)
+        if not plain or (weight := self._matrix(node.input[1])) is None:
+            return False
+        turned = weight.T if options.get("transB", 0) else weight
+        biased = len(node.input) > 2 and node.input[2]
+        out = self.editor.fresh(f"{node.output[0]}_product") if biased else node.output[0]
+        nodes = self._product(node.input[0], node.input[1], turned, out)
+        if biased:
+            nodes.append(self.editor.make("Add", (out, node.input[2]), node.output[0]))
+        self.editor.replace(node, nodes)
+        return True
+
+    def _gather(self, node: onnx.NodeProto) -> bool:
+        """Look up int8 rows and their scales, then multiply: the whole table is never widened."""
+        if attributes(node).get("axis", 0) != 0 or (table := self._matrix(node.input[0])) is None:
+            return False
+        name, ids, base = node.input[0], node.input[1], node.output[0]
+        tied = name in self._weights
+        integers, scales = self._weights[name] if tied else self._table(name, table)
+        rows, row_scales = self.editor.fresh(f"{base}_int8"), self.editor.fresh(f"{base}_scales")
+        wide, apart = self.editor.fresh(f"{base}_wide"), self.editor.fresh(f"{base}_scales_apart")
+        last = self.editor.constant("last_axis", np.array((-1,), np.int64))
+        nodes = [
+            self.editor.make("Gather", (integers, ids), rows, axis=1 if tied else 0),
+            self.editor.make("Gather", (scales, ids), row_scales, axis=0),
+        ]
+        if tied:  # stored as (width, V): the new axes of `ids` come second and third
+            turned = self.editor.fresh(f"{base}_turned")
+            nodes.append(self.editor.make("Transpose", (rows,), turned, perm=[1, 2, 0]))
+            rows = turned
+        nodes += [
+            self.editor.make("Cast", (rows,), wide, to=onnx.TensorProto.FLOAT),
+            self.editor.make("Unsqueeze", (row_scales, last), apart),
+            self.editor.make("Mul", (wide, apart), base),
+        ]
+        self.editor.replace(node, nodes)
+        return True
+
+    def _table(self, name: str, table: Array) -> tuple[str, str]:
+        rows, scales = quantise_rows(table)
+        return self.editor.constant(f"{name}.int8", rows), self.editor.constant(f"{name}.scale", scales)
+
+    def _product(self, x: str, name: str, weight: Array, out: str) -> list[onnx.NodeProto]:
+        """Nodes for `x @ weight` with weight (K, N), ending in `out`."""
+        nodes: list[onnx.NodeProto] = []
+        integers, scale, zero = self._activation(x, nodes)
+        if name not in self._weights:
+            columns, scales = quantise_rows(weight.T)
+            self._weights[name] = (
+                self.editor.constant(f"{name}.int8", columns.T),
+                self.editor.constant(f"{name}.scale", scales),
+            )
+        weights, weight_scale = self._weights[name]
+        total, wide = self.editor.fresh(f"{out}_int32"), self.editor.fresh(f"{out}_wide")
+        inputs = (integers, weights) if zero is None else (integers, weights, zero)
+        nodes.append(self.editor.make("MatMulInteger", inputs, total))
+        nodes.append(self.editor.make("Cast", (total,), wide, to=onnx.TensorProto.FLOAT))
+        both = weight_scale
+        if scale is not None:
+            both = self.editor.fresh(f"{out}_scale")
+            nodes.append(self.editor.make("Mul", (scale, weight_scale), both))
+        nodes.append(self.editor.make("Mul", (wide, both), out))
+        return nodes
+
+    def _activation(self, x: str, nodes: list[onnx.NodeProto]) -> tuple[str, str | None, str | None]:
+        """`x` as uint8 with scale and zero point (None where they are 1 and 0); made once, at its first reader."""
+        if x in self._activations:
+            return self._activations[x]
+        source = self._raw_uint8(x)
+        if source is not None:
+            self._activations[x] = (source, None, None)
+            return self._activations[x]
+        names = tuple(self.editor.fresh(f"{x}_{part}") for part in ("uint8", "scale", "zero"))
+        nodes.append(self.editor.make("DynamicQuantizeLinear", (x,), names))
+        self._activations[x] = (names[0], names[1], names[2])
+        return self._activations[x]
+
+    def _raw_uint8(self, x: str) -> str | None:
+        """The uint8 graph input that `x` is a cast of: pixels need no quantising."""
+        node = self.editor.producer(x)
+        if node is None or node.op_type != "Cast":
+            return None
+        types = {item.name: item.type.tensor_type.elem_type for item in self.editor.model.graph.input}
+        return str(node.input[0]) if types.get(node.input[0]) == onnx.TensorProto.UINT8 else None

@@ -1,0 +1,42 @@
+"""A model small enough to export in seconds: same networks, tiny numbers, seeded random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+
+@pytest.fixture(scope="session")
+def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from vljepa_data.world import PROMPTS
+    from vljepa_model import VLJEPA, ModelConfig
+    from vljepa_model.checkpoint import save_checkpoint
+    from vljepa_model.config import TextStackConfig, XEncoderConfig, YDecoderConfig
+    from vljepa_model.training.vocabulary import train_tokenizer
+
+    stack = TextStackConfig(width=32, depth=1, heads=4, kv_heads=2, mlp=48)
+    config = ModelConfig(
+        x_encoder=XEncoderConfig(width=32, depth=1, heads=2, mlp=64, patch=12, size=48, frames=4),
+        predictor=stack,
+        y_encoder=TextStackConfig(width=32, depth=1, heads=2, kv_heads=2, mlp=48),
+        y_decoder=YDecoderConfig(stack=stack, prefix=2),
+        embedding_dim=24,
+        vocab_size=320,
+    )
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("export") / "small"
+    folder.mkdir()
+    train_tokenizer(config.vocab_size).save(str(folder / "draft.json"))
+    save_checkpoint(
+        VLJEPA(config),
+        folder,
+        tokenizer_file=folder / "draft.json",
+        prompts=dict(PROMPTS),
+        metadata={"name": "small", "license": "Apache-2.0", "created": "2026-01-01T00:00:00Z"},
+    )
+    (folder / "draft.json").unlink()
+    return folder

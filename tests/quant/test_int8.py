@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx.reference import ReferenceEvaluator  # noqa: E402
+
+from vljepa_quant import RECIPES, QuantError, quantise_int8, recipe  # noqa: E402
+from vljepa_quant.graph_editor import save_bytes  # noqa: E402
+from vljepa_quant.int8 import quantise_rows  # noqa: E402
+
+RNG = np.random.default_rng(0)
+MATRIX = RNG.standard_normal((16, 8)).astype(np.float32)
+TABLE = RNG.standard_normal((40, 16)).astype(np.float32)
+BIAS = RNG.standard_normal(8).astype(np.float32)
+
+
+def build(nodes, inputs, outputs, constants):
+    infos = [[helper.make_tensor_value_info(*spec) for spec in side] for side in (inputs, outputs)]
+    initialisers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", *infos, initializer=initialisers)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def linear(**constants):
+    return build(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [("x", TensorProto.FLOAT, ["B", 16])],
+        [("y", TensorProto.FLOAT, ["B", 8])],
+        {"w": MATRIX, **constants},
+    )
+
+
+def run(model, **feeds):
+    return ReferenceEvaluator(model).run(None, feeds)[0]
+
+
+def test_rows_are_within_half_a_step() -> None:
+    rows, scales = quantise_rows(TABLE)
+    assert rows.dtype == np.int8
+    assert np.abs(rows).max() == 127
+    assert np.all(np.abs(rows * scales[:, None] - TABLE) <= scales[:, None] / 2 + 1e-6)
+
+
+def test_a_row_of_zeros_stays_zero() -> None:
+    rows, scales = quantise_rows(np.zeros((2, 3), np.float32))
+    assert not rows.any()
+    assert np.all(scales == 1)
+
+
+def test_matmul_becomes_uint8_times_int8() -> None:
+    small = quantise_int8(linear())
+    onnx.checker.check_model(small, full_check=True)
+    assert [n.op_type for n in small.graph.node][:2] == ["DynamicQuantizeLinear", "MatMulInteger"]
+    x = RNG.standard_normal((5, 16)).astype(np.float32)
+    assert np.abs(run(small, x=x) - x @ MATRIX).max() < 0.15
+
+
+@pytest.mark.parametrize("turned", [0, 1], ids=["plain", "transposed"])
+def test_gemm_keeps_its_bias(turned: int) -> None:
+    weight = np.ascontiguousarray(MATRIX.T) if turned else MATRIX
+    model = build(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=turned)],
+        [("x", TensorProto.FLOAT, ["B", 16])],
+        [("y", TensorProto.FLOAT, ["B", 8])],
+        {"w": weight, "b": BIAS},
+    )
+    x = RNG.standard_normal((5, 16)).astype(np.float32)
+    assert np.abs(run(quantise_int8(model), x=x) - (x @ MATRIX + BIAS)).max() < 0.15
+
+
+def test_pixels_need_no_quantising() -> None:
+    model = build(
+        [
+            helper.make_node("Cast", ["p"], ["x"], to=TensorProto.FLOAT),
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+        ],
+        [("p", TensorProto.UINT8, ["B", 16])],
+        [("y", TensorProto.FLOAT, ["B", 8])],
+        {"w": MATRIX},
+    )
+    small = quantise_int8(model)
+    assert "DynamicQuantizeLinear" not in {n.op_type for n in small.graph.node}
+    p = RNG.integers(0, 256, (3, 16), dtype=np.uint8)
+    rows, scales = quantise_rows(MATRIX.T)
+    np.testing.assert_allclose(run(small, p=p), p.astype(np.float32) @ (rows * scales[:, None]).T, rtol=1e-5)
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["table", "tied"])
+def test_table_is_int8_per_row_and_stored_once(tied: bool) -> None:
+    nodes = [helper.make_node("Gather", ["t", "ids"], ["e"], axis=0)]
+    outputs = [("e", TensorProto.FLOAT, ["B", "L", 16])]
+    inputs = [("ids", TensorProto.INT32, ["B", "L"])]
+    if tied:
+        nodes.append(helper.make_node("Gemm", ["x", "t"], ["y"], transB=1))
+        inputs.append(("x", TensorProto.FLOAT, ["B", 16]))
+        outputs.append(("y", TensorProto.FLOAT, ["B", 40]))
+    small = quantise_int8(build(nodes, inputs, outputs, {"t": TABLE}))
+    onnx.checker.check_model(small, full_check=True)
+    ids = np.array([[0, 39, 7], [5, 5, 1]], np.int32)
+    feeds = {"ids": ids, "x": np.ones((2, 16), np.float32)} if tied else {"ids": ids}
+    rows, scales = quantise_rows(TABLE)
+    np.testing.assert_allclose(run(small, **feeds), (rows * scales[:, None])[ids], rtol=1e-6)
+    assert sum(item.data_type == TensorProto.INT8 for item in small.graph.initializer) == 1
+    assert TABLE.size < sum(len(item.raw_data) for item in small.graph.initializer) < TABLE.nbytes / 2
+
+
+def test_named_constants_stay_float() -> None:
+    with pytest.raises(QuantError, match="no constant matrix"):
+        quantise_int8(linear(), keep_float=("w*",))
+
+
+def test_one_activation_read_twice_is_quantised_once() -> None:
+    model = build(
+        [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("MatMul", ["x", "v"], ["z"])],
+        [("x", TensorProto.FLOAT, ["B", 16])],
+        [("y", TensorProto.FLOAT, ["B", 8]), ("z", TensorProto.FLOAT, ["B", 8])],
+        {"w": MATRIX, "v": MATRIX * 2 + 1},
+    )
+    kinds = [n.op_type for n in quantise_int8(model).graph.node]
+    assert kinds.count("DynamicQuantizeLinear") == 1
+    assert kinds.count("MatMulInteger") == 2
+
+
+def test_bytes_are_deterministic() -> None:
+    assert save_bytes(quantise_int8(linear())) == save_bytes(quantise_int8(linear()))
+
+
+def test_recipes_can_be_listed_and_mistyped() -> None:
+    assert {"fp32", "int8"} <= set(RECIPES)
+    model = linear()
+    assert recipe("fp32").apply(model) is model
+    with pytest.raises(QuantError, match="did you mean 'int8'"):
+        recipe("int")
