@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -50,6 +51,28 @@ def test_a_batch_depends_on_recipe_and_step_alone(tokenizer: Tokenizer) -> None:
     assert first.patches.shape == (4, 32, pre.patch_dim)
     assert len(first.query_ids) == 8
     assert len(first.text_ids) == 8 + 4
+
+
+def test_each_clip_is_seen_in_two_successive_batches(tokenizer: Tokenizer) -> None:
+    whole = replace(SMALL, keep=(256,))
+    batches = WorldBatches(whole, preprocess_of(ModelConfig.preset("tiny")), tokenizer)
+    first, second = batches[0], batches[1]
+    assert torch.equal(first.patches[2:], second.patches[:2])
+    assert not torch.equal(first.patches[:2], second.patches[2:])
+
+
+def test_photographs_of_hands_are_among_the_clips(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    paper = np.full((100, 100, 3), 225, np.uint8)
+    rows = ["file,label,split"]
+    for digit in range(10):
+        photo = cv2.circle(paper.copy(), (50, 60), 15 + 2 * digit, (120, 150, 200), -1)
+        cv2.imwrite(str(tmp_path / f"{digit}.png"), photo)
+        rows.append(f"{digit}.png,{digit},train")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    pre = preprocess_of(ModelConfig.preset("tiny"))
+    batch = WorldBatches(replace(SMALL, clips=32), pre, tokenizer, hands=tmp_path)[0]
+    shown = (batch.truth[..., 0] > 8).any(dim=1)
+    assert 1 <= int(shown.sum()) <= 16
 
 
 def test_ranks_see_different_clips(tokenizer: Tokenizer) -> None:

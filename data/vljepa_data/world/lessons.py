@@ -32,6 +32,7 @@ class Lesson:
     Attributes:
         query: What is asked.
         target: The text whose embedding is to be predicted.
+        canonical: The first wording of the target, which the Y-decoder learns to say.
         key: Meaning of the target; equal keys are not negatives of each other.
         wrong: A text that differs in one attribute, or another candidate answer.
         wrong_key: Its meaning.
@@ -39,6 +40,7 @@ class Lesson:
 
     query: str
     target: str
+    canonical: str
     key: int
     wrong: str
     wrong_key: int
@@ -85,4 +87,4 @@ def draw_lesson(clip: Clip, rng: np.random.Generator, *, questions: float) -> Le
 
 
 def _lesson(query: str, target: str, canonical: str, wrong: str, wrong_canonical: str) -> Lesson:
-    return Lesson(query, target, meaning(canonical), wrong, meaning(wrong_canonical))
+    return Lesson(query, target, canonical, meaning(canonical), wrong, meaning(wrong_canonical))

@@ -32,6 +32,8 @@ class Batch:
         text_ids: (B*R + K, L) int32: the targets, then the wrong texts.
         text_mask: (B*R + K, L) int32.
         keys: (B*R + K,) int64, meanings of the texts.
+        word_ids: (B, L) int32: what the Y-decoder is to say for the first lesson of each clip.
+        word_mask: (B, L) int32.
     """
 
     patches: Tensor
@@ -42,6 +44,8 @@ class Batch:
     text_ids: Tensor
     text_mask: Tensor
     keys: Tensor
+    word_ids: Tensor
+    word_mask: Tensor
 
 
 class WorldBatches(Dataset[Batch]):
@@ -68,11 +72,7 @@ class WorldBatches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, 1 + self.rank, step])
-        first = (step * self.ranks + self.rank) * recipe.clips
-        clips = [
-            make_clip(recipe.seed * 10**9 + first + i, Split.TRAIN, hands=self._hands, size=self.pre.size)
-            for i in range(recipe.clips)
-        ]
+        clips = [*self._block(step), *self._block(step + 1)]
         keep = int(rng.choice(recipe.keep, p=recipe.keep_odds))
         tokens = [self._tokens(clip, keep, rng) for clip in clips]
         questions = recipe.questions if step >= recipe.stage_one else 0.0
@@ -84,13 +84,28 @@ class WorldBatches(Dataset[Batch]):
             lesson.wrong for lesson in lessons[:: recipe.lessons]
         ]
         text_ids, text_mask = encode_texts(self.tokenizer, texts)
+        words = encode_texts(self.tokenizer, [lesson.canonical for lesson in lessons[:: recipe.lessons]])
         keys = [lesson.key for lesson in lessons] + [
             lesson.wrong_key for lesson in lessons[:: recipe.lessons]
         ]
         patches, positions, truth = (torch.from_numpy(np.stack(part)) for part in zip(*tokens, strict=True))
         return Batch(
-            patches, positions, truth, query_ids, query_mask, text_ids, text_mask, torch.tensor(keys)
+            patches, positions, truth, query_ids, query_mask, text_ids, text_mask, torch.tensor(keys), *words
         )
+
+    def _block(self, number: int) -> list[Clip]:
+        """Half a batch of clips; each is seen in two batches, with other tokens, queries and companions."""
+        if number not in self._blocks:
+            if self.hand_folder and self._hands is None:
+                self._hands = HandBank.load(self.hand_folder, "train")
+            half = self.recipe.clips // 2
+            first = self.recipe.seed * 10**9 + (number * self.ranks + self.rank) * half
+            clips = [
+                make_clip(first + i, Split.TRAIN, hands=self._hands, size=self.pre.size) for i in range(half)
+            ]
+            self._blocks = {key: block for key, block in self._blocks.items() if key >= number - 1}
+            self._blocks[number] = clips
+        return self._blocks[number]
 
     def _tokens(
         self, clip: Clip, keep: int, rng: np.random.Generator

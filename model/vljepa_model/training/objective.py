@@ -94,7 +94,8 @@ class Objective(nn.Module):
             prediction, gather(texts), model.log_temperature, batch.keys[:pairs], gather(batch.keys)
         )
         dense = self.dense_heads(visual, batch.truth)
-        decoder = self._decode(texts[:pairs:2].detach(), batch.text_ids[:pairs:2], batch.text_mask[:pairs:2])
+        firsts = texts[: pairs : recipe.lessons].detach()
+        decoder = self._decode(firsts, batch.word_ids, batch.word_mask)
         weight = recipe.dense * (1.0 if step < recipe.stage_one else 0.5)
         total = contrastive + weight * dense + recipe.decoder * decoder
         with torch.no_grad():

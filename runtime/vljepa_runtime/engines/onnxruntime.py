@@ -88,7 +88,6 @@ class OnnxRuntimeEngine:
                 "choose its engine or export with --target onnx"
             )
         options = self._options()
-        content: str | bytes
         what = f"{bundle.name}/{graph_name}"
         if bundle.path(spec.file) is None and spec.external and not hasattr(options, _IN_MEMORY):
             session = self._from_scratch(bundle, spec, options, what)
