@@ -1,0 +1,223 @@
+"""`vljepa demo`: the shipped bundle watches a stream whose truth is known, or yours, and says what it saved."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+from vljepa_apps import arguments, console, demo_folder
+from vljepa_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from vljepa_apps.demo_report import Report
+    from vljepa_apps.demo_truth import Truth
+    from vljepa_apps.demo_watch import Told, Viewing
+    from vljepa_runtime import Model
+    from vljepa_runtime.sources import Source
+
+SUMMARY = "run the shipped bundle on a procedural event stream, a file or a camera, and show what it saved"
+
+MINUTES = 1.5
+MOST_MINUTES = 60.0
+SEED = 7
+SIZE, FPS = 256, 12
+WORDS = 44  # width of a column of text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        help=f"{arguments.SOURCE_HELP}; without it a procedural stream whose truth is known",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=demo_folder.DEFAULT,
+        metavar="DIR",
+        help=f"folder for the results (default {demo_folder.DEFAULT}, which a later demo may replace)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=minutes,
+        metavar="M",
+        help=f"length of the stream (default {MINUTES:g}; a file is read to its end)",
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=SEED, metavar="N", help=f"another procedural stream (default {SEED})"
+    )
+    parser.add_argument(
+        "--select",
+        type=policy,
+        default="online",
+        metavar="POLICY",
+        help="when to put meaning into words: online (default), uniform:SECONDS, every, ward:SEGMENTS",
+    )
+    parser.add_argument(
+        "--bundle",
+        default="tiny",
+        metavar="B",
+        help="a .vljepa folder or file (default tiny, the shipped one)",
+    )
+    parser.add_argument("--force", action="store_true", help="write into a folder that holds other things")
+    arguments.add_json(parser)
+    arguments.add_engine(parser)
+
+
+def minutes(text: str) -> float:
+    """A length that ends, for argparse."""
+    value = arguments.positive(text)
+    if value > MOST_MINUTES:
+        raise argparse.ArgumentTypeError(f"expected at most {MOST_MINUTES:g} minutes, got {text}")
+    return value
+
+
+def seed(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
+def policy(text: str) -> Any:
+    """`parse_policy` with its message kept, for argparse."""
+    from vljepa_runtime.selection import parse_policy
+
+    try:
+        return parse_policy(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make or open the stream, watch it, and write and print what came of it."""
+    from vljepa_apps.commands.run import terminate_as_interrupt
+    from vljepa_runtime.sources import open_source
+
+    model = arguments.load_model(args)
+    if not model.has_decoder:
+        raise InputError(
+            f"{args.bundle} has no Y-decoder, and the demo is about words: choose another bundle"
+        )
+    if args.source is None:
+        paths = demo_folder.prepare(args.out, source=None, force=args.force)
+        truth = make_stream(paths["stream"], seed=args.seed, minutes=args.minutes or MINUTES)
+        source = open_source(paths["stream"])
+    else:
+        source, truth = open_source(args.source), None  # a wrong name must not cost the last demo's results
+        paths = demo_folder.prepare(args.out, source=args.source, force=args.force)
+        del paths["stream"]
+    with source, terminate_as_interrupt():
+        live = source.live
+        watched = watched_with_rows(model, source, truth, args, paths)
+    report = reported(model, watched, truth, args, paths)
+    finish(report, paths, as_json=args.json)
+    if watched.interrupted and not live:
+        raise KeyboardInterrupt
+    return 0
+
+
+def make_stream(path: Path, *, seed: int, minutes: float) -> Truth:
+    """Write a stream of the procedural world as a video file; its truth."""
+    from vljepa_apps.demo_stream import write_video
+    from vljepa_apps.demo_truth import Truth
+    from vljepa_data.world import Split
+    from vljepa_data.world.stream import make_stream as plan
+
+    stream = plan(seed, Split.TEST, minutes=minutes, size=SIZE, fps=FPS)
+    with console.Progress("writing the stream", total=len(stream)) as progress:
+        write_video(counted(stream, progress.advance), path, fps=FPS)
+    return Truth.of(stream)
+
+
+def counted(items: Any, count: Callable[[], None]) -> Any:
+    """The items, each counted as it passes."""
+    for item in items:
+        yield item
+        count()
+
+
+def watched_with_rows(
+    model: Model, source: Source, truth: Truth | None, args: argparse.Namespace, paths: dict[str, Path]
+) -> Viewing:
+    """Watch the source; a row on stdout for each event, progress on stderr."""
+    from vljepa_apps.demo_watch import watch
+    from vljepa_runtime.selection import parse_policy
+
+    select = parse_policy(args.select) if isinstance(args.select, str) else args.select
+    limit_s = args.minutes * 60 if args.minutes else MINUTES * 60 if source.live else None
+    total = truth.events[-1].end_s if truth else limit_s
+    if not args.json:
+        print(row("time", "decoded", "truth" if truth else "", "match" if truth else ""), flush=True)
+    with console.Progress("watching", total=total) as progress:
+
+        def tell(told: Told) -> None:
+            if not args.json:
+                progress.clear()
+                print(row(clock(told.time_s), told.text, told.true_text, told.mark.value), flush=True)
+
+        viewing = watch(
+            model,
+            source,
+            truth=truth,
+            select=select,
+            video=paths["video"],
+            events=paths["events"],
+            limit_s=limit_s if args.source is not None else None,
+            on_told=tell,
+            on_time=progress.update,
+        )
+        if total and not viewing.interrupted:
+            progress.done = total
+    return viewing
+
+
+def row(time: str, said: str, true: str, mark: str) -> str:
+    """One row of the table; a long text goes on below, in its column."""
+    cells = zip_longest([time], wrap(said, WORDS), wrap(true, WORDS), [mark], fillvalue="")
+    return "\n".join(f"{t:>6}  {s:<{WORDS}}  {r:<{WORDS}}  {m}".rstrip() for t, s, r, m in cells)
+
+
+def clock(seconds: float) -> str:
+    """`75.2` -> `1:15`."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def reported(
+    model: Model, watched: Viewing, truth: Truth | None, args: argparse.Namespace, paths: dict[str, Path]
+) -> Report:
+    """The run as a report."""
+    from vljepa_apps.demo_report import Report
+
+    told = watched.told
+    return Report(
+        bundle=model.bundle.name,
+        engine=model.engine_name,
+        source=str(paths["stream"]) if truth else args.source,
+        seed=args.seed if truth else None,
+        window_s=model.preprocess.seconds,
+        watched=watched,
+        truth=truth,
+        agreement=truth.agreement([t.text for t in told], [t.time_s for t in told]) if truth else None,
+        outputs=paths,
+    )
+
+
+def finish(report: Report, paths: dict[str, Path], *, as_json: bool) -> None:
+    """Write the picture and the report, and say what came of it."""
+    from vljepa_apps.timeline import draw_timeline, save_png
+
+    save_png(draw_timeline(report.timeline()), paths["timeline"])
+    text = json.dumps(report.to_dict(), ensure_ascii=False, indent=None if as_json else 2)
+    temporary = paths["report"].with_name(f".{paths['report'].name}.{os.getpid()}.partial")
+    temporary.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(paths["report"])
+    print(text if as_json else "\n".join(["", *report.lines()]), flush=True)
