@@ -1,0 +1,107 @@
+"""`vljepa compare`: bundles against each other and PyTorch: accuracy, parity, latency in turns, size, memory."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from vljepa_apps import arguments
+from vljepa_runtime.errors import InputError
+
+SUMMARY = "measure two bundles against each other: accuracy, latency, size, memory"
+NO_TASKS = "none"
+CLIPS = 300
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "bundles", metavar="BUNDLE", nargs="+", help="bundles to compare, or `tiny`, the shipped one"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="torch[:FOLDER]",
+        help="also measure a checkpoint in eager float32 PyTorch: `torch` is the shipped one",
+    )
+    parser.add_argument(
+        "--tasks",
+        default="all",
+        metavar="T,T",
+        help="all (default), none, or of classification, composition, retrieval, vqa, vqa/TYPE, captions, hands",
+    )
+    parser.add_argument(
+        "--clips",
+        type=arguments.positive_int,
+        default=CLIPS,
+        metavar="N",
+        help=f"held-out clips per task (default {CLIPS}; 2000 for figures to publish)",
+    )
+    parser.add_argument(
+        "--hands", type=Path, metavar="DIR", help="photographs of hand signs, for the task hands"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=60,
+        metavar="N",
+        help="timed runs per cell (default 60); 0 skips latency",
+    )
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="also draw accuracy and latency")
+    parser.add_argument("--force", action="store_true", help="replace output files that exist")
+    arguments.add_json(parser)
+    arguments.add_engine(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; exit code 1 when something could not be measured."""
+    from vljepa_apps.report import markdown, text
+    from vljepa_apps.report_picture import draw, replace_file, require_matplotlib
+    from vljepa_apps.report_run import Plan, compare
+    from vljepa_apps.report_subject import TORCH, Subject
+
+    arguments.refuse_existing([args.markdown, args.png], force=args.force)
+    if args.png:
+        require_matplotlib()
+    if args.rounds < 0:
+        raise InputError(f"expected --rounds of at least 0, got {args.rounds}")
+    if args.against and args.against != TORCH and not args.against.startswith(f"{TORCH}:"):
+        raise InputError(
+            f"expected --against torch or torch:FOLDER, got {args.against!r}: name bundles without it"
+        )
+    plan = Plan(
+        tasks=tasks(args.tasks),
+        clips=args.clips,
+        hands=str(args.hands) if args.hands else None,
+        rounds=args.rounds,
+    )
+    options = {"engine": args.engine, "threads": args.threads, "allow_fallback": args.allow_fallback}
+    subjects = [
+        Subject(spec=spec, **options) for spec in [*args.bundles, *([args.against] if args.against else [])]
+    ]
+    report = compare(subjects, plan)
+    print(json.dumps(report.to_dict(), indent=2) if args.json else text(report))
+    if args.markdown:
+        written = markdown(report)
+        replace_file(args.markdown, lambda path: path.write_text(written, encoding="utf-8"))
+    if args.png:
+        draw(report, args.png)
+    return 1 if report.failed else 0
+
+
+def tasks(listed: str) -> tuple[str, ...]:
+    """Names spelled out.
+
+    Raises:
+        InputError: no task has that name.
+    """
+    from vljepa_data.evaluation import expand_tasks
+
+    names = [name.strip() for name in listed.split(",") if name.strip()]
+    if names == [NO_TASKS]:
+        return ()
+    try:
+        return expand_tasks(names)
+    except ValueError as error:
+        raise InputError(str(error)) from error

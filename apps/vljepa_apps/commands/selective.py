@@ -1,0 +1,146 @@
+"""`vljepa selective`: quality of the words against how often they are made, per selection policy, on long streams."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vljepa_apps import arguments, console
+
+if TYPE_CHECKING:
+    from vljepa_data.evaluation.selective import Curve, Ratio
+    from vljepa_data.evaluation.streams import Recording
+    from vljepa_runtime import Model
+
+SUMMARY = "measure what selective decoding saves: quality against decodings per minute, with a picture"
+STREAMS, MINUTES, STRIDE_S = 50, 5.0, 0.5
+CURVE_HEADER = ("policy", "setting", "decodings/min", "CIDEr-D", "95 %")
+RATIO_HEADER = ("policy", "fewer than 1 Hz", "95 %", "than sparsest uniform")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", nargs="?", default="tiny", help="default: tiny, the shipped one"
+    )
+    parser.add_argument(
+        "--streams",
+        type=arguments.positive_int,
+        default=STREAMS,
+        metavar="N",
+        help=f"streams (default {STREAMS})",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=arguments.positive,
+        default=MINUTES,
+        metavar="M",
+        help=f"length of each (default {MINUTES:g})",
+    )
+    parser.add_argument(
+        "--stride",
+        type=arguments.positive,
+        default=STRIDE_S,
+        metavar="S",
+        help=f"seconds between windows (default {STRIDE_S:g})",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for curve.json, curve.png and the recorded embeddings; a stopped run goes on from them",
+    )
+    parser.add_argument("--force", action="store_true", help="replace a curve that is already in DIR")
+    arguments.add_json(parser)
+    arguments.add_engine(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record, decode, score; print the ratios and write the curve."""
+    from vljepa_apps.report_picture import draw_curves, replace_file, require_matplotlib
+    from vljepa_data.evaluation.selective import curves, ratios
+
+    require_matplotlib()
+    recordings_folder = args.out / "recordings"
+    recordings_folder.mkdir(parents=True, exist_ok=True)
+    files = [args.out / "curve.json", args.out / "curve.png"]
+    arguments.refuse_existing(files, force=args.force)
+    model = arguments.load_model(args)
+    recordings = record_all(model, args, recordings_folder)
+    with console.Progress("decoding", total=1.0) as progress:
+        measured = curves(
+            recordings, model.decode, progress=lambda share, what: progress.update(share, detail=what)
+        )
+    compared = ratios(measured)
+    report = to_dict(model, args, recordings, measured, compared)
+    replace_file(files[0], lambda path: path.write_text(json.dumps(report, indent=2), encoding="utf-8"))
+    draw_curves(measured, files[1])
+    print(json.dumps(report, indent=2) if args.json else text(measured, compared))
+    return 0
+
+
+def record_all(model: Model, args: argparse.Namespace, folder: Path) -> list[Recording]:
+    """Every stream's embeddings, those already in the folder read from there."""
+    from vljepa_data.evaluation.streams import FIRST_STREAM, StreamPlan, record
+
+    plan = StreamPlan(minutes=args.minutes, stride_s=args.stride)
+    key = fingerprint(model)
+    recordings = []
+    with console.Progress("embedding", total=args.streams) as progress:
+        for seed in range(FIRST_STREAM, FIRST_STREAM + args.streams):
+            recordings.append(record(model, seed, plan, model.preprocess, cache=folder, model_key=key))
+            progress.advance(detail=f"stream {seed - FIRST_STREAM + 1}")
+    return recordings
+
+
+def fingerprint(model: Model) -> str:
+    """Names the bundle's weights and the engine, so that recordings of two models are never mixed."""
+    manifest = model.bundle.manifest
+    parts = [model.engine_name, *(f"{name} {spec.sha256}" for name, spec in sorted(manifest.files.items()))]
+    return f"{manifest.name}-{hashlib.sha256(' '.join(parts).encode()).hexdigest()[:12]}"
+
+
+def to_dict(
+    model: Model,
+    args: argparse.Namespace,
+    recordings: Sequence[Recording],
+    measured: Sequence[Curve],
+    compared: Sequence[Ratio],
+) -> dict[str, Any]:
+    """Everything measured, with how."""
+    return {
+        "bundle": model.bundle.name,
+        "engine": model.engine_name,
+        "streams": args.streams,
+        "minutes": args.minutes,
+        "stride_s": args.stride,
+        "annotations": sum(len(recording.references) for recording in recordings),
+        "windows": sum(len(recording.embeddings) for recording in recordings),
+        "curves": [curve.to_dict() for curve in measured],
+        "ratios": [ratio.to_dict() for ratio in compared],
+    }
+
+
+def text(measured: Sequence[Curve], compared: Sequence[Ratio]) -> str:
+    """Both tables for a terminal."""
+    points = [
+        (curve.policy, f"{setting:g}", f"{rate:.2f}", f"{q.value:.3f}", f"{q.low:.3f}-{q.high:.3f}")
+        for curve in measured
+        for setting, rate, q in zip(curve.settings, curve.rates.tolist(), curve.quality)
+    ]
+    rows = [
+        (
+            r.policy,
+            f"{r.ratio.value:.2f}x" if r.ratio else "never as good",
+            f"{r.ratio.low:.2f}-{r.ratio.high:.2f}" if r.ratio else "n/a",
+            f"{r.against_sparsest:.2f}x" if r.against_sparsest else "n/a",
+        )
+        for r in compared
+    ]
+    first = console.table(points, header=CURVE_HEADER)
+    return f"curve\n{first}\n\nfewer decodings at equal CIDEr\n{console.table(rows, header=RATIO_HEADER)}"

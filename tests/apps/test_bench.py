@@ -1,0 +1,153 @@
+"""`vljepa bench` and `vljepa selective` with models that do nothing, on real sessions and streams."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vljepa_apps import arguments
+from vljepa_apps.commands import bench, selective
+from vljepa_apps.latency import Latency
+from vljepa_apps.main import main
+from vljepa_runtime.session import SessionStats, StageStats
+
+STAGES = ("capture", "fit", "encode", "predict", "select", "decode")
+
+
+@pytest.fixture
+def stats() -> SessionStats:
+    """10 windows: 6 of 10 ms are inference."""
+    stage = StageStats(count=10, total_ms=20.0, p50_ms=2.0, p95_ms=3.0)
+    return SessionStats(
+        windows=10,
+        queries=1,
+        decisions=2,
+        decodings=2,
+        media_s=10.0,
+        busy_s=0.1,
+        p50_ms=10.0,
+        p95_ms=11.0,
+        latency=dict.fromkeys(STAGES, stage),
+    )
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch, stats: SessionStats) -> None:
+    """No bundle is loaded and no video written."""
+
+    class Named:
+        name = "toy"
+
+    class Loaded:
+        bundle = Named()
+        engine_name = "fake:cpu"
+
+    measured = {"window": Latency(p50_ms=4.0, p95_ms=5.0, low_ms=3.9, high_ms=4.1, runs=7)}
+    monkeypatch.setattr(arguments, "load_model", lambda args: Loaded())
+    monkeypatch.setattr(bench, "stream", lambda model, path: stats)
+    monkeypatch.setattr(bench, "memory", lambda args, path: 123.4)
+    monkeypatch.setattr(bench, "graphs", lambda model, args: measured)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "toy", "--source", "x.mp4"]) == 0
+    out = capsys.readouterr().out
+    assert "fake:cpu" in out
+    assert "not inference: 20.0% of the time, 40.0% with reading the video" in out
+    assert "100.0x real time" in out
+    assert "123 MB" in out
+
+
+@pytest.mark.usefixtures("quiet")
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "toy", "--source", "x.mp4", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["latency"]["window"]["p50_ms"] == 4.0
+    assert found["stream"]["overhead"] == pytest.approx(0.2)
+    assert found["stream"]["latency"]["encode"]["count"] == 10
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_failed_graph_is_marked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bench, "graphs", lambda model, args: {"window": Latency(error="E: no")})
+    assert main(["bench", "toy", "--source", "x.mp4"]) == 1
+    assert "failed: E: no" in capsys.readouterr().out
+
+
+class Speaking:
+    """Each window's embedding is the mean colour of its frames; the words are its digits."""
+
+    engine_name = "fake:cpu"
+
+    def __init__(self) -> None:
+        from vljepa_runtime.patches import Preprocess
+
+        self.preprocess = Preprocess()
+        self.encoded = 0
+
+        class Manifest:
+            name = "toy"
+            files: dict[str, Any] = {}  # noqa: RUF012
+
+        class Opened:
+            name = "toy"
+            manifest = Manifest()
+
+        self.bundle = Opened()
+
+    def encode(self, frames: Any) -> Any:
+        self.encoded += 1
+        return frames.mean(axis=(1, 2)).astype(np.float32)
+
+    def predict(self, visual: Any, query: str) -> Any:
+        z = visual.reshape(-1) - visual.mean()
+        return (z / (np.linalg.norm(z) + 1e-6)).astype(np.float32)
+
+    def decode(self, z: Any) -> str:
+        return "a red ball rolls to the left" if z[0] > 0 else "a blue box jumps"
+
+
+def test_selective_goes_on_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    model = Speaking()
+    monkeypatch.setattr(arguments, "load_model", lambda args: model)
+    command = [
+        "selective",
+        "toy",
+        "--streams",
+        "2",
+        "--minutes",
+        "0.2",
+        "--out",
+        str(tmp_path / "s"),
+        "--json",
+    ]
+    assert main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {curve["policy"] for curve in found["curves"]} >= {"uniform", "ward", "online"}
+    assert found["ratios"][0]["policy"] == "uniform"
+    assert (tmp_path / "s" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "s" / "curve.json").read_text()) == found
+
+    seen = model.encoded
+    assert seen == found["windows"]
+    assert main(command) == 1
+    assert "--force" in capsys.readouterr().err
+    assert main([*command[:-1], "--force"]) == 0
+    assert model.encoded == seen
+    assert "fewer decodings at equal CIDEr" in capsys.readouterr().out
+
+
+def test_recordings_of_two_models_are_never_mixed() -> None:
+    first, second = Speaking(), Speaking()
+    second.engine_name = "fake:gpu"
+    assert selective.fingerprint(first) != selective.fingerprint(second)  # type: ignore[arg-type]

@@ -1,0 +1,316 @@
+"""`vljepa compare`: subjects take turns, failures are marked and passed over, the report says what was not measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vljepa_apps import report_run
+from vljepa_apps.commands import compare
+from vljepa_apps.latency import alternate, summarise
+from vljepa_apps.latency_cells import QUERY_TOKENS, _feed
+from vljepa_apps.main import main
+from vljepa_apps.report import Column, Report, markdown, speedups, text
+from vljepa_apps.report_run import Plan, differences
+from vljepa_apps.report_subject import Subject
+from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.manifest import TensorSpec
+
+
+class Clock:
+    """Every look at it costs nothing; work moves it on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def work(self, log: list[str], name: str, seconds: float) -> Callable[[], object]:
+        def call() -> None:
+            log.append(name)
+            self.now += seconds
+
+        return call
+
+
+def test_subjects_take_turns() -> None:
+    clock, log = Clock(), list[str]()
+    subjects = {
+        "a": {"window": clock.work(log, "a", 0.010)},
+        "b": {"window": clock.work(log, "b", 0.020)},
+        "c": {"decode": clock.work(log, "c", 0.005)},
+    }
+    result = alternate(subjects, rounds=2, warmup=1, clock=clock)
+    assert "".join(log) == "ab" + "ba" + "ab" + "ccc"
+    assert result["a"]["window"].p50_ms == pytest.approx(10)
+    assert result["b"]["window"].p95_ms == pytest.approx(20)
+    assert result["a"]["window"].runs == 2
+    assert "decode" not in result["a"]
+
+
+def test_a_cell_that_fails_is_marked_and_the_rest_goes_on() -> None:
+    clock, log = Clock(), list[str]()
+
+    def broken() -> None:
+        raise RuntimeError("no kernel")
+
+    result = alternate(
+        {"a": {"x": broken, "y": clock.work(log, "y", 0.001)}, "b": {"x": clock.work(log, "x", 0.001)}},
+        rounds=3,
+        warmup=0,
+        clock=clock,
+    )
+    assert result["a"]["x"].error == "RuntimeError: no kernel"
+    assert (result["a"]["y"].runs, result["b"]["x"].runs) == (3, 3)
+
+
+def test_a_slow_cell_gets_fewer_rounds() -> None:
+    clock = Clock()
+    result = alternate(
+        {"a": {"x": clock.work([], "", 1.0)}}, rounds=50, warmup=0, max_cell_s=4.5, clock=clock
+    )
+    assert result["a"]["x"].runs == 5
+
+
+def test_percentiles() -> None:
+    times = summarise([float(value) for value in range(101)])
+    assert (times.low_ms, times.p50_ms, times.high_ms, times.p95_ms) == (25, 50, 75, 95)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "value"),
+    [
+        (TensorSpec(name="query_ids", dtype="int32", shape=("B", "L")), (1, QUERY_TOKENS), 5),
+        (TensorSpec(name="mask", dtype="int32", shape=("B", 64)), (1, 64), 1),
+        (TensorSpec(name="past_k_0", dtype="float32", shape=("B", 3, "T", 32)), (1, 3, 8, 32), 0),
+    ],
+    ids=["ids", "fixed mask", "cache"],
+)
+def test_feeds_follow_the_contract(spec: TensorSpec, shape: tuple[int, ...], value: int) -> None:
+    fed = _feed(spec, {})
+    assert (fed.shape, fed.dtype.name, fed.flat[0]) == (shape, spec.dtype, value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "label"),
+    [("tiny", "tiny"), ("some/where/x-int8.vljepa", "x-int8"), ("torch", "torch"), ("torch:a/b", "torch:b")],
+)
+def test_labels(spec: str, label: str) -> None:
+    assert Subject(spec=spec).label == label
+
+
+def test_two_subjects_of_one_name_are_told_apart() -> None:
+    subjects = [Subject(spec=spec) for spec in ("a/tiny.vljepa", "b/tiny.vljepa", "c/other.vljepa")]
+    assert report_run._labels(subjects) == ["tiny", "tiny #2", "other"]
+
+
+def test_differences_are_paired_by_clip() -> None:
+    samples = {"a": {"t": [1.0, 1.0, 0.0, 0.0] * 25}, "b": {"t": [1.0, 1.0, 1.0, 0.0] * 25, "u": [1.0]}}
+    (found,) = differences(samples, "a")
+    assert (found.task, found.label, found.points.value) == ("t", "b", 25.0)
+    assert 10 < found.points.low < 25 < found.points.high < 40
+
+
+def column(label: str, accuracy: float, p50_ms: float) -> Column:
+    estimate = {"value": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01, "n": 300}
+    return Column(
+        label=label,
+        spec=label,
+        facts={
+            "engine": "onnxruntime:cpu 1.20",
+            "precision": {"x_encoder": "int8", "predictor": "int8"},
+            "size_bytes": 7_000_000,
+            "peak_rss_mb": None,
+            "parity": {"x_encoder": {"cosine": 0.9999, "max_abs": 0.1, "psnr_db": 50.0}},
+        },
+        tasks={
+            "vqa/what": {
+                "headline": "accuracy",
+                "metrics": {"accuracy": estimate},
+                "chance": 0.125,
+                "note": "",
+            },
+            "hands": {"headline": "", "metrics": {}, "chance": None, "note": "skipped: no folder"},
+        },
+        latency={
+            "window": {
+                "p50_ms": p50_ms,
+                "p95_ms": p50_ms,
+                "low_ms": p50_ms,
+                "high_ms": p50_ms,
+                "runs": 9,
+                "error": "",
+            },
+            "decode": {
+                "p50_ms": 0.0,
+                "p95_ms": 0.0,
+                "low_ms": 0.0,
+                "high_ms": 0.0,
+                "runs": 0,
+                "error": "Oops: x",
+            },
+        },
+    )
+
+
+@pytest.fixture
+def report() -> Report:
+    columns = {"fast": column("fast", 0.9, 5.0), "slow": column("slow", 0.92, 20.0)}
+    columns["slow"].errors.append("it broke")
+    samples = {"fast": {"vqa/what": [1.0, 0.0]}, "slow": {"vqa/what": [1.0, 1.0]}}
+    return Report(
+        machine={"cpu": "a chip", "cores": "2"},
+        settings={"clips": 300, "rounds": 60},
+        columns=tuple(columns.values()),
+        differences=tuple(differences(samples, "fast")),
+        reference="slow",
+        speedups=speedups(columns, "slow"),
+    )
+
+
+def test_text_says_what_was_measured_and_what_was_not(report: Report) -> None:
+    shown = text(report)
+    lines = {
+        line.split("  ")[1]: " ".join(line.split()) for line in shown.splitlines() if line.startswith("  ")
+    }
+    assert lines["peak memory"] == "peak memory n/a n/a"
+    assert lines["vqa/what accuracy"] == "vqa/what accuracy 90.0 [89.0, 91.0] 92.0 [91.0, 93.0] 12.5"
+    assert lines["hands"].startswith("hands n/a (skipped: no folder)")
+    assert "n/a (failed: Oops: x)" in shown
+    assert "+50.00" in shown
+    assert "Times faster than slow" in shown
+    assert " 4.00" in shown
+    assert shown.endswith("- slow: it broke")
+
+
+def test_markdown_has_a_table_per_title(report: Report) -> None:
+    written = markdown(report)
+    assert written.startswith("# Comparison\n\nMeasured on: cpu a chip, cores 2.")
+    tables = [block for block in written.split("\n\n") if block.startswith("|")]
+    assert len(tables) == written.count("\n## ") == 6
+    for block in tables:
+        rows = block.splitlines()
+        assert len({row.count("|") for row in rows}) == 1, block
+
+
+def test_json_is_plain_and_complete(report: Report) -> None:
+    plain = json.loads(json.dumps(report.to_dict()))
+    assert set(plain) == {
+        "format", "machine", "settings", "subjects", "differences", "reference", "speedups",
+    }  # fmt: skip
+    assert plain["subjects"][0]["tasks"]["vqa/what"]["metrics"]["accuracy"]["value"] == 0.9
+    assert plain["speedups"] == {"fast": {"window": 4.0}}
+    assert plain["differences"][0]["points"]["n"] == 2
+
+
+def test_the_picture(report: Report, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from vljepa_apps.report_picture import draw
+
+    draw(report, tmp_path / "r.png")
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["r.png"]
+
+
+@pytest.fixture
+def fake_measuring(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """No process is started and no model loaded; `broken` fails in both."""
+    orders: list[dict[str, Any]] = []
+
+    def worker(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        orders.append(order)
+        if order["spec"] == "broken":
+            yield {"kind": "error", "message": "not a bundle"}
+            return
+        yield {"kind": "facts", "engine": "fake", "size_bytes": 1000, "peak_rss_mb": 99.5}
+        metric = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 4}
+        for task in order["tasks"]:
+            result = {"headline": "accuracy", "metrics": {"accuracy": metric}, "chance": 0.1, "note": ""}
+            yield {"kind": "task", "task": task, **result, "samples": [1.0, 0.0, 1.0, 0.0]}
+
+    def cells(subject: Subject) -> dict[str, Callable[[], object]]:
+        if subject.spec == "broken":
+            raise BundleError("not a bundle")
+        return {"window": lambda: np.zeros(1)}
+
+    monkeypatch.setattr(report_run, "worker", worker)
+    monkeypatch.setattr(Subject, "cells", cells)
+    return orders
+
+
+def test_command_with_json(fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", "a", "b", "--against", "torch", "--tasks", "vqa/count", "--clips", "4", "--json"]
+    assert main([*arguments, "--rounds", "3"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert [subject["label"] for subject in found["subjects"]] == ["a", "b", "torch"]
+    assert found["reference"] == "torch"
+    assert set(found["speedups"]) == {"a", "b"}
+    assert {d["label"] for d in found["differences"]} == {"b", "torch"}
+    assert [order["clips"] for order in fake_measuring] == [4, 4, 4]
+    assert "latency" in err
+
+
+def test_command_goes_on_over_a_broken_bundle(
+    fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "r.md"
+    assert main(["compare", "broken", "b", "--tasks", "vqa", "--rounds", "2", "--markdown", str(file)]) == 1
+    out = capsys.readouterr().out
+    assert "- broken: not a bundle" in out
+    assert "vqa/count accuracy" in file.read_text()
+    assert "n/a" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "--tasks", "smell"], "got 'smell'"),
+        (["a", "--against", "tensorflow"], "expected --against torch"),
+        (["a", "--rounds", "-1"], "at least 0"),
+        (["a", "--markdown", "/no/such/folder/x.md"], "does not exist"),
+    ],
+)
+def test_usage_comes_before_any_work(
+    arguments: list[str],
+    message: str,
+    fake_measuring: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["compare", *arguments]) == 1
+    assert message in capsys.readouterr().err
+    assert fake_measuring == []
+
+
+def test_tasks_none_measures_no_accuracy() -> None:
+    assert compare.tasks("none") == ()
+    assert compare.tasks("captions, classification") == ("classification", "captions")
+    with pytest.raises(InputError, match="got 'x'"):
+        compare.tasks("x")
+
+
+def test_the_plan_without_rounds_measures_no_latency(fake_measuring: list[dict[str, Any]]) -> None:
+    result = report_run.compare([Subject(spec="a")], Plan(rounds=0))
+    assert result.columns[0].latency == {}
+    assert not result.failed
+
+
+def test_a_worker_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "import json; print(json.dumps({'kind': 'facts', 'engine': 'x'})); raise SystemExit(3)"
+    monkeypatch.setattr(report_run, "WORKER", (sys.executable, "-c", script))
+    result = report_run.compare([Subject(spec="a")], Plan(rounds=0))
+    assert result.columns[0].facts == {"engine": "x"}
+    assert result.columns[0].errors == ["its process ended with code 3"]
+
+
+def test_a_missing_bundle_is_one_sentence_of_the_worker(tmp_path: Path) -> None:
+    result = report_run.compare([Subject(spec=str(tmp_path / "none.vljepa"))], Plan(rounds=0))
+    (error,) = result.columns[0].errors
+    assert "none.vljepa" in error
