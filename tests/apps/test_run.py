@@ -151,6 +151,15 @@ def test_a_failure_mid_stream_keeps_what_was_written(
     assert "Traceback" not in err
 
 
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """SIGINT as a terminal has it; a shell's background job starts with it ignored."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+@pytest.mark.usefixtures("keyboard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
 def test_an_interrupt_finishes_the_files(
     number: signal.Signals,

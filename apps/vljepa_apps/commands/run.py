@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decode",
         choices=("auto", "always", "never"),
         default="auto",
-        help="auto: what the policy picks (default); always: insist on words (an error without a Y-decoder); never: embeddings only",
+        help="auto: what the policy picks (default); always: fail without a Y-decoder; never: embeddings only",
     )
     parser.add_argument("--jsonl", type=Path, metavar="FILE", help="also write the events to FILE")
     parser.add_argument("--srt", type=Path, metavar="FILE", help="write subtitles")
