@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
                 query=args.query or None, select=args.select, stride_s=args.stride, decode=args.decode
             )
         )
-        stack.callback(lambda: console.note(summary(session.stats)))
+        stack.callback(lambda: conclude(session.stats))
         for event in session.run(Watched(source, on_frame=on_frame, max_seconds=args.max_seconds)):
             print(event.to_json(), flush=True)
             for sink in sinks:
@@ -104,12 +104,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def conclude(stats: SessionStats) -> None:
+    """Tell people what the run came to, if it came to anything."""
+    if stats.windows:
+        console.note(summary(stats))
+
+
 def summary(stats: SessionStats) -> str:
     """One line: windows, decodings, what selection saved, the median time of a window."""
-    text = f"{stats.windows} windows, {stats.decodings} decodings"
-    if not stats.windows:
-        return text
-    return f"{text}, {stats.decodings_saved:.0%} saved, p50 {stats.p50_ms:.1f} ms a window"
+    saved = f"{stats.decodings_saved:.0%} saved, p50 {stats.p50_ms:.1f} ms a window"
+    return f"{stats.windows} windows, {stats.decodings} decodings, {saved}"
 
 
 @contextmanager
