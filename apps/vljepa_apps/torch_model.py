@@ -37,7 +37,7 @@ def shipped_checkpoint(name: str = "tiny") -> Path:
     package = Path(spec.origin).parent if spec and spec.origin else Path()
     folder = package / "checkpoints" / name
     if not folder.is_dir():
-        raise BundleError(f"no checkpoint {name!r} is shipped here: pass torch:FOLDER")
+        raise BundleError(f"no checkpoint {name!r} is shipped here: name its folder")
     return folder
 
 

@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
             on_progress=show,
         )
     if args.json:
-        lines = (args.out / "metrics.jsonl").read_text().splitlines()
+        metrics = args.out / "metrics.jsonl"
+        lines = metrics.read_text().splitlines() if metrics.exists() else []
         print(json.dumps({"checkpoint": str(checkpoint), "last": json.loads(lines[-1]) if lines else None}))
     console.note(f"wrote {checkpoint}\nnext: vljepa export {checkpoint}")
     return 0
@@ -115,6 +116,8 @@ def initial(path: Path | None) -> Any:
     """The model that a new run starts from."""
     if path is None:
         return None
+    from vljepa_apps.torch_model import shipped_checkpoint
     from vljepa_model.checkpoint import load_checkpoint
 
-    return load_checkpoint(path).model
+    named = not path.exists() and len(path.parts) == 1
+    return load_checkpoint(shipped_checkpoint(str(path)) if named else path).model
