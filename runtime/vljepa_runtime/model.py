@@ -144,7 +144,7 @@ class Model:
                 f"expected a token budget of {', '.join(map(str, budgets))}, got {keep or pre.tokens}"
             )
         if keep is not None:
-            kept = salient_tokens(patches, keep)
+            kept = salient_tokens(patches, keep, tubelets_in_time=self.preprocess.grid[0])
             patches, positions = patches[kept], positions[kept]
         return patches, positions
 

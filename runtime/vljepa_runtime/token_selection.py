@@ -1,7 +1,7 @@
 """Which tubelets to encode when not all are wanted: those with structure or motion come first.
 
 V-JEPA 2's encoder was trained on partial token sets; the shipped model was trained on random subsets
-and on subsets chosen by this very function, so leaving tokens out is in-distribution for it.
+and on subsets three quarters of which this module's saliency chose.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def saliency(patches: npt.NDArray[np.uint8], *, tubelets_in_time: int = 1) -> np
     """Score tubelets by spatial contrast plus change over time.
 
     Args:
-        patches: (N, P) uint8 of one full window, ordered (t, h, w).
+        patches: (N, P) uint8 of one full window, ordered (t, h, w); for change over time, P must be even.
         tubelets_in_time: Tubelets along time; above 1, change against the window's mean at that place counts.
 
     Returns:

@@ -1,0 +1,83 @@
+"""Frames become tubelets: the fast cut equals a plain one, and any frames can be fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.patches import Preprocess, fit_frames, patchify
+from vljepa_runtime.token_selection import salient_tokens
+
+SMALL = Preprocess(frames=4, size=6, patch=3, tubelet=2)
+
+
+def test_the_cut_equals_a_plain_one() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (4, 6, 6, 3), dtype=np.uint8)
+    patches, positions = patchify(frames, SMALL)
+    assert positions.dtype == np.int32
+    assert positions.tolist() == [[t, h, w] for t in range(2) for h in range(2) for w in range(2)]
+    for patch, (t, h, w) in zip(patches, positions):
+        cut = frames[2 * t : 2 * t + 2, 3 * h : 3 * h + 3, 3 * w : 3 * w + 3]
+        np.testing.assert_array_equal(patch, cut.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("count", "picked"), [(1, [0, 0, 0, 0]), (2, [0, 0, 1, 1]), (4, [0, 1, 2, 3]), (10, [0, 3, 6, 9])]
+)
+def test_frames_are_sampled_or_repeated(count: int, picked: list[int]) -> None:
+    frames = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones((1, 6, 6, 3), np.uint8)
+    assert fit_frames(frames, SMALL)[:, 0, 0, 0].tolist() == picked
+
+
+@pytest.mark.parametrize(
+    ("resize", "left", "middle"), [("crop", 255, 255), ("stretch", 0, 255), ("pad", 0, 255)]
+)
+def test_a_wide_frame_is_fitted_as_asked(resize: str, left: int, middle: int) -> None:
+    """Black sides around a white square of 60 x 60 in a frame of 180 x 60."""
+    frame = np.zeros((60, 180, 3), np.uint8)
+    frame[:, 60:120] = 255
+    fitted = fit_frames(frame, Preprocess(frames=2, size=12, patch=6, resize=resize))[0]
+    assert fitted[6, 0, 0] == left
+    assert fitted[6, 6, 0] == middle
+    assert fitted[0, 6, 0] == (0 if resize == "pad" else 255)
+
+
+@pytest.mark.parametrize("shape", [(0, 6, 6, 3), (4, 6, 6), (4, 6, 6, 4), (3,)])
+def test_what_is_not_rgb_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="expected frames"):
+        fit_frames(np.zeros(shape, np.uint8), SMALL)
+
+
+def test_frames_of_another_size_are_not_cut() -> None:
+    with pytest.raises(InputError, match="call fit_frames first"):
+        patchify(np.zeros((4, 9, 9, 3), np.uint8), SMALL)
+
+
+@pytest.mark.parametrize(
+    "values", [{"size": 7}, {"frames": 3}, {"fps": 0.0}, {"resize": "zoom"}, {"std": [1, 0, 1]}, {"typo": 1}]
+)
+def test_a_geometry_that_cannot_be_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="preprocess"):
+        Preprocess.from_dict({**SMALL.to_dict(), **values})
+
+
+def test_a_geometry_survives_json() -> None:
+    assert Preprocess.from_dict(SMALL.to_dict()) == SMALL
+
+
+def test_the_moving_object_is_kept_and_the_flat_wall_left_out() -> None:
+    pre = Preprocess(frames=4, size=24, patch=6, tubelet=2)
+    frames = np.full((4, 24, 24, 3), 90, np.uint8)
+    for step in range(4):
+        frames[step, 7:11, 1 + 6 * step : 5 + 6 * step] = 250
+    patches, positions = patchify(frames, pre)
+    kept = positions[salient_tokens(patches, 6, tubelets_in_time=2)]
+    assert {(t, h, w) for t, h, w in kept.tolist() if h == 1} >= {(0, 1, 0), (0, 1, 1), (1, 1, 2), (1, 1, 3)}
+
+
+def test_keeping_all_tokens_changes_nothing_and_none_is_refused() -> None:
+    patches, _ = patchify(np.zeros((4, 6, 6, 3), np.uint8), SMALL)
+    assert salient_tokens(patches, 8).tolist() == list(range(8))
+    with pytest.raises(InputError, match="keep must be in"):
+        salient_tokens(patches, 0)
