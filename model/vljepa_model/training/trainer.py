@@ -142,7 +142,6 @@ def train(
     optimisers = Optimisers(objective, recipe)
     tokenizer = _settle_tokenizer(folder, config)
     start = _resume(folder, objective, optimisers, rank)
-    torch.manual_seed(recipe.seed + 1000 * rank + start)
     batches = WorldBatches(
         recipe, preprocess_of(config), tokenizer, hands=Path(hands) if hands else None, rank=rank, ranks=ranks
     )
@@ -154,6 +153,9 @@ def train(
     about = {"name": preset, "license": "Apache-2.0", "hands": hands is not None}
     log = _Log(folder, recipe, ranks, log_every, on_progress if rank == 0 else None)
     for step, batch in zip(range(start, stop), loader, strict=True):
+        torch.manual_seed(
+            (recipe.seed * ranks + rank) * 10**9 + step
+        )  # the decoder's noise, whether resumed or not
         losses = _step(objective, optimisers, _to(batch, device), step)
         if rank == 0:
             log.add(step, losses, model, recipe)
