@@ -1,0 +1,65 @@
+"""What a target module offers: `convert`, and what comes of it. Knows no target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy.typing as npt
+
+from vljepa_runtime.manifest import GraphSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from vljepa_export.graphs import GraphDefinition
+
+__all__ = ["Array", "Converted", "Convert", "Feeds"]
+
+Array = npt.NDArray[Any]
+Feeds = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converted:
+    """One graph in a target's own form.
+
+    Attributes:
+        spec: Its files, inputs, outputs and token budgets, for the manifest.
+        files: Content per file name, `spec.file` among them.
+        run: Computes what the files compute (feeds -> outputs in order), so that parity can be measured; None when
+            nothing on this machine can.
+        notes: What a user should know: layers that stayed in fp32, what was built and not run.
+    """
+
+    spec: GraphSpec
+    files: Mapping[str, bytes]
+    run: Callable[[Feeds], Sequence[Array]] | None
+    notes: tuple[str, ...] = field(default=())
+
+
+class Convert(Protocol):
+    """`convert` of a target module."""
+
+    def __call__(
+        self,
+        definition: GraphDefinition,
+        model: onnx.ModelProto,
+        precision: str,
+        *,
+        samples: Sequence[Feeds],
+        token_budgets: tuple[int, ...] = (),
+    ) -> Converted:
+        """Convert one graph.
+
+        Args:
+            definition: The torch module and the contract.
+            model: Its fp32 ONNX graph, already checked for parity.
+            precision: One of the target's precisions.
+            samples: Inputs to calibrate on and to measure with.
+            token_budgets: Token counts to build for, where N cannot be free; empty for all tokens only.
+
+        Raises:
+            ExportError: the target's tools refuse the graph, with their words.
+        """
