@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.engines.protocol import Engine, Graph, check_feeds, describe
+from vljepa_runtime.engines.protocol import Detailed, Engine, Graph, check_feeds, describe
 from vljepa_runtime.errors import EngineError, InputError, MissingExtraError
 
 __all__ = [
@@ -131,7 +131,8 @@ class _Fallback:
     @property
     def detail(self) -> str:
         """What really runs, and why."""
-        return f"{describe(self.engine)}, a fall-back: {self.reason}"
+        own = f"{self.engine.detail}; " if isinstance(self.engine, Detailed) else ""
+        return f"{own}a fall-back: {self.reason}"
 
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""
