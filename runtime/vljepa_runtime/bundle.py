@@ -7,6 +7,7 @@ Knows no engine.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -35,7 +36,7 @@ _ASK = "download or export it again"
 class Bundle:
     """An opened bundle: its manifest is valid, every listed file is there with the size that was promised."""
 
-    def __init__(self, store: _Folder | _Zip, manifest: Manifest) -> None:
+    def __init__(self, store: _Folder | _Zip | _Memory, manifest: Manifest) -> None:
         self._store = store
         self._verified: set[str] = set()
         self.manifest = manifest
@@ -58,6 +59,25 @@ class Bundle:
         bundle._check_listing()
         if verify:
             bundle.verify()
+        return bundle
+
+    @classmethod
+    def in_memory(cls, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+        """A bundle that is on no disk, to be looked at before it is written.
+
+        Args:
+            manifest: Its `files` are replaced by what is given.
+            files: Content per name.
+
+        Raises:
+            BundleError: a name is not safe, or a graph's file is not among `files`.
+        """
+        specs = {
+            check_file_name(name): FileSpec(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+            for name, content in files.items()
+        }
+        bundle = cls(_Memory(files), replace(manifest, files=specs))
+        bundle._check_listing()
         return bundle
 
     @property
@@ -265,6 +285,24 @@ class _Zip:
             raise BundleError(f"{self.root} is not a readable zip ({error}): {_ASK}") from error
         except OSError as error:
             raise BundleError(f"cannot read {self.root}: {error.strerror or error}: {_ASK}") from error
+
+
+class _Memory:
+    """Files that are on no disk."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.root = Path("memory")
+        self._files = files
+
+    def size(self, name: str) -> int:
+        return len(self._files[name])
+
+    def path(self, name: str) -> Path | None:
+        return None
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        yield io.BytesIO(self._files[name])
 
 
 def shipped_bundles() -> tuple[str, ...]:

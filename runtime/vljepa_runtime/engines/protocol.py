@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.manifest import TensorSpec
 
-__all__ = ["Array", "Engine", "Graph", "check_feeds"]
+__all__ = ["Array", "Detailed", "Engine", "Graph", "check_feeds", "describe"]
 
 Array = npt.NDArray[Any]
 
@@ -55,6 +55,20 @@ class Engine(Protocol):
             BundleError: the bundle lacks the graph, or the file is not what the manifest says.
             EngineError: the engine refuses the graph, or would run it somewhere else.
         """
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """An engine that can say more than its name."""
+
+    @property
+    def detail(self) -> str:
+        """Library and version, device, precision: what really runs, for people."""
+
+
+def describe(engine: Engine) -> str:
+    """An engine's name and what it says of itself."""
+    return f"{engine.name} ({engine.detail})" if isinstance(engine, Detailed) else engine.name
 
 
 def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> None:

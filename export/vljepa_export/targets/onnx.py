@@ -1,0 +1,85 @@
+"""ONNX: the checked graph itself, or quantised by a recipe of `vljepa_quant`; the decoder's weights stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vljepa_export.targets.protocol import Array, Converted, Feeds
+from vljepa_export.weights import share_weights
+from vljepa_quant import recipe
+from vljepa_quant.graph_editor import save_bytes
+from vljepa_runtime.manifest import GraphSpec, TensorSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from vljepa_export.graphs import GraphDefinition, TensorAxes
+
+__all__ = ["convert", "finish", "tensor_specs"]
+
+DECODER = ("y_decoder_prefill", "y_decoder_step")
+DECODER_WEIGHTS = "y_decoder.weights"
+
+
+def convert(
+    definition: GraphDefinition,
+    model: onnx.ModelProto,
+    precision: str,
+    *,
+    samples: Sequence[Feeds],
+    token_budgets: tuple[int, ...] = (),
+) -> Converted:
+    """See `Convert`; nothing is calibrated, and N stays free."""
+    import onnxruntime
+
+    used = recipe(precision)
+    content = save_bytes(used.apply(model))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(feeds: Feeds) -> Sequence[Array]:
+        outputs: Sequence[Array] = session.run(None, dict(feeds))
+        return outputs
+
+    file = f"{definition.name}.onnx"
+    spec = GraphSpec(
+        file=file, inputs=tensor_specs(definition.inputs), outputs=tensor_specs(definition.outputs)
+    )
+    nodes = _nodes(content)
+    return Converted(spec=spec, files={file: content}, run=run, label=used.label, nodes=nodes)
+
+
+def finish(made: Mapping[str, Converted]) -> dict[str, Converted]:
+    """Store the constants that both graphs of the Y-decoder hold in one file beside them."""
+    import onnx
+
+    graphs = {
+        name: onnx.load_from_string(made[name].files[made[name].spec.file])
+        for name in DECODER
+        if name in made
+    }
+    content, weights = share_weights(graphs, file=DECODER_WEIGHTS)
+    if not weights:
+        return dict(made)
+    return dict(made) | {
+        name: replace(
+            made[name],
+            spec=replace(made[name].spec, external=(DECODER_WEIGHTS,)),
+            files={made[name].spec.file: data, DECODER_WEIGHTS: weights},
+        )
+        for name, data in content.items()
+    }
+
+
+def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:
+    """A definition's inputs or outputs as a manifest lists them."""
+    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)
+
+
+def _nodes(content: bytes) -> int:
+    import onnx
+
+    return len(onnx.load_from_string(content).graph.node)
