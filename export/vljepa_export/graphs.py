@@ -149,7 +149,7 @@ def _decoder_prefill(decoder: YDecoder, config: ModelConfig) -> GraphDefinition:
         name="y_decoder_prefill",
         module=DecoderPrefill(decoder),
         inputs=(_embedding(config),),
-        outputs=(_logits(config), *_caches("past", config, config.y_decoder.prefix + 1)),
+        outputs=(_logits(config), *_caches("past", config, config.decoder.prefix + 1)),
     )
 
 
@@ -168,12 +168,12 @@ def _embedding(config: ModelConfig) -> TensorAxes:
 
 
 def _logits(config: ModelConfig) -> TensorAxes:
-    vocabulary = config.vocabulary(config.y_decoder.stack)
+    vocabulary = config.vocabulary(config.decoder.stack)
     return TensorAxes(name="logits", dtype="float32", shape=("B", vocabulary))
 
 
 def _caches(prefix: str, config: ModelConfig, length: str | int) -> tuple[TensorAxes, ...]:
-    stack = config.y_decoder.stack
+    stack = config.decoder.stack
     shape = ("B", stack.kv_heads, length, stack.head_dim)
     pairs = [(f"{prefix}_k_{i}", f"{prefix}_v_{i}") for i in range(stack.depth)]
     return tuple(TensorAxes(name=name, dtype="float32", shape=shape) for pair in pairs for name in pair)
