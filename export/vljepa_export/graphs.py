@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +19,10 @@ from vljepa_model.rotary import tubelet_tables
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
 
-__all__ = ["GraphDefinition", "TensorAxes", "graph_definitions"]
+__all__ = ["NETWORKS", "GraphDefinition", "TensorAxes", "graph_definition", "graph_definitions"]
+
+# Which of the four networks a graph belongs to.
+NETWORKS = {name: "y_decoder" if name.startswith("y_decoder") else name for name in GRAPH_NAMES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +98,22 @@ class DecoderStep(nn.Module):
 
 
 def graph_definitions(model: VLJEPA) -> dict[str, GraphDefinition]:
-    """Everything to export of a model in evaluation mode, in the order of `GRAPH_NAMES`."""
+    """Everything to export of a model in evaluation mode, in the order of `GRAPH_NAMES`; a decoder if it has one."""
     config = model.config
-    parts: dict[str, Callable[[], GraphDefinition]] = {
-        "x_encoder": lambda: _x_encoder(model.x_encoder, config),
-        "predictor": lambda: _predictor(model.predictor, config),
-        "y_encoder": lambda: _y_encoder(model.y_encoder, config),
-        "y_decoder_prefill": lambda: _decoder_prefill(model.y_decoder, config),
-        "y_decoder_step": lambda: _decoder_step(model.y_decoder, config),
+    present = [name for name in GRAPH_NAMES if NETWORKS[name] != "y_decoder" or config.y_decoder is not None]
+    return {name: graph_definition(name, getattr(model, NETWORKS[name]), config) for name in present}
+
+
+def graph_definition(name: str, network: nn.Module, config: ModelConfig) -> GraphDefinition:
+    """One graph of one network in evaluation mode."""
+    parts: dict[str, Callable[[Any, ModelConfig], GraphDefinition]] = {
+        "x_encoder": _x_encoder,
+        "predictor": _predictor,
+        "y_encoder": _y_encoder,
+        "y_decoder_prefill": _decoder_prefill,
+        "y_decoder_step": _decoder_step,
     }
-    return {name: parts[name]() for name in GRAPH_NAMES}
+    return parts[name](network, config)
 
 
 def _x_encoder(encoder: XEncoder, config: ModelConfig) -> GraphDefinition:
