@@ -38,6 +38,8 @@ class Recipe:
 
     def apply(self, model: onnx.ModelProto) -> onnx.ModelProto:
         """Float graph in, graph of this precision out."""
+        if self.edit is _unchanged:
+            return model
         editor = GraphEditor(model)
         self.edit(editor)
         return editor.finish()

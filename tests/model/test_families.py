@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("transformers")
-
 from vljepa_model.config import ModelConfig, YDecoderConfig
 from vljepa_model.families.pieces import load_pieces
 from vljepa_model.families.text import TextFolder, open_text
