@@ -6,7 +6,7 @@ import gc
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +20,21 @@ from vljepa_data.gates import (
     limits_for,
     record_reference,
 )
-from vljepa_export.bundle_manifest import CALIBRATION_CLIPS, CALIBRATION_SEED, float_manifest, manifest_of
+from vljepa_export.bundle_manifest import (
+    CALIBRATION_CLIPS,
+    CALIBRATION_SEED,
+    float_manifest,
+    manifest_of,
+    tokenizer_files,
+)
 from vljepa_export.converted_engine import ConvertedEngine
-from vljepa_export.export_report import ExportReport, GraphReport
+from vljepa_export.export_report import ExportReport
 from vljepa_export.formats import load_target
-from vljepa_export.parity import compare, fitting_samples, measure_parity, require_parity
+from vljepa_export.made import Made, graph_report, shared_bytes
+from vljepa_export.memory import peak_rss_mb
+from vljepa_export.parity import compare, fitting_samples, measure_parity, require_float_parity
 from vljepa_export.request import ExportRequest, prepare
-from vljepa_export.targets.protocol import Converted, Finishes, Target
+from vljepa_export.targets.protocol import Finishes, Target
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
@@ -37,36 +45,9 @@ if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition
     from vljepa_model.checkpoint import Checkpoint
 
-__all__ = ["Made", "export_bundle"]
+__all__ = ["export_bundle"]
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """One finished graph on its way into the bundle.
-
-    Attributes:
-        definition: What it is.
-        converted: Its files.
-        parity: Against torch; None when nothing here can run it.
-        misses: Gates that it does not keep.
-        seconds: Time spent on it.
-        note: Why it is not what was asked for.
-    """
-
-    definition: GraphDefinition
-    converted: Converted
-    parity: GraphParity | None
-    misses: tuple[str, ...]
-    seconds: float
-    note: str = ""
-
-    @property
-    def notes(self) -> str:
-        """All that a user should know of it."""
-        unrun = () if self.converted.run else ("built, not run: nothing on the exporting machine can run it",)
-        return "; ".join(filter(None, (self.note, *self.converted.notes, *unrun)))
 
 
 def export_bundle(
@@ -76,7 +57,7 @@ def export_bundle(
     format: str = "onnx",
     precision: str | Mapping[str, str] | None = None,
     token_budgets: tuple[int, ...] = (),
-    archive: bool = True,
+    archive: bool | None = None,
     force: bool = False,
     accuracy: Mapping[str, float] | None = None,
     scenes: Scenes | None = Scenes(),  # noqa: B008  (frozen)
@@ -94,10 +75,12 @@ def export_bundle(
         precision: One for all graphs (one that misses its gates falls back to fp32, and the report says so), or one
             per graph (the rest is fp32, and a miss stays a miss). None takes the format's default.
         token_budgets: Token counts to build for, where the format fixes shapes; empty for all and for half of them.
-        archive: One stored zip; with False a folder.
+        archive: One stored zip, or with False a folder. None takes a folder for a checkpoint of
+            `streamed_export.LARGE` bytes or more, which is also exported graph by graph where the format can be.
         force: Replace what is at `out`.
         accuracy: Measured numbers to write into the manifest.
-        scenes: What the bundle and the float model are shown end to end; None leaves that out and certifies nothing.
+        scenes: What the bundle and the float model are shown end to end; None leaves that out and certifies nothing,
+            and so does an export graph by graph, which never has a whole model.
         progress: Called with steps done, steps in all, and what comes next.
 
     Returns:
@@ -115,8 +98,14 @@ def export_bundle(
     )
     target = load_target(request.format)
     # torch only now: a mistake in the arguments is told at once
+    from vljepa_export.streamed_export import export_streamed, is_large
     from vljepa_model.checkpoint import load_checkpoint
 
+    large = is_large(request.folder)
+    if large and request.format.streamed:
+        return export_streamed(
+            request, archive=bool(archive), force=force, accuracy=accuracy, progress=progress
+        )
     started = time.monotonic()
     total = len(request.precisions) + 3
     report = progress or (lambda done, total, what: None)
@@ -128,27 +117,27 @@ def export_bundle(
         report(total - 2, total, "gates, end to end")
         manifest = manifest_of(request, checkpoint, made, accuracy or {})
         files = {name: data for item in made for name, data in item.converted.files.items()}
-        files["tokenizer.json"] = Path(checkpoint.tokenizer_file).read_bytes()
-        reference, verdict = _judge(Bundle.in_memory(manifest, files), maker.float_bundle(), made, scenes)
+        files |= tokenizer_files(checkpoint)
+        reference, verdict = _judge(Bundle.in_memory(manifest, files), maker.float_bundle(made), made, scenes)
     report(total - 1, total, "writing")
     bundle = write_bundle(
         request.target,
         replace(manifest, certified=_certified(made, verdict, scenes), gates=_gates(verdict)),
         {**files, REFERENCE_FILE: reference.to_bytes()},
-        archive=archive,
+        archive=not large if archive is None else archive,
         force=force,
     )
     report(total, total, "done")
-    shared = _shared(made)
     return ExportReport(
         path=request.target,
         bytes=sum(spec.size for spec in bundle.manifest.files.values()),
-        shared_bytes=sum(len(files[name]) for name in shared),
-        graphs=tuple(_report(item, shared) for item in made),
+        shared_bytes=shared_bytes(made),
+        graphs=tuple(graph_report(item, made) for item in made),
         seconds=time.monotonic() - started,
         agreement=verdict.agreement if verdict else None,
         misses=_misses(verdict),
         certified=bundle.manifest.certified,
+        peak_rss_mb=peak_rss_mb(),
     )
 
 
@@ -181,16 +170,14 @@ class _Maker:
             gc.collect()
         if not isinstance(self.target, Finishes):
             return tuple(made)
-        finished = self.target.finish({item.definition.name: item.converted for item in made})
-        return tuple(replace(item, converted=finished[item.definition.name]) for item in made)
+        finished = self.target.finish({item.name: item.converted for item in made})
+        return tuple(replace(item, converted=finished[item.name]) for item in made)
 
-    def float_bundle(self) -> Bundle:
+    def float_bundle(self, made: Sequence[Made]) -> Bundle:
         """The float graphs as a bundle: what the gates compare with."""
-        files: dict[str, bytes | Path] = {
-            f"{name}.onnx": self.scratch / name for name in self.request.precisions
-        }
-        files["tokenizer.json"] = Path(self.checkpoint.tokenizer_file)
-        manifest = float_manifest(self.request, self.checkpoint)
+        files: dict[str, bytes | Path] = {f"{item.name}.onnx": self.scratch / item.name for item in made}
+        files |= tokenizer_files(self.checkpoint)
+        manifest = float_manifest(self.request, self.checkpoint, [item.definition for item in made])
         return write_bundle(self.scratch / "float.vljepa", manifest, files, archive=False)
 
     def _make(self, definition: GraphDefinition, precision: str) -> Made:
@@ -198,15 +185,15 @@ class _Maker:
 
         started = time.monotonic()
         model = export_graph(definition)
-        floats, samples = limits_for("fp32"), self.samples[definition.name]
-        parity = measure_parity(model, definition, samples)
-        require_parity(definition.name, parity, worst_cosine=floats.worst_cosine, psnr_db=floats.psnr_db)
+        require_float_parity(
+            definition.name, measure_parity(model, definition, self.samples[definition.name])
+        )
         (self.scratch / definition.name).write_bytes(save_bytes(model))
         made = self._convert(definition, model, precision)
         if made.misses and self.request.may_fall_back and precision != "fp32":
             note = f"kept in fp32: as {precision} {'; '.join(made.misses)}"
             made = replace(self._convert(definition, model, "fp32"), note=note)
-        return replace(made, seconds=time.monotonic() - started)
+        return replace(made, seconds=time.monotonic() - started, peak_rss_mb=peak_rss_mb())
 
     def _convert(self, definition: GraphDefinition, model: onnx.ModelProto, precision: str) -> Made:
         converted = self.target.convert(
@@ -223,7 +210,7 @@ class _Maker:
             parity = compare(definition, fitting, converted.run)
             missed = limits_for(precision).misses(parity)
         converted = replace(converted, label=converted.label or precision)
-        return Made(definition=definition, converted=converted, parity=parity, misses=missed, seconds=0.0)
+        return Made(definition=definition, converted=converted, parity=parity, misses=missed)
 
 
 def _judge(
@@ -233,9 +220,7 @@ def _judge(
     reference = record_reference(floats, open_engine("onnxruntime:cpu"), like=draft.manifest, scenes=scenes)
     if any(item.converted.run is None for item in made):
         return reference, None
-    engine = ConvertedEngine(
-        f"{draft.manifest.target} files", {item.definition.name: item.converted for item in made}
-    )
+    engine = ConvertedEngine(f"{draft.manifest.target} files", {item.name: item.converted for item in made})
     return reference, check(draft, engine, reference)
 
 
@@ -257,23 +242,3 @@ def _misses(verdict: Verdict | None) -> tuple[str, ...]:
         return ()
     graphs = (f"{graph.name}: {miss}" for graph in verdict.graphs for miss in graph.misses)
     return (*verdict.misses, *graphs)
-
-
-def _shared(made: Sequence[Made]) -> set[str]:
-    """Files that several graphs hold."""
-    every = [name for item in made for name in item.converted.files]
-    return {name for name in every if every.count(name) > 1}
-
-
-def _report(item: Made, shared: set[str]) -> GraphReport:
-    own = (len(data) for name, data in item.converted.files.items() if name not in shared)
-    return GraphReport(
-        name=item.definition.name,
-        precision=item.converted.label,
-        bytes=sum(own),
-        nodes=item.converted.nodes,
-        parity=item.parity,
-        seconds=item.seconds,
-        note=item.notes,
-        misses=item.misses,
-    )

@@ -10,30 +10,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_data.gates import GraphParity
-from vljepa_export.graphs import graph_definitions
 from vljepa_export.targets.onnx import tensor_specs
 from vljepa_runtime.manifest import Calibration, GraphSpec, Manifest, Origin, Parity
 
 if TYPE_CHECKING:
-    from vljepa_export.bundle_export import Made
+    from vljepa_export.graphs import GraphDefinition
+    from vljepa_export.made import Made
     from vljepa_export.request import ExportRequest
-    from vljepa_model.checkpoint import Checkpoint
+    from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
 
-__all__ = ["CALIBRATION_CLIPS", "CALIBRATION_SEED", "float_manifest", "manifest_of"]
+    Opened = Checkpoint | CheckpointFolder
+
+__all__ = ["CALIBRATION_CLIPS", "CALIBRATION_SEED", "float_manifest", "manifest_of", "tokenizer_files"]
 
 CALIBRATION_CLIPS = 32
 CALIBRATION_SEED = 10_000  # other clips than those that parity is measured on
-ROLES = ("predictor", "y_encoder", "y_decoder")
 TOOLS = ("vljepa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
-def float_manifest(request: ExportRequest, checkpoint: Checkpoint) -> Manifest:
+def float_manifest(
+    request: ExportRequest, checkpoint: Opened, definitions: Sequence[GraphDefinition]
+) -> Manifest:
     """The manifest of the plain float graphs, each in `NAME.onnx`."""
     graphs = {
-        name: GraphSpec(
-            file=f"{name}.onnx", inputs=tensor_specs(made.inputs), outputs=tensor_specs(made.outputs)
+        each.name: GraphSpec(
+            file=f"{each.name}.onnx", inputs=tensor_specs(each.inputs), outputs=tensor_specs(each.outputs)
         )
-        for name, made in graph_definitions(checkpoint.model).items()
+        for each in definitions
     }
     metadata = checkpoint.metadata
     return Manifest(
@@ -44,35 +47,43 @@ def float_manifest(request: ExportRequest, checkpoint: Checkpoint) -> Manifest:
         precision=dict.fromkeys(graphs, "fp32"),
         graphs=graphs,
         preprocess=checkpoint.preprocess,
-        tokenizers=dict.fromkeys(ROLES, "tokenizer.json"),
+        tokenizers={role: path.name for role, path in checkpoint.tokenizers.items()},
         embedding_dim=checkpoint.config.embedding_dim,
         prompts={key: str(value) for key, value in checkpoint.prompts.items()},
     )
 
 
 def manifest_of(
-    request: ExportRequest, checkpoint: Checkpoint, made: Sequence[Made], accuracy: Mapping[str, float]
+    request: ExportRequest, checkpoint: Opened, made: Sequence[Made], accuracy: Mapping[str, float]
 ) -> Manifest:
     """The manifest of a bundle, before its gates were measured end to end."""
     calibrated = set(request.precisions.values()) & set(request.format.calibrated)
     calibration = Calibration(
         data="procedural world, test split", samples=CALIBRATION_CLIPS, seed=CALIBRATION_SEED
     )
-    execution = {item.definition.name: item.converted.execution for item in made}
+    execution = {item.name: item.converted.execution for item in made}
     tools = (*TOOLS, *request.format.tools)
     return replace(
-        float_manifest(request, checkpoint),
-        source=Origin(checkpoint_sha256=_sha256(request.folder / "model.safetensors"), importer="vljepa"),
+        float_manifest(request, checkpoint, [item.definition for item in made]),
+        source=Origin(
+            checkpoint_sha256=_sha256(request.folder / "model.safetensors"),
+            importer=str(checkpoint.metadata.get("importer", "vljepa")),
+        ),
         target=request.format.name,
-        precision={item.definition.name: item.converted.label for item in made},
+        precision={item.name: item.converted.label for item in made},
         execution={} if set(execution.values()) == {"f32"} else execution,
-        graphs={item.definition.name: item.converted.spec for item in made},
+        graphs={item.name: item.converted.spec for item in made},
         calibration=calibration if calibrated else None,
-        parity={item.definition.name: _summary(item.parity) for item in made if item.parity is not None},
-        notes={item.definition.name: item.notes for item in made if item.notes},
+        parity={item.name: _summary(item.parity) for item in made if item.parity is not None},
+        notes={item.name: item.notes for item in made if item.notes},
         accuracy=dict(accuracy),
         toolchain={name: found for name in tools if (found := _version(name))},
     )
+
+
+def tokenizer_files(checkpoint: Opened) -> dict[str, bytes]:
+    """Content of the tokenizers by their names in the bundle; roles may share one."""
+    return {path.name: path.read_bytes() for path in checkpoint.tokenizers.values()}
 
 
 def _summary(parity: GraphParity) -> Parity:

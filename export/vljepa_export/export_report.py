@@ -24,6 +24,7 @@ class GraphReport:
         seconds: Time spent on it.
         note: Why it is not in the precision asked for, what was built and not run; empty when all is plain.
         misses: Gates that it does not keep, in words.
+        peak_rss_mb: Most memory this process ever held until the graph was done, in MB.
     """
 
     name: str
@@ -34,6 +35,7 @@ class GraphReport:
     seconds: float
     note: str = ""
     misses: tuple[str, ...] = ()
+    peak_rss_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class ExportReport:
         misses: Gates missed end to end, in words.
         certified: As in the manifest: True when every gate was kept, False when one was missed, None when some
             could not be measured here.
+        peak_rss_mb: Most memory this process ever held, in MB.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class ExportReport:
     agreement: Agreement | None = None
     misses: tuple[str, ...] = ()
     certified: bool | None = None
+    peak_rss_mb: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -34,6 +34,7 @@ class Format:
         engines: Engines of the runtime that load it, the usual one first.
         precisions: Accepted by `--precision`, the default first.
         calibrated: Precisions whose ranges come from samples.
+        streamed: True where a checkpoint of gigabytes is exported graph by graph, see `streamed_export`.
         free_shapes: True where batch, tokens and text may have any size; otherwise token budgets are built.
         module: The converter, `vljepa_export.targets.protocol.Target`.
         needs: Package to import and the extra that brings it, beyond what every export needs.
@@ -48,6 +49,7 @@ class Format:
     precisions: tuple[str, ...]
     calibrated: tuple[str, ...] = ()
     free_shapes: bool
+    streamed: bool = False
     module: str
     needs: tuple[tuple[str, str], ...] = ()
 
@@ -80,8 +82,9 @@ FORMATS: Mapping[str, Format] = {
             builds_on="any machine",
             runs_on="CPUs and, through ONNX Runtime's providers, GPUs",
             engines=("onnxruntime", "openvino"),
-            precisions=("int8", "fp32"),
+            precisions=("int8", "int4", "fp32"),
             free_shapes=True,
+            streamed=True,
             module="vljepa_export.targets.onnx",
         ),
         Format(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
-from vljepa_data.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs
+from vljepa_data.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs, limits_for
 from vljepa_export.errors import ParityError
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.engines import check_feeds
@@ -19,7 +20,17 @@ from vljepa_runtime.manifest import GraphSpec
 if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition, TensorAxes
 
-__all__ = ["PSNR_FLOOR_DB", "GraphParity", "compare", "fitting_samples", "measure_parity", "require_parity"]
+__all__ = [
+    "PSNR_FLOOR_DB",
+    "GraphParity",
+    "compare",
+    "fitting_samples",
+    "measure_parity",
+    "onnx_runner",
+    "require_float_parity",
+    "require_parity",
+    "torch_outputs",
+]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -34,23 +45,46 @@ def measure_parity(
     Raises:
         ParityError: an output has another shape or type than torch gives.
     """
+    return compare(definition, samples, onnx_runner(save_bytes(model)))
+
+
+def onnx_runner(graph: bytes | Path) -> Runner:
+    """A graph, in memory or on disk with its weights beside it, in ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(save_bytes(model), options, providers=["CPUExecutionProvider"])
-    return compare(definition, samples, lambda feeds: session.run(None, dict(feeds)))
+    content = graph if isinstance(graph, bytes) else str(graph)
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(feeds: Feeds) -> Sequence[Array]:
+        outputs: Sequence[Array] = session.run(None, dict(feeds))
+        return outputs
+
+    return run
 
 
-def compare(definition: GraphDefinition, samples: Sequence[Feeds], runner: Runner) -> GraphParity:
+def compare(
+    definition: GraphDefinition,
+    samples: Sequence[Feeds],
+    runner: Runner,
+    expected: Sequence[Sequence[Array]] | None = None,
+) -> GraphParity:
     """Compare `runner` (feeds -> outputs in order) with the torch module.
+
+    Args:
+        definition: The graph's contract and module.
+        samples: Inputs.
+        runner: What is compared.
+        expected: Outputs per sample as `torch_outputs` gave them; None works them out, sample by sample.
 
     Raises:
         ParityError: an output has another shape or type than torch gives.
     """
     wanted, got = [], []
-    for feeds in samples:
-        truth, results = _torch_outputs(definition, feeds), [np.asarray(array) for array in runner(feeds)]
+    for index, feeds in enumerate(samples):
+        truth = torch_outputs(definition, feeds) if expected is None else expected[index]
+        results = [np.asarray(array) for array in runner(feeds)]
         for spec, a, b in zip(definition.outputs, truth, results, strict=True):
             _require_like(definition.name, spec, a, b)
         wanted.append(truth)
@@ -93,6 +127,26 @@ def require_parity(
         )
 
 
+def require_float_parity(name: str, parity: GraphParity) -> None:
+    """Refuse a float graph that is not what torch computes, before anything is made of it.
+
+    Raises:
+        ParityError: with the number that failed.
+    """
+    floats = limits_for("fp32")
+    require_parity(name, parity, worst_cosine=floats.worst_cosine, psnr_db=floats.psnr_db)
+
+
+def torch_outputs(definition: GraphDefinition, feeds: Feeds) -> list[Array]:
+    """What the torch module gives for one sample."""
+    import torch
+
+    with torch.no_grad():
+        result = definition.module(*(torch.from_numpy(feeds[spec.name]) for spec in definition.inputs))
+    tensors = [result] if isinstance(result, torch.Tensor) else list(result)
+    return [tensor.numpy() for tensor in tensors]
+
+
 def _fits(name: str, spec: GraphSpec, feeds: Feeds) -> bool:
     types = {tensor.name: tensor.dtype for tensor in spec.inputs}
     if spec.token_budgets and any(
@@ -110,15 +164,6 @@ def _fits(name: str, spec: GraphSpec, feeds: Feeds) -> bool:
     except InputError:
         return False
     return True
-
-
-def _torch_outputs(definition: GraphDefinition, feeds: Feeds) -> list[Array]:
-    import torch
-
-    with torch.no_grad():
-        result = definition.module(*(torch.from_numpy(feeds[spec.name]) for spec in definition.inputs))
-    tensors = [result] if isinstance(result, torch.Tensor) else list(result)
-    return [tensor.numpy() for tensor in tensors]
 
 
 def _require_like(graph: str, spec: TensorAxes, wanted: Array, got: Array) -> None:

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="folder that `vljepa train` wrote, or `tiny`, the shipped one",
+        help="folder that `vljepa train` or `vljepa import` wrote, or `tiny`, the shipped one",
     )
     parser.add_argument(
         "-o",
@@ -52,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gates", choices=("all", "graphs"), default="all",
         help="all (default); graphs: leave out the comparison end to end, and certify nothing",
     )  # fmt: skip
-    parser.add_argument("--folder", action="store_true", help="write a folder instead of one .vljepa file")
+    parser.add_argument(
+        "--folder",
+        action="store_true",
+        help="write a folder, not one .vljepa file; large models always get one",
+    )
     parser.add_argument("--force", action="store_true", help="replace the bundle that is at OUT")
     arguments.add_json(parser)
 
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             args.checkpoint,
             out,
             **what,
-            archive=not args.folder,
+            archive=False if args.folder else None,
             scenes=Scenes() if args.gates == "all" else None,
             progress=show,
         )
@@ -130,7 +134,10 @@ def text(report: ExportReport) -> str:
     lines += [f"gate missed: {graph.name}: {miss}" for graph in report.graphs for miss in graph.misses]
     lines += [f"gate missed: {miss}" for miss in report.misses]
     shared = f", {console.size(report.shared_bytes)} shared between graphs" if report.shared_bytes else ""
-    lines.append(f"{report.path}: {console.size(report.bytes)}{shared}, {console.duration(report.seconds)}")
+    lines.append(
+        f"{report.path}: {console.size(report.bytes)}{shared}, {console.duration(report.seconds)}, "
+        f"at most {report.peak_rss_mb / 1000:.1f} GB of memory"
+    )
     return "\n".join(lines)
 
 

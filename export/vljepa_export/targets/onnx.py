@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vljepa_export.targets.protocol import Array, Converted, Feeds
+from vljepa_export.parity import onnx_runner
+from vljepa_export.targets.protocol import Converted, Feeds
 from vljepa_export.weights import share_weights
 from vljepa_quant import recipe
 from vljepa_quant.graph_editor import save_bytes
@@ -32,24 +33,16 @@ def convert(
     token_budgets: tuple[int, ...] = (),
 ) -> Converted:
     """See `Convert`; nothing is calibrated, and N stays free."""
-    import onnxruntime
-
     used = recipe(precision)
     content = save_bytes(used.apply(model))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-    def run(feeds: Feeds) -> Sequence[Array]:
-        outputs: Sequence[Array] = session.run(None, dict(feeds))
-        return outputs
-
     file = f"{definition.name}.onnx"
     spec = GraphSpec(
         file=file, inputs=tensor_specs(definition.inputs), outputs=tensor_specs(definition.outputs)
     )
     nodes = _nodes(content)
-    return Converted(spec=spec, files={file: content}, run=run, label=used.label, nodes=nodes)
+    return Converted(
+        spec=spec, files={file: content}, run=onnx_runner(content), label=used.label, nodes=nodes
+    )
 
 
 def finish(made: Mapping[str, Converted]) -> dict[str, Converted]:
