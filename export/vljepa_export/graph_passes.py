@@ -22,6 +22,9 @@ __all__ = ["IR_VERSION", "OPSET", "simplify"]
 # OpenVINO and TensorRT read too. Attention and RMSNormalization would need 23.
 OPSET, IR_VERSION = 20, 10
 FOLD_LIMIT = 100_000  # elements; more would trade file size for nothing
+# Never larger than what they read. The exporter leaves the transposes of ViT-L's weights, and a product that reads one
+# has no constant matrix to quantise.
+SHRINKING = ("Gather", "Transpose")
 
 
 def simplify(
@@ -236,7 +239,7 @@ def fold_constants(editor: GraphEditor) -> None:
             continue
         if (
             sum(editor.constants[name].size for name in node.input if name) > FOLD_LIMIT
-            and node.op_type != "Gather"
+            and node.op_type not in SHRINKING
         ):
             continue
         evaluator = ReferenceEvaluator(_single_node_model(editor, node))
