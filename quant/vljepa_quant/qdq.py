@@ -142,7 +142,9 @@ class _Quantiser:
         if name in self._done:
             return self._done[name]
         stored, steps = quantise_matrix(matrix, self.form)
-        options = {"axis": 0, "block_size": self.form.block} if self.form.block else {"axis": 1}
+        options: dict[str, Any] = (
+            {"axis": 0, "block_size": self.form.block} if self.form.block else {"axis": 1}
+        )
         wide = self.editor.fresh(f"{name}_restored")
         small = self.editor.constant(f"{name}.{self.form.name}", stored)
         step = self.editor.constant(f"{name}.step", steps)
@@ -204,4 +206,4 @@ def _dtype(form: Form) -> Any:
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    return next(item.version for item in model.opset_import if item.domain == "")
+    return next(int(item.version) for item in model.opset_import if item.domain == "")

@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "show what really runs on this machine",
     "train": "train a model on the procedural world",
     "export": "turn a checkpoint into a bundle, checked for parity",
+    "build": "build the TensorRT engines of a bundle on the machine that runs them",
     "selective": "measure what selective decoding saves: quality against decodings per minute, with a picture",
     "compare": "measure two bundles against each other: accuracy, latency, size, memory",
     "bench": "measure one bundle on this machine",

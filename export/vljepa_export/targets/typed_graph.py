@@ -82,12 +82,8 @@ def type_graph(model: onnx.ModelProto, precision: str, samples: Sequence[Feeds])
     inputs = quantised_inputs(model)
     scales = calibrate(model, inputs, samples, form) if form.activations else {}
     kept = [name for name in inputs if form.activations and name not in scales]
-    notes = (pinned,)
-    if kept:
-        notes = (
-            pinned,
-            f"{precision} weights but fp16 inputs, which {precision} would mostly turn to 0: {len(kept)}",
-        )
+    wide = f"{precision} weights but fp16 inputs, which {precision} would mostly turn to 0: {len(kept)}"
+    notes = (pinned, wide) if kept else (pinned,)
     return TypedGraph(model=to_half(quantise_qdq(model, form, scales)), notes=notes)
 
 

@@ -5,7 +5,7 @@ What `vljepa build` is a thin shell over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vljepa_runtime.bundle import Bundle
@@ -18,7 +18,7 @@ from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, read_recipe
 from vljepa_runtime.errors import EngineError
 
-__all__ = ["Step", "plan_builds", "run_build", "total"]
+__all__ = ["Step", "plan_builds", "require_target", "run_build", "to_do"]
 
 Progress = Callable[[str, float], None]
 
@@ -46,13 +46,11 @@ class Step:
     estimate: Estimate
 
 
-def plan_builds(bundle: Bundle, library: Library, cache: EngineCache) -> tuple[Step, ...]:
-    """Look at every graph of a bundle; nothing is built.
+def require_target(bundle: Bundle) -> None:
+    """Refuse a bundle with nothing to build.
 
     Raises:
-        EngineError: the bundle is for something else, or TensorRT finds no GPU.
-        MissingExtraError: cuda-bindings is not installed.
-        BundleError: a graph has no recipe.
+        EngineError: the bundle is not made for TensorRT.
     """
     if bundle.manifest.target == "tensorrt-rtx":
         raise EngineError(
@@ -63,9 +61,24 @@ def plan_builds(bundle: Bundle, library: Library, cache: EngineCache) -> tuple[S
             f"expected a bundle made for tensorrt, {bundle.name} is for {bundle.manifest.target}: "
             "export with --format tensorrt"
         )
+
+
+def plan_builds(bundle: Bundle, library: Library, cache: EngineCache) -> tuple[Step, ...]:
+    """Look at every graph of a bundle; nothing is built.
+
+    Raises:
+        EngineError: TensorRT finds no GPU.
+        MissingExtraError: cuda-bindings is not installed.
+        BundleError: a graph has no recipe.
+    """
     here = None if library.portable else Machine.here(library, Cuda())
     history = list(cache.entries())
     return tuple(_step(bundle, name, library, here, cache, history) for name in bundle.manifest.graphs)
+
+
+def to_do(steps: Sequence[Step], *, force: bool = False) -> tuple[Step, ...]:
+    """The steps that are not built yet; all of them with `force`."""
+    return tuple(step for step in steps if force or step.built is None)
 
 
 def run_build(
@@ -122,10 +135,3 @@ def _step(
         built=cache.find(machine, content),
         estimate=estimate(machine, size, len(recipe.profiles), history),
     )
-
-
-def total(steps: Iterable[Step]) -> float | None:
-    """Seconds of all builds that are still to do; None when one of them is unknown."""
-    seconds = [step.estimate.seconds for step in steps if step.built is None]
-    known = [value for value in seconds if value is not None]
-    return sum(known) if len(known) == len(seconds) else None
