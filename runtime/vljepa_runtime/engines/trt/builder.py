@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,8 +124,20 @@ def _parse(library: Library, name: str, network: Any, graph: bytes, heard: Heard
     parser = library.module.OnnxParser(network, library.logger)
     if not parser.parse(graph):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        words = "; ".join(dict.fromkeys(error.desc().strip() for error in errors)) or _words(heard)
+        words = _parser_words(errors) or _words(heard)
         raise EngineError(f"the parser of {library.name} {library.version} refuses {name}: {words}")
+
+
+def _parser_words(errors: Sequence[Any]) -> str:
+    """Each failed assertion once, with the operators it failed at: alone it may be no more than `false`."""
+    nodes = Counter(
+        (error.desc().strip(), error.node_operator() if hasattr(error, "node_operator") else "")
+        for error in errors
+    )
+    return "; ".join(
+        f"{words} ({kind}, {count} node{'s' * (count > 1)})" if kind else words
+        for (words, kind), count in nodes.items()
+    )
 
 
 def _config(library: Library, builder: Any, network: Any, recipe: BuildRecipe) -> Any:
@@ -138,10 +151,20 @@ def _config(library: Library, builder: Any, network: Any, recipe: BuildRecipe) -
     if library.portable and recipe.compute_capabilities:
         config.num_compute_capabilities = len(recipe.compute_capabilities)
         for index, capability in enumerate(recipe.compute_capabilities):
-            config.set_compute_capability(getattr(trt.ComputeCapability, capability), index)
+            config.set_compute_capability(_capability(library, capability), index)
     if not recipe.strongly_typed:
         _allow_and_pin(library, config, network, recipe)
     return config
+
+
+def _capability(library: Library, name: str) -> Any:
+    known = library.module.ComputeCapability.__members__
+    if name not in known:
+        raise EngineError(
+            f"{library.name} {library.version} knows the compute capabilities {', '.join(known)}, not {name[:20]!r}: "
+            "upgrade it, or export again"
+        )
+    return known[name]
 
 
 def _profile(builder: Any, network: Any, profile: Profile) -> Any:
@@ -156,14 +179,14 @@ def _profile(builder: Any, network: Any, profile: Profile) -> Any:
 def _allow_and_pin(library: Library, config: Any, network: Any, recipe: BuildRecipe) -> None:
     """TensorRT before 10: lower precisions are allowed, and layers of pinned operators are held in float32."""
     trt = library.module
-    for precision, flag in (("fp16", "FP16"), ("int8", "INT8"), ("int8", "FP16")):
-        if recipe.precision == precision:
-            if not hasattr(trt.BuilderFlag, flag):
-                raise EngineError(
-                    f"{library.name} {library.version} takes only strongly typed networks: "
-                    "export with strongly_typed=True"
-                )
-            config.set_flag(getattr(trt.BuilderFlag, flag))
+    flags = {"fp16": ("FP16",), "int8": ("FP16", "INT8")}.get(recipe.precision, ())
+    if not all(hasattr(trt.BuilderFlag, flag) for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS")):
+        raise EngineError(
+            f"{library.name} {library.version} takes only strongly typed networks: "
+            "export with strongly_typed=True"
+        )
+    for flag in flags:
+        config.set_flag(getattr(trt.BuilderFlag, flag))
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     kinds = {trt.LayerType.SOFTMAX, trt.LayerType.NORMALIZATION, trt.LayerType.REDUCE}
     for index in range(network.num_layers if recipe.pinned else 0):
