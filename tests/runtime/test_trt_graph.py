@@ -34,7 +34,7 @@ class HostDevice:
         self.integrated = integrated
         self.offset = 1 << 40 if integrated else 0
         self.copies: list[int] = []
-        self.given_back = 0
+        self.given_back = self.freed = 0
         self._alive: dict[int, Any] = {}
 
     def allocate(self, size: int) -> int:
@@ -43,6 +43,7 @@ class HostDevice:
         return ctypes.addressof(block)
 
     def free(self, address: int) -> None:
+        self.freed += 1
         del self._alive[address]
 
     def pinned(self, size: int) -> Pinned:
@@ -155,6 +156,17 @@ def test_a_gpu_of_its_own_gets_one_copy_each_way() -> None:
     loaded, _ = graph(device)
     loaded.run({"x": x()})
     assert device.copies == [16, 16]
+
+
+def test_buffers_grow_and_go_with_the_graph() -> None:
+    device = HostDevice(integrated=False)
+    loaded, _ = graph(device)
+    for batch in (1, 2, 1):
+        loaded.run({"x": x(batch)})
+    assert device.freed == 2  # the small ones of x and y
+    del loaded
+    gc.collect()
+    assert device.freed == 4
 
 
 def test_only_whole_arrays_count_as_lying_in_a_block(device: HostDevice) -> None:

@@ -8,7 +8,7 @@ step its caches, where they already lie.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class TensorRTGraph:
         recipe: What it was built with; chooses the profile.
         context: The library's execution context.
         device: Where it runs.
+        held: What the context needs (engine, then runtime); let go in this order, after the context.
         after_first_run: Called once, when the first run is over.
     """
 
@@ -49,13 +50,15 @@ class TensorRTGraph:
         context: Any,
         device: Device,
         *,
+        held: Sequence[Any] = (),
         after_first_run: Callable[[], None] | None = None,
     ) -> None:
+        self._context: Any = context
+        self._held = list(held)
         self.name = name
         self.inputs: tuple[TensorSpec, ...] = spec.inputs
         self.outputs: tuple[TensorSpec, ...] = spec.outputs
         self._recipe = recipe
-        self._context = context
         self._stream = device.stream()
         self._memory = _Shared(device) if device.integrated else _Copied(device, self._stream)
         self._device = device
@@ -73,6 +76,12 @@ class TensorRTGraph:
                 self._after_first_run()
                 self._after_first_run = None
         return results
+
+    def __del__(self) -> None:
+        # A context must not outlive its engine, nor an engine its runtime.
+        self._context = None
+        while self._held:
+            self._held.pop(0)
 
     def _run(self, profile: int, feeds: Mapping[str, Array]) -> dict[str, Array]:
         context = self._context
@@ -135,7 +144,7 @@ class _Shared:
 
 
 class _Copied:
-    """Buffers for a GPU with its own memory; each grows to the largest size it has seen."""
+    """Buffers for a GPU with its own memory; each grows to the largest size it has seen and goes with the graph."""
 
     def __init__(self, device: Device, stream: int) -> None:
         self._device = device
@@ -155,6 +164,10 @@ class _Copied:
     def fetch(self, name: str, block: Pinned, size: int) -> None:
         """Copy an output back."""
         self._device.copy(block.address, self._buffers[name][0], size, self._stream)
+
+    def __del__(self) -> None:
+        for address, _ in self._buffers.values():
+            self._device.free(address)
 
     def _buffer(self, name: str, size: int) -> int:
         address, room = self._buffers.get(name, (0, 0))

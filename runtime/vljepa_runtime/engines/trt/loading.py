@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -58,17 +57,15 @@ def load_plan(
         raise EngineError(
             f"{library.name} {library.version} gives no context for {what}: is the GPU's memory full?"
         )
-    graph = TensorRTGraph(
+    return TensorRTGraph(
         graph_name,
         bundle.graph(graph_name),
         read_recipe(bundle, graph_name),
         context,
         device,
+        held=(engine, runtime),
         after_first_run=save,
     )
-    # A context must not outlive its engine, nor an engine its runtime.
-    weakref.finalize(graph, _release, [context, engine, runtime])
-    return graph
 
 
 def _with_kernels(engine: Any, cache: EngineCache, name: str) -> tuple[Any, Callable[[], None]]:
@@ -84,9 +81,3 @@ def _with_kernels(engine: Any, cache: EngineCache, name: str) -> tuple[Any, Call
             cache.write(name, bytes(kernels.serialize()))
 
     return engine.create_execution_context(config), save
-
-
-def _release(held: list[Any]) -> None:
-    """Let go in this order."""
-    while held:
-        held.pop(0)
