@@ -67,6 +67,8 @@ def test_the_shipped_graph_computes_what_torch_does(
     graph = onnx.load_from_string(converted.files[converted.spec.file])
     onnx.checker.check_model(graph, full_check=True)
     assert [item.name for item in graph.graph.input] == [spec.name for spec in converted.spec.inputs]
+    assert converted.label == {"int8": "int8-static", "fp8": "fp8-static"}.get(precision, precision)
+    assert converted.execution == ("f32" if precision == "fp32" else "f16")
 
 
 def test_a_bundle_entry_lists_graph_and_recipe(made: dict[str, Graph]) -> None:

@@ -31,12 +31,18 @@ class Converted:
         run: Computes what the files compute (feeds -> outputs in order), so that parity can be measured; None when
             nothing on this machine can.
         notes: What a user should know: layers that stayed in fp32, what was built and not run.
+        label: The precision for the manifest, where it says more than the one asked for (`int8-static`).
+        execution: What the engine is to compute in where nothing is quantised: f32, bf16 or f16.
+        nodes: Operators in it; 0 where nobody counts them.
     """
 
     spec: GraphSpec
     files: Mapping[str, bytes]
     run: Callable[[Feeds], Sequence[Array]] | None
     notes: tuple[str, ...] = field(default=())
+    label: str = ""
+    execution: str = "f32"
+    nodes: int = 0
 
 
 class Convert(Protocol):

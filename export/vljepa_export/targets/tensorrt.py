@@ -63,6 +63,9 @@ def convert(
             _parser_note(definition.name, graph),
             *typed.notes,
         ),
+        label=typed.label,
+        execution=typed.execution,
+        nodes=len(typed.model.graph.node),
     )
 
 

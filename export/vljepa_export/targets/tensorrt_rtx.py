@@ -84,6 +84,9 @@ def convert(
             *_layer_notes(built, precision),
             *typed.notes,
         ),
+        label=typed.label,
+        execution=typed.execution,
+        nodes=len(typed.model.graph.node),
     )
 
 

@@ -53,10 +53,14 @@ class TypedGraph:
     Attributes:
         model: The ONNX graph.
         notes: What stayed in a wider type, and why.
+        label: The precision for the manifest.
+        execution: What is computed in where nothing is quantised.
     """
 
     model: onnx.ModelProto
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    label: str
+    execution: str = "f16"
 
 
 def type_graph(model: onnx.ModelProto, precision: str, samples: Sequence[Feeds]) -> TypedGraph:
@@ -74,17 +78,18 @@ def type_graph(model: onnx.ModelProto, precision: str, samples: Sequence[Feeds])
     if precision not in PRECISIONS:
         raise ExportError(f"expected precision {' | '.join(PRECISIONS)}, got {precision!r}")
     if precision == "fp32":
-        return TypedGraph(model=model, notes=())
+        return TypedGraph(model=model, label="fp32", execution="f32")
     pinned = f"in fp32 by design: {', '.join(_present(model, PINNED))}"
     if precision == "fp16":
-        return TypedGraph(model=to_half(model), notes=(pinned,))
+        return TypedGraph(model=to_half(model), notes=(pinned,), label="fp16")
     form = FORMS[precision]
     inputs = quantised_inputs(model)
     scales = calibrate(model, inputs, samples, form) if form.activations else {}
     kept = [name for name in inputs if form.activations and name not in scales]
     wide = f"{precision} weights but fp16 inputs, which {precision} would mostly turn to 0: {len(kept)}"
     notes = (pinned, wide) if kept else (pinned,)
-    return TypedGraph(model=to_half(quantise_qdq(model, form, scales)), notes=notes)
+    label = f"{precision}-static" if form.activations else f"{precision}-weights"
+    return TypedGraph(model=to_half(quantise_qdq(model, form, scales)), notes=notes, label=label)
 
 
 def build_recipe(
