@@ -22,9 +22,11 @@ __all__ = ["IR_VERSION", "OPSET", "simplify"]
 # OpenVINO and TensorRT read too. Attention and RMSNormalization would need 23.
 OPSET, IR_VERSION = 20, 10
 FOLD_LIMIT = 100_000  # elements; more would trade file size for nothing
-LARGE = (
-    1 << 20
-)  # bytes; such constants are known by where they lie, comparing their content would take minutes
+# Bytes; such constants are known by where they lie, comparing their content would take minutes.
+LARGE = 1 << 20
+# Never larger than what they read. The exporter leaves the transposes of ViT-L's weights, and a product that reads one
+# has no constant matrix to quantise. A transpose is a view, which takes no memory.
+SHRINKING = ("Gather", "Transpose")
 
 
 def simplify(
@@ -250,7 +252,7 @@ def fold_constants(editor: GraphEditor) -> None:
             continue
         if (
             sum(editor.constants[name].size for name in node.input if name) > FOLD_LIMIT
-            and node.op_type != "Gather"
+            and node.op_type not in SHRINKING
         ):
             continue
         evaluator = ReferenceEvaluator(_single_node_model(editor, node))

@@ -18,6 +18,7 @@ COMMANDS = {
     "ask": "answer a question about a clip, from candidates or in words",
     "inspect": "show what a bundle holds: graphs, precisions, parity, accuracy",
     "doctor": "show what really runs on this machine",
+    "build": "build the TensorRT engines of a bundle on the machine that runs them",
     "train": "train a model on the procedural world",
     "import": "turn public weights into a checkpoint: open-vljepa, or parts to fine-tune",
     "export": "turn a checkpoint into a bundle for any engine, held to its gates",
