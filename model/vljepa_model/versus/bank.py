@@ -91,7 +91,9 @@ class Bank:
             stop = min(start + CHUNK, clips)
             path = folder / f"{start:06d}-{stop:06d}.npz"
             if not path.exists():
-                made = [make_clip(first_seed + i, split, kind=kind, size=pre.size) for i in range(start, stop)]
+                made = [
+                    make_clip(first_seed + i, split, kind=kind, size=pre.size) for i in range(start, stop)
+                ]
                 rng = np.random.default_rng([first_seed, start])
                 _store(path, _encode(encoder, made, pre, keep), [_entry(clip, rng) for clip in made])
             tokens, told = _read(path)
@@ -101,7 +103,9 @@ class Bank:
         return cls(torch.cat(visual), entries)
 
 
-def salient_tokens(clip: Clip, pre: Preprocess, keep: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+def salient_tokens(
+    clip: Clip, pre: Preprocess, keep: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """The `keep` most salient tubelets of a clip, in their order: patches (keep, P) and positions (keep, 3)."""
     patches, positions = patchify(clip.frames, pre)
     if keep >= len(patches):
@@ -116,7 +120,9 @@ def _encode(encoder: XEncoder, clips: Sequence[Clip], pre: Preprocess, keep: int
     device = next(encoder.parameters()).device
     for start in range(0, len(clips), 32):
         tokens = [salient_tokens(clip, pre, keep) for clip in clips[start : start + 32]]
-        patches, positions = (torch.from_numpy(np.stack(part)).to(device) for part in zip(*tokens, strict=True))
+        patches, positions = (
+            torch.from_numpy(np.stack(part)).to(device) for part in zip(*tokens, strict=True)
+        )
         with torch.inference_mode():
             parts.append(encoder(patches, positions).to("cpu", torch.float16).numpy())
     return np.concatenate(parts)

@@ -85,9 +85,7 @@ class JepaContender(nn.Module):
                 break
             logits, keys, values = self.y_decoder.step(token, keys, values)
         rows = torch.cat(columns, dim=1).tolist()
-        return [
-            self.tokenizer.decode(row[: row.index(eos)] if eos in row else row).strip() for row in rows
-        ]
+        return [self.tokenizer.decode(row[: row.index(eos)] if eos in row else row).strip() for row in rows]
 
     def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
         """Cosines with the labels' embeddings, which are computed once and kept until training goes on."""

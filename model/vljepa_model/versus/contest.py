@@ -115,7 +115,7 @@ class Contest:
         points: list[dict[str, Any]] = list(state.get("points", []))
         if any(point["samples"] == target * self.plan.batch for point in points):
             return
-        run, contender = self.load(name, seed)
+        contender = self.load(name, seed)[1]
         optimiser = _optimiser(contender, self.plan)
         if state:
             optimiser.load_state_dict(state["optimiser"])
@@ -211,7 +211,10 @@ def _settle(folder: Path, plan: Plan | None, encoder: str) -> Plan:
 def _optimiser(contender: torch.nn.Module, plan: Plan) -> torch.optim.AdamW:
     matrices = [p for p in contender.parameters() if p.ndim == 2]
     others = [p for p in contender.parameters() if p.ndim != 2]
-    groups = [{"params": matrices, "weight_decay": plan.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": plan.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
 
 

@@ -59,7 +59,17 @@ class Plan:
     noise: float = 0.6
 
     def __post_init__(self) -> None:
-        numbers = ("samples", "batch", "clips", "held_out", "keep", "candidates", "width", "depth", "vlm_width")
+        numbers = (
+            "samples",
+            "batch",
+            "clips",
+            "held_out",
+            "keep",
+            "candidates",
+            "width",
+            "depth",
+            "vlm_width",
+        )
         for name in numbers:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
