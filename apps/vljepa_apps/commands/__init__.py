@@ -16,9 +16,10 @@ COMMANDS = {
     "ask": "answer a question about a clip, from candidates or in words",
     "inspect": "show what a bundle holds: graphs, precisions, parity, accuracy",
     "doctor": "show what really runs on this machine",
-    "train": "train a model on the procedural world",
+    "train": "train a model on the procedural world, or fine-tune one on annotated videos",
     "export": "turn a checkpoint into a bundle, checked for parity",
     "selective": "measure what selective decoding saves: quality against decodings per minute, with a picture",
     "compare": "measure two bundles against each other: accuracy, latency, size, memory",
+    "versus": "train VL-JEPA and a token-space VLM on the same features and draw both against samples seen",
     "bench": "measure one bundle on this machine",
 }

@@ -40,13 +40,13 @@ class Plan:
     """
 
     seeds: tuple[int, ...] = (0, 1)
-    samples: int = 32768
+    samples: int = 16384
     batch: int = 128
-    clips: int = 8192
+    clips: int = 4096
     held_out: int = 256
     keep: int = 64
     candidates: int = 128
-    points: tuple[int, ...] = (512, 2048, 4096, 8192, 16384)
+    points: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
     lr: float = 2e-3
     weight_decay: float = 0.02
     warmup: int = 20
@@ -56,7 +56,7 @@ class Plan:
     vlm_width: int = 192
     ratio: float = 2.0
     embedding_dim: int = 256
-    noise: float = 0.6
+    noise: float = 0.3
 
     def __post_init__(self) -> None:
         numbers = (
