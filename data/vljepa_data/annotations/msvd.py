@@ -42,7 +42,8 @@ def _lines(path: Path, folder: VideoFolder) -> Iterator[Example]:
         parts = name.rsplit("_", 2)
         if len(parts) != 3 or not text.strip():
             raise row.error(f"expected VIDEO_START_END and a caption, got {line[:60]!r}")
-        yield _example(row, folder, *parts, text.strip())
+        video, start, end = parts
+        yield _example(row, folder, video, start, end, text.strip())
 
 
 def _example(row: Row, folder: VideoFolder, video: str, start: str, end: str, text: str) -> Example:

@@ -46,7 +46,7 @@ class Plan:
     held_out: int = 256
     keep: int = 64
     candidates: int = 128
-    points: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
+    points: tuple[int, ...] = (512, 2048, 4096, 8192)
     lr: float = 2e-3
     weight_decay: float = 0.02
     warmup: int = 20
@@ -114,7 +114,8 @@ class Plan:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigError(f"plan: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
 
 
 def stack_of(width: int, depth: int) -> TextStackConfig:

@@ -1,4 +1,4 @@
-"""Videos of the procedural world as H.264 files with a manifest, and a small checkpoint to fine-tune on them."""
+"""Videos of the procedural world as H.264 files with a manifest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-import vljepa_model
 from vljepa_data.world import PROMPTS, Split, make_clip
 from vljepa_data.world.language import caption, paraphrases
-from vljepa_model.checkpoint import save_checkpoint
-from vljepa_model.config import ModelConfig, TextStackConfig, XEncoderConfig, YDecoderConfig
-from vljepa_model.vl_jepa import VLJEPA
 
-SHIPPED = Path(vljepa_model.__file__).parent / "checkpoints" / "tiny"
 FilmSet = Callable[..., Path]
 
 
@@ -71,20 +66,3 @@ def film_set(tmp_path_factory: pytest.TempPathFactory) -> FilmSet:
 def films(film_set: FilmSet) -> Path:
     """Twelve small clips."""
     return film_set(12)
-
-
-@pytest.fixture(scope="session")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of a few ten thousand untrained weights with the shipped tokenizer."""
-    stack = TextStackConfig(width=24, depth=2, heads=4, kv_heads=2, head_dim=8, mlp=40)
-    config = ModelConfig(
-        x_encoder=XEncoderConfig(width=32, depth=2, heads=2, mlp=48, patch=8, size=32, frames=4),
-        predictor=stack,
-        y_encoder=stack,
-        y_decoder=YDecoderConfig(stack=stack, prefix=2),
-        embedding_dim=16,
-        vocab_size=1024,
-    )
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("small")
-    return save_checkpoint(VLJEPA(config), folder, tokenizer_file=SHIPPED / "tokenizer.json", dtype="fp32")
