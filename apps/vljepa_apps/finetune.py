@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
     """Fine-tune until the recipe's last step."""
     from vljepa_data.annotations import Unusable, read_annotations
+    from vljepa_model.finetuning.processes import first_on_machine
     from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
 
     if foreign := [name for name in FOREIGN if getattr(args, name) is not None]:
@@ -115,6 +116,8 @@ def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
             on_survey=lambda done, total: bar.update(0, detail=f"looked at {done} of {total} clips"),
             on_progress=show,
         )  # fmt: skip
+    if not first_on_machine():
+        return 0
     found = held_out(args, written)
     if args.json:
         step = dataclasses.asdict(last[0]) if last else None

@@ -10,7 +10,22 @@ import pytest
 from vljepa_apps.main import main
 from vljepa_apps.versus_report import markdown, text
 
-FEW = ["--samples", "8", "--batch", "4", "--clips", "8", "--held-out", "6", "--seeds", "2", "--rounds", "2"]
+FEW = [
+    "--samples",
+    "8",
+    "--batch",
+    "4",
+    "--clips",
+    "8",
+    "--held-out",
+    "6",
+    "--seeds",
+    "2",
+    "--rounds",
+    "2",
+    "--threads",
+    "1",
+]
 
 
 @pytest.mark.slow

@@ -44,6 +44,9 @@ class FineTuneObjective(nn.Module):
         for name, part in model.named_children():
             part.requires_grad_(name in learns)
         model.log_temperature.requires_grad_("predictor" in learns)
+        for parameter in model.parameters():
+            if parameter.requires_grad:  # weights may be mapped from a file, which must not change
+                parameter.data = parameter.data.clone()
         if recipe.gradient_checkpointing:
             checkpoint_blocks(model)
 

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["Processes", "gather_rows"]
+__all__ = ["Processes", "first_on_machine", "gather_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,11 @@ class Processes:
         """Part from the others."""
         if self.count > 1:
             dist.destroy_process_group()
+
+
+def first_on_machine() -> bool:
+    """Whether this process is the one that speaks to the user; also before the others were joined."""
+    return not dist.is_available() or dist.get_node_local_rank(fallback_rank=0) == 0
 
 
 def gather_rows(x: Tensor) -> Tensor:

@@ -97,8 +97,11 @@ def finetune(
     try:
         run = RunFolder(Path(out))
         identity = {"checkpoint": fingerprint(checkpoint.model), "data": digest_of(examples)}
+        if processes.rank > 0:  # the first process writes the folder's files, the others read them
+            processes.wait()
         settled = run.settle(recipe, identity)
-        processes.wait()
+        if processes.rank == 0:
+            processes.wait()
         units = _usable(run, checkpoint, examples, settled, strict, processes, on_skipped, on_survey)
         objective, batches = _prepare(checkpoint, units, settled, cache, processes)
         optimiser = optimiser_for(objective.model, settled)

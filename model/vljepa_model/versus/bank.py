@@ -92,7 +92,8 @@ class Bank:
             path = folder / f"{start:06d}-{stop:06d}.npz"
             if not path.exists():
                 made = [
-                    make_clip(first_seed + i, split, kind=kind, size=pre.size) for i in range(start, stop)
+                    make_clip(first_seed + i, split, kind=kind, size=pre.size, frames=pre.frames)
+                    for i in range(start, stop)
                 ]
                 rng = np.random.default_rng([first_seed, start])
                 _store(path, _encode(encoder, made, pre, keep), [_entry(clip, rng) for clip in made])

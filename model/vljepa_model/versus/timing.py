@@ -29,7 +29,7 @@ def answer_cells(contest: Contest) -> dict[str, dict[str, Callable[[], object]]]
         contest: Trained.
     """
     pre, encoder = contest.checkpoint.preprocess, contest.checkpoint.model.x_encoder
-    clip = make_clip(HELD_OUT_SEED, Split.TEST, kind="single", size=pre.size)
+    clip = make_clip(HELD_OUT_SEED, Split.TEST, kind="single", size=pre.size, frames=pre.frames)
     patches, positions = (torch.from_numpy(x)[None] for x in salient_tokens(clip, pre, contest.plan.keep))
     visual = contest.held_out.visual[:1].float()
     picks = np.random.default_rng(7).permutation(len(all_labels()))[: contest.plan.candidates]

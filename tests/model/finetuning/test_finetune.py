@@ -132,7 +132,12 @@ def test_two_processes_make_the_same_steps_as_one(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(run, capture_output=True, text=True, timeout=200, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert_same(tmp_path / "checkpoint", unbroken, atol=2e-3)  # weights are stored in float16
+    shared, alone = (torch.load(folder / "state.pt")["weights"] for folder in (tmp_path, unbroken.parent))
+    for name, tensor in alone.items():
+        torch.testing.assert_close(shared[name], tensor, atol=1e-4, rtol=0, msg=name)
+    assert losses(tmp_path)[-1] == pytest.approx(
+        sum(losses(unbroken.parent)) / 6, abs=1e-4
+    )  # all are negatives
 
 
 def test_bf16_and_gradient_checkpointing_change_little(
