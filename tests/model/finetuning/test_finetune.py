@@ -124,20 +124,22 @@ def test_a_killed_process_is_continued_to_the_same_end(
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_same_steps_as_one(
-    small: Path, films: Path, unbroken: Path, tmp_path: Path
-) -> None:
+def test_two_processes_have_the_gradient_of_one(small: Path, films: Path, tmp_path: Path) -> None:
+    finetune(
+        tmp_path / "one", load_checkpoint(small), read_annotations(films), SHORT, stop_after=1, log_every=1
+    )
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    run = [*torchrun, *command(small, films, tmp_path, "--workers", "0")]
+    run = [*torchrun, *command(small, films, tmp_path / "two", "--workers", "0", "--stop-after", "1")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(run, capture_output=True, text=True, timeout=200, env=environment, check=False)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=280, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    shared, alone = (torch.load(folder / "state.pt")["weights"] for folder in (tmp_path, unbroken.parent))
-    for name, tensor in alone.items():
-        torch.testing.assert_close(shared[name], tensor, atol=1e-4, rtol=0, msg=name)
-    assert losses(tmp_path)[-1] == pytest.approx(
-        sum(losses(unbroken.parent)) / 6, abs=1e-4
-    )  # all are negatives
+    one, two = (
+        torch.load(tmp_path / name / "state.pt")["optimiser"]["state"].values() for name in ("one", "two")
+    )
+    assert len(one) == len(two) > 20
+    for mine, shared in zip(one, two):  # after one step Adam's first moment is a tenth of the gradient
+        assert float(mine["exp_avg"].abs().max()) > 0
+        torch.testing.assert_close(shared["exp_avg"], mine["exp_avg"], atol=1e-6, rtol=1e-4)
 
 
 def test_bf16_and_gradient_checkpointing_change_little(
@@ -178,12 +180,12 @@ def sighted(films: Path, folder: Path) -> Checkpoint:
     return load_checkpoint(save_checkpoint(model, folder, tokenizer_file=shipped.tokenizer_file))
 
 
-LEARN = FineTuneRecipe(steps=80, batch=32, lr=3e-3, y_encoder_lr=1.0, warmup=5, only=Only.ALIGNMENT)
+LEARN = FineTuneRecipe(steps=60, batch=32, lr=3e-3, y_encoder_lr=1.0, warmup=5, only=Only.ALIGNMENT)
 
 
 @pytest.mark.slow
 def test_it_learns_to_find_videos_that_it_never_saw(film_set: Callable[..., Path], tmp_path: Path) -> None:
-    films = film_set(128, size=96, held_out=48)
+    films = film_set(96, size=96, held_out=32)
     start = sighted(films, tmp_path / "start")
     kept = read_annotations(films, split="val")
     before = text_to_video(start, kept)
