@@ -110,6 +110,13 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def count(text: str) -> int:
+    """A whole number, 0 allowed, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
 def load_model(args: argparse.Namespace) -> Model:
     """The model that BUNDLE, --engine, --threads and --allow-fallback name."""
     import vljepa_runtime as vj

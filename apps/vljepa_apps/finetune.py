@@ -19,7 +19,7 @@ __all__ = ["add_arguments", "run"]
 
 SHARED = ("seed", "steps", "lr", "warmup")  # options that training from the world declares already
 OWN = ("batch", "only", "train_x_encoder", "y_encoder_lr", "decoder", "precision", "gradient_checkpointing")
-FOREIGN = ("hands", "clips", "lessons", "stage_one", "decay", "extend")
+FOREIGN = ("hands", "clips", "lessons", "stage_zero", "stage_one", "decay", "finish", "extend")
 FORMATS = ("auto", "manifest", "msr-vtt", "msvd", "kinetics")
 
 

@@ -172,7 +172,7 @@ class ModelConfig:
 
 def _tiny() -> ModelConfig:
     return ModelConfig(
-        x_encoder=XEncoderConfig(width=192, depth=6, heads=6, mlp=768, patch=12, size=96, frames=8),
+        x_encoder=XEncoderConfig(width=192, depth=6, heads=3, mlp=768, patch=12, size=96, frames=8),
         predictor=TextStackConfig(width=192, depth=3, heads=6, kv_heads=3, mlp=512),
         y_encoder=TextStackConfig(width=192, depth=3, heads=6, kv_heads=6, mlp=512),
         y_decoder=YDecoderConfig(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_data.evaluation.selective import Curve, curves, ratios
+from vljepa_data.evaluation.selective import Curve, curves, held_out, ratios
 from vljepa_data.evaluation.streams import Recording, StreamPlan, record, windows_of
 from vljepa_data.world.stream import make_stream
 from vljepa_runtime.patches import Preprocess
@@ -101,6 +101,31 @@ def said(recording: Recording) -> Any:
     middles = recording.windows_s.mean(axis=1)
     owner = np.minimum((middles // 5).astype(int), len(recording.references) - 1)
     return ((z, recording.references[index]) for z, index in zip(recording.embeddings, owner))
+
+
+def test_a_setting_is_chosen_on_other_streams_than_it_is_reported_on() -> None:
+    def measured(scores: list[list[float]], decodings: list[list[float]]) -> Curve:
+        return Curve(
+            "online", (0.1, 0.3, 0.5), np.array(scores), np.array(decodings), np.full(2, 10.0), np.ones(2)
+        )
+
+    uniform = Curve(
+        "uniform",
+        (1.0, 10.0),
+        np.array([[20.0, 20], [5, 5]]),
+        np.array([[60.0, 60], [6, 6]]),
+        np.full(2, 10.0),
+        np.ones(2),
+    )
+    chosen_on = measured([[30, 30], [21, 21], [9, 9]], [[40.0, 40], [12, 12], [3, 3]])
+    reported = measured([[30, 30], [16, 18], [9, 9]], [[40.0, 40], [10, 20], [3, 3]])
+    (found,) = held_out((uniform, chosen_on), (uniform, reported))
+    assert (found.policy, found.setting, found.per_minute) == ("online", 0.3, 15.0)
+    assert found.fewer.value == pytest.approx(4.0)
+    assert found.gain.value == pytest.approx(-0.3)
+    assert found.gain.low <= -0.3 <= found.gain.high < 0
+    mute = measured([[1, 1]] * 3, [[40.0, 40], [12, 12], [3, 3]])
+    assert held_out((uniform, mute), (uniform, reported)) == ()
 
 
 def test_a_quality_never_reached_has_no_ratio() -> None:

@@ -13,16 +13,21 @@ import torch
 from tokenizers import Tokenizer
 
 from vljepa_data.world.language import vocabulary_texts
+from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
 from vljepa_model.checkpoint import load_checkpoint
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.training.batches import WorldBatches
-from vljepa_model.training.objective import DenseHeads, decoder_targets
+from vljepa_model.training.objective import DenseHeads, Objective, decoder_targets
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.trainer import extend, preprocess_of, train
 from vljepa_model.training.vocabulary import train_tokenizer
+from vljepa_model.training.whitening import SCALE, whiten
+from vljepa_model.vl_jepa import VLJEPA
 
-SMALL = Recipe(steps=4, stage_one=2, clips=4, keep=(32,), keep_odds=(1.0,), warmup=1)
+SMALL = Recipe(
+    steps=5, stage_zero=1, stage_one=3, clips=4, lessons=2, keep=(32,), keep_odds=(1.0,), finish=0.0, warmup=1
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +94,7 @@ def test_a_stopped_run_ends_with_the_same_weights_as_an_unbroken_one(tmp_path: P
     for (name, one), other in zip(whole.model.state_dict().items(), parts.model.state_dict().values()):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5, msg=name)
     lines = (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4]
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 4, 5]
     assert whole.preprocess.size == 96
 
 
@@ -106,13 +111,77 @@ def test_a_run_can_be_given_more_steps(tmp_path: Path) -> None:
     assert extend(tmp_path, 10).steps == 10
 
 
-@pytest.mark.parametrize(("step", "share"), [(0, 0.1), (9, 1.0), (70, 1.0), (85, 0.5), (99, 1 / 30)])
-def test_the_rate_warms_up_stays_and_falls(step: int, share: float) -> None:
-    recipe = Recipe(steps=100, stage_one=10, warmup=10, decay=0.3)
+@pytest.mark.parametrize(
+    ("step", "share"),
+    [(0, 0.1), (9, 1.0), (39, 1.0), (40, 0.1), (49, 1.0), (70, 1.0), (85, 0.5), (99, 1 / 30)],
+)
+def test_the_rate_warms_up_twice_stays_and_falls(step: int, share: float) -> None:
+    recipe = Recipe(steps=100, stage_zero=40, stage_one=50, warmup=10, decay=0.3)
     assert recipe.rate(step) == pytest.approx(share)
 
 
-@pytest.mark.parametrize("values", [{"typo": 1}, {"stage_one": 99999}, {"keep": [1], "keep_odds": [0.5]}])
+def test_the_last_steps_have_the_budgets_of_inference() -> None:
+    recipe = replace(SMALL, steps=10, finish=0.2, finish_keep=(200,))
+    rng = np.random.default_rng(0)
+    assert [recipe.budget(step, rng) for step in range(10)] == [32] * 8 + [200] * 2
+
+
+def test_in_stage_zero_the_x_encoder_learns_alone(tokenizer: Tokenizer) -> None:
+    config = ModelConfig.preset("tiny")
+    objective = Objective(VLJEPA(config), SMALL)
+    batches = WorldBatches(SMALL, preprocess_of(config), tokenizer)
+
+    def learners(step: int) -> set[str]:
+        objective.zero_grad(set_to_none=True)
+        torch.autograd.backward(objective(batches[step], step).total)
+        model = objective.model.named_children()
+        return {n for n, net in model if any(p.grad is not None for p in net.parameters())}
+
+    assert learners(0) == {"x_encoder"}
+    assert learners(1) == {"x_encoder", "predictor", "y_encoder", "y_decoder"}
+
+
+def test_a_glimpse_is_one_instant_whose_movement_is_not_asked_for(tokenizer: Tokenizer) -> None:
+    recipe = replace(SMALL, glimpses=1.0)
+    batch = WorldBatches(recipe, preprocess_of(ModelConfig.preset("tiny")), tokenizer)[0]
+    assert all(len(times.unique()) == 1 for times in batch.positions[..., 0])
+    moving = [list(DENSE_CLASSES).index(name) for name in ("action", "direction")]
+    assert (batch.truth[..., moving] == IGNORE).all()
+    assert (batch.truth[..., 0] > 0).any()
+    later = WorldBatches(recipe, preprocess_of(ModelConfig.preset("tiny")), tokenizer)[1]
+    assert all(len(times.unique()) > 1 for times in later.positions[..., 0])
+
+
+def test_whitening_makes_correlated_pixels_uncorrelated(tokenizer: Tokenizer) -> None:
+    config = ModelConfig.preset("tiny")
+    batches = WorldBatches(replace(SMALL, clips=32, keep=(96,)), preprocess_of(config), tokenizer)
+    encoder = VLJEPA(config).x_encoder
+
+    def spread() -> torch.Tensor:
+        pixels = torch.cat([batches[step].patches.flatten(0, 1) for step in (0, 1)]).float()
+        with torch.no_grad():
+            seen = encoder.patch_embedding((pixels - encoder.mean) / encoder.std)
+        return torch.linalg.eigvalsh(torch.cov(seen.T))
+
+    before = spread()
+    whiten(encoder, [batches[0], batches[1]])
+    after = spread()
+    assert before[-1] / before.median() > 100
+    assert after[-1] == pytest.approx(SCALE**2, rel=0.01)
+    assert after.median() > 0.5 * SCALE**2
+
+
+def test_a_run_that_starts_from_a_model_keeps_its_sizes(tmp_path: Path) -> None:
+    tiny = ModelConfig.preset("tiny")
+    wider = replace(tiny, x_encoder=replace(tiny.x_encoder, heads=6))
+    made = train(tmp_path, init=VLJEPA(wider), recipe=SMALL, workers=0, stop_after=1)
+    assert load_checkpoint(made).config == wider
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"typo": 1}, {"stage_one": 99999}, {"stage_zero": 9, "stage_one": 8}, {"keep": [1], "keep_odds": [0.5]}],
+)
 def test_a_wrong_recipe_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Recipe.from_dict(values)

@@ -7,7 +7,7 @@ import pytest
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.patches import Preprocess, fit_frames, patchify
-from vljepa_runtime.token_selection import salient_tokens
+from vljepa_runtime.token_selection import saliency, salient_tokens
 
 SMALL = Preprocess(frames=4, size=6, patch=3, tubelet=2)
 
@@ -74,6 +74,21 @@ def test_the_moving_object_is_kept_and_the_flat_wall_left_out() -> None:
     patches, positions = patchify(frames, pre)
     kept = positions[salient_tokens(patches, 6, tubelets_in_time=2)]
     assert {(t, h, w) for t, h, w in kept.tolist() if h == 1} >= {(0, 1, 0), (0, 1, 1), (1, 1, 2), (1, 1, 3)}
+
+
+@pytest.mark.parametrize("instants", [1, 2])
+def test_saliency_equals_a_plain_one(instants: int) -> None:
+    pre = Preprocess(frames=4, size=24, patch=6, tubelet=2)
+    frames = np.random.default_rng(1).integers(0, 256, (4, 24, 24, 3), dtype=np.uint8)
+    patches, _ = patchify(frames, pre)
+    pixels = patches.reshape(2, 16, 2, 36, 3).astype(np.float64)
+    halved = patches.reshape(2, 16, 72, 3)[:, :, ::2].astype(np.float64)
+    plain = halved.std(axis=2).mean(axis=-1)
+    if instants > 1:
+        mean = halved.mean(axis=2)
+        plain += 2 * np.abs(mean - mean.mean(axis=0)).mean(axis=-1)
+        plain += 2 * np.abs(pixels[:, :, 0, :, 0] - pixels[:, :, 1, :, 0]).mean(axis=-1)
+    np.testing.assert_allclose(saliency(patches, tubelets_in_time=instants), plain.ravel(), rtol=1e-4)
 
 
 def test_keeping_all_tokens_changes_nothing_and_none_is_refused() -> None:

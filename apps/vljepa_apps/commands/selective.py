@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_data.evaluation.selective import Curve, Ratio
+    from vljepa_data.evaluation.selective import Curve, HeldOut, Ratio
     from vljepa_data.evaluation.streams import Recording
     from vljepa_runtime import Model
 
 SUMMARY = "measure what selective decoding saves: quality against decodings per minute, with a picture"
-STREAMS, MINUTES, STRIDE_S = 50, 5.0, 0.5
+STREAMS, TUNING, MINUTES, STRIDE_S = 50, 12, 5.0, 0.5
 CURVE_HEADER = ("policy", "setting", "decodings/min", "CIDEr-D", "95 %")
+HELD_OUT_HEADER = ("policy", "setting", "decodings/min", "fewer than 1 Hz", "95 %", "CIDEr-D gain", "95 %")
 RATIO_HEADER = ("policy", "fewer than 1 Hz", "95 %", "than sparsest uniform")
 
 
@@ -33,6 +34,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=STREAMS,
         metavar="N",
         help=f"streams (default {STREAMS})",
+    )
+    parser.add_argument(
+        "--tuning",
+        type=arguments.count,
+        default=TUNING,
+        metavar="N",
+        help=f"further streams, to choose a setting per policy on (default {TUNING})",
+    )
+    parser.add_argument(
+        "--hands",
+        type=Path,
+        metavar="DIR",
+        help="photographs of hand signs, for occasional hands in the streams",
     )
     parser.add_argument(
         "--minutes",
@@ -63,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Record, decode, score; print the ratios and write the curve."""
     from vljepa_apps.report_picture import draw_curves, replace_file, require_matplotlib
-    from vljepa_data.evaluation.selective import curves, ratios
+    from vljepa_data.evaluation.selective import curves, held_out, ratios
+    from vljepa_data.evaluation.streams import FIRST_STREAM, FIRST_TUNING
 
     require_matplotlib()
     recordings_folder = args.out / "recordings"
@@ -71,30 +86,40 @@ def run(args: argparse.Namespace) -> int:
     files = [args.out / "curve.json", args.out / "curve.png"]
     arguments.refuse_existing(files, force=args.force)
     model = arguments.load_model(args)
-    recordings = record_all(model, args, recordings_folder)
+    seeds = [
+        *range(FIRST_TUNING, FIRST_TUNING + args.tuning),
+        *range(FIRST_STREAM, FIRST_STREAM + args.streams),
+    ]
+    everything = record_all(model, args, recordings_folder, seeds)
+    recordings = everything[args.tuning :]
     with console.Progress("decoding", total=1.0) as progress:
         measured = curves(
             recordings, model.decode, progress=lambda share, what: progress.update(share, detail=what)
         )
     compared = ratios(measured)
-    report = to_dict(model, args, recordings, measured, compared)
+    settled = held_out(curves(everything[: args.tuning], model.decode), measured) if args.tuning else ()
+    report = to_dict(model, args, recordings, measured, compared, settled)
     replace_file(files[0], lambda path: path.write_text(json.dumps(report, indent=2), encoding="utf-8"))
     draw_curves(measured, files[1])
-    print(json.dumps(report, indent=2) if args.json else text(measured, compared))
+    print(json.dumps(report, indent=2) if args.json else text(measured, compared, settled))
     return 0
 
 
-def record_all(model: Model, args: argparse.Namespace, folder: Path) -> list[Recording]:
+def record_all(model: Model, args: argparse.Namespace, folder: Path, seeds: Sequence[int]) -> list[Recording]:
     """Every stream's embeddings, those already in the folder read from there."""
-    from vljepa_data.evaluation.streams import FIRST_STREAM, StreamPlan, record
+    from vljepa_data.evaluation.streams import StreamPlan, record
+    from vljepa_data.world import HandBank
 
     plan = StreamPlan(minutes=args.minutes, stride_s=args.stride)
     key = fingerprint(model)
+    hands = HandBank.load(args.hands, "val") if args.hands else None
     recordings = []
-    with console.Progress("embedding", total=args.streams) as progress:
-        for seed in range(FIRST_STREAM, FIRST_STREAM + args.streams):
-            recordings.append(record(model, seed, plan, model.preprocess, cache=folder, model_key=key))
-            progress.advance(detail=f"stream {seed - FIRST_STREAM + 1}")
+    with console.Progress("embedding", total=len(seeds)) as progress:
+        for number, seed in enumerate(seeds, start=1):
+            recordings.append(
+                record(model, seed, plan, model.preprocess, hands=hands, cache=folder, model_key=key)
+            )
+            progress.advance(detail=f"stream {number}")
     return recordings
 
 
@@ -111,6 +136,7 @@ def to_dict(
     recordings: Sequence[Recording],
     measured: Sequence[Curve],
     compared: Sequence[Ratio],
+    settled: Sequence[HeldOut],
 ) -> dict[str, Any]:
     """Everything measured, with how."""
     return {
@@ -123,11 +149,13 @@ def to_dict(
         "windows": sum(len(recording.embeddings) for recording in recordings),
         "curves": [curve.to_dict() for curve in measured],
         "ratios": [ratio.to_dict() for ratio in compared],
+        "tuning_streams": args.tuning,
+        "held_out": [each.to_dict() for each in settled],
     }
 
 
-def text(measured: Sequence[Curve], compared: Sequence[Ratio]) -> str:
-    """Both tables for a terminal."""
+def text(measured: Sequence[Curve], compared: Sequence[Ratio], settled: Sequence[HeldOut]) -> str:
+    """The tables for a terminal."""
     points = [
         (curve.policy, f"{setting:g}", f"{rate:.2f}", f"{q.value:.3f}", f"{q.low:.3f}-{q.high:.3f}")
         for curve in measured
@@ -143,4 +171,19 @@ def text(measured: Sequence[Curve], compared: Sequence[Ratio]) -> str:
         for r in compared
     ]
     first = console.table(points, header=CURVE_HEADER)
-    return f"curve\n{first}\n\nfewer decodings at equal CIDEr\n{console.table(rows, header=RATIO_HEADER)}"
+    tables = [("curve", first), ("fewer decodings at equal CIDEr", console.table(rows, header=RATIO_HEADER))]
+    if settled:
+        chosen = [
+            (
+                s.policy,
+                f"{s.setting:g}",
+                f"{s.per_minute:.2f}",
+                f"{s.fewer.value:.2f}x",
+                f"{s.fewer.low:.2f}-{s.fewer.high:.2f}",
+                f"{s.gain.value:+.3f}",
+                f"{s.gain.low:+.3f} to {s.gain.high:+.3f}",
+            )
+            for s in settled
+        ]
+        tables.append(("settings chosen on other streams", console.table(chosen, header=HELD_OUT_HEADER)))
+    return "\n\n".join(f"{title}\n{table}" for title, table in tables)

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from vljepa_model.training.recipe import Recipe
 
 SUMMARY = "train a model on the procedural world, or fine-tune one on annotated videos"
-RECIPE_OPTIONS = ("seed", "steps", "stage_one", "clips", "lessons", "lr", "warmup", "decay")
+RECIPE_OPTIONS = (
+    "seed",
+    "steps",
+    "stage_zero",
+    "stage_one",
+    "clips",
+    "lessons",
+    "lr",
+    "warmup",
+    "decay",
+    "finish",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--init", type=Path, metavar="CHECKPOINT", help="start a new run from these weights (or `tiny`)"
     )
     for name in RECIPE_OPTIONS:
-        kind = float if name in ("lr", "decay") else int
+        kind = float if name in ("lr", "decay", "finish") else int
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"recipe: {name.replace('_', ' ')}"
         )
@@ -112,7 +123,8 @@ def recipe_from(args: argparse.Namespace) -> Recipe | None:
         return None
     default = Recipe()
     steps = changes.get("steps", default.steps)
-    changes.setdefault("stage_one", min(default.stage_one, steps // 6))
+    zero = changes.setdefault("stage_zero", min(default.stage_zero, steps // 3))
+    changes.setdefault("stage_one", min(max(default.stage_one, zero), zero + (steps - zero) // 10))
     return dataclasses.replace(default, **changes)
 
 

@@ -18,7 +18,7 @@ from vljepa_data.evaluation.streams import Recording
 from vljepa_data.metrics import CiderD, CurvePoint, EmbeddingStream, match_annotations, ratio_at_equal_quality
 from vljepa_runtime.selection import OfflineWard, OnlineSelection, Policy, Uniform, observe, run_policy
 
-__all__ = ["BASELINE", "Curve", "Ratio", "curves", "policies", "ratios"]
+__all__ = ["BASELINE", "Curve", "HeldOut", "Ratio", "curves", "held_out", "policies", "ratios"]
 
 Float64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -112,6 +112,35 @@ class Ratio:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """A setting chosen on other streams, as a user would choose it, and what it does on the measured ones.
+
+    Attributes:
+        policy: Its name.
+        setting: The sparsest one that reached the CIDEr of uniform decoding at 1 Hz on the streams it was chosen on.
+        per_minute: Decodings per minute on the measured streams.
+        fewer: How many times fewer than uniform decoding at 1 Hz there.
+        gain: CIDEr-D minus that of uniform decoding at 1 Hz, stream by stream.
+    """
+
+    policy: str
+    setting: float
+    per_minute: float
+    fewer: Estimate
+    gain: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "policy": self.policy,
+            "setting": self.setting,
+            "per_minute": self.per_minute,
+            "fewer": self.fewer.to_dict(),
+            "gain": self.gain.to_dict(),
+        }
+
+
 def policies() -> Sweep:
     """Every policy measured, with its settings."""
     return {
@@ -173,6 +202,56 @@ def ratios(measured: Sequence[Curve]) -> tuple[Ratio, ...]:
     if uniform is None:
         raise ValueError(f"expected a curve `uniform`, got {', '.join(curve.policy for curve in measured)}")
     return tuple(_ratio(curve, uniform) for curve in measured)
+
+
+def held_out(chosen_on: Sequence[Curve], measured: Sequence[Curve]) -> tuple[HeldOut, ...]:
+    """Choose each policy's setting on some streams and report it on others.
+
+    Args:
+        chosen_on: Curves over the streams that settings are chosen on.
+        measured: The same policies and settings over the measured streams.
+
+    Returns:
+        One per policy that reaches the CIDEr of uniform decoding at 1 Hz where settings are chosen.
+    """
+    (reference, row), (baseline, at) = _at_one_hertz(chosen_on), _at_one_hertz(measured)
+    wanted = reference.quality[row].value
+    result = []
+    for before, after in zip(chosen_on, measured, strict=True):
+        good = [i for i, q in enumerate(before.quality) if q.value >= wanted]
+        if before.policy != reference.policy and good:
+            setting = min(good, key=lambda i: float(before.rates[i]))
+            result.append(_held_out(after, setting, baseline, at))
+    return tuple(result)
+
+
+def _at_one_hertz(measured: Sequence[Curve]) -> tuple[Curve, int]:
+    uniform = next(curve for curve in measured if curve.policy == "uniform")
+    return uniform, int(np.abs(uniform.rates - BASELINE).argmin())
+
+
+def _held_out(curve: Curve, setting: int, uniform: Curve, at: int) -> HeldOut:
+    streams = len(curve.minutes)
+    drawn = np.random.default_rng(SEED).integers(streams, size=(RESAMPLES, streams))
+    each = np.concatenate([np.arange(streams)[None], drawn])
+    fewer = uniform.decodings[at][each].sum(axis=1) / np.maximum(
+        curve.decodings[setting][each].sum(axis=1), 1
+    )
+    better = (curve.scores[setting] - uniform.scores[at])[each].sum(axis=1) / curve.annotations[each].sum(
+        axis=1
+    )
+
+    def estimate(values: Float64) -> Estimate:
+        low, high = np.percentile(values[1:], (2.5, 97.5)).tolist()
+        return Estimate(value=float(values[0]), low=low, high=high, n=streams)
+
+    return HeldOut(
+        policy=curve.policy,
+        setting=curve.settings[setting],
+        per_minute=float(curve.rates[setting]),
+        fewer=estimate(fewer),
+        gain=estimate(better),
+    )
 
 
 def _measure(

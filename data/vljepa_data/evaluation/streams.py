@@ -14,17 +14,19 @@ import numpy.typing as npt
 
 from vljepa_data.evaluation.protocol import Evaluable, Float32
 from vljepa_data.metrics import Annotation, EmbeddingStream
-from vljepa_data.world import PROMPTS, Split
+from vljepa_data.world import PROMPTS, HandBank, Split
 from vljepa_data.world.language import hand_caption, paraphrases
 from vljepa_data.world.stream import EventStream, make_stream
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler
 from vljepa_runtime.sources import Frame
 
-__all__ = ["FIRST_STREAM", "Recording", "StreamPlan", "record", "windows_of"]
+__all__ = ["FIRST_STREAM", "FIRST_TUNING", "Recording", "StreamPlan", "record", "windows_of"]
 
 FIRST_STREAM = 5_000
 """Seeds of measured streams start here."""
+FIRST_TUNING = 4_000
+"""Seeds of streams on which settings are chosen start here."""
 SEPARATOR = "\n"
 
 
@@ -106,6 +108,7 @@ def record(
     plan: StreamPlan,
     pre: Preprocess,
     *,
+    hands: HandBank | None = None,
     cache: Path | None = None,
     model_key: str = "",
 ) -> Recording:
@@ -116,18 +119,18 @@ def record(
         seed: Of the stream.
         plan: How it is made.
         pre: The model's window.
+        hands: Photographs for occasional hand signs.
         cache: Folder for recordings; one already there is read instead.
         model_key: Names the model's weights in the cache, so that models are never mixed up.
     """
-    path = (
-        cache / f"{model_key or 'model'}-{seed}-{plan.minutes:g}min-{plan.stride_s:g}s.npz" if cache else None
-    )
+    kind = f"{seed}-{plan.minutes:g}min-{plan.stride_s:g}s{'-hands' if hands else ''}"
+    path = cache / f"{model_key or 'model'}-{kind}.npz" if cache else None
     if path is not None and path.is_file():
         try:
             return Recording.load(path)
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             path.unlink()  # damaged: make it again
-    stream = make_stream(seed, Split.TEST, minutes=plan.minutes, size=plan.size, fps=plan.fps)
+    stream = make_stream(seed, Split.TEST, minutes=plan.minutes, size=plan.size, fps=plan.fps, hands=hands)
     embeddings, times = [], []
     for window in windows_of(stream, pre, plan.stride_s):
         embeddings.append(model.predict(model.encode(window.frames), plan.query))

@@ -31,7 +31,8 @@ Kind = str
 """`single` (one event), `pair` (two events, one after the other) or `hand` (a hand shows digits)."""
 
 FRAMES = 8
-ASIDES = ((0.13, 0.15), (0.87, 0.15), (0.13, 0.42))
+ASIDES = ((0.15, 0.17), (0.85, 0.17), (0.15, 0.47))
+ASIDE_RADII = (0.12, 0.145)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def make_clip(
     rng = np.random.default_rng([split.stream, seed])
     drawn = rng.random()
     if kind is None:
-        kind = "hand" if hands and drawn < 0.16 else "pair" if drawn > 0.86 else "single"
+        kind = "hand" if hands and drawn < 0.18 else "pair" if drawn > 0.82 else "single"
     wide = 0.3 if split is Split.TRAIN and rng.random() < 0.25 else 0.1
     rate = rng.uniform(0.85, 1.1)
     even = (np.arange(frames) + 0.5) / frames - 0.5
@@ -160,7 +161,7 @@ def _stage(
         tracks = [*first, *second]
     spots = [ASIDES[i] for i in rng.permutation(len(ASIDES))]
     for thing, (x, y) in zip(aside, spots, strict=False):
-        r = float(rng.uniform(0.1, 0.125))
+        r = float(rng.uniform(*ASIDE_RADII))
         tracks.append(Track(thing, r, still(x, y, u, float(rng.uniform(-0.2, 0.2))), "stay", behind=True))
     return tuple(tracks)
 

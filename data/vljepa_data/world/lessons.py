@@ -16,11 +16,11 @@ __all__ = ["Lesson", "captioned", "draw_lesson", "quizzed"]
 
 WEIGHTS = {
     "what": 1.0,
-    "colour": 1.0,
-    "count": 1.3,
-    "exists": 1.3,
-    "direction": 1.3,
-    "first": 1.3,
+    "colour": 1.5,
+    "count": 1.0,
+    "exists": 2.0,
+    "direction": 0.8,
+    "first": 1.5,
     "digit": 1.5,
 }
 

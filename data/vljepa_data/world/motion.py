@@ -12,7 +12,7 @@ from vljepa_data.world.vocabulary import Event, Thing
 __all__ = ["Pose", "Track", "radius", "stage_event"]
 
 Float = npt.NDArray[np.float32]
-RADII = ((0.11, 0.135), (0.18, 0.22))
+RADII = ((0.125, 0.15), (0.19, 0.225))
 TWO_PI = 2 * np.pi
 
 

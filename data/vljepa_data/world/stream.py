@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world.clips import ASIDES, draw_event, draw_thing, tone
+from vljepa_data.world.clips import ASIDE_RADII, ASIDES, draw_event, draw_thing, tone
 from vljepa_data.world.hands import Hand, HandBank, hand_path
 from vljepa_data.world.language import brief_caption, caption, hand_caption, meaning
 from vljepa_data.world.motion import Float, Track, stage_event, still
@@ -184,7 +184,7 @@ def _tracks(act: _Act, u: Float, length: float, ground: float, rng: np.random.Ge
     tracks = list(stage_event(act.event, u, ground, rng))
     for thing, where in zip(act.aside, rng.permutation(3), strict=False):
         x, y = ASIDES[where]
-        tracks.append(Track(thing, float(rng.uniform(0.1, 0.125)), still(x, y, u), "stay", behind=True))
+        tracks.append(Track(thing, float(rng.uniform(*ASIDE_RADII)), still(x, y, u), "stay", behind=True))
     return tuple(tracks)
 
 

@@ -12,11 +12,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vljepa_data.world import Clip, HandBank, Split, draw_lesson, make_clip, tubelet_truth
+from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
 from vljepa_model.training.recipe import Recipe
 from vljepa_runtime.patches import Preprocess, patchify
 from vljepa_runtime.token_selection import saliency
 
 __all__ = ["Batch", "WorldBatches", "encode_texts"]
+
+MOVING = [list(DENSE_CLASSES).index(name) for name in ("action", "direction")]
+"""Columns of the truth that one instant does not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,9 @@ class WorldBatches(Dataset[Batch]):
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, 1 + self.rank, step])
         clips = [*self._block(step), *self._block(step + 1)]
-        keep = int(rng.choice(recipe.keep, p=recipe.keep_odds))
-        tokens = [self._tokens(clip, keep, rng) for clip in clips]
+        keep = recipe.budget(step, np.random.default_rng([recipe.seed, 0, step]))  # all ranks alike
+        glimpses = recipe.glimpses if step < recipe.stage_zero else 0.0
+        tokens = [self._tokens(clip, keep, rng, glimpse=rng.random() < glimpses) for clip in clips]
         questions = recipe.questions if step >= recipe.stage_one else 0.0
         lessons = [
             draw_lesson(clip, rng, questions=questions) for clip in clips for _ in range(recipe.lessons)
@@ -108,15 +113,21 @@ class WorldBatches(Dataset[Batch]):
         return self._blocks[number]
 
     def _tokens(
-        self, clip: Clip, keep: int, rng: np.random.Generator
+        self, clip: Clip, keep: int, rng: np.random.Generator, *, glimpse: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         patches, positions = patchify(clip.frames, self.pre)
         truth = tubelet_truth(clip, self.pre.grid)
         if keep >= self.pre.tokens:
             return patches, positions, truth
+        if glimpse:
+            now = positions[:, 0] == rng.integers(self.pre.grid[0])
+            if keep <= now.sum():
+                patches, positions, truth = patches[now], positions[now], truth[now]
+                truth[:, MOVING] = IGNORE
         order = rng.random(len(patches))
         if rng.random() < self.recipe.salient:  # most salient tokens first, a quarter of the budget at random
-            wanted = saliency(patches, tubelets_in_time=self.pre.grid[0]) + 1e-3 * order
+            instants = len(np.unique(positions[:, 0]))
+            wanted = saliency(patches, tubelets_in_time=instants) + 1e-3 * order
             top = np.argsort(-wanted)[: keep * 3 // 4]
             order[top] -= 1
         picks = np.sort(np.argpartition(order, keep - 1)[:keep])

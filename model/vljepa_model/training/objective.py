@@ -18,6 +18,10 @@ from vljepa_model.vl_jepa import VLJEPA
 __all__ = ["DenseHeads", "Losses", "Objective", "decoder_targets"]
 
 
+DENSE_WEIGHTS = {"shape": 2.0, "colour": 1.0, "texture": 0.5, "size": 0.5, "action": 1.0, "direction": 0.5}
+"""Shape is what takes longest to learn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Losses:
     """The parts of one step's loss and what share of predictions ranks its own target first among the batch's texts."""
@@ -38,13 +42,13 @@ class DenseHeads(nn.Module):
         self.linear = nn.Linear(width, sum(self.classes))
 
     def forward(self, visual: Tensor, truth: Tensor) -> Tensor:
-        """Mean cross-entropy over attributes.
+        """Weighted mean of the attributes' cross-entropies.
 
         Args:
             visual: (B, N, Dv).
             truth: (B, N, 6), see `vljepa_data.world.truth`.
         """
-        parts = self.linear(visual).float().split(self.classes, dim=-1)
+        parts = self.linear(visual.float()).float().split(self.classes, dim=-1)
         scenery = torch.ones(self.classes[0], device=visual.device)
         scenery[0] = 0.15  # most tubelets are scenery
         losses = []
@@ -56,7 +60,8 @@ class DenseHeads(nn.Module):
             )
             known = (label != IGNORE) if weight is None else weight[label]
             losses.append(summed / known.sum().clamp(min=1))
-        return torch.stack(losses).mean()
+        weights = torch.tensor([DENSE_WEIGHTS[name] for name in DENSE_CLASSES], device=visual.device)
+        return (torch.stack(losses) * weights).sum() / weights.sum()
 
 
 def gather(x: Tensor) -> Tensor:
@@ -86,6 +91,9 @@ class Objective(nn.Module):
         """Compute the losses of a batch at a step (the step decides the stage)."""
         model, recipe = self.model, self.recipe
         visual = model.x_encoder(batch.patches, batch.positions)
+        if step < recipe.stage_zero:
+            dense, none = self.dense_heads(visual, batch.truth), torch.zeros((), device=visual.device)
+            return Losses(dense, none, dense.detach(), none, none)
         each = visual.repeat_interleave(recipe.lessons, dim=0)
         prediction = model.predictor(each, batch.query_ids, batch.query_mask)
         texts = model.y_encoder(batch.text_ids, batch.text_mask)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from vljepa_model.errors import ConfigError
 
 __all__ = ["Recipe"]
@@ -15,15 +17,22 @@ __all__ = ["Recipe"]
 class Recipe:
     """A two-stage run: captions first, then captions and questions mixed (arXiv 2512.10942, section 3).
 
+    The paper starts from a pretrained X-encoder. A run from scratch has a stage zero in its place: the X-encoder alone
+    learns to say what covers each tubelet, which is several times cheaper a clip than the whole model.
+
     Attributes:
         seed: Of weights and data.
         steps: Optimiser steps in all.
-        stage_one: Steps of the query-free first stage.
+        stage_zero: Steps in which the X-encoder learns alone; 0 where it is pretrained.
+        stage_one: Step at which the query-free first stage ends.
         clips: Clips in a batch, per rank (even: each clip is seen in two successive batches).
         lessons: Queries per clip; the X-encoder runs once for all of them.
         questions: Share of question lessons in the second stage.
         keep: Token budgets drawn from, one per batch.
         keep_odds: Their odds.
+        glimpses: Share of clips in stage zero of which one instant is seen, densely, instead of all of them sparsely.
+        finish: Share of the run, at its end, with the token budgets of inference.
+        finish_keep: Token budgets drawn from then, with equal odds.
         salient: Share of clips whose tokens are chosen by saliency rather than at random.
         lr: Peak learning rate.
         y_encoder_lr: Multiplier for the Y-encoder. The paper's 0.05 suits a pretrained one; ours starts anew.
@@ -37,12 +46,16 @@ class Recipe:
 
     seed: int = 0
     steps: int = 12000
-    stage_one: int = 2000
+    stage_zero: int = 4000
+    stage_one: int = 4800
     clips: int = 64
-    lessons: int = 2
-    questions: float = 0.5
-    keep: tuple[int, ...] = (64, 96, 128, 256)
-    keep_odds: tuple[float, ...] = (0.6, 0.25, 0.1, 0.05)
+    lessons: int = 3
+    questions: float = 0.6
+    keep: tuple[int, ...] = (48, 64, 96)
+    keep_odds: tuple[float, ...] = (0.6, 0.3, 0.1)
+    glimpses: float = 0.4
+    finish: float = 0.03
+    finish_keep: tuple[int, ...] = (96, 128, 256)
     salient: float = 0.7
     lr: float = 2e-3
     y_encoder_lr: float = 1.0
@@ -54,16 +67,28 @@ class Recipe:
     noise: float = 0.6
 
     def __post_init__(self) -> None:
-        if not 0 <= self.stage_one <= self.steps:
-            raise ConfigError(f"stage_one must be in 0..{self.steps} steps, got {self.stage_one}")
+        if not 0 <= self.stage_zero <= self.stage_one <= self.steps:
+            raise ConfigError(
+                f"expected 0 <= stage_zero <= stage_one <= steps, got {self.stage_zero}, {self.stage_one}, {self.steps}"
+            )
         if len(self.keep) != len(self.keep_odds) or abs(sum(self.keep_odds) - 1) > 1e-6:
             raise ConfigError("keep and keep_odds need the same length, and the odds must add up to 1")
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step as a share of the peak: warm-up, plateau, linear decay."""
+        """Learning rate of a step as a share of the peak: warm-up, plateau, linear decay.
+
+        The networks that join after stage zero are warmed up too.
+        """
         start = self.steps * (1 - self.decay)
         falling = (self.steps - step) / max(self.steps - start, 1) if step > start else 1.0
-        return min((step + 1) / self.warmup, falling) if self.warmup else falling
+        since = step - self.stage_zero if step >= self.stage_zero else step
+        return min((since + 1) / self.warmup, falling) if self.warmup else falling
+
+    def budget(self, step: int, rng: np.random.Generator) -> int:
+        """How many tokens of each clip a step sees."""
+        if step >= self.steps * (1 - self.finish):
+            return int(rng.choice(self.finish_keep))
+        return int(rng.choice(self.keep, p=self.keep_odds))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

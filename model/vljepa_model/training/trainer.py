@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ from vljepa_model.training.objective import Losses, Objective
 from vljepa_model.training.optimiser import Optimisers
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.vocabulary import train_tokenizer
+from vljepa_model.training.whitening import whiten
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_runtime.patches import Preprocess
 
 __all__ = ["Progress", "extend", "preprocess_of", "train"]
+
+WHITENING_STEPS = 6
+"""Batches whose tubelets whiten the patch embedding of a new run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,9 @@ def extend(out: str | Path, steps: int) -> Recipe:
     )
     if done >= steps:
         raise CheckpointError(f"{folder} has done {done} steps already: ask for more than that in all")
-    longer = replace(recipe, steps=steps, stage_one=min(recipe.stage_one, steps))
+    longer = replace(
+        recipe, steps=steps, stage_zero=min(recipe.stage_zero, steps), stage_one=min(recipe.stage_one, steps)
+    )
     _write(folder / "recipe.json", json.dumps(longer.to_dict(), indent=1).encode())
     return longer
 
@@ -102,7 +109,7 @@ def train(
     preset: str = "tiny",
     recipe: Recipe | None = None,
     hands: str | Path | None = None,
-    init: nn.Module | None = None,
+    init: VLJEPA | None = None,
     workers: int = 1,
     save_every: int = 100,
     log_every: int = 10,
@@ -113,10 +120,10 @@ def train(
 
     Args:
         out: Folder of the run; if it holds a `state.pt`, training continues from there.
-        preset: Model size of a new run.
+        preset: Model size of a new run that starts from nothing.
         recipe: What to do; a continued run must be given the recipe that it started with, or none.
         hands: Folder with photographs of hand signs; without it the model learns none.
-        init: A model whose weights a new run starts from.
+        init: A model whose sizes and weights a new run starts from.
         workers: Processes that render clips.
         save_every: Steps between states.
         log_every: Steps between lines of metrics.
@@ -134,7 +141,7 @@ def train(
     device, rank, ranks = _devices()
     recipe = _settle_recipe(folder, recipe)
     torch.manual_seed(recipe.seed)
-    config = ModelConfig.preset(preset)
+    config = ModelConfig.preset(preset) if init is None else init.config
     model = VLJEPA(config)
     if init is not None:
         model.load_state_dict(init.state_dict())
@@ -142,9 +149,17 @@ def train(
     optimisers = Optimisers(objective, recipe)
     tokenizer = _settle_tokenizer(folder, config)
     start = _resume(folder, objective, optimisers, rank)
-    batches = WorldBatches(
-        recipe, preprocess_of(config), tokenizer, hands=Path(hands) if hands else None, rank=rank, ranks=ranks
+    make = partial(
+        WorldBatches,
+        recipe,
+        preprocess_of(config),
+        tokenizer,
+        hands=Path(hands) if hands else None,
+        ranks=ranks,
     )
+    batches = make(rank=rank)
+    if start == 0 and init is None:
+        whiten(model.x_encoder, (make(rank=0)[step] for step in range(WHITENING_STEPS)))
     stop = min(recipe.steps, start + stop_after) if stop_after else recipe.steps
     loader = DataLoader(
         batches, batch_size=None, sampler=_From(start, stop), num_workers=workers,
