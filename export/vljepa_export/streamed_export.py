@@ -109,9 +109,7 @@ def export_streamed(
         scratch.mkdir()
         final.mkdir()
         export = _Export(opened, request, names, scratch, final, clips)
-        made = []
-        for item in export.graphs(lambda done, what: report(done, len(names) + 1, what)):
-            made.append(item)
+        made = list(export.graphs(lambda done, what: report(done, len(names) + 1, what)))
         report(len(names), len(names) + 1, "hashing")
         sizes = {path.name: path.stat().st_size for path in final.iterdir()}
         bundle = write_bundle(
