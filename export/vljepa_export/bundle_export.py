@@ -5,15 +5,16 @@ from __future__ import annotations
 import gc
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import onnx
 
 from vljepa_export.errors import ParityError
+from vljepa_export.memory import peak_rss_mb
 from vljepa_export.parity import GraphParity, measure_parity, require_parity
 from vljepa_export.request import GRAPH_NAMES, prepare
 from vljepa_export.weights import share_weights
@@ -23,7 +24,7 @@ from vljepa_runtime.manifest import GraphSpec, Manifest, Origin, Parity, TensorS
 
 if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition
-    from vljepa_model.checkpoint import Checkpoint
+    from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
 
 __all__ = ["ExportReport", "GraphReport", "export_bundle"]
 
@@ -46,6 +47,7 @@ class GraphReport:
         parity: Against the torch model.
         seconds: Time spent on it.
         note: Why it is not in the precision asked for; empty when it is.
+        peak_rss_mb: Most memory this process ever held until the graph was done, in MB.
     """
 
     name: str
@@ -55,6 +57,7 @@ class GraphReport:
     parity: GraphParity
     seconds: float
     note: str = ""
+    peak_rss_mb: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,7 @@ class ExportReport:
         shared_bytes: Size of the weights that two graphs share.
         graphs: One report per graph.
         seconds: Time of the whole export.
+        peak_rss_mb: Most memory this process ever held, in MB.
     """
 
     path: Path
@@ -74,10 +78,27 @@ class ExportReport:
     shared_bytes: int
     graphs: tuple[GraphReport, ...]
     seconds: float
+    peak_rss_mb: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {**asdict(self), "path": str(self.path)}
+
+
+class MadeGraph(Protocol):
+    """What the manifest needs to know of a finished graph."""
+
+    @property
+    def definition(self) -> GraphDefinition:
+        """Its contract."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """Its precision."""
+
+    @property
+    def parity(self) -> GraphParity:
+        """How near it is to torch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +119,7 @@ def export_bundle(
     *,
     format: str = "onnx",
     precision: str | Mapping[str, str] = "int8",
-    archive: bool = True,
+    archive: bool | None = None,
     force: bool = False,
     accuracy: Mapping[str, float] | None = None,
     progress: Progress | None = None,
@@ -113,7 +134,8 @@ def export_bundle(
         format: `onnx`.
         precision: A recipe name for all graphs (one that misses its parity falls back to fp32, and the report says
             so), or a recipe per graph (the rest is fp32, and a miss is an error).
-        archive: One stored zip; with False a folder.
+        archive: One stored zip, or with False a folder; None takes a folder for a checkpoint of `LARGE` bytes or more,
+            which is also exported graph by graph, see `streamed_export`.
         force: Replace what is at `out`.
         accuracy: Measured numbers to write into the manifest.
         progress: Called with steps done, steps in all, and what comes next.
@@ -132,8 +154,13 @@ def export_bundle(
     # torch only now: a mistake in the arguments is told at once
     from vljepa_export.graphs import graph_definitions
     from vljepa_export.samples import parity_samples
+    from vljepa_export.streamed_export import export_streamed, is_large
     from vljepa_model.checkpoint import load_checkpoint
 
+    if is_large(request.folder):
+        return export_streamed(
+            request, archive=bool(archive), force=force, accuracy=accuracy, progress=progress
+        )
     started = time.monotonic()
     report = progress or (lambda done, total, what: None)
     total = len(GRAPH_NAMES) + 2
@@ -149,12 +176,12 @@ def export_bundle(
         gc.collect()
     report(total - 1, total, "writing")
     files, graphs = _files(made)
-    manifest = _manifest(request.folder, checkpoint, made, graphs, accuracy or {})
+    manifest = manifest_of(request.folder, checkpoint, made, graphs, accuracy or {})
     bundle = write_bundle(
         request.target,
         manifest,
-        {**files, "tokenizer.json": checkpoint.tokenizer_file},
-        archive=archive,
+        {**files, **{path.name: path for path in checkpoint.tokenizers.values()}},
+        archive=archive is not False,
         force=force,
     )
     report(total, total, "done")
@@ -164,6 +191,7 @@ def export_bundle(
         shared_bytes=len(files.get(DECODER_WEIGHTS, b"")),
         graphs=tuple(_report(item, len(files[graphs[item.definition.name].file])) for item in made),
         seconds=time.monotonic() - started,
+        peak_rss_mb=peak_rss_mb(),
     )
 
 
@@ -199,7 +227,8 @@ def _make(definition: GraphDefinition, wanted: Recipe, samples: list[Any], *, ma
 def _files(made: list[_Made]) -> tuple[dict[str, bytes], dict[str, GraphSpec]]:
     """Content per file name, and the contract per graph."""
     models = {item.definition.name: item.model for item in made}
-    content, weights = share_weights({name: models[name] for name in DECODER}, file=DECODER_WEIGHTS)
+    decoder = {name: models[name] for name in DECODER if name in models}
+    content, weights = share_weights(decoder, file=DECODER_WEIGHTS)
     content |= share_weights({name: model for name, model in models.items() if name not in DECODER}, file="")[
         0
     ]
@@ -210,37 +239,41 @@ def _files(made: list[_Made]) -> tuple[dict[str, bytes], dict[str, GraphSpec]]:
         item.definition.name: GraphSpec(
             file=f"{item.definition.name}.onnx",
             external=(DECODER_WEIGHTS,) if weights and item.definition.name in DECODER else (),
-            inputs=_tensor_specs(item.definition.inputs),
-            outputs=_tensor_specs(item.definition.outputs),
+            inputs=tensor_specs(item.definition.inputs),
+            outputs=tensor_specs(item.definition.outputs),
         )
         for item in made
     }
     return files, graphs
 
 
-def _tensor_specs(axes: tuple[Any, ...]) -> tuple[TensorSpec, ...]:
+def tensor_specs(axes: tuple[Any, ...]) -> tuple[TensorSpec, ...]:
+    """A graph's contract as the manifest has it."""
     return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)
 
 
-def _manifest(
+def manifest_of(
     folder: Path,
-    checkpoint: Checkpoint,
-    made: list[_Made],
+    checkpoint: Checkpoint | CheckpointFolder,
+    made: Sequence[MadeGraph],
     graphs: Mapping[str, GraphSpec],
     accuracy: Mapping[str, float],
 ) -> Manifest:
+    """What the bundle says about itself."""
     metadata = checkpoint.metadata
-    tokenizers = dict.fromkeys(("predictor", "y_encoder", "y_decoder"), "tokenizer.json")
     return Manifest(
         name=str(metadata.get("name", folder.resolve().name)),
         license=str(metadata.get("license", "")),
         # When the weights were made, not when this ran: the same checkpoint gives the same bundle.
         created=str(metadata.get("created", "")),
-        source=Origin(checkpoint_sha256=_sha256(folder / "model.safetensors"), importer="vljepa"),
+        source=Origin(
+            checkpoint_sha256=_sha256(folder / "model.safetensors"),
+            importer=str(metadata.get("importer", "vljepa")),
+        ),
         precision={item.definition.name: item.recipe.label for item in made},
         graphs=graphs,
         preprocess=checkpoint.preprocess,
-        tokenizers=tokenizers,
+        tokenizers={role: path.name for role, path in checkpoint.tokenizers.items()},
         embedding_dim=checkpoint.config.embedding_dim,
         prompts={key: str(value) for key, value in checkpoint.prompts.items()},
         parity={item.definition.name: _summary(item.parity) for item in made},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,15 @@ from vljepa_quant.graph_editor import save_bytes
 if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition, TensorAxes
 
-__all__ = ["PSNR_FLOOR_DB", "GraphParity", "compare", "measure_parity", "require_parity"]
+__all__ = [
+    "PSNR_FLOOR_DB",
+    "GraphParity",
+    "compare",
+    "measure_file",
+    "measure_parity",
+    "require_parity",
+    "torch_outputs",
+]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -58,23 +67,41 @@ def measure_parity(
     Raises:
         ParityError: an output has another shape or type than torch gives.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(save_bytes(model), options, providers=["CPUExecutionProvider"])
-    return compare(definition, samples, lambda feeds: session.run(None, dict(feeds)))
+    return compare(definition, samples, _session(save_bytes(model)))
 
 
-def compare(definition: GraphDefinition, samples: Sequence[Feeds], runner: Runner) -> GraphParity:
+def measure_file(
+    path: Path, definition: GraphDefinition, samples: Sequence[Feeds], expected: Sequence[Sequence[Array]]
+) -> GraphParity:
+    """As `measure_parity`, for a graph on disk, with torch's outputs worked out beforehand.
+
+    Raises:
+        ParityError: an output has another shape or type than torch gave.
+    """
+    return compare(definition, samples, _session(str(path)), expected)
+
+
+def compare(
+    definition: GraphDefinition,
+    samples: Sequence[Feeds],
+    runner: Runner,
+    expected: Sequence[Sequence[Array]] | None = None,
+) -> GraphParity:
     """Compare `runner` (feeds -> outputs in order) with the torch module.
+
+    Args:
+        definition: The graph's contract and module.
+        samples: Inputs.
+        runner: What is compared.
+        expected: Outputs per sample as `torch_outputs` gave them; None works them out, sample by sample.
 
     Raises:
         ParityError: an output has another shape or type than torch gives.
     """
     pairs: list[list[tuple[Array, Array]]] = [[] for _ in definition.outputs]
-    for feeds in samples:
-        wanted, got = _torch_outputs(definition, feeds), runner(feeds)
+    for index, feeds in enumerate(samples):
+        wanted = torch_outputs(definition, feeds) if expected is None else expected[index]
+        got = runner(feeds)
         for collected, spec, a, b in zip(pairs, definition.outputs, wanted, got, strict=True):
             _require_like(definition.name, spec, a, np.asarray(b))
             collected.append((_rows(a), _rows(np.asarray(b))))
@@ -110,13 +137,28 @@ def require_parity(
         )
 
 
-def _torch_outputs(definition: GraphDefinition, feeds: Feeds) -> list[Array]:
+def torch_outputs(definition: GraphDefinition, feeds: Feeds) -> list[Array]:
+    """What the torch module gives for one sample."""
     import torch
 
     with torch.no_grad():
         result = definition.module(*(torch.from_numpy(feeds[spec.name]) for spec in definition.inputs))
     tensors = [result] if isinstance(result, torch.Tensor) else list(result)
     return [tensor.numpy() for tensor in tensors]
+
+
+def _session(content: bytes | str) -> Runner:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(feeds: Feeds) -> Sequence[Array]:
+        outputs: Sequence[Array] = session.run(None, dict(feeds))
+        return outputs
+
+    return run
 
 
 def _require_like(graph: str, spec: TensorAxes, wanted: Array, got: Array) -> None:

@@ -279,6 +279,7 @@ def write_bundle(
     *,
     archive: bool = True,
     force: bool = False,
+    move: bool = False,
 ) -> Bundle:
     """Write a bundle under a temporary name and rename it.
 
@@ -288,6 +289,7 @@ def write_bundle(
         files: Content per name in the bundle; a `Path` is copied.
         archive: One stored zip; with False a folder.
         force: Replace what is there.
+        move: Take files that are given as a `Path` from where they lie, instead of copying gigabytes.
 
     Returns:
         The bundle, opened and verified.
@@ -304,7 +306,7 @@ def write_bundle(
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
-        specs = {name: _copy(content, draft / name) for name, content in sorted(files.items())}
+        specs = {name: _put(content, draft / name, move=move) for name, content in sorted(files.items())}
         manifest = replace(manifest, files=specs)
         text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         (draft / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -317,10 +319,12 @@ def write_bundle(
     return Bundle.open(place)
 
 
-def _copy(content: bytes | Path, to: Path) -> FileSpec:
+def _put(content: bytes | Path, to: Path, *, move: bool) -> FileSpec:
     to.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         to.write_bytes(content)
+    elif move:
+        shutil.move(content, to)
     else:
         shutil.copyfile(content, to)
     digest = hashlib.sha256()

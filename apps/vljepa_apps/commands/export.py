@@ -32,9 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--precision", default="int8", metavar="P",
-        help="int8 (default), fp32, or per graph: `x_encoder=int8,y_encoder=fp32`, what is not named is fp32",
+        help="int8 (default), int4 (ONNX Runtime only), fp32, or per graph: `x_encoder=int8,y_encoder=fp32`, "
+        "what is not named is fp32",
     )  # fmt: skip
-    parser.add_argument("--folder", action="store_true", help="write a folder instead of one .vljepa file")
+    parser.add_argument(
+        "--folder",
+        action="store_true",
+        help="write a folder, not one .vljepa file; large models always get one",
+    )
     parser.add_argument("--force", action="store_true", help="replace the bundle that is at OUT")
     arguments.add_json(parser)
 
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             args.checkpoint,
             out,
             precision=precision,
-            archive=not args.folder,
+            archive=False if args.folder else None,
             force=args.force,
             progress=show,
         )
@@ -103,7 +108,13 @@ def text(report: ExportReport) -> str:
         f", {console.size(report.shared_bytes)} shared by the decoder's graphs" if report.shared_bytes else ""
     )
     return "\n".join(
-        [*lines, f"{report.path}: {console.size(report.bytes)}{shared}, {console.duration(report.seconds)}"]
+        [
+            *lines,
+            (
+                f"{report.path}: {console.size(report.bytes)}{shared}, {console.duration(report.seconds)}, "
+                f"at most {report.peak_rss_mb / 1000:.1f} GB of memory"
+            ),
+        ]
     )
 
 

@@ -10,13 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vljepa_model.errors import CheckpointError
+from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.finetuning.batches import ClipBatch, Clips
 from vljepa_model.finetuning.processes import Processes, gather_rows
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_model.losses import info_nce
-from vljepa_model.training.objective import decoder_targets
 from vljepa_model.vl_jepa import VLJEPA
 
 __all__ = ["FineTuneLosses", "FineTuneObjective", "encode_clips", "learning"]
@@ -41,6 +40,10 @@ class FineTuneObjective(nn.Module):
         super().__init__()
         self.model, self.recipe, self.processes, self.cache = model, recipe, processes, cache
         learns = learning(recipe)
+        if "y_decoder" in learns and model.config.y_decoder is None:
+            raise ConfigError(
+                "this model has no Y-decoder to train: pass --only alignment, or import one with it"
+            )
         for name, part in model.named_children():
             part.requires_grad_(name in learns)
         model.log_temperature.requires_grad_("predictor" in learns)
@@ -76,17 +79,12 @@ class FineTuneObjective(nn.Module):
 
     def _decode(self, embedding: Tensor, batch: ClipBatch, step: int) -> Tensor:
         """Cross-entropy per token; the mean over processes is the mean over the tokens of the whole batch."""
-        config = self.model.config
         spread, noise = self._noise(len(embedding), embedding.shape[1], batch.first, step)
         noisy = embedding.float() + (noise * spread).to(embedding.device)
-        targets = decoder_targets(batch.word_ids, batch.word_mask, config.eos_id)
-        logits = self.model.y_decoder(F.normalize(noisy, dim=-1), targets).float().flatten(0, 1)
-        counted = torch.arange(targets.shape[1], device=targets.device) <= batch.word_mask.sum(
-            dim=1, keepdim=True
-        )
-        each = F.cross_entropy(logits, targets.flatten(), reduction="none")
-        tokens = self.processes.total(counted.sum())
-        return (each * counted.flatten()).sum() * self.processes.count / tokens
+        logits = self.model.y_decoder(F.normalize(noisy, dim=-1), batch.word_ids)
+        each = F.cross_entropy(logits.float().flatten(0, 1), batch.word_ids.flatten(), reduction="none")
+        tokens = self.processes.total(batch.word_mask.sum())
+        return (each * batch.word_mask.flatten()).sum() * self.processes.count / tokens
 
     def _noise(self, rows: int, width: int, first: int, step: int) -> tuple[Tensor, Tensor]:
         """Noise of these rows: drawn for the whole batch, so that it does not depend on who computes them."""

@@ -206,8 +206,9 @@ def _save(run: RunFolder, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: 
             "clips": clips,
         },
     }
+    shared = len(set(checkpoint.tokenizers.values())) == 1
     save_checkpoint(
-        checkpoint.model, run.checkpoint, tokenizer_file=checkpoint.tokenizer_file,
+        checkpoint.model, run.checkpoint, tokenizer_file=checkpoint.tokenizer_file if shared else checkpoint.tokenizers,
         preprocess=checkpoint.preprocess, prompts=checkpoint.prompts, metadata=metadata,
     )  # fmt: skip
 

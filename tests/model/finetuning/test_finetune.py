@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from vljepa_data.annotations import Example, Segment, read_annotations
+from vljepa_model.assembly import assemble, write_checkpoint
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import CheckpointError, ConfigError
@@ -166,6 +168,33 @@ def test_a_decoder_alone_learns_from_texts_without_any_video(small: Path, tmp_pa
         name.split(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name].half())
     }
     assert changed == {"y_decoder"}
+
+
+def test_a_model_of_assembled_parts_is_fine_tuned_with_a_tokenizer_per_network(
+    public: ModuleType, films: Path, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("vision", "llama", "gemma")]
+    for folder, write in zip(folders, (public.write_vision, public.write_llama, public.write_gemma)):
+        folder.mkdir()
+        write(folder)
+    vision, llama, gemma = folders
+    parts = assemble(
+        vision=vision, llama=llama, gemma=gemma, decoder=llama, layers=2, embedding_dim=16, frames=4
+    )
+    start = write_checkpoint(parts, tmp_path / "start")
+    recipe = replace(
+        SHORT, steps=30, lr=3e-3, y_encoder_lr=1.0, gradient_checkpointing=True, precision="bf16"
+    )
+    finetune(tmp_path / "run", load_checkpoint(start), read_annotations(films), recipe, log_every=1)
+    after = load_checkpoint(tmp_path / "run" / "checkpoint")
+    assert set(after.tokenizers) == {"predictor", "y_encoder", "y_decoder"}
+    contrastive = losses(tmp_path / "run")
+    assert sum(contrastive[-5:]) < 0.9 * sum(contrastive[:5])
+    alone = assemble(vision=vision, llama=llama, gemma=gemma, layers=2, embedding_dim=16, frames=4)
+    silent = load_checkpoint(write_checkpoint(alone, tmp_path / "silent"))
+    with pytest.raises(ConfigError, match="no Y-decoder to train: pass --only alignment"):
+        finetune(tmp_path / "no", silent, read_annotations(films), SHORT)
+    finetune(tmp_path / "yes", silent, read_annotations(films), replace(SHORT, only=Only.ALIGNMENT, steps=1))
 
 
 def sighted(films: Path, folder: Path) -> Checkpoint:
