@@ -25,6 +25,7 @@ def gemma_config(settings: Settings, *, last: int) -> TextStackConfig:
     settings.require("attention_bias", (False, None), False, "our blocks have no biases")
     for key in ("attn_logit_softcapping", "final_logit_softcapping"):
         settings.require(key, (None,), None, "scores and logits are not capped here")
+    settings.require("hidden_activation", (None, "gelu_pytorch_tanh"), None, "Gemma's gate is GELU")
     third = settings.family == GEMMA3
     rules = settings.get("rope_parameters", dict, {})
     width = settings.get("hidden_size", int)
