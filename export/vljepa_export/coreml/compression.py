@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_quant.int8 import quantise_rows
+from vljepa_runtime.engines.coreml_tools import coremltools
 
 __all__ = ["FLOAT_WEIGHTS", "Weights", "palette"]
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 SMALLEST = 2048  # elements; below, the tables of a compressed form eat what it saves
-ROUNDS = 50
+ROUNDS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,7 @@ class Weights:
         tables = np.stack([table for table, _ in found]).astype(kind)
         indices = np.concatenate([index for _, index in found])
         if ios >= 18:
-            from coremltools.converters.mil.mil import types
-
+            types = coremltools("converters.mil.mil").types
             typed = types.nptype_from_builtin(types.string_to_builtin(f"uint{self.bits}"))
             return builder.constexpr_lut_to_dense(
                 indices=indices.reshape(matrix.shape).astype(typed), lut=tables[:, None, :, None]
@@ -81,7 +81,7 @@ FLOAT_WEIGHTS = Weights()
 
 
 def palette(values: npt.ArrayLike, bits: int) -> tuple[Float32, npt.NDArray[np.uint8]]:
-    """The best 2^bits values to stand for many, by k-means in one dimension from evenly filled clusters.
+    """The best 2^bits values to stand for many, by k-means in one dimension.
 
     On sorted numbers a cluster is a range, so a round costs a few searches in place of a pass over all of them.
 
@@ -95,20 +95,43 @@ def palette(values: npt.ArrayLike, bits: int) -> tuple[Float32, npt.NDArray[np.u
     flat = np.asarray(values, np.float64).reshape(-1)
     ordered = np.sort(flat)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    count = 1 << bits
-    edges = np.arange(count + 1) * len(ordered) // count
-    table = np.zeros(count)
+    edges = _opening_edges(ordered, 1 << bits)
+    table = np.quantile(ordered, np.linspace(0, 1, 1 << bits))
     for _ in range(ROUNDS):
         sizes = np.diff(edges)
-        filled = np.diff(sums[edges]) / np.maximum(sizes, 1)
         # An empty cluster stays where it was, between its neighbours.
-        new = np.sort(np.where(sizes > 0, filled, table))
+        new = np.sort(np.where(sizes > 0, np.diff(sums[edges]) / np.maximum(sizes, 1), table))
         if np.array_equal(new, table):
             break
         table = new
         edges[1:-1] = np.searchsorted(ordered, (table[1:] + table[:-1]) / 2)
     nearest = np.searchsorted((table[1:] + table[:-1]) / 2, flat)
     return table.astype(np.float32), nearest.astype(np.uint8)
+
+
+def _opening_edges(ordered: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.int64]:
+    """Ranges to start from: the one that is furthest from its mean is cut there, until there are enough.
+
+    From evenly filled ranges k-means stops early: 64 clusters of long-tailed weights were six times worse.
+    """
+    sums, squares = (np.concatenate([[0.0], np.cumsum(ordered**power)]) for power in (1, 2))
+    spread, ranges = [], []
+
+    def add(first: int, stop: int) -> None:
+        total, size = sums[stop] - sums[first], max(1, stop - first)
+        spread.append(squares[stop] - squares[first] - total**2 / size)
+        ranges.append((first, stop))
+
+    add(0, len(ordered))
+    while len(ranges) < count:
+        worst = int(np.argmax(spread))
+        first, stop = ranges.pop(worst)
+        del spread[worst]
+        mean = (sums[stop] - sums[first]) / max(1, stop - first)
+        cut = first + int(np.searchsorted(ordered[first:stop], mean, side="right"))
+        add(first, cut)
+        add(cut, stop)
+    return np.array([0, *sorted(stop for _, stop in ranges)], np.int64)
 
 
 def _packed(indices: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:

@@ -58,23 +58,23 @@ PRECISIONS: Mapping[str, Precision] = {
         ),
         Precision(
             name="int8", label="int8-weights", summary="int8 weights per output channel, float16 activations",
-            floating="fp16", weights=Weights(bits=8), worst_cosine=0.98, psnr_db=30.0,
+            floating="fp16", weights=Weights(bits=8), worst_cosine=0.98, psnr_db=35.0,
         ),
         Precision(
             name="int8-block32", label="int8-weights-block32", summary="int8 weights per 32 inputs, float16 rest",
-            floating="fp16", weights=Weights(bits=8, block=32), worst_cosine=0.98, psnr_db=30.0,
+            floating="fp16", weights=Weights(bits=8, block=32), worst_cosine=0.98, psnr_db=35.0,
         ),
         Precision(
             name="palette6", label="palette6", summary="64 weight values per 32 output channels, float16 activations",
-            floating="fp16", weights=Weights(bits=6, group=32), worst_cosine=0.98, psnr_db=30.0,
+            floating="fp16", weights=Weights(bits=6, group=32), worst_cosine=0.98, psnr_db=35.0,
         ),
         Precision(
             name="palette4", label="palette4", summary="16 weight values per 32 output channels, float16 activations",
-            floating="fp16", weights=Weights(bits=4, group=32), worst_cosine=0.9, psnr_db=20.0,
+            floating="fp16", weights=Weights(bits=4, group=32), worst_cosine=0.85, psnr_db=25.0,
         ),
         Precision(
             name="w8a8", label="w8a8", summary="int8 weights per output channel, int8 activations of calibrated ranges",
-            floating="fp16", weights=Weights(bits=8), activations=True, worst_cosine=0.95, psnr_db=25.0,
+            floating="fp16", weights=Weights(bits=8), activations=True, worst_cosine=0.98, psnr_db=35.0,
         ),
     )
 }  # fmt: skip

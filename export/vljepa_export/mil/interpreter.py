@@ -80,6 +80,8 @@ class MilProgram:
             values.update(_compute(item, values))
             for unused in last.get(index, ()):
                 values.pop(unused, None)
+        if missing := [output for output in chosen.outputs if output not in values]:
+            raise InterpreterError(f"function {name!r} never computes its outputs {', '.join(missing)}")
         return {output: values[output] for output in chosen.outputs}
 
     def _constants_of(self, name: str) -> dict[str, Array]:
@@ -119,12 +121,12 @@ def _last_uses(steps: Sequence[Operation], outputs: Sequence[str]) -> dict[int, 
 
 
 def _compute(item: Operation, values: Mapping[str, Array]) -> dict[str, Array]:
-    arguments: dict[str, Any] = {}
-    for key, group in item.inputs.items():
-        found = [values[each] if isinstance(each, str) else each for each in group]
-        arguments[key] = found if key == "values" else found[0]
     where = f"{item.kind} {item.outputs[0][0]!r}"
     try:
+        arguments: dict[str, Any] = {}
+        for key, group in item.inputs.items():
+            found = [values[each] if isinstance(each, str) else each for each in group]
+            arguments[key] = found if key == "values" else found[0]
         with np.errstate(all="ignore"):  # an overflow becomes infinity, as on a device, and the gates see it
             result = OPERATIONS[item.kind](**arguments)
             results = list(result) if isinstance(result, (list, tuple)) else [result]
@@ -132,7 +134,7 @@ def _compute(item: Operation, values: Mapping[str, Array]) -> dict[str, Array]:
                 name: _rounded(array, kind, where)
                 for (name, kind), array in zip(item.outputs, results, strict=True)
             }
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
         raise InterpreterError(f"{where}: {error}") from error
 
 

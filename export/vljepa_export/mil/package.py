@@ -156,7 +156,7 @@ def _immediate(message: Any, kind: TensorType) -> Array:
         raise InterpreterError(f"expected a constant tensor, got {message.WhichOneof('value')}")
     tensor = message.tensor
     field = tensor.WhichOneof("value")
-    values = getattr(tensor, field).values if field else ()
+    values: Any = getattr(tensor, field).values if field else ()
     if field == "bytes":
         return unpack(np.frombuffer(values, np.uint8), kind.element, kind.shape)
     array = np.array(list(values), kind.element.numpy)

@@ -35,7 +35,7 @@ class WeightFile:
         except (OSError, ValueError) as error:
             raise InterpreterError(f"cannot read the weights {path}: {error}") from error
         self._need(0, RECORD_BYTES)
-        _, version = HEADER.unpack_from(self._data, 0)
+        _, version = HEADER.unpack(self._bytes(0, HEADER.size))
         if version != VERSION:
             raise InterpreterError(f"{path}: expected a weight file of version {VERSION}, got {version}")
 
@@ -46,7 +46,7 @@ class WeightFile:
             InterpreterError: there is no record, or it holds another type or size.
         """
         self._need(offset, RECORD_BYTES)
-        sentinel, code, size, start = RECORD.unpack_from(self._data, offset)
+        sentinel, code, size, start = RECORD.unpack(self._bytes(offset, RECORD.size))
         if sentinel != SENTINEL:
             raise InterpreterError(f"{self._path}: there is no tensor at offset {offset}")
         if code != element.blob:
@@ -55,6 +55,9 @@ class WeightFile:
             )
         self._need(start, size)
         return unpack(np.array(self._data[start : start + size]), element, shape)
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        return self._data[start : start + size].tobytes()
 
     def _need(self, start: int, size: int) -> None:
         if not 0 <= start <= len(self._data) - size:

@@ -122,7 +122,7 @@ def _functions(
     if "N" in free:
         choices["N"] = tuple(sorted(budgets)) or (max(_sample_sizes(definition, samples, "N")),)
     if "L" in free:
-        choices["L"] = tuple(sorted(_sample_sizes(definition, samples, "L"))) or LENGTHS[:1]
+        choices["L"] = tuple(sorted({LENGTHS[0], *_sample_sizes(definition, samples, "L")}))
     if ios < MULTIFUNCTION:
         if len(choices.get("N", ())) > 1:
             raise ExportError(

@@ -6,6 +6,7 @@ coremltools and not pyobjc: it is what checked the package when it was written, 
 from __future__ import annotations
 
 import json
+import platform
 import sys
 import tempfile
 import threading
@@ -22,7 +23,7 @@ from vljepa_runtime.engines.protocol import Array, Graph
 from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
 from vljepa_runtime.manifest import GraphSpec
 
-__all__ = ["COMPUTE_UNITS", "CoreMLEngine", "available_devices", "unpack_package"]
+__all__ = ["COMPUTE_UNITS", "CoreMlEngine", "available_devices", "package_functions", "unpack_package"]
 
 # Device name -> coremltools' name of the compute units, the default first.
 COMPUTE_UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE"}
@@ -39,18 +40,19 @@ def available_devices() -> tuple[str, ...]:
     return tuple(COMPUTE_UNITS)
 
 
-class CoreMLEngine:
+class CoreMlEngine:
     """Loads `.mlpackage` graphs on one choice of compute units.
 
     Args:
         device: A key of `COMPUTE_UNITS`.
+        threads: Not used: Core ML chooses.
 
     Raises:
         EngineError: this is not a Mac.
         MissingExtraError: coremltools is not installed.
     """
 
-    def __init__(self, device: str = "all") -> None:
+    def __init__(self, device: str = "all", *, threads: int | None = None) -> None:
         self.name = f"coreml:{device}"
         self._device = device
         if sys.platform != "darwin":
@@ -60,6 +62,11 @@ class CoreMLEngine:
             )
         if find_spec("coremltools") is None:
             raise MissingExtraError("coremltools", "coreml")
+
+    @property
+    def detail(self) -> str:
+        """The system's version, on which Core ML's depends, and the compute units."""
+        return f"Core ML of macOS {platform.mac_ver()[0]}, compute units {COMPUTE_UNITS[self._device]}"
 
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""
@@ -111,34 +118,42 @@ def _check_manifest(data: bytes, root: PurePosixPath, names: tuple[str, ...]) ->
 
 
 class _MacProgram:
-    """A package in Core ML: one loaded model per function, weights shared by Core ML itself."""
+    """A package in Core ML; each function is a model of its own, loaded when it is first wanted."""
 
     def __init__(self, bundle: Bundle, spec: GraphSpec, device: str, what: str) -> None:
         self._what, self._device = what, device
         self._lock = threading.Lock()  # Core ML promises nothing about predictions from several threads
         self._folder = tempfile.TemporaryDirectory(prefix="vljepa-")
-        package = unpack_package(bundle, spec, Path(self._folder.name))
-        ct = coremltools()
-        description = ct.models.utils.load_spec(str(package)).description
-        self.functions = _functions(description)
-        several = bool(description.functions)
-        self._models = {name: self._load(ct, package, name if several else None) for name in self.functions}
-        self.placement = self._checked_placement(next(iter(self._models.values())))
+        self._package = unpack_package(bundle, spec, Path(self._folder.name))
+        description = coremltools().models.utils.load_spec(str(self._package)).description
+        self.functions = package_functions(description)
+        self._several = bool(description.functions)
+        self._models: dict[str, Any] = {}
+        # One is loaded now: a package that this system refuses should say so before the first frame.
+        first = description.defaultFunctionName or "main"
+        self.placement = self._checked_placement(self._model(first))
 
     def predict(self, function: str, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """See `FixedProgram.predict`."""
-        try:
-            with self._lock:
-                result: Mapping[str, Array] = self._models[function].predict(dict(feeds))
-        except Exception as error:  # the bindings raise bare RuntimeError and Exception
-            raise EngineError(f"{self._what} failed in Core ML: {error}") from error
+        with self._lock:
+            model = self._model(function)
+            try:
+                result: Mapping[str, Array] = model.predict(dict(feeds))
+            except Exception as error:  # the bindings raise bare RuntimeError and Exception
+                raise EngineError(f"{self._what} failed in Core ML: {error}") from error
         return result
 
-    def _load(self, ct: Any, package: Path, function: str | None) -> Any:
+    def _model(self, function: str) -> Any:
+        if function not in self._models:
+            self._models[function] = self._load(function if self._several else None)
+        return self._models[function]
+
+    def _load(self, function: str | None) -> Any:
+        ct = coremltools()
         units = getattr(ct.ComputeUnit, COMPUTE_UNITS[self._device])
         try:
             with quiet():
-                return ct.models.MLModel(str(package), compute_units=units, function_name=function)
+                return ct.models.MLModel(str(self._package), compute_units=units, function_name=function)
         except Exception as error:  # as above
             raise EngineError(
                 f"Core ML refused {self._what}: {error}: check that this macOS is as new as the bundle's target"
@@ -171,7 +186,7 @@ class _MacProgram:
         return dict(counts)
 
 
-def _functions(description: Any) -> dict[str, FixedFunction]:
+def package_functions(description: Any) -> dict[str, FixedFunction]:
     """Inputs per function of a model description; a package with one function calls it `main`."""
     if not description.functions:
         return {"main": _slots(description.input)}

@@ -21,13 +21,13 @@ def _matmul(
     left, right = widen(x), widen(y)
     left = left.swapaxes(-1, -2) if transpose_x else left
     right = right.swapaxes(-1, -2) if transpose_y else right
-    return np.matmul(left, right)
+    return np.asarray(np.matmul(left, right))
 
 
 def _linear(*, x: Array, weight: Array, bias: Array | None = None) -> Array:
     """Weights are (out, in)."""
-    product = np.matmul(widen(x), widen(weight).T)
-    return product if bias is None else product + widen(bias)
+    product = np.asarray(np.matmul(widen(x), widen(weight).T))
+    return product if bias is None else np.asarray(product + widen(bias))
 
 
 def _softmax(*, x: Array, axis: Array | int = -1) -> Array:

@@ -16,7 +16,9 @@ Array = npt.NDArray[Any]
 
 
 def _reshape(*, x: Array, shape: Array) -> Array:
-    """0 copies an axis, one -1 takes what is left."""
+    """0 copies an axis, where the ranks are equal; one -1 takes what is left."""
+    if len(shape) != x.ndim and not shape.all():
+        raise InterpreterError(f"reshape: 0 in {shape.tolist()} means nothing for a tensor of rank {x.ndim}")
     target = [x.shape[axis] if size == 0 else int(size) for axis, size in enumerate(shape)]
     return x.reshape(target)
 
