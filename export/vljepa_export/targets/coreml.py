@@ -9,7 +9,7 @@ from pathlib import Path
 
 import onnx
 
-from vljepa_export.coreml.calibration import activation_scales, fp32_nodes, largest_values
+from vljepa_export.coreml.calibration import activation_scales, fp32_nodes, spreads
 from vljepa_export.coreml.decoder_step import fixed_cache_definition
 from vljepa_export.coreml.packages import package_files, write_package
 from vljepa_export.coreml.precisions import Precision, find_precision, target_version
@@ -145,12 +145,12 @@ def _sample_sizes(definition: GraphDefinition, samples: Sequence[Feeds], symbol:
 def _numbers(wanted: Precision, source: onnx.ModelProto, feeds: Sequence[Feeds]) -> Numbers:
     if wanted.floating == "fp32":
         return Numbers(floating="fp32", weights=wanted.weights)
-    largest = largest_values(source, feeds)
+    spread = spreads(source, feeds)
     return Numbers(
         floating="fp16",
-        fp32_nodes=fp32_nodes(source, largest),
+        fp32_nodes=fp32_nodes(source, spread),
         weights=wanted.weights,
-        scales=activation_scales(source, largest) if wanted.activations else {},
+        scales=activation_scales(source, spread) if wanted.activations else {},
     )
 
 
