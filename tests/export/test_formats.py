@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_data.gates import limits_for
+from vljepa_data.gates import LIMITS, limits_for
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import FORMATS, Format, find_format, load_target
 from vljepa_runtime.engines import families
@@ -72,3 +72,17 @@ def test_the_documentation_has_the_row(row: Format, repository: Path) -> None:
     cells = (code((row.name,)), code(row.aliases), code((row.suffix,)), row.builds_on, row.runs_on)
     line = " | ".join((*cells, code(row.engines), code(row.precisions), shapes))
     assert f"| {line} |" in (repository / "docs" / "formats.md").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_documentation_has_the_limits(repository: Path) -> None:
+    columns = [LIMITS[name] for name in ("fp32", "fp16", "int8", "int4")]
+    rows = [
+        " | ".join(f"{each.mean_cosine:g} / {each.p1_cosine:g} / {each.worst_cosine:g}" for each in columns),
+        " | ".join(f"{each.psnr_db:g} dB" for each in columns),
+        *(
+            " | ".join(f"{getattr(each, name):g}" for each in columns)
+            for name in ("embedding_cosine", "overlap", "labels", "triggers")
+        ),
+    ]
+    page = (repository / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert [row for row in rows if f"| {row} |" not in page] == []

@@ -100,7 +100,13 @@ _FAMILIES: Mapping[str, Family] = {
         Family(
             name="tensorrt-rtx", module="tensorrt_rtx", opens="TensorRtRtxEngine", targets=("tensorrt-rtx",)
         ),
-        Family(name="coreml", module="coreml", opens="CoreMlEngine", targets=("coreml",)),
+        Family(
+            name="coreml",
+            module="coreml",
+            opens="CoreMlEngine",
+            devices=("all", "cpu", "gpu", "ane"),
+            targets=("coreml",),
+        ),
     )
 }
 # What `auto` tries for a bundle's target, in this order. For ONNX graphs that is ONNX Runtime alone: OpenVINO is no
