@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_data.gates import GraphParity
-from vljepa_export.targets.onnx import tensor_specs
+from vljepa_export.targets.protocol import tensor_specs
 from vljepa_runtime.manifest import Calibration, GraphSpec, Manifest, Origin, Parity
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
 QUERIES = (*PROMPTS.values(), "What colour is the ball?", "How many objects are there?")
 STEPS = 6
+JOINED = 8  # captions of the long text
 
 
 def parity_samples(checkpoint: Checkpoint, *, clips: int = 8, seed: int = 0) -> dict[str, list[Feeds]]:
@@ -82,7 +83,7 @@ class ParitySamples:
         captions = [captioned(clip, "caption", rng).target for clip in made]
         self._windows = [_window(clip.frames, preprocess, partial=i % 2 == 1) for i, clip in enumerate(made)]
         # All captions together, then some alone, then one that is longer than the first padding length.
-        batches = [list(captions), *([text] for text in captions[:3]), [" and ".join(captions)]]
+        batches = [list(captions), *([text] for text in captions[:3]), [" and ".join(captions[:JOINED])]]
         self._texts = [self._ids("y_encoder", batch, config.y_encoder) for batch in batches]
 
     def x_encoder(self) -> list[Feeds]:

@@ -28,8 +28,7 @@ from vljepa_export.onnx_export import trace_graph
 from vljepa_export.parity import compare, onnx_runner, require_float_parity, torch_outputs
 from vljepa_export.request import GRAPH_NAMES, ExportRequest
 from vljepa_export.samples import ParitySamples
-from vljepa_export.targets.onnx import tensor_specs
-from vljepa_export.targets.protocol import Converted
+from vljepa_export.targets.protocol import Converted, tensor_specs
 from vljepa_model.checkpoint import WEIGHTS, CheckpointFolder, open_checkpoint
 from vljepa_quant import Recipe, recipe
 from vljepa_quant.graph_editor import GraphEditor

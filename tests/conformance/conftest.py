@@ -24,7 +24,21 @@ from vljepa_runtime.model import Model
 
 SMALL = Path(__file__).parents[1] / "runtime" / "bundles" / "small.vljepa"
 REFERENCE = "onnxruntime:cpu"
-OPENVINO_PRECISIONS = ("fp32", "bf16", "fp16", "int8", "int8-weights")
+# The reference interpreter of Core ML programs runs what only a Mac runs fast; an engine like the others.
+INTERPRETER = "coreml:interpreter"
+
+# The small model's graphs in other formats: case -> (format, precision). TensorRT has none here, its engines are built
+# by `vljepa build` first: pass such a bundle with --bundle. TensorRT for RTX is only run where a GPU is.
+BUILT = {
+    **{f"openvino-{name}": ("openvino", name) for name in ("fp32", "bf16", "fp16", "int8", "int8-weights")},
+    **{f"tensorrt-rtx-{name}": ("tensorrt-rtx", name) for name in ("fp32", "fp16")},
+    **{f"coreml-{name}": ("coreml", name) for name in ("fp32", "fp16")},
+}
+# What a converter needs, besides torch and onnx.
+NEEDS = {"openvino": "nncf", "tensorrt-rtx": "tensorrt_rtx", "coreml": "coremltools"}
+# Core ML's step has a cache of fixed length, made from the torch module that these bundles lack: it is compared with
+# ONNX Runtime in tests/export/test_coreml_target.py.
+WITHOUT = {"coreml": ("y_decoder_prefill", "y_decoder_step")}
 
 Feeds = Callable[..., dict[str, np.ndarray]]
 
@@ -32,7 +46,8 @@ Feeds = Callable[..., dict[str, np.ndarray]]
 # calibrated on noise here; what calibration costs a real network is what the gates measure.
 LOOSE = {"openvino-int8": 0.8}
 
-# What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal.
+# What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal. Fixed sizes are no
+# exception: a bundle with token budgets says so, and tests of free sizes skip it.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 
@@ -66,28 +81,43 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" not in metafunc.fixturenames:
         return
     given = metafunc.config.getoption("--bundle", default=[])
-    cases = given or ["small", *shipped_bundles(), *(f"openvino-{name}" for name in OPENVINO_PRECISIONS)]
+    cases = given or ["small", *shipped_bundles(), *BUILT]
     pairs = [
-        (engine, case)
-        for engine in available_engines()
-        for case in cases
-        if target_of(case) in targets_of(engine)
+        (engine, case) for engine in engines() for case in cases if target_of(case) in targets_of(engine)
     ]
     metafunc.parametrize(
         "pair", pairs, ids=[f"{engine}-{Path(case).stem}" for engine, case in pairs], indirect=True
     )
 
 
+def engines() -> tuple[str, ...]:
+    """What is installed here, and the interpreter."""
+    return (*available_engines(), INTERPRETER)
+
+
 def target_of(case: str) -> str:
     """What a case's bundle is made for."""
-    if case.startswith("openvino-") and not Path(case).exists():
-        return "openvino"
+    if case in BUILT:
+        return BUILT[case][0]
     return Bundle.open(SMALL if case == "small" else case, verify=False).manifest.target
 
 
 def targets_of(engine: str) -> tuple[str, ...]:
     """What an engine loads."""
+    if engine == INTERPRETER:
+        return ("coreml",)
     return next(family.targets for family in families() if engine in family.names)
+
+
+def opened(engine: str) -> Engine:
+    """Start an engine."""
+    if engine != INTERPRETER:
+        return open_engine(engine, threads=1)
+    pytest.importorskip("coremltools")
+    pytest.importorskip("onnx")
+    from vljepa_export.mil.engine import InterpreterEngine
+
+    return InterpreterEngine()
 
 
 @pytest.fixture(scope="session")
@@ -105,9 +135,8 @@ def case_named(request: pytest.FixtureRequest) -> Callable[[str], Case]:
 
 def build(name: str, reference: str | None) -> Case:
     small = Bundle.open(SMALL)
-    if name.startswith("openvino-") and not Path(name).exists():
-        precision = name.partition("-")[2]
-        bundle = as_openvino(small, precision)
+    if name in BUILT:
+        bundle = converted(small, *BUILT[name])
         return Case(name=name, bundle=bundle, reference=small, cosine=tolerance(name, bundle))
     bundle = small if name == "small" else Bundle.open(name)
     right = Bundle.open(reference) if reference else bundle
@@ -128,23 +157,26 @@ def tolerance(name: str, bundle: Bundle) -> float:
     return min(mean, LOOSE.get(name, 1.0))
 
 
-def as_openvino(source: Bundle, precision: str) -> Bundle:
-    """The same graphs as IR, made by the exporter's own converter, in memory."""
+def converted(source: Bundle, format: str, precision: str) -> Bundle:
+    """The same graphs in another format, made by the exporter's own converter, in memory."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("torch")
-    pytest.importorskip("nncf" if precision.startswith("int8") else "openvino")
-    from vljepa_export.targets.openvino import convert
+    pytest.importorskip(NEEDS[format])
+    from vljepa_export.formats import find_format, load_target
 
+    convert = load_target(find_format(format)).convert
     files: dict[str, bytes] = {"tokenizer.json": source.read("tokenizer.json")}
     graphs, labels, execution = {}, {}, {}
     for name, spec in source.manifest.graphs.items():
+        if name in WITHOUT.get(format, ()):
+            continue
         definition: Any = SimpleNamespace(name=name, inputs=spec.inputs, outputs=spec.outputs)
         samples = [plausible(source, name, seed=seed) for seed in range(8)]
         made = convert(definition, onnx.load_from_string(source.read(spec.file)), precision, samples=samples)
         files |= made.files
-        graphs[name], labels[name], execution[name] = made.spec, made.label, made.execution
+        graphs[name], labels[name], execution[name] = made.spec, made.label or precision, made.execution
     manifest = replace(
-        source.manifest, target="openvino", graphs=graphs, precision=labels, execution=execution
+        source.manifest, target=format, graphs=graphs, precision=labels, execution=execution, notes={}
     )
     return Bundle.in_memory(manifest, files)
 
@@ -154,7 +186,7 @@ def pair(request: pytest.FixtureRequest, case_named: Callable[[str], Case]) -> t
     """An engine and a case; a device that is not there skips, with the engine's own words."""
     engine, case = request.param
     try:
-        return open_engine(engine, threads=1), case_named(case)
+        return opened(engine), case_named(case)
     except EngineError as error:
         pytest.skip(str(error))
 

@@ -38,6 +38,24 @@ def test_a_row_fits_the_rest_of_the_house(row: Format) -> None:
     assert set(row.engines) == engines
 
 
+def test_the_converters_have_the_precisions_that_the_table_promises() -> None:
+    pytest.importorskip("onnx")
+    from vljepa_export.coreml.precisions import PRECISIONS as COREML
+    from vljepa_export.targets import openvino, typed_graph
+    from vljepa_quant import RECIPES
+
+    real = {
+        "onnx": RECIPES,
+        "openvino": openvino.PRECISIONS,
+        "tensorrt": typed_graph.PRECISIONS,
+        "tensorrt-rtx": typed_graph.PRECISIONS,
+        "coreml": COREML,
+    }
+    assert {name: set(row.precisions) for name, row in FORMATS.items()} == {
+        n: set(p) for n, p in real.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("word", "match"),
     [("onx", "did you mean 'onnx'"), ("open-vino", "did you mean 'openvino'"), ("zzz", "onnx | openvino")],

@@ -1,13 +1,16 @@
-"""Precisions of Core ML programs by name, with the gates that each is held to; adding one is one entry."""
+"""Precisions of Core ML programs by name; adding one is one entry.
+
+What each may cost is decided in `vljepa_data.gates`, for every format alike.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from vljepa_export.coreml.compression import FLOAT_WEIGHTS, Weights
 from vljepa_export.errors import ExportError
+from vljepa_export.formats import did_you_mean
 
 __all__ = ["PRECISIONS", "TARGETS", "Precision", "find_precision", "target_version"]
 
@@ -26,8 +29,6 @@ class Precision:
         floating: `fp16` or `fp32`.
         weights: How constant matrices are stored.
         activations: Whether what goes into products with constants is quantised to int8.
-        worst_cosine: A program with a smaller worst cosine against torch is refused.
-        psnr_db: So is one with a smaller peak signal to noise ratio.
     """
 
     name: str
@@ -36,8 +37,6 @@ class Precision:
     floating: str
     weights: Weights = FLOAT_WEIGHTS
     activations: bool = False
-    worst_cosine: float
-    psnr_db: float
 
     @property
     def earliest(self) -> int:
@@ -50,31 +49,31 @@ PRECISIONS: Mapping[str, Precision] = {
     for item in (
         Precision(
             name="fp32", label="fp32", summary="as trained; no Neural Engine",
-            floating="fp32", worst_cosine=0.9999, psnr_db=35.0,
+            floating="fp32",
         ),
         Precision(
             name="fp16", label="fp16", summary="float16, float32 where ranges need it",
-            floating="fp16", worst_cosine=0.9999, psnr_db=35.0,
+            floating="fp16",
         ),
         Precision(
             name="int8", label="int8-weights", summary="int8 weights per output channel, float16 activations",
-            floating="fp16", weights=Weights(bits=8), worst_cosine=0.98, psnr_db=35.0,
+            floating="fp16", weights=Weights(bits=8),
         ),
         Precision(
             name="int8-block32", label="int8-weights-block32", summary="int8 weights per 32 inputs, float16 rest",
-            floating="fp16", weights=Weights(bits=8, block=32), worst_cosine=0.98, psnr_db=35.0,
+            floating="fp16", weights=Weights(bits=8, block=32),
         ),
         Precision(
             name="palette6", label="palette6", summary="64 weight values per 32 output channels, float16 activations",
-            floating="fp16", weights=Weights(bits=6, group=32), worst_cosine=0.98, psnr_db=35.0,
+            floating="fp16", weights=Weights(bits=6, group=32),
         ),
         Precision(
             name="palette4", label="palette4", summary="16 weight values per 32 output channels, float16 activations",
-            floating="fp16", weights=Weights(bits=4, group=32), worst_cosine=0.85, psnr_db=25.0,
+            floating="fp16", weights=Weights(bits=4, group=32),
         ),
         Precision(
             name="w8a8", label="w8a8", summary="int8 weights per output channel, int8 activations of calibrated ranges",
-            floating="fp16", weights=Weights(bits=8), activations=True, worst_cosine=0.98, psnr_db=35.0,
+            floating="fp16", weights=Weights(bits=8), activations=True,
         ),
     )
 }  # fmt: skip
@@ -88,9 +87,9 @@ def find_precision(name: str) -> Precision:
     """
     if name in PRECISIONS:
         return PRECISIONS[name]
-    close = get_close_matches(name, PRECISIONS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(PRECISIONS)}"
-    raise ExportError(f"Core ML has no precision {name!r}: {hint}")
+    raise ExportError(
+        f"Core ML has no precision {name!r}{did_you_mean(name, PRECISIONS)}; choose from {', '.join(PRECISIONS)}"
+    )
 
 
 def target_version(name: str, wanted: Precision) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from vljepa_export.mil.interpreter import MilProgram
@@ -24,6 +25,7 @@ class InterpreterEngine:
     """An `Engine` for Core ML bundles; to check one, not to work with it."""
 
     name = "coreml:interpreter"
+    detail = f"the reference interpreter, NumPy {np.__version__}"
 
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`.

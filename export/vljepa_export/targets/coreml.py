@@ -18,7 +18,7 @@ from vljepa_export.errors import ExportError
 from vljepa_export.graphs import GraphDefinition, TensorAxes
 from vljepa_export.mil import MilProgram
 from vljepa_export.mil.engine import InterpretedProgram
-from vljepa_export.targets.protocol import Array, Converted, Feeds
+from vljepa_export.targets.protocol import Array, Converted, Feeds, tensor_specs
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot, fit
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.tokenizer import LENGTHS
@@ -64,7 +64,7 @@ def convert(
 
         fixed = fixed_cache_definition(definition)
         source = export_graph(fixed)
-    contract = _specs(definition.inputs)
+    contract = tensor_specs(definition.inputs)
     functions = _functions(definition, samples, token_budgets, ios)
     numbers = _numbers(wanted, source, _calibration_feeds(contract, fixed, samples, functions))
     models = {
@@ -76,7 +76,7 @@ def convert(
         file=f"{package}/Manifest.json",
         external=tuple(f"{package}/{name}" for name in inner if name != "Manifest.json"),
         inputs=contract,
-        outputs=_specs(definition.outputs),
+        outputs=tensor_specs(definition.outputs),
         token_budgets=tuple(sorted({sizes["N"] for sizes in functions.values() if "N" in sizes})),
     )
     return Converted(
@@ -84,6 +84,9 @@ def convert(
         files={f"{package}/{name}": content for name, content in inner.items()},
         run=_runner(FixedGraph(definition.name, spec, program_of(inner))),
         notes=_notes(source, numbers, functions, ios),
+        label=wanted.label,
+        execution="f32" if wanted.floating == "fp32" else "f16",
+        nodes=len(source.graph.node),
     )
 
 
@@ -95,10 +98,6 @@ def program_of(files: Mapping[str, bytes]) -> InterpretedProgram:
     """
     with tempfile.TemporaryDirectory(prefix="vljepa-") as folder:
         return InterpretedProgram(MilProgram.open(write_package(Path(folder), files)))
-
-
-def _specs(axes: tuple[TensorAxes, ...]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)
 
 
 def _runner(graph: FixedGraph) -> Callable[[Feeds], Sequence[Array]]:

@@ -7,18 +7,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds
+from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
 from vljepa_export.weights import share_weights
 from vljepa_quant import recipe
 from vljepa_quant.graph_editor import save_bytes
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
     import onnx
 
-    from vljepa_export.graphs import GraphDefinition, TensorAxes
+    from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["convert", "finish", "tensor_specs"]
+__all__ = ["convert", "finish"]
 
 DECODER = ("y_decoder_prefill", "y_decoder_step")
 DECODER_WEIGHTS = "y_decoder.weights"
@@ -65,11 +65,6 @@ def finish(made: Mapping[str, Converted]) -> dict[str, Converted]:
         )
         for name, data in content.items()
     }
-
-
-def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:
-    """A definition's inputs or outputs as a manifest lists them."""
-    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)
 
 
 def _nodes(content: bytes) -> int:

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_export.errors import ExportError
-from vljepa_export.targets.onnx import tensor_specs
-from vljepa_export.targets.protocol import Array, Converted, Feeds
+from vljepa_export.targets.protocol import Array, Converted, Feeds, tensor_specs
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.engines.openvino import import_untracked
 from vljepa_runtime.manifest import GraphSpec

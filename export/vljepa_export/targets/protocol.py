@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
-from vljepa_runtime.manifest import GraphSpec
+from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 if TYPE_CHECKING:
     import onnx
 
-    from vljepa_export.graphs import GraphDefinition
+    from vljepa_export.graphs import GraphDefinition, TensorAxes
 
-__all__ = ["Array", "Convert", "Converted", "Feeds", "Finishes", "Target"]
+__all__ = ["Array", "Convert", "Converted", "Feeds", "Finishes", "Target", "tensor_specs"]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -86,3 +86,8 @@ class Finishes(Protocol):
 
     def finish(self, made: Mapping[str, Converted]) -> dict[str, Converted]:
         """All graphs by name, changed or not."""
+
+
+def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:
+    """A definition's inputs or outputs as a manifest lists them."""
+    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)

@@ -10,12 +10,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
-from vljepa_export.targets.protocol import Converted, Feeds
+from vljepa_export.parity import onnx_runner
+from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
-    onnx_runner,
-    tensor_specs,
     token_budgets_of,
     type_graph,
 )
@@ -57,7 +56,7 @@ def convert(
             token_budgets=budgets,
         ),
         files={file: graph, recipe_file: recipe.to_json()},
-        run=onnx_runner(typed.model),
+        run=onnx_runner(graph),
         notes=(
             "the engine is built on the device by `vljepa build`; parity is of this graph in ONNX Runtime",
             _parser_note(definition.name, graph),

@@ -11,13 +11,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
-from vljepa_export.parity import compare
-from vljepa_export.targets.protocol import Converted, Feeds
+from vljepa_export.parity import compare, onnx_runner
+from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
-    onnx_runner,
-    tensor_specs,
     token_budgets_of,
     type_graph,
 )

@@ -5,32 +5,26 @@ TensorRT's strongly typed networks take precision from the graph alone, so a pre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vljepa_export.errors import ExportError
-from vljepa_export.targets.protocol import Array, Feeds
+from vljepa_export.targets.protocol import Feeds
 from vljepa_quant.calibration import calibrate
-from vljepa_quant.graph_editor import save_bytes
 from vljepa_quant.half import PINNED, to_half
 from vljepa_quant.qdq import FORMS, quantise_qdq, quantised_inputs
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Profile, Range
-from vljepa_runtime.manifest import TensorSpec
 
 if TYPE_CHECKING:
     import onnx
 
-    from vljepa_export.graphs import GraphDefinition, TensorAxes
+    from vljepa_export.graphs import GraphDefinition
 
 __all__ = [
     "PRECISIONS",
     "TypedGraph",
     "build_recipe",
-    "onnx_runner",
-    "tensor_specs",
     "token_budgets_of",
     "type_graph",
 ]
@@ -132,25 +126,6 @@ def token_budgets_of(
                 raise ExportError(f"expected token budgets of 1 .. {full}, got {', '.join(map(str, wrong))}")
             return tuple(sorted(set(asked) or {full}, reverse=True))
     return ()
-
-
-def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:
-    """The contract as the manifest writes it."""
-    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)
-
-
-def onnx_runner(model: onnx.ModelProto) -> Callable[[Feeds], Sequence[Array]]:
-    """Run a graph in ONNX Runtime on the CPU, which honours its types (slowly, but right)."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(save_bytes(model), options, providers=["CPUExecutionProvider"])
-
-    def run(feeds: Feeds) -> Sequence[Array]:
-        return [np.asarray(array) for array in session.run(None, dict(feeds))]
-
-    return run
 
 
 def _profile(definition: GraphDefinition, sizes: Mapping[str, tuple[int, int, int]]) -> Profile:

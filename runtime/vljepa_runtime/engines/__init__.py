@@ -98,7 +98,10 @@ _FAMILIES: Mapping[str, Family] = {
         ),
         Family(name="tensorrt", module="tensorrt", opens="TensorRtEngine", targets=("tensorrt",)),
         Family(
-            name="tensorrt-rtx", module="tensorrt_rtx", opens="TensorRtRtxEngine", targets=("tensorrt-rtx",)
+            name="tensorrt-rtx",
+            module="tensorrt_rtx",
+            opens="TensorRtRtxEngine",
+            targets=("tensorrt-rtx", "tensorrt"),
         ),
         Family(
             name="coreml",

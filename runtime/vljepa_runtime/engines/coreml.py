@@ -19,7 +19,8 @@ from typing import Any
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.coreml_tools import coremltools, quiet
 from vljepa_runtime.engines.fixed_shapes import FixedFunction, FixedGraph, Slot
-from vljepa_runtime.engines.protocol import Array, Graph
+from vljepa_runtime.engines.graph_files import unpack
+from vljepa_runtime.engines.protocol import Array, Graph, require_target
 from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
 from vljepa_runtime.manifest import GraphSpec
 
@@ -71,11 +72,7 @@ class CoreMlEngine:
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
-        if bundle.manifest.target != "coreml":
-            raise EngineError(
-                f"{self.name} runs bundles made for coreml, {bundle.name} is for {bundle.manifest.target}: "
-                "choose its engine or export with --format coreml"
-            )
+        require_target(self.name, bundle, "coreml")
         program = _MacProgram(bundle, spec, self._device, f"{bundle.name}/{graph_name}")
         return FixedGraph(graph_name, spec, program)
 
@@ -96,11 +93,7 @@ def unpack_package(bundle: Bundle, spec: GraphSpec, folder: Path) -> Path:
     if strangers := [name for name in names if not PurePosixPath(name).is_relative_to(root)]:
         raise BundleError(f"{root}: {', '.join(strangers)} lies outside the package: export it again")
     _check_manifest(bundle.read(spec.file), root, names)
-    for name in names:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(bundle.read(name))
-    return folder / root
+    return unpack(bundle, spec, folder).parent
 
 
 def _check_manifest(data: bytes, root: PurePosixPath, names: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.manifest import GraphSpec
 
-__all__ = ["paths_of", "unpacked"]
+__all__ = ["paths_of", "unpack", "unpacked"]
 
 
 def paths_of(bundle: Bundle, spec: GraphSpec) -> list[Path] | None:
@@ -23,8 +23,13 @@ def paths_of(bundle: Bundle, spec: GraphSpec) -> list[Path] | None:
 def unpacked(bundle: Bundle, spec: GraphSpec) -> Iterator[Path]:
     """The graph's file on disk, its weights beside it, for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
-        for name in (spec.file, *spec.external):
-            target = Path(scratch, name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(bundle.read(name))
-        yield Path(scratch, spec.file)
+        yield unpack(bundle, spec, Path(scratch))
+
+
+def unpack(bundle: Bundle, spec: GraphSpec, folder: Path) -> Path:
+    """Write a graph's file and the files beside it into a folder; where the former now is."""
+    for name in (spec.file, *spec.external):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(bundle.read(name))
+    return folder / spec.file

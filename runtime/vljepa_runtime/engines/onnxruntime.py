@@ -9,7 +9,7 @@ from typing import Any
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.graph_files import unpacked
-from vljepa_runtime.engines.protocol import Array, Graph, check_feeds
+from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
 from vljepa_runtime.errors import BundleError, EngineError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
@@ -89,11 +89,7 @@ class OnnxRuntimeEngine:
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
-        if bundle.manifest.target != "onnx":
-            raise EngineError(
-                f"{self.name} runs bundles made for onnx, {bundle.name} is for {bundle.manifest.target}: "
-                "choose its engine or export with --format onnx"
-            )
+        require_target(self.name, bundle, "onnx")
         options = self._options()
         what = f"{bundle.name}/{graph_name}"
         if bundle.path(spec.file) is None and spec.external and not hasattr(options, _IN_MEMORY):

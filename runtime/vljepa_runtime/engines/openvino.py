@@ -18,7 +18,7 @@ import numpy as np
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.graph_files import paths_of, unpacked
-from vljepa_runtime.engines.protocol import Array, Graph, check_feeds
+from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
 from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.tokenizer import LENGTHS
@@ -102,11 +102,7 @@ class OpenVinoEngine:
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
-        if bundle.manifest.target not in TARGETS:
-            raise EngineError(
-                f"{self.name} runs bundles made for {' or '.join(TARGETS)}, {bundle.name} is for "
-                f"{bundle.manifest.target}: choose its engine or export with --format openvino"
-            )
+        require_target(self.name, bundle, *TARGETS)
         what = f"{bundle.name}/{graph_name}"
         model = self._read(bundle, spec, what)
         _compare_contract(what, spec, model)

@@ -9,12 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.engines.protocol import Graph
+from vljepa_runtime.engines.protocol import Graph, require_target
 from vljepa_runtime.engines.trt.cache import EngineCache, Machine, content_hash
 from vljepa_runtime.engines.trt.cuda import Cuda, bindings_installed
 from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.loading import load_plan
-from vljepa_runtime.errors import EngineError
 
 __all__ = ["TensorRtEngine", "available_devices"]
 
@@ -54,11 +53,7 @@ class TensorRtEngine:
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""
         bundle.graph(graph_name)
-        if bundle.manifest.target != TARGET:
-            raise EngineError(
-                f"{self.name} runs bundles made for {TARGET}, {bundle.name} is for {bundle.manifest.target}: "
-                f"choose its engine or export with --format {TARGET}"
-            )
+        require_target(self.name, bundle, TARGET)
         content = content_hash(bundle, graph_name)
         entry = self._cache.require(self._machine, content, bundle=bundle, graph=graph_name)
         return load_plan(self._library, self._device, bundle, graph_name, self._cache.read(entry))

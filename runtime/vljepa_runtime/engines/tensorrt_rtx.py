@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.engines.protocol import Graph
+from vljepa_runtime.engines.protocol import Graph, require_target
 from vljepa_runtime.engines.trt.cache import EngineCache, Machine, content_hash
 from vljepa_runtime.engines.trt.cuda import Cuda, bindings_installed
 from vljepa_runtime.engines.trt.library import Library, load_library
@@ -20,7 +20,7 @@ from vljepa_runtime.errors import EngineError
 
 __all__ = ["TensorRtRtxEngine", "available_devices"]
 
-TARGET = "tensorrt-rtx"
+TARGETS = ("tensorrt-rtx", "tensorrt")  # of the latter, engines that `vljepa build` made
 
 
 def available_devices() -> tuple[str, ...]:
@@ -42,8 +42,8 @@ class TensorRtRtxEngine:
     """
 
     def __init__(self, device: str = "", *, threads: int | None = None, cache: Path | None = None) -> None:
-        self.name = TARGET
-        self._library = load_library(TARGET)
+        self.name = TARGETS[0]
+        self._library = load_library(self.name)
         self._device = Cuda()
         self._machine = Machine.here(self._library, self._device)
         self._cache = EngineCache(cache)
@@ -62,17 +62,13 @@ class TensorRtRtxEngine:
 
     def _plan(self, bundle: Bundle, graph_name: str) -> bytes:
         spec = bundle.graph(graph_name)
-        if bundle.manifest.target == TARGET:
+        require_target(self.name, bundle, *TARGETS)
+        if bundle.manifest.target == TARGETS[0]:
             return bundle.read(spec.file)
-        if bundle.manifest.target == "tensorrt":
-            recipe = read_recipe(bundle, graph_name)
-            machine = Machine.portable(self._library, recipe.compute_capabilities)
-            content = content_hash(bundle, graph_name)
-            return self._cache.read(self._cache.require(machine, content, bundle=bundle, graph=graph_name))
-        raise EngineError(
-            f"{self.name} runs bundles made for {TARGET}, {bundle.name} is for {bundle.manifest.target}: "
-            f"choose its engine or export with --format {TARGET}"
-        )
+        recipe = read_recipe(bundle, graph_name)
+        machine = Machine.portable(self._library, recipe.compute_capabilities)
+        content = content_hash(bundle, graph_name)
+        return self._cache.read(self._cache.require(machine, content, bundle=bundle, graph=graph_name))
 
 
 def require_valid(library: Library, what: str, plan: bytes) -> None:
