@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -166,8 +167,9 @@ class _Copied:
         self._device.copy(block.address, self._buffers[name][0], size, self._stream)
 
     def __del__(self) -> None:
-        for address, _ in self._buffers.values():
-            self._device.free(address)
+        with suppress(EngineError):  # CUDA may be gone already when the interpreter ends
+            for address, _ in self._buffers.values():
+                self._device.free(address)
 
     def _buffer(self, name: str, size: int) -> int:
         address, room = self._buffers.get(name, (0, 0))
