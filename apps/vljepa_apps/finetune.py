@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--split", metavar="NAME", help="learn from this part of FILE only")
     group.add_argument(
-        "--held-out", metavar="NAME", help="measure text-to-video retrieval on this part of FILE"
+        "--held-out",
+        metavar="NAME",
+        help="measure retrieval and choice among candidates on this part of FILE",
     )
     group.add_argument(
         "--only", choices=("all", "alignment", "decoder"),
@@ -127,19 +129,24 @@ def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
 
 
 def held_out(args: argparse.Namespace, written: Path) -> dict[str, Any] | None:
-    """Retrieval of the fine-tuned checkpoint on the part named by --held-out."""
+    """What the fine-tuned checkpoint knows of the part named by --held-out."""
     if args.held_out is None:
         return None
     from vljepa_data.annotations import read_annotations
     from vljepa_model.checkpoint import load_checkpoint
-    from vljepa_model.finetuning.retrieval import text_to_video
+    from vljepa_model.finetuning.held_out import measure_held_out
 
     kept = read_annotations(args.data, format=args.data_format, videos=args.videos, split=args.held_out)
-    found = text_to_video(load_checkpoint(written), kept)
+    found = measure_held_out(load_checkpoint(written), kept)
     console.note(
         f"text to video on {found.clips} held-out clips: recall at 1 {found.recall_at_1:.1%}, at 5 "
-        f"{found.recall_at_5:.1%} (chance {found.chance:.1%})"
+        f"{found.recall_at_5:.1%} (chance {found.recall_chance:.1%})"
     )
+    if found.choice is not None:
+        console.note(
+            f"right answer of {found.queries} queries with candidates: {found.choice:.1%} (chance "
+            f"{found.choice_chance:.1%})"
+        )
     return dataclasses.asdict(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,10 @@ class Clips:
     visual: tuple[Tensor | None, ...]
     patches: Tensor
     positions: Tensor
+
+    def to(self, device: torch.device) -> Clips:
+        """The same with pixels and positions on a device."""
+        return replace(self, patches=self.patches.to(device), positions=self.positions.to(device))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 
 from vljepa_data.annotations import Example, Unusable, by_segment, survey
 from vljepa_model.checkpoint import Checkpoint, save_checkpoint
+from vljepa_model.errors import ConfigError
 from vljepa_model.finetuning.batches import ClipBatch, ClipBatches
 from vljepa_model.finetuning.objective import FineTuneLosses, FineTuneObjective
 from vljepa_model.finetuning.optimiser import optimiser_for, set_rate
@@ -164,8 +165,12 @@ def _prepare(
     processes: Processes,
 ) -> tuple[FineTuneObjective, ClipBatches]:
     store = None
+    if cache is not None and (recipe.only is Only.DECODER or recipe.train_x_encoder):
+        raise ConfigError(
+            "a cache holds features of videos by a frozen X-encoder, this recipe has none: leave it out"
+        )
     model, pre = checkpoint.model, checkpoint.preprocess
-    if cache is not None and recipe.only is not Only.DECODER and not recipe.train_x_encoder:
+    if cache is not None:
         store = VisualCache(
             cache.folder, model.x_encoder, pre, limit_bytes=cache.limit_bytes, sharers=processes.count
         )
@@ -226,9 +231,7 @@ def _to(batch: ClipBatch, device: torch.device) -> ClipBatch:
     tensors = (field.name for field in fields(batch) if isinstance(getattr(batch, field.name), Tensor))
     moved: dict[str, Any] = {name: getattr(batch, name).to(device, non_blocking=True) for name in tensors}
     if batch.clips is not None:
-        moved["clips"] = replace(
-            batch.clips, patches=batch.clips.patches.to(device), positions=batch.clips.positions.to(device)
-        )
+        moved["clips"] = batch.clips.to(device)
     return replace(batch, **moved)
 
 

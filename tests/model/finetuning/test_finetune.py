@@ -17,16 +17,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vljepa_data.annotations import Example, Segment, read_annotations
+from vljepa_data.annotations import Example, Segment, read_annotations, read_segment
 from vljepa_model.assembly import assemble, write_checkpoint
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import CheckpointError, ConfigError
+from vljepa_model.finetuning.held_out import measure_held_out
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
-from vljepa_model.finetuning.retrieval import text_to_video
+from vljepa_model.finetuning.texts import Tokenizers, tokenise
 from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.patches import patchify
 
 SHORT = FineTuneRecipe(steps=6, batch=4, lr=1e-2, warmup=1, precision="fp32")
 OPTIONS = ["--steps", "6", "--batch", "4", "--lr", "0.01", "--warmup", "1", "--precision", "fp32"]
@@ -217,14 +219,14 @@ def test_it_learns_to_find_videos_that_it_never_saw(film_set: Callable[..., Path
     films = film_set(96, size=96, held_out=32)
     start = sighted(films, tmp_path / "start")
     kept = read_annotations(films, split="val")
-    before = text_to_video(start, kept)
+    before = measure_held_out(start, kept)
     cache = CacheOptions(folder=tmp_path / "cache")
     written = finetune(tmp_path / "run", start, read_annotations(films, split="train"), LEARN, cache=cache)
-    after = text_to_video(load_checkpoint(written), kept)
+    after = measure_held_out(load_checkpoint(written), kept)
     first, *_, last = losses(tmp_path / "run")
     assert last < 0.6 * first
     assert before.recall_at_5 < 0.3
-    assert after.recall_at_1 > 4 * after.chance
+    assert after.recall_at_1 > 4 * after.recall_chance
     assert after.recall_at_5 > 2 * before.recall_at_5
 
 
@@ -234,13 +236,13 @@ def test_it_learns_words_of_sign_language_from_real_footage(shared_data: Path, t
     examples = [Example(segment=Segment(clip), text=f"a person signs {clip.stem}") for clip in clips]
     recipe = replace(LEARN, steps=30, batch=len(clips))
     start = sighted(clips[0], tmp_path / "start")
-    before = text_to_video(start, examples)
+    before = measure_held_out(start, examples)
     written = finetune(
         tmp_path / "run", start, examples, recipe, cache=CacheOptions(folder=tmp_path / "cache")
     )
-    after = text_to_video(load_checkpoint(written), examples)
+    after = measure_held_out(load_checkpoint(written), examples)
     assert losses(tmp_path / "run")[-1] < 0.7 * losses(tmp_path / "run")[0]
-    assert after.recall_at_1 > max(before.recall_at_1, 3 * after.chance)
+    assert after.recall_at_1 > max(before.recall_at_1, 3 * after.recall_chance)
 
 
 def test_missing_videos_are_skipped_once_and_counted(small: Path, films: Path, tmp_path: Path) -> None:
@@ -260,6 +262,41 @@ def test_missing_videos_are_skipped_once_and_counted(small: Path, films: Path, t
         finetune(tmp_path / "b", load_checkpoint(small), [*examples, *more], SHORT, strict=True)
     with pytest.raises(SourceError, match="2 of 2 clips cannot be read"):
         finetune(tmp_path / "c", load_checkpoint(small), more, replace(SHORT, batch=2))
+
+
+@pytest.mark.parametrize("recipe", [{"only": "decoder"}, {"train_x_encoder": True}], ids=str)
+def test_a_cache_without_frozen_features_is_refused(
+    recipe: dict[str, object], small: Path, films: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="features of videos by a frozen X-encoder"):
+        finetune(
+            tmp_path / "run", load_checkpoint(small), read_annotations(films),
+            FineTuneRecipe(batch=4, **recipe), cache=CacheOptions(folder=tmp_path / "cache"),  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def test_choices_are_counted_by_hand(small: Path, films: Path) -> None:
+    texts = ("a red ball", "a blue box", "a green star")
+    examples = [
+        Example(segment=example.segment, query=example.query, text=texts[i % 3], candidates=texts)
+        for i, example in enumerate(read_annotations(films)[::2])
+    ]
+    found = measure_held_out(load_checkpoint(small), examples)
+    assert (found.queries, found.choice_chance, found.clips) == (12, pytest.approx(1 / 3), 3)
+    checkpoint, right = load_checkpoint(small), 0
+    tokenizers = Tokenizers.of(checkpoint)
+    with torch.inference_mode():
+        names = checkpoint.model.y_encoder(*tokenise(tokenizers.text, texts, 16))
+        for example in examples:
+            frames = read_segment(example.segment, checkpoint.preprocess)
+            patches, positions = (torch.from_numpy(x)[None] for x in patchify(frames, checkpoint.preprocess))
+            query = tokenise(tokenizers.query, [example.query], 64)
+            predicted = checkpoint.model.predictor(checkpoint.model.x_encoder(patches, positions), *query)
+            right += texts[int((names @ predicted[0]).argmax())] == example.text
+    assert found.choice == right / 12
+    gone = [replace(example, segment=Segment(Path("gone.mp4"))) for example in examples]
+    with pytest.raises(ConfigError, match="none of 1 can"):
+        measure_held_out(checkpoint, gone)
 
 
 def test_a_folder_with_another_run_is_refused(
