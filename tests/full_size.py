@@ -147,8 +147,9 @@ def parity(folder: Path) -> None:
 
     torch.manual_seed(SEED)
     config, files, pieces = open_vision(folder / "vision", frames=16)
-    ours = XEncoder(config).eval()
-    ours.load_state_dict(load_pieces(files, pieces))
+    with torch.device("meta"):
+        ours = XEncoder(config).eval()
+    ours.load_state_dict(load_pieces(files, pieces), assign=True)
     theirs = VJEPA2Model(VJEPA2Config(pred_num_hidden_layers=1)).eval()
     theirs.load_state_dict({name: files[name] for name in files}, strict=False)
     pre = Preprocess(frames=16, size=256, patch=16)
@@ -167,10 +168,10 @@ def parity(folder: Path) -> None:
         _say("X-encoder, 1,024 of the tokens", part, theirs.encoder.layernorm(hidden))
     del ours, theirs
     opened = open_text(folder / "llama", last=KEPT)
-    state = load_pieces(opened.files, opened.pieces)
-    stack = TextStack(opened.stack).eval()
-    stack.load_state_dict({k.removeprefix("stack."): v for k, v in state.items() if k != "embed.weight"})
-    del state
+    pieces = {k.removeprefix("stack."): p for k, p in opened.pieces.items() if k.startswith("stack.")}
+    with torch.device("meta"):
+        stack = TextStack(opened.stack).eval()
+    stack.load_state_dict(load_pieces(opened.files, pieces), assign=True)
     values = {**LLAMA, "num_hidden_layers": KEPT, "vocab_size": 8, "pad_token_id": None}
     oracle = LlamaModel(LlamaConfig(**{k: v for k, v in values.items() if k != "model_type"})).eval()
     first = LLAMA["num_hidden_layers"] - KEPT

@@ -128,7 +128,7 @@ def test_bundles_for_others_and_missing_graphs_are_refused(
     install(monkeypatch, runtime())
     module, opens = ENGINES[name]
     engine = getattr(module, opens)(cache=tmp_path)
-    with pytest.raises(EngineError, match=f"{name} runs bundles made for {name}, small is for onnx"):
+    with pytest.raises(EngineError, match=f"{name} runs bundles made for {name}.*, small is for onnx"):
         engine.load(Bundle.open(small_zip), "x_encoder")
     with pytest.raises(BundleError, match="has no graph 'z_encoder'"):
         engine.load(Bundle.open(small_zip), "z_encoder")
