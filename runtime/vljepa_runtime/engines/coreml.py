@@ -45,7 +45,7 @@ class CoreMlEngine:
     """Loads `.mlpackage` graphs on one choice of compute units.
 
     Args:
-        device: A key of `COMPUTE_UNITS`.
+        device: A key of `COMPUTE_UNITS`; empty for `all`.
         threads: Not used: Core ML chooses.
 
     Raises:
@@ -54,8 +54,8 @@ class CoreMlEngine:
     """
 
     def __init__(self, device: str = "all", *, threads: int | None = None) -> None:
-        self.name = f"coreml:{device}"
-        self._device = device
+        self._device = device or "all"
+        self.name = f"coreml:{self._device}"
         if sys.platform != "darwin":
             raise EngineError(
                 f"{self.name}: Core ML runs on macOS, this is {sys.platform}: take the bundle to a Mac, export with "
