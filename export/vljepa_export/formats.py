@@ -65,10 +65,8 @@ class Format:
             ExportError: the format has no such precision.
         """
         if name not in self.precisions:
-            raise ExportError(
-                f"there is no precision {name!r} for {self.name}{did_you_mean(name, self.precisions)}; "
-                f"choose from {', '.join(self.precisions)}"
-            )
+            hint = did_you_mean(name, self.precisions) or f": choose from {', '.join(self.precisions)}"
+            raise ExportError(f"there is no precision {name!r} for {self.name}{hint}")
         return name
 
 

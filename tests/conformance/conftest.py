@@ -42,9 +42,10 @@ WITHOUT = {"coreml": ("y_decoder_prefill", "y_decoder_step")}
 
 Feeds = Callable[..., dict[str, np.ndarray]]
 
-# Cases that cannot be near their reference, whatever runs them. Ranges of the small network, 8 values wide, are
-# calibrated on noise here; what calibration costs a real network is what the gates measure.
-LOOSE = {"openvino-int8": 0.8}
+# Graphs with calibrated ranges cannot be as near as their gates ask, whatever runs them: most inputs here are noise,
+# which calibration on clips and texts never saw (and the small network, 8 values wide, is calibrated on noise).
+CALIBRATED = "-static"
+NEAR, NEAR_ON_NOISE, NEAR_SMALL = 0.999, 0.9, 0.8
 
 # What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal. Fixed sizes are no
 # exception: a bundle with token budgets says so, and tests of free sizes skip it.
@@ -152,9 +153,11 @@ def build(name: str, reference: str | None) -> Case:
 
 
 def tolerance(name: str, bundle: Bundle) -> float:
-    """The loosest mean cosine that the gates allow the bundle's graphs."""
-    mean = min(limits_for(precision).mean_cosine for precision in bundle.manifest.precision.values())
-    return min(mean, LOOSE.get(name, 1.0))
+    """How near outputs must be: what the gates allow, never stricter than the order of sums and tokens allows."""
+    labels = bundle.manifest.precision.values()
+    if any(label.endswith(CALIBRATED) for label in labels):
+        return NEAR_SMALL if name.startswith("openvino-") else NEAR_ON_NOISE
+    return min(NEAR, *(limits_for(label).mean_cosine for label in labels))
 
 
 def converted(source: Bundle, format: str, precision: str) -> Bundle:
