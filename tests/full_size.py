@@ -180,13 +180,15 @@ def parity(folder: Path) -> None:
         for name in opened.files
         if _layer(name) >= first or name == "norm.weight"
     }
-    oracle.load_state_dict(layers, strict=False)
+    oracle.load_state_dict(layers, strict=False, assign=True)
+    del layers
     x = torch.randn(1, 2048 + 64, 2048)
     mask = torch.ones(1, x.shape[1])
     mask[:, -40:] = 0
     bias = pad_bias(mask, x.dtype)
     with torch.no_grad():
         got = stack(x, bias=bias)
+        del stack
         tables = oracle.rotary_emb(x, torch.arange(x.shape[1])[None])
         for layer in oracle.layers:
             x = layer(x, attention_mask=bias.expand(-1, 1, x.shape[1], -1), position_embeddings=tables)
