@@ -57,6 +57,7 @@ def test_a_contest_leaves_numbers_tables_and_a_picture(
     ("arguments", "message"),
     [
         (["tinny"], "tinny"),
+        (["tiny", *FEW, "--so-far"], "expected points of both contenders"),
         (["tiny", "--samples", "7", "--batch", "4"], "samples a multiple of batch"),
     ],
 )

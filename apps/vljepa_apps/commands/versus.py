@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console
-from vljepa_runtime.errors import MissingExtraError
+from vljepa_runtime.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from vljepa_model.versus.plan import Plan
@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=arguments.positive_int, default=40, metavar="N",
         help="timed answers of each contender, taking turns (default: 40)",
     )  # fmt: skip
+    parser.add_argument(
+        "--so-far",
+        action="store_true",
+        help="train nothing: report what a contest that was stopped has measured",
+    )
     parser.add_argument("--threads", type=arguments.positive_int, metavar="N", help="threads of torch")
     parser.add_argument("--force", action="store_true", help="replace a report that is already in DIR")
     arguments.add_json(parser)
@@ -90,7 +95,11 @@ def run(args: argparse.Namespace) -> int:
             bar.update(share, detail=detail)
 
         contest = Contest(args.out, checkpoint, plan_from(args), report=show)
-        runs = contest.runs()
+        runs = contest.so_far() if args.so_far else contest.runs()
+    if len({run.contender for run in runs}) < 2:
+        raise InputError(
+            f"expected points of both contenders in {args.out}: leave --so-far out to train them"
+        )
     times = alternate(answer_cells(contest), rounds=args.rounds)
     report = to_dict(args.checkpoint, contest.plan, runs, times)
     replace_file(files[0], lambda file: file.write_text(json.dumps(report, indent=1), encoding="utf-8"))

@@ -90,13 +90,16 @@ class Contest:
 
         The contenders of a seed take turns from point to point, so that an unfinished contest already compares.
         """
-        runs: list[Run] = []
         for seed in self.plan.seeds:
             for target in self.plan.measured_at:
                 for name in CONTENDERS:
                     self._train(name, seed, target)
-            runs += [self.load(name, seed)[0] for name in CONTENDERS]
-        return runs
+        return self.so_far()
+
+    def so_far(self) -> list[Run]:
+        """Every run that has begun, with the points measured until now; trains nothing."""
+        pairs = [(name, seed) for seed in self.plan.seeds for name in CONTENDERS]
+        return [self.load(name, seed)[0] for name, seed in pairs if self._path(name, seed).exists()]
 
     def load(self, name: str, seed: int) -> tuple[Run, JepaContender | VlmContender]:
         """A contender as it was saved last, with its points."""

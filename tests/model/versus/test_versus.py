@@ -67,6 +67,7 @@ def test_a_stopped_contest_ends_as_an_unbroken_one(
     with pytest.raises(KeyboardInterrupt):
         Contest(tmp_path, checkpoint, SMALL, report=stop).runs()
     again = Contest(tmp_path, checkpoint)
+    assert [(run.contender, len(run.points)) for run in again.so_far()] == [("vl-jepa", 1), ("token-vlm", 0)]
     for one, other in zip(again.runs(), contest.runs(), strict=True):
         for mine, theirs in zip(one.points, other.points, strict=True):
             assert replace(mine, train_s=0.0) == replace(theirs, train_s=0.0)
