@@ -156,7 +156,7 @@ def tolerance(name: str, bundle: Bundle) -> float:
     """How near outputs must be: what the gates allow, never stricter than the order of sums and tokens allows."""
     labels = bundle.manifest.precision.values()
     if any(label.endswith(CALIBRATED) for label in labels):
-        return NEAR_SMALL if name.startswith("openvino-") else NEAR_ON_NOISE
+        return NEAR_SMALL if name in BUILT else NEAR_ON_NOISE
     return min(NEAR, *(limits_for(label).mean_cosine for label in labels))
 
 
