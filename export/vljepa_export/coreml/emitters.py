@@ -219,6 +219,7 @@ EMITTERS: Mapping[str, Emitter] = {
     "Sin": _unary("sin"),
     "Cos": _unary("cos"),
     "Sigmoid": _unary("sigmoid"),
+    "Tanh": _unary("tanh"),
     "Identity": _unary("identity"),
     "Neg": _negate,
     "Clip": _clip,
