@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -22,3 +24,15 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no shared/data beside the checkout")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def public() -> ModuleType:
+    """`public_folders.py`: writes small random models in the layouts of public weights, with transformers."""
+    pytest.importorskip("transformers")
+    spec = importlib.util.spec_from_file_location("public_folders", ROOT / "tests" / "public_folders.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_apps.commands import COMMANDS
+from vljepa_apps.commands import COMMANDS, module_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
@@ -140,7 +140,7 @@ def test_all_and_the_package_file_agree(package: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_keeps_its_promise(name: str) -> None:
-    module = importlib.import_module(f"vljepa_apps.commands.{name}")
+    module = importlib.import_module(module_of(name))
     assert module.SUMMARY == COMMANDS[name]
     assert callable(module.add_arguments)
     assert callable(module.run)

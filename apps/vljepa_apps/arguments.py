@@ -44,7 +44,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="auto",
         metavar="E",
-        help="auto, onnxruntime[:cpu|cuda|...], ... (see `vljepa doctor`)",
+        help="auto, onnxruntime[:cpu|cuda|...], openvino[:cpu|gpu|npu], ... (see `vljepa doctor`)",
     )
     parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="threads of the engine (default: its own choice)"

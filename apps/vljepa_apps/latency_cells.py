@@ -55,7 +55,8 @@ def graph_cells(model: Model, *, engine: str, threads: int | None, allow_fallbac
     """
     from vljepa_runtime.engines import open_engine
 
-    opened = open_engine(engine, allow_fallback=allow_fallback, threads=threads)
+    target = model.bundle.manifest.target
+    opened = open_engine(engine, allow_fallback=allow_fallback, threads=threads, target=target)
     patches, positions = model.patches(sample_frames())
     visual = model.encode_patches(patches, positions)
     known: dict[str, npt.NDArray[Any]] = {

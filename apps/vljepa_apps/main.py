@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from vljepa_apps.commands import COMMANDS
+from vljepa_apps.commands import COMMANDS, module_of
 
 __all__ = ["EXIT_FAILURE", "EXIT_INTERRUPTED", "EXIT_PIPE", "EXIT_USAGE", "main"]
 
@@ -103,7 +103,7 @@ def guarded(name: str, argv: Sequence[str]) -> int:
     for key, value in NOISE.items():
         os.environ.setdefault(key, value)
     try:
-        command = cast(Command, importlib.import_module(f"vljepa_apps.commands.{name}"))
+        command = cast(Command, importlib.import_module(module_of(name)))
         code = command.run(parser_of(name, command).parse_args(argv))
         sys.stdout.flush()
         return code

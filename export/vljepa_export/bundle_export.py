@@ -1,95 +1,53 @@
-"""Checkpoint folder -> bundle: every graph exported, quantised, checked against torch, then written at once."""
+"""Checkpoint folder -> bundle: every graph exported, converted, held to its gates, then written at once."""
 
 from __future__ import annotations
 
 import gc
-import hashlib
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import onnx
-
-from vljepa_export.errors import ParityError
-from vljepa_export.parity import GraphParity, measure_parity, require_parity
-from vljepa_export.request import GRAPH_NAMES, prepare
-from vljepa_export.weights import share_weights
-from vljepa_quant import Recipe, recipe
-from vljepa_runtime.bundle import write_bundle
-from vljepa_runtime.manifest import GraphSpec, Manifest, Origin, Parity, TensorSpec
+from vljepa_data.gates import (
+    REFERENCE_FILE,
+    GraphParity,
+    Reference,
+    Scenes,
+    Verdict,
+    check,
+    limits_for,
+    record_reference,
+)
+from vljepa_export.bundle_manifest import (
+    CALIBRATION_CLIPS,
+    CALIBRATION_SEED,
+    float_manifest,
+    manifest_of,
+    tokenizer_files,
+)
+from vljepa_export.converted_engine import ConvertedEngine
+from vljepa_export.export_report import ExportReport
+from vljepa_export.formats import load_target
+from vljepa_export.made import Made, graph_report, shared_bytes
+from vljepa_export.memory import peak_rss_mb
+from vljepa_export.parity import compare, fitting_samples, measure_parity, require_float_parity
+from vljepa_export.request import ExportRequest, prepare
+from vljepa_export.targets.protocol import Finishes, Target
+from vljepa_quant.graph_editor import save_bytes
+from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.engines import open_engine
 
 if TYPE_CHECKING:
+    import onnx
+
     from vljepa_export.graphs import GraphDefinition
     from vljepa_model.checkpoint import Checkpoint
 
-__all__ = ["ExportReport", "GraphReport", "export_bundle"]
-
-DECODER = ("y_decoder_prefill", "y_decoder_step")
-DECODER_WEIGHTS = "y_decoder.weights"
-TOOLS = ("vljepa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
+__all__ = ["export_bundle"]
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphReport:
-    """What was made of one graph.
-
-    Attributes:
-        name: Its name in the contract.
-        precision: Label of the recipe that was used, as in the manifest.
-        bytes: Size of its file; weights shared between graphs are counted in `ExportReport.shared_bytes`.
-        nodes: Operators in the graph.
-        parity: Against the torch model.
-        seconds: Time spent on it.
-        note: Why it is not in the precision asked for; empty when it is.
-    """
-
-    name: str
-    precision: str
-    bytes: int
-    nodes: int
-    parity: GraphParity
-    seconds: float
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport:
-    """What `export_bundle` wrote.
-
-    Attributes:
-        path: The bundle.
-        bytes: Size of all its files.
-        shared_bytes: Size of the weights that two graphs share.
-        graphs: One report per graph.
-        seconds: Time of the whole export.
-    """
-
-    path: Path
-    bytes: int
-    shared_bytes: int
-    graphs: tuple[GraphReport, ...]
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {**asdict(self), "path": str(self.path)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
-    """One finished graph on its way into the bundle."""
-
-    definition: GraphDefinition
-    model: onnx.ModelProto
-    recipe: Recipe
-    parity: GraphParity
-    seconds: float
-    note: str
 
 
 def export_bundle(
@@ -97,189 +55,190 @@ def export_bundle(
     out: str | Path,
     *,
     format: str = "onnx",
-    precision: str | Mapping[str, str] = "int8",
-    archive: bool = True,
+    precision: str | Mapping[str, str] | None = None,
+    token_budgets: tuple[int, ...] = (),
+    archive: bool | None = None,
     force: bool = False,
     accuracy: Mapping[str, float] | None = None,
+    scenes: Scenes | None = Scenes(),  # noqa: B008  (frozen)
     progress: Progress | None = None,
 ) -> ExportReport:
-    """Turn a checkpoint into a bundle that is checked for parity.
+    """Turn a checkpoint into a bundle that is held to its gates.
 
-    The same checkpoint and tools give the same graphs, byte for byte.
+    A bundle outside its gates is written all the same, with `certified: false` in its manifest and its misses in the
+    report. The same checkpoint and tools give the same graphs, byte for byte, where the format's tools do.
 
     Args:
         checkpoint_folder: As `save_checkpoint` wrote it, or the name of a shipped checkpoint (`tiny`).
         out: Where the bundle goes, by custom `NAME.vljepa`.
-        format: `onnx`.
-        precision: A recipe name for all graphs (one that misses its parity falls back to fp32, and the report says
-            so), or a recipe per graph (the rest is fp32, and a miss is an error).
-        archive: One stored zip; with False a folder.
+        format: A row of `FORMATS`, by name or alias.
+        precision: One for all graphs (one that misses its gates falls back to fp32, and the report says so), or one
+            per graph (the rest is fp32, and a miss stays a miss). None takes the format's default.
+        token_budgets: Token counts to build for, where the format fixes shapes; empty for all and for half of them.
+        archive: One stored zip, or with False a folder. None takes a folder for a checkpoint of
+            `streamed_export.LARGE` bytes or more, which is also exported graph by graph where the format can be.
         force: Replace what is at `out`.
         accuracy: Measured numbers to write into the manifest.
+        scenes: What the bundle and the float model are shown end to end; None leaves that out and certifies nothing,
+            and so does an export graph by graph, which never has a whole model.
         progress: Called with steps done, steps in all, and what comes next.
 
     Returns:
-        Sizes, parity and time per graph.
+        Sizes, parity and time per graph, and how far the bundle does what the float model does.
 
     Raises:
-        ExportError: an argument is wrong, or an operator cannot be exported.
-        QuantError: there is no such precision.
+        ExportError: an argument is wrong, or the format's tools refuse a graph.
+        MissingExtraError: a library that the format needs is not installed.
         CheckpointError: the checkpoint cannot be read.
         GraphContractError: a graph has other inputs or outputs than its contract.
-        ParityError: a graph does not compute what torch computes.
+        ParityError: a float graph does not compute what torch computes.
     """
-    request = prepare(checkpoint_folder, out, format=format, precision=precision, force=force)
+    request = prepare(
+        checkpoint_folder, out, format=format, precision=precision, token_budgets=token_budgets, force=force
+    )
+    target = load_target(request.format)
     # torch only now: a mistake in the arguments is told at once
-    from vljepa_export.graphs import graph_definitions
-    from vljepa_export.samples import parity_samples
+    from vljepa_export.streamed_export import export_streamed, is_large
     from vljepa_model.checkpoint import load_checkpoint
 
+    large = is_large(request.folder)
+    if large and request.format.streamed:
+        return export_streamed(
+            request, archive=bool(archive), force=force, accuracy=accuracy, progress=progress
+        )
     started = time.monotonic()
+    total = len(request.precisions) + 3
     report = progress or (lambda done, total, what: None)
-    total = len(GRAPH_NAMES) + 2
     report(0, total, "reading the checkpoint")
     checkpoint = load_checkpoint(request.folder)
-    samples = parity_samples(checkpoint)
-    made = []
-    for index, (name, definition) in enumerate(graph_definitions(checkpoint.model).items()):
-        report(index + 1, total, name)
-        made.append(
-            _make(definition, request.recipes[name], samples[name], may_fall_back=request.may_fall_back)
-        )
-        gc.collect()
+    with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
+        maker = _Maker(request, target, checkpoint, Path(scratch))
+        made = maker.graphs(lambda index, what: report(index + 1, total, what))
+        report(total - 2, total, "gates, end to end")
+        manifest = manifest_of(request, checkpoint, made, accuracy or {})
+        files = {name: data for item in made for name, data in item.converted.files.items()}
+        files |= tokenizer_files(checkpoint)
+        reference, verdict = _judge(Bundle.in_memory(manifest, files), maker.float_bundle(made), made, scenes)
     report(total - 1, total, "writing")
-    files, graphs = _files(made)
-    manifest = _manifest(request.folder, checkpoint, made, graphs, accuracy or {})
     bundle = write_bundle(
         request.target,
-        manifest,
-        {**files, "tokenizer.json": checkpoint.tokenizer_file},
-        archive=archive,
+        replace(manifest, certified=_certified(made, verdict, scenes), gates=_gates(verdict)),
+        {**files, REFERENCE_FILE: reference.to_bytes()},
+        archive=not large if archive is None else archive,
         force=force,
     )
     report(total, total, "done")
     return ExportReport(
         path=request.target,
         bytes=sum(spec.size for spec in bundle.manifest.files.values()),
-        shared_bytes=len(files.get(DECODER_WEIGHTS, b"")),
-        graphs=tuple(_report(item, len(files[graphs[item.definition.name].file])) for item in made),
+        shared_bytes=shared_bytes(made),
+        graphs=tuple(graph_report(item, made) for item in made),
         seconds=time.monotonic() - started,
+        agreement=verdict.agreement if verdict else None,
+        misses=_misses(verdict),
+        certified=bundle.manifest.certified,
+        peak_rss_mb=peak_rss_mb(),
     )
 
 
-def _make(definition: GraphDefinition, wanted: Recipe, samples: list[Any], *, may_fall_back: bool) -> _Made:
-    from vljepa_export.onnx_export import export_graph
+class _Maker:
+    """Exports and converts one graph after the other; keeps the float graphs on disk for the gates."""
 
-    started = time.monotonic()
-    floats = recipe("fp32")
-    model = export_graph(definition)
-    parity = measure_parity(model, definition, samples)
-    require_parity(definition.name, parity, worst_cosine=floats.worst_cosine, psnr_db=floats.psnr_db)
-    used, note = floats, ""
-    if wanted.name != floats.name:
-        smaller = wanted.apply(model)
-        found = measure_parity(smaller, definition, samples)
-        try:
-            require_parity(definition.name, found, worst_cosine=wanted.worst_cosine, psnr_db=wanted.psnr_db)
-            model, parity, used = smaller, found, wanted
-        except ParityError as error:
-            if not may_fall_back:
-                raise
-            note = f"kept in fp32: {error}"
-    return _Made(
-        definition=definition,
-        model=model,
-        recipe=used,
-        parity=parity,
-        seconds=time.monotonic() - started,
-        note=note,
-    )
+    def __init__(self, request: ExportRequest, target: Target, checkpoint: Checkpoint, scratch: Path) -> None:
+        from vljepa_export.samples import parity_samples
 
-
-def _files(made: list[_Made]) -> tuple[dict[str, bytes], dict[str, GraphSpec]]:
-    """Content per file name, and the contract per graph."""
-    models = {item.definition.name: item.model for item in made}
-    content, weights = share_weights({name: models[name] for name in DECODER}, file=DECODER_WEIGHTS)
-    content |= share_weights({name: model for name, model in models.items() if name not in DECODER}, file="")[
-        0
-    ]
-    files = {f"{name}.onnx": data for name, data in content.items()}
-    if weights:
-        files[DECODER_WEIGHTS] = weights
-    graphs = {
-        item.definition.name: GraphSpec(
-            file=f"{item.definition.name}.onnx",
-            external=(DECODER_WEIGHTS,) if weights and item.definition.name in DECODER else (),
-            inputs=_tensor_specs(item.definition.inputs),
-            outputs=_tensor_specs(item.definition.outputs),
+        self.request, self.target, self.checkpoint, self.scratch = request, target, checkpoint, scratch
+        self.samples = parity_samples(checkpoint)
+        calibrated = set(request.precisions.values()) & set(request.format.calibrated)
+        self.calibration = (
+            parity_samples(checkpoint, clips=CALIBRATION_CLIPS, seed=CALIBRATION_SEED)
+            if calibrated
+            else self.samples
         )
-        for item in made
-    }
-    return files, graphs
+        tokens = checkpoint.preprocess.tokens
+        free = request.format.free_shapes
+        self.token_budgets = request.token_budgets or (() if free else (tokens, tokens // 2))
+
+    def graphs(self, report: Callable[[int, str], None]) -> tuple[Made, ...]:
+        """All graphs, in the order of the contract."""
+        from vljepa_export.graphs import graph_definitions
+
+        made = []
+        for index, (name, definition) in enumerate(graph_definitions(self.checkpoint.model).items()):
+            report(index, name)
+            made.append(self._make(definition, self.request.precisions[name]))
+            gc.collect()
+        if not isinstance(self.target, Finishes):
+            return tuple(made)
+        finished = self.target.finish({item.name: item.converted for item in made})
+        return tuple(replace(item, converted=finished[item.name]) for item in made)
+
+    def float_bundle(self, made: Sequence[Made]) -> Bundle:
+        """The float graphs as a bundle: what the gates compare with."""
+        files: dict[str, bytes | Path] = {f"{item.name}.onnx": self.scratch / item.name for item in made}
+        files |= tokenizer_files(self.checkpoint)
+        manifest = float_manifest(self.request, self.checkpoint, [item.definition for item in made])
+        return write_bundle(self.scratch / "float.vljepa", manifest, files, archive=False)
+
+    def _make(self, definition: GraphDefinition, precision: str) -> Made:
+        from vljepa_export.onnx_export import export_graph
+
+        started = time.monotonic()
+        model = export_graph(definition)
+        require_float_parity(
+            definition.name, measure_parity(model, definition, self.samples[definition.name])
+        )
+        (self.scratch / definition.name).write_bytes(save_bytes(model))
+        made = self._convert(definition, model, precision)
+        if made.misses and self.request.may_fall_back and precision != "fp32":
+            note = f"kept in fp32: as {precision} {'; '.join(made.misses)}"
+            made = replace(self._convert(definition, model, "fp32"), note=note)
+        return replace(made, seconds=time.monotonic() - started, peak_rss_mb=peak_rss_mb())
+
+    def _convert(self, definition: GraphDefinition, model: onnx.ModelProto, precision: str) -> Made:
+        converted = self.target.convert(
+            definition,
+            model,
+            precision,
+            samples=self.calibration[definition.name],
+            token_budgets=self.token_budgets,
+        )
+        parity: GraphParity | None = None
+        missed: tuple[str, ...] = ()
+        if converted.run is not None:
+            fitting = fitting_samples(definition.name, converted.spec, self.samples[definition.name])
+            parity = compare(definition, fitting, converted.run)
+            missed = limits_for(precision).misses(parity)
+        converted = replace(converted, label=converted.label or precision)
+        return Made(definition=definition, converted=converted, parity=parity, misses=missed)
 
 
-def _tensor_specs(axes: tuple[Any, ...]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)
+def _judge(
+    draft: Bundle, floats: Bundle, made: Sequence[Made], scenes: Scenes | None
+) -> tuple[Reference, Verdict | None]:
+    """What the float graphs do, and how far the bundle does the same where something here can run it."""
+    reference = record_reference(floats, open_engine("onnxruntime:cpu"), like=draft.manifest, scenes=scenes)
+    if any(item.converted.run is None for item in made):
+        return reference, None
+    engine = ConvertedEngine(f"{draft.manifest.target} files", {item.name: item.converted for item in made})
+    return reference, check(draft, engine, reference)
 
 
-def _manifest(
-    folder: Path,
-    checkpoint: Checkpoint,
-    made: list[_Made],
-    graphs: Mapping[str, GraphSpec],
-    accuracy: Mapping[str, float],
-) -> Manifest:
-    metadata = checkpoint.metadata
-    tokenizers = dict.fromkeys(("predictor", "y_encoder", "y_decoder"), "tokenizer.json")
-    return Manifest(
-        name=str(metadata.get("name", folder.resolve().name)),
-        license=str(metadata.get("license", "")),
-        # When the weights were made, not when this ran: the same checkpoint gives the same bundle.
-        created=str(metadata.get("created", "")),
-        source=Origin(checkpoint_sha256=_sha256(folder / "model.safetensors"), importer="vljepa"),
-        precision={item.definition.name: item.recipe.label for item in made},
-        graphs=graphs,
-        preprocess=checkpoint.preprocess,
-        tokenizers=tokenizers,
-        embedding_dim=checkpoint.config.embedding_dim,
-        prompts={key: str(value) for key, value in checkpoint.prompts.items()},
-        parity={item.definition.name: _summary(item.parity) for item in made},
-        accuracy=dict(accuracy),
-        toolchain={name: found for name in TOOLS if (found := _version(name))},
-    )
+def _certified(made: Sequence[Made], verdict: Verdict | None, scenes: Scenes | None) -> bool | None:
+    if any(item.misses for item in made) or (verdict is not None and not verdict.passed):
+        return False
+    return None if verdict is None or scenes is None else True
 
 
-def _summary(parity: GraphParity) -> Parity:
+def _gates(verdict: Verdict | None) -> dict[str, float]:
+    if verdict is None or verdict.agreement is None:
+        return {}
     # Rounded: the last digits differ between CPUs and say nothing.
-    return Parity(
-        cosine=round(parity.worst_cosine, 6),
-        max_abs=float(f"{parity.max_abs:.3g}"),
-        psnr_db=round(parity.psnr_db, 1),
-    )
+    return {name: round(value, 6) for name, value in verdict.agreement.to_dict().items()}
 
 
-def _report(item: _Made, size: int) -> GraphReport:
-    return GraphReport(
-        name=item.definition.name,
-        precision=item.recipe.label,
-        bytes=size,
-        nodes=len(item.model.graph.node),
-        parity=item.parity,
-        seconds=item.seconds,
-        note=item.note,
-    )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return ""
+def _misses(verdict: Verdict | None) -> tuple[str, ...]:
+    if verdict is None:
+        return ()
+    graphs = (f"{graph.name}: {miss}" for graph in verdict.graphs for miss in graph.misses)
+    return (*verdict.misses, *graphs)

@@ -14,7 +14,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from vljepa_export.errors import ExportError
-from vljepa_quant.graph_editor import GraphEditor, attributes
+from vljepa_quant.graph_editor import GraphEditor, attributes, content_digest
 
 __all__ = ["IR_VERSION", "OPSET", "simplify"]
 
@@ -22,19 +22,24 @@ __all__ = ["IR_VERSION", "OPSET", "simplify"]
 # OpenVINO and TensorRT read too. Attention and RMSNormalization would need 23.
 OPSET, IR_VERSION = 20, 10
 FOLD_LIMIT = 100_000  # elements; more would trade file size for nothing
+# Bytes; such constants are known by where they lie, comparing their content would take minutes.
+LARGE = 1 << 20
+# Never larger than what they read. The exporter leaves the transposes of ViT-L's weights, and a product that reads one
+# has no constant matrix to quantise. A transpose is a view, which takes no memory.
+SHRINKING = ("Gather", "Transpose")
 
 
 def simplify(
-    model: onnx.ModelProto,
+    editor: GraphEditor,
     parameters: Mapping[str, npt.NDArray[Any]],
     *,
     outputs: Sequence[str],
     fused_attention: bool = False,
-) -> onnx.ModelProto:
-    """Rewrite a graph as torch exports it (opset 23) into the one that is shipped.
+) -> GraphEditor:
+    """Rewrite a graph as torch exports it (opset 23) into the one that is shipped in `OPSET`.
 
     Args:
-        model: With symbolic shapes in `value_info`, as torch.onnx writes them.
+        editor: Of a model with symbolic shapes in `value_info`, as torch.onnx writes them.
         parameters: The torch module's tensors by name; constants that equal one (or its transpose) take its name.
         outputs: Names of the outputs, in order.
         fused_attention: Use `com.microsoft.MultiHeadAttention` where it fits, instead of plain operators.
@@ -42,7 +47,6 @@ def simplify(
     Raises:
         ExportError: an operator is left that opset 20 does not know.
     """
-    editor = GraphEditor(model)
     name_outputs(editor, outputs)
     shapes = _symbolic_shapes(editor.model)
     name_constants(editor, parameters)
@@ -59,7 +63,7 @@ def simplify(
         node.doc_string = ""
         node.name = f"{node.op_type}:{node.output[0]}"
     _reject_newer(editor)
-    return editor.finish(opset=OPSET, ir_version=IR_VERSION)
+    return editor
 
 
 def name_outputs(editor: GraphEditor, names: Sequence[str]) -> None:
@@ -74,17 +78,29 @@ def name_outputs(editor: GraphEditor, names: Sequence[str]) -> None:
 
 def name_constants(editor: GraphEditor, parameters: Mapping[str, npt.NDArray[Any]]) -> None:
     """Give constants the names of the torch tensors they came from; transposed ones end in `.T`."""
+    shapes = {value.shape for value in editor.constants.values()}  # what has another shape need not be hashed
+    views = {_place(value): name for name, value in parameters.items() if value.nbytes >= LARGE}
+    views |= {_place(v.T): f"{n}.T" for n, v in parameters.items() if v.nbytes >= LARGE and v.ndim == 2}
     known: dict[tuple[tuple[int, ...], bytes], str] = {}
     for name, value in parameters.items():
-        known.setdefault((value.shape, np.ascontiguousarray(value).tobytes()), name)
-        if value.ndim == 2:
-            known.setdefault((value.T.shape, np.ascontiguousarray(value.T).tobytes()), f"{name}.T")
+        if value.nbytes >= LARGE:
+            continue
+        if value.shape in shapes:
+            known.setdefault(content_digest(value)[1:], name)
+        if value.ndim == 2 and value.T.shape in shapes:
+            known.setdefault(content_digest(value.T)[1:], f"{name}.T")
     names: dict[str, str] = {}
     for old, value in editor.constants.items():
-        new = known.get((value.shape, np.ascontiguousarray(value).tobytes()))
+        large = value.nbytes >= LARGE
+        new = views.get(_place(value)) if large else known.get(content_digest(value)[1:])
         if new is not None and new != old and new not in names.values() and new not in editor.constants:
             names[old] = new
     editor.rename_constants(names)
+
+
+def _place(value: npt.NDArray[Any]) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Where an array lies and how: equal for two views of the same elements."""
+    return value.__array_interface__["data"][0], value.shape, value.strides
 
 
 def static_reshapes(editor: GraphEditor, shapes: Mapping[str, tuple[int | str, ...]]) -> None:
@@ -236,7 +252,7 @@ def fold_constants(editor: GraphEditor) -> None:
             continue
         if (
             sum(editor.constants[name].size for name in node.input if name) > FOLD_LIMIT
-            and node.op_type != "Gather"
+            and node.op_type not in SHRINKING
         ):
             continue
         evaluator = ReferenceEvaluator(_single_node_model(editor, node))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,7 +19,10 @@ from vljepa_model.rotary import tubelet_tables
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
 
-__all__ = ["GraphDefinition", "TensorAxes", "graph_definitions"]
+__all__ = ["NETWORKS", "GraphDefinition", "TensorAxes", "graph_definition", "graph_definitions"]
+
+# Which of the four networks a graph belongs to.
+NETWORKS = {name: "y_decoder" if name.startswith("y_decoder") else name for name in GRAPH_NAMES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,16 +98,22 @@ class DecoderStep(nn.Module):
 
 
 def graph_definitions(model: VLJEPA) -> dict[str, GraphDefinition]:
-    """Everything to export of a model in evaluation mode, in the order of `GRAPH_NAMES`."""
+    """Everything to export of a model in evaluation mode, in the order of `GRAPH_NAMES`; a decoder if it has one."""
     config = model.config
-    parts: dict[str, Callable[[], GraphDefinition]] = {
-        "x_encoder": lambda: _x_encoder(model.x_encoder, config),
-        "predictor": lambda: _predictor(model.predictor, config),
-        "y_encoder": lambda: _y_encoder(model.y_encoder, config),
-        "y_decoder_prefill": lambda: _decoder_prefill(model.y_decoder, config),
-        "y_decoder_step": lambda: _decoder_step(model.y_decoder, config),
+    present = [name for name in GRAPH_NAMES if NETWORKS[name] != "y_decoder" or config.y_decoder is not None]
+    return {name: graph_definition(name, getattr(model, NETWORKS[name]), config) for name in present}
+
+
+def graph_definition(name: str, network: nn.Module, config: ModelConfig) -> GraphDefinition:
+    """One graph of one network in evaluation mode."""
+    parts: dict[str, Callable[[Any, ModelConfig], GraphDefinition]] = {
+        "x_encoder": _x_encoder,
+        "predictor": _predictor,
+        "y_encoder": _y_encoder,
+        "y_decoder_prefill": _decoder_prefill,
+        "y_decoder_step": _decoder_step,
     }
-    return {name: parts[name]() for name in GRAPH_NAMES}
+    return parts[name](network, config)
 
 
 def _x_encoder(encoder: XEncoder, config: ModelConfig) -> GraphDefinition:
@@ -149,7 +159,7 @@ def _decoder_prefill(decoder: YDecoder, config: ModelConfig) -> GraphDefinition:
         name="y_decoder_prefill",
         module=DecoderPrefill(decoder),
         inputs=(_embedding(config),),
-        outputs=(_logits(config), *_caches("past", config, config.y_decoder.prefix + 1)),
+        outputs=(_logits(config), *_caches("past", config, config.decoder.prefix + 1)),
     )
 
 
@@ -168,12 +178,12 @@ def _embedding(config: ModelConfig) -> TensorAxes:
 
 
 def _logits(config: ModelConfig) -> TensorAxes:
-    vocabulary = config.vocabulary(config.y_decoder.stack)
+    vocabulary = config.vocabulary(config.decoder.stack)
     return TensorAxes(name="logits", dtype="float32", shape=("B", vocabulary))
 
 
 def _caches(prefix: str, config: ModelConfig, length: str | int) -> tuple[TensorAxes, ...]:
-    stack = config.y_decoder.stack
+    stack = config.decoder.stack
     shape = ("B", stack.kv_heads, length, stack.head_dim)
     pairs = [(f"{prefix}_k_{i}", f"{prefix}_v_{i}") for i in range(stack.depth)]
     return tuple(TensorAxes(name=name, dtype="float32", shape=shape) for pair in pairs for name in pair)

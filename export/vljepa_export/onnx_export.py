@@ -15,19 +15,28 @@ import torch
 from torch import Tensor, nn
 
 from vljepa_export.errors import GraphContractError
-from vljepa_export.graph_passes import simplify
+from vljepa_export.graph_passes import IR_VERSION, OPSET, simplify
 from vljepa_export.graphs import GraphDefinition, TensorAxes
+from vljepa_quant.graph_editor import GraphEditor
 
-__all__ = ["check_contract", "export_graph", "graph_tensors"]
+__all__ = ["check_contract", "export_graph", "graph_tensors", "trace_graph"]
 
 # torch writes Attention and RMSNormalization as one node from here on, which the passes rely on.
 TORCH_OPSET = 23
 # Example sizes for tracing; different from each other and from every fixed axis, so that no axis is frozen by chance.
 EXAMPLE_SIZES = {"B": 2, "N": 37, "L": 11, "T": 7}
+OUTSIDE = 4096  # bytes; larger constants are handed on as arrays and never copied into the model
 
 
 def export_graph(definition: GraphDefinition, *, fused_attention: bool = False) -> onnx.ModelProto:
-    """Export one float graph.
+    """Export one float graph as a model in memory; see `trace_graph`."""
+    return trace_graph(definition, fused_attention=fused_attention).finish(opset=OPSET, ir_version=IR_VERSION)
+
+
+def trace_graph(definition: GraphDefinition, *, fused_attention: bool = False) -> GraphEditor:
+    """Export one float graph, ready to be finished or saved in `OPSET`.
+
+    Its large constants are the module's own tensors, not copies.
 
     Args:
         definition: What to export; the module must be in evaluation mode, on the CPU, in float32.
@@ -57,16 +66,31 @@ def export_graph(definition: GraphDefinition, *, fused_attention: bool = False) 
         )
     if program is None:
         raise GraphContractError(f"{definition.name}: torch gave no program")
-    graph = simplify(
-        program.model_proto,
+    editor = simplify(
+        GraphEditor(*_taken_apart(program)),
         _parameters(module),
         outputs=[spec.name for spec in definition.outputs],
         fused_attention=fused_attention,
     )
-    graph.producer_name, graph.producer_version = "vljepa-edge", ""
-    graph.graph.name = definition.name
-    check_contract(graph, definition)
-    return graph
+    editor.model.producer_name, editor.model.producer_version = "vljepa-edge", ""
+    editor.model.graph.name = definition.name
+    check_contract(editor.model, definition)
+    return editor
+
+
+def _taken_apart(program: Any) -> tuple[onnx.ModelProto, dict[str, npt.NDArray[Any]]]:
+    """The model of torch's ONNXProgram with references in place of large constants, and those constants."""
+    import onnx_ir
+
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, value in program.model.graph.initializers.items():
+        tensor = value.const_value
+        if tensor.nbytes >= OUTSIDE:
+            arrays[name] = tensor.numpy()
+            value.const_value = onnx_ir.ExternalTensor(
+                "", 0, tensor.nbytes, tensor.dtype, shape=tensor.shape, name=name
+            )
+    return onnx_ir.serde.serialize_model(program.model), arrays
 
 
 def check_contract(model: onnx.ModelProto, definition: GraphDefinition) -> None:

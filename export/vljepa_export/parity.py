@@ -1,53 +1,40 @@
-"""Is an exported graph the torch model? Seeded inputs through both, compared row by row.
-
-A row is one token or one vector: the last axis of an output.
-"""
+"""Is an exported graph the torch model? Seeded inputs through both; the numbers and their limits are the gates' own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 
+from vljepa_data.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs, limits_for
 from vljepa_export.errors import ParityError
 from vljepa_quant.graph_editor import save_bytes
+from vljepa_runtime.engines import check_feeds
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition, TensorAxes
 
-__all__ = ["PSNR_FLOOR_DB", "GraphParity", "compare", "measure_parity", "require_parity"]
+__all__ = [
+    "PSNR_FLOOR_DB",
+    "GraphParity",
+    "compare",
+    "fitting_samples",
+    "measure_parity",
+    "onnx_runner",
+    "require_float_parity",
+    "require_parity",
+    "torch_outputs",
+]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 Runner = Callable[[Feeds], Sequence[Array]]
-
-PSNR_FLOOR_DB = 35.0  # below this a float export is broken, whatever its cosine says
-PSNR_CEILING_DB = 200.0  # what equal arrays count as, so that every number is finite
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphParity:
-    """How near a graph is to torch, over all samples.
-
-    Attributes:
-        mean_cosine: Mean over all rows of all outputs.
-        p1_cosine: The first percentile: one row in a hundred is worse.
-        worst_cosine: The smallest.
-        max_abs: Largest absolute difference of any value.
-        psnr_db: Peak signal to noise ratio of the worst output, in dB.
-        rows: How many rows were compared.
-    """
-
-    mean_cosine: float
-    p1_cosine: float
-    worst_cosine: float
-    max_abs: float
-    psnr_db: float
-    rows: int
 
 
 def measure_parity(
@@ -58,36 +45,66 @@ def measure_parity(
     Raises:
         ParityError: an output has another shape or type than torch gives.
     """
+    return compare(definition, samples, onnx_runner(save_bytes(model)))
+
+
+def onnx_runner(graph: bytes | Path) -> Runner:
+    """A graph, in memory or on disk with its weights beside it, in ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(save_bytes(model), options, providers=["CPUExecutionProvider"])
-    return compare(definition, samples, lambda feeds: session.run(None, dict(feeds)))
+    content = graph if isinstance(graph, bytes) else str(graph)
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def run(feeds: Feeds) -> Sequence[Array]:
+        outputs: Sequence[Array] = session.run(None, dict(feeds))
+        return outputs
+
+    return run
 
 
-def compare(definition: GraphDefinition, samples: Sequence[Feeds], runner: Runner) -> GraphParity:
+def compare(
+    definition: GraphDefinition,
+    samples: Sequence[Feeds],
+    runner: Runner,
+    expected: Sequence[Sequence[Array]] | None = None,
+) -> GraphParity:
     """Compare `runner` (feeds -> outputs in order) with the torch module.
+
+    Args:
+        definition: The graph's contract and module.
+        samples: Inputs.
+        runner: What is compared.
+        expected: Outputs per sample as `torch_outputs` gave them; None works them out, sample by sample.
 
     Raises:
         ParityError: an output has another shape or type than torch gives.
     """
-    pairs: list[list[tuple[Array, Array]]] = [[] for _ in definition.outputs]
-    for feeds in samples:
-        wanted, got = _torch_outputs(definition, feeds), runner(feeds)
-        for collected, spec, a, b in zip(pairs, definition.outputs, wanted, got, strict=True):
-            _require_like(definition.name, spec, a, np.asarray(b))
-            collected.append((_rows(a), _rows(np.asarray(b))))
-    outputs = [tuple(np.concatenate(side) for side in zip(*collected)) for collected in pairs]
-    cosines = np.concatenate([_cosines(a, b) for a, b in outputs])
-    return GraphParity(
-        mean_cosine=float(cosines.mean()),
-        p1_cosine=float(np.percentile(cosines, 1)),
-        worst_cosine=float(cosines.min()),
-        max_abs=max(float(np.abs(a - b).max()) for a, b in outputs),
-        psnr_db=min(_psnr(a, b) for a, b in outputs),
-        rows=len(cosines),
-    )
+    wanted, got = [], []
+    for index, feeds in enumerate(samples):
+        truth = torch_outputs(definition, feeds) if expected is None else expected[index]
+        results = [np.asarray(array) for array in runner(feeds)]
+        for spec, a, b in zip(definition.outputs, truth, results, strict=True):
+            _require_like(definition.name, spec, a, b)
+        wanted.append(truth)
+        got.append(results)
+    return compare_outputs(wanted, got)
+
+
+def fitting_samples(name: str, spec: GraphSpec, samples: Sequence[Feeds]) -> list[Feeds]:
+    """Those samples whose sizes a converted graph takes: one with token budgets takes no other token count.
+
+    Raises:
+        ParityError: none fits.
+    """
+    fitting = [feeds for feeds in samples if _fits(name, spec, feeds)]
+    if not fitting:
+        inputs = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
+        raise ParityError(
+            f"{name}: expected a sample of the sizes that the graph takes ({inputs}), there is none"
+        )
+    return fitting
 
 
 def require_parity(
@@ -110,13 +127,43 @@ def require_parity(
         )
 
 
-def _torch_outputs(definition: GraphDefinition, feeds: Feeds) -> list[Array]:
+def require_float_parity(name: str, parity: GraphParity) -> None:
+    """Refuse a float graph that is not what torch computes, before anything is made of it.
+
+    Raises:
+        ParityError: with the number that failed.
+    """
+    floats = limits_for("fp32")
+    require_parity(name, parity, worst_cosine=floats.worst_cosine, psnr_db=floats.psnr_db)
+
+
+def torch_outputs(definition: GraphDefinition, feeds: Feeds) -> list[Array]:
+    """What the torch module gives for one sample."""
     import torch
 
     with torch.no_grad():
         result = definition.module(*(torch.from_numpy(feeds[spec.name]) for spec in definition.inputs))
     tensors = [result] if isinstance(result, torch.Tensor) else list(result)
     return [tensor.numpy() for tensor in tensors]
+
+
+def _fits(name: str, spec: GraphSpec, feeds: Feeds) -> bool:
+    types = {tensor.name: tensor.dtype for tensor in spec.inputs}
+    if spec.token_budgets and any(
+        value.shape[1] not in spec.token_budgets
+        for key, value in feeds.items()
+        if key in ("patches", "visual")
+    ):
+        return False
+    try:
+        check_feeds(
+            name,
+            spec.inputs,
+            {key: value.astype(types.get(key, value.dtype)) for key, value in feeds.items()},
+        )
+    except InputError:
+        return False
+    return True
 
 
 def _require_like(graph: str, spec: TensorAxes, wanted: Array, got: Array) -> None:
@@ -126,22 +173,3 @@ def _require_like(graph: str, spec: TensorAxes, wanted: Array, got: Array) -> No
         )
     if not np.isfinite(got).all():
         raise ParityError(f"{graph}: output {spec.name} has NaN or infinite values")
-
-
-def _rows(array: Array) -> Array:
-    return array.reshape(-1, array.shape[-1]).astype(np.float64)
-
-
-def _cosines(a: Array, b: Array) -> Array:
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    both_zero = ~a.any(axis=1) & ~b.any(axis=1)
-    cosines = (a * b).sum(axis=1) / np.maximum(norms, 1e-30)
-    return np.where(both_zero, 1.0, np.minimum(cosines, 1.0))
-
-
-def _psnr(a: Array, b: Array) -> float:
-    error = float(np.square(a - b).mean())
-    peak = float(np.abs(a).max())
-    if error == 0.0 or peak == 0.0:
-        return PSNR_CEILING_DB if error == 0.0 else 0.0
-    return min(PSNR_CEILING_DB, 10.0 * float(np.log10(peak**2 / error)))

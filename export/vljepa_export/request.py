@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 from vljepa_export.errors import ExportError
-from vljepa_quant import Recipe, recipe
+from vljepa_export.formats import Format, did_you_mean, find_format
 
-__all__ = ["FORMATS", "GRAPH_NAMES", "ExportRequest", "default_output", "precision_per_graph", "prepare"]
+__all__ = ["GRAPH_NAMES", "ExportRequest", "default_output", "precision_per_graph", "prepare"]
 
 GRAPH_NAMES = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
-FORMATS = ("onnx",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,14 +22,18 @@ class ExportRequest:
     Attributes:
         folder: The checkpoint.
         target: The bundle to write.
-        recipes: One per graph.
-        may_fall_back: A graph that misses the parity of its recipe stays in fp32, instead of ending the export.
+        format: Of the bundle.
+        precisions: One per graph, each of the format's own.
+        may_fall_back: A graph that misses the gates of its precision stays in fp32.
+        token_budgets: Token counts to build for; empty where the format leaves them free, or for its own choice.
     """
 
     folder: Path
     target: Path
-    recipes: Mapping[str, Recipe]
+    format: Format
+    precisions: Mapping[str, str]
     may_fall_back: bool
+    token_budgets: tuple[int, ...] = ()
 
 
 def prepare(
@@ -39,50 +41,64 @@ def prepare(
     out: str | Path,
     *,
     format: str = "onnx",
-    precision: str | Mapping[str, str] = "int8",
+    precision: str | Mapping[str, str] | None = None,
+    token_budgets: tuple[int, ...] = (),
     force: bool = False,
 ) -> ExportRequest:
     """Check the arguments of `export_bundle`.
 
     Raises:
-        ExportError: the format, a graph or the checkpoint is unknown, or `out` must not be written.
-        QuantError: there is no such precision.
+        ExportError: the format, a precision, a graph or the checkpoint is unknown, or `out` must not be written.
     """
-    if format not in FORMATS:
-        raise ExportError(f"expected format {' | '.join(FORMATS)}, got {format!r}{_hint(format, FORMATS)}")
+    row = find_format(format)
+    chosen = row.precisions[0] if precision is None else precision
+    if token_budgets and row.free_shapes:
+        raise ExportError(
+            f"{row.name} takes any number of tokens: leave the token budgets ({token_budgets}) out"
+        )
+    if any(count < 1 for count in token_budgets) or len(set(token_budgets)) < len(token_budgets):
+        raise ExportError(f"expected different token budgets of at least 1, got {token_budgets}")
     return ExportRequest(
-        recipes=precision_per_graph(precision),
+        format=row,
+        precisions=precision_per_graph(chosen, row),
         folder=_resolve_checkpoint(checkpoint),
         target=_refuse_existing(out, force=force),
-        may_fall_back=isinstance(precision, str),
+        may_fall_back=isinstance(chosen, str),
+        token_budgets=token_budgets,
     )
 
 
-def precision_per_graph(precision: str | Mapping[str, str]) -> dict[str, Recipe]:
-    """The recipe of every graph; those that a mapping leaves out stay fp32.
+def precision_per_graph(precision: str | Mapping[str, str], row: Format) -> dict[str, str]:
+    """The precision of every graph; those that a mapping leaves out stay fp32.
 
     Raises:
-        ExportError: a graph is unknown.
-        QuantError: a recipe is unknown.
+        ExportError: a graph is unknown, or the format has no such precision.
     """
     if isinstance(precision, str):
-        return dict.fromkeys(GRAPH_NAMES, recipe(precision))
+        return dict.fromkeys(GRAPH_NAMES, row.require_precision(precision))
     for name in precision:
         if name not in GRAPH_NAMES:
             raise ExportError(
-                f"there is no graph {name!r}{_hint(name, GRAPH_NAMES)}; graphs: {', '.join(GRAPH_NAMES)}"
+                f"there is no graph {name!r}{did_you_mean(name, GRAPH_NAMES)}; graphs: {', '.join(GRAPH_NAMES)}"
             )
-    return {name: recipe(precision.get(name, "fp32")) for name in GRAPH_NAMES}
+    return {name: row.require_precision(precision.get(name, "fp32")) for name in GRAPH_NAMES}
 
 
-def default_output(checkpoint: str | Path, precision: str | Mapping[str, str]) -> Path:
-    """`tiny.vljepa` in the working folder, or `tiny-fp32.vljepa`, ... when it is not int8."""
-    name = Path(checkpoint).resolve().name
-    return Path(f"{name}.vljepa" if precision == "int8" else f"{name}-{_tag(precision)}.vljepa")
+def default_output(
+    checkpoint: str | Path, precision: str | Mapping[str, str] | None = None, *, format: str = "onnx"
+) -> Path:
+    """`tiny.vljepa` in the working folder; `tiny-fp32.vljepa`, `tiny-openvino.vljepa`, ... for what is not the default.
 
-
-def _tag(precision: str | Mapping[str, str]) -> str:
-    return precision if isinstance(precision, str) else "mixed"
+    Raises:
+        ExportError: the format is unknown.
+    """
+    row = find_format(format)
+    parts = [Path(checkpoint).resolve().name]
+    if row.name != "onnx":
+        parts.append(row.name)
+    if precision is not None and precision != row.precisions[0]:
+        parts.append(precision if isinstance(precision, str) else "mixed")
+    return Path("-".join(parts) + ".vljepa")
 
 
 def _shipped_checkpoints() -> dict[str, Path]:
@@ -123,11 +139,6 @@ def _resolve_checkpoint(name: str | Path) -> Path:
     what = "is not a checkpoint (it has no config.json)" if found.exists() else "does not exist"
     names = ", ".join(shipped) or "none"
     raise ExportError(
-        f"{found} {what}{_hint(str(name), tuple(shipped))}; expected a folder written by `vljepa train`, "
+        f"{found} {what}{did_you_mean(str(name), shipped)}; expected a folder written by `vljepa train`, "
         f"or a shipped checkpoint ({names})"
     )
-
-
-def _hint(word: str, choices: tuple[str, ...]) -> str:
-    close = get_close_matches(word, choices, n=1)
-    return f": did you mean {close[0]!r}?" if close else ""

@@ -1,35 +1,48 @@
-"""A checkpoint is a folder: model.safetensors, config.json and tokenizer.json.
+"""A checkpoint is a folder: model.safetensors, config.json and tokenizer.json, or one tokenizer per network.
 
-Nothing else is read, and nothing is unpickled.
+Nothing else is read, and nothing is unpickled. Tensors are mapped one by one, so a network can be taken alone.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import safetensors
-import safetensors.torch
 import torch
-from torch import Tensor
+from torch import nn
 
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
+from vljepa_model.predictor import Predictor
+from vljepa_model.tensor_files import TensorFiles, open_tensors, replace_file, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
+from vljepa_model.x_encoder import XEncoder
+from vljepa_model.y_decoder import YDecoder
+from vljepa_model.y_encoder import YEncoder
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.patches import Preprocess
 
-__all__ = ["FORMAT", "Checkpoint", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "FORMATS",
+    "ROLES",
+    "Checkpoint",
+    "CheckpointFolder",
+    "load_checkpoint",
+    "open_checkpoint",
+    "save_checkpoint",
+    "write_config",
+]
 
-FORMAT = 1
+FORMATS = (1, 2)  # 2 names a tokenizer per role
+ROLES = ("predictor", "y_encoder", "y_decoder")
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 DTYPES = {"fp16": torch.float16, "float16": torch.float16, "fp32": torch.float32, "float32": torch.float32}
 CONFIG_KEYS = {"format", "model", "preprocess", "prompts", "metadata"}
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +52,8 @@ class Checkpoint:
     Attributes:
         model: The four networks.
         config: Their sizes.
-        tokenizer_file: Path of tokenizer.json inside the folder.
+        tokenizer_file: Path of the predictor's tokenizer inside the folder.
+        tokenizers: Path per role; roles may share a file.
         preprocess: How frames become the tokens that the model was trained on.
         prompts: Query text per task.
         metadata: Whatever the training run recorded.
@@ -48,16 +62,76 @@ class Checkpoint:
     model: VLJEPA
     config: ModelConfig
     tokenizer_file: Path
+    tokenizers: Mapping[str, Path]
     preprocess: Preprocess
     prompts: Mapping[str, str] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFolder:
+    """An opened checkpoint whose tensors are still on disk.
+
+    Attributes:
+        folder: Where it lies.
+        config: Sizes of the networks.
+        tokenizers: Path per role.
+        preprocess: How frames become tokens.
+        prompts: Query text per task.
+        metadata: Whatever the training run recorded.
+        tensors: The weights; their names and shapes fit the configuration.
+    """
+
+    folder: Path
+    config: ModelConfig
+    tokenizers: Mapping[str, Path]
+    preprocess: Preprocess
+    prompts: Mapping[str, str]
+    metadata: Mapping[str, Any]
+    tensors: TensorFiles
+
+    @property
+    def bytes(self) -> int:
+        """Size of the weights on disk."""
+        return (self.folder / WEIGHTS).stat().st_size
+
+    def x_encoder(self) -> XEncoder:
+        """The X-encoder alone, in float32 and evaluation mode."""
+        return self._filled("x_encoder.", _on_meta(lambda: XEncoder(self.config.x_encoder)))
+
+    def predictor(self) -> Predictor:
+        """The predictor alone."""
+        return self._filled("predictor.", _on_meta(lambda: Predictor(self.config)))
+
+    def y_encoder(self) -> YEncoder:
+        """The Y-encoder alone."""
+        return self._filled("y_encoder.", _on_meta(lambda: YEncoder(self.config)))
+
+    def y_decoder(self) -> YDecoder:
+        """The Y-decoder alone.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        return self._filled("y_decoder.", _on_meta(lambda: YDecoder(self.config)))
+
+    def model(self) -> VLJEPA:
+        """All networks."""
+        return self._filled("", _on_meta(lambda: VLJEPA(self.config)))
+
+    def _filled(self, prefix: str, network: Network) -> Network:
+        """Give a network without storage the tensors of the file; float32 ones stay mapped."""
+        names = network.state_dict().keys()
+        state = {name: self.tensors[prefix + name].float() for name in names}
+        network.load_state_dict(state, assign=True)
+        return network.eval()
 
 
 def save_checkpoint(
     model: VLJEPA,
     folder: str | Path,
     *,
-    tokenizer_file: str | Path,
+    tokenizer_file: str | Path | Mapping[str, str | Path | bytes],
     dtype: str | torch.dtype = "fp16",
     preprocess: Preprocess | None = None,
     prompts: Mapping[str, str] | None = None,
@@ -68,7 +142,7 @@ def save_checkpoint(
     Args:
         model: The networks to write.
         folder: Created when it does not exist; an earlier checkpoint in it is replaced.
-        tokenizer_file: A tokenizers JSON file to copy.
+        tokenizer_file: A tokenizers JSON file to copy, or one per role (`predictor`, `y_encoder`, `y_decoder`).
         dtype: `fp16` (half the size) or `fp32`.
         preprocess: Defaults to the X-encoder's geometry at Preprocess's own frame rate.
         prompts: Query text per task.
@@ -84,41 +158,41 @@ def save_checkpoint(
     folder = Path(folder)
     preprocess = preprocess or _default_preprocess(model.config)
     _check_geometry(preprocess, model.config)
-    weights = safetensors.torch.save(_stored(model, _dtype(dtype)), {"format": "pt"})
-    plain = {
-        "format": FORMAT,
-        "model": model.config.to_dict(),
-        "preprocess": preprocess.to_dict(),
-        "prompts": dict(prompts or {}),
-        "metadata": dict(metadata or {}),
-    }
-    try:
-        config = json.dumps(plain, indent=2, allow_nan=False) + "\n"
-        tokenizer = Path(tokenizer_file).read_bytes()
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"prompts and metadata must be plain JSON values: {error}") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read the tokenizer {tokenizer_file}: {error}") from error
+    state, stored = model.state_dict(), _dtype(dtype)
+    plan = {name: (stored, tuple(tensor.shape)) for name, tensor in state.items()}
+    config, tokenizers = _settle_texts(model.config, tokenizer_file, preprocess, prompts, metadata)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in ((WEIGHTS, weights), (TOKENIZER, tokenizer), (CONFIG, config.encode())):
-        _replace(folder / name, content)
+    replace_file(folder / WEIGHTS, lambda file: write_tensors(file, plan, state.__getitem__))
+    _write_texts(folder, config, tokenizers)
     return folder
 
 
-def load_checkpoint(folder: str | Path) -> Checkpoint:
-    """Read a checkpoint folder.
+def write_config(
+    folder: Path,
+    config: ModelConfig,
+    *,
+    tokenizer_file: str | Path | Mapping[str, str | Path | bytes],
+    preprocess: Preprocess,
+    prompts: Mapping[str, str],
+    metadata: Mapping[str, Any],
+) -> None:
+    """Write all of a checkpoint but its weights; see `save_checkpoint` for the arguments."""
+    _check_geometry(preprocess, config)
+    _write_texts(folder, *_settle_texts(config, tokenizer_file, preprocess, prompts, metadata))
+
+
+def open_checkpoint(folder: str | Path) -> CheckpointFolder:
+    """Open a checkpoint folder without reading its tensors.
 
     Raises:
         CheckpointError: when a file is missing or damaged, the format is unknown, or the tensors are not
             those of the configuration.
     """
     folder = Path(folder)
-    for name in (CONFIG, WEIGHTS, TOKENIZER):
-        if not (folder / name).is_file():
-            raise CheckpointError(
-                f"expected {WEIGHTS}, {CONFIG} and {TOKENIZER} in {folder}, {name} is missing"
-            )
+    for name in (CONFIG, WEIGHTS):
+        _require_file(folder, name)
     plain = _read_config(folder / CONFIG)
+    tokenizers = {role: folder / name for role, name in _tokenizer_names(folder, plain).items()}
     try:
         config, preprocess = ModelConfig.from_dict(plain["model"]), Preprocess.from_dict(plain["preprocess"])
     except (ConfigError, InputError, TypeError) as error:
@@ -126,13 +200,37 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
             f"{folder / CONFIG} does not describe a model of this version: {error}"
         ) from error
     _check_geometry(preprocess, config)
-    return Checkpoint(
-        model=_load_model(folder / WEIGHTS, config),
+    tensors = open_tensors(folder / WEIGHTS)
+    with torch.device("meta"):
+        wanted = {name: tuple(tensor.shape) for name, tensor in VLJEPA(config).state_dict().items()}
+    # Shapes first: nothing is allocated for a file that does not fit.
+    _check_shapes(folder / WEIGHTS, wanted, {name: tensors.shape(name) for name in tensors})
+    return CheckpointFolder(
+        folder=folder,
         config=config,
-        tokenizer_file=folder / TOKENIZER,
+        tokenizers=tokenizers,
         preprocess=preprocess,
         prompts=plain["prompts"],
         metadata=plain["metadata"],
+        tensors=tensors,
+    )
+
+
+def load_checkpoint(folder: str | Path) -> Checkpoint:
+    """Read a checkpoint folder with all its networks.
+
+    Raises:
+        CheckpointError: see `open_checkpoint`.
+    """
+    opened = open_checkpoint(folder)
+    return Checkpoint(
+        model=opened.model(),
+        config=opened.config,
+        tokenizer_file=opened.tokenizers["predictor"],
+        tokenizers=opened.tokenizers,
+        preprocess=opened.preprocess,
+        prompts=opened.prompts,
+        metadata=opened.metadata,
     )
 
 
@@ -143,16 +241,44 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     return found
 
 
-def _stored(model: VLJEPA, dtype: torch.dtype) -> dict[str, Tensor]:
-    stored = {}
-    for name, tensor in model.state_dict().items():
-        narrow = tensor.detach().to("cpu", dtype).contiguous()
-        if not bool(torch.isfinite(narrow).all()):
-            raise CheckpointError(
-                f"{name} has values that {dtype} cannot hold, or NaN: save as fp32, or mend the training"
-            )
-        stored[name] = narrow
-    return stored
+def _settle_texts(
+    model: ModelConfig,
+    tokenizer_file: str | Path | Mapping[str, str | Path | bytes],
+    preprocess: Preprocess,
+    prompts: Mapping[str, str] | None,
+    metadata: Mapping[str, Any] | None,
+) -> tuple[bytes, dict[str, bytes]]:
+    """The content of config.json, and of the tokenizer files by name."""
+    single = not isinstance(tokenizer_file, Mapping)
+    files: dict[str, str | Path | bytes] = (
+        {"": tokenizer_file} if not isinstance(tokenizer_file, Mapping) else dict(tokenizer_file)
+    )
+    content: dict[str, bytes] = {}
+    for role, path in files.items():
+        try:
+            data = path if isinstance(path, bytes) else Path(path).read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"cannot read the tokenizer {path!s}: {error}") from error
+        content[f"tokenizer.{role}.json" if role else TOKENIZER] = data
+    plain: dict[str, Any] = {
+        "format": FORMATS[0] if single else FORMATS[1],
+        "model": model.to_dict(),
+        "preprocess": preprocess.to_dict(),
+        "prompts": dict(prompts or {}),
+        "metadata": dict(metadata or {}),
+    }
+    if not single:
+        plain["tokenizers"] = {role: f"tokenizer.{role}.json" for role in files}
+    try:
+        return (json.dumps(plain, indent=2, allow_nan=False) + "\n").encode(), content
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"prompts and metadata must be plain JSON values: {error}") from error
+
+
+def _write_texts(folder: Path, config: bytes, tokenizers: Mapping[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in {**tokenizers, CONFIG: config}.items():
+        replace_file(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
 
 
 def _default_preprocess(config: ModelConfig) -> Preprocess:
@@ -176,17 +302,21 @@ def _check_geometry(preprocess: Preprocess, config: ModelConfig) -> None:
             )
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write under a temporary name in the same folder, then rename: readers see the old file or the new."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _require_file(folder: Path, name: str) -> None:
+    if not (folder / name).is_file():
+        raise CheckpointError(f"expected {WEIGHTS}, {CONFIG} and {TOKENIZER} in {folder}, {name} is missing")
+
+
+def _tokenizer_names(folder: Path, plain: Mapping[str, Any]) -> dict[str, str]:
+    names = {str(role): str(name) for role, name in plain.get("tokenizers", {}).items()}
+    names = names or dict.fromkeys(ROLES, TOKENIZER)
+    if "predictor" not in names or "y_encoder" not in names or not set(names) <= set(ROLES):
+        raise CheckpointError(f"{folder / CONFIG}: expected tokenizers for {', '.join(ROLES)}, got {names}")
+    for name in names.values():
+        if Path(name).name != name:
+            raise CheckpointError(f"{folder / CONFIG}: expected tokenizers in the folder, got {name!r}")
+        _require_file(folder, name)
+    return names
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -194,32 +324,24 @@ def _read_config(path: Path) -> dict[str, Any]:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+    if not isinstance(plain, dict) or plain.get("format") not in FORMATS:
         found = plain.get("format") if isinstance(plain, dict) else type(plain).__name__
         raise CheckpointError(
-            f"{path}: expected checkpoint format {FORMAT}, got {found!r}: use the version that wrote it"
+            f"{path}: expected checkpoint format {' or '.join(map(str, FORMATS))}, got {found!r}: "
+            "use the version that wrote it"
         )
-    if set(plain) != CONFIG_KEYS:
-        raise CheckpointError(f"{path}: expected the keys {sorted(CONFIG_KEYS)}, got {sorted(plain)}")
-    if wrong := [name for name in sorted(CONFIG_KEYS - {"format"}) if not isinstance(plain[name], dict)]:
+    keys = CONFIG_KEYS | {"tokenizers"} if plain["format"] == FORMATS[1] else CONFIG_KEYS
+    if set(plain) != keys:
+        raise CheckpointError(f"{path}: expected the keys {sorted(keys)}, got {sorted(plain)}")
+    if wrong := [name for name in sorted(keys - {"format"}) if not isinstance(plain[name], dict)]:
         raise CheckpointError(f"{path}: expected JSON objects for {wrong}")
     return plain
 
 
-def _load_model(path: Path, config: ModelConfig) -> VLJEPA:
+def _on_meta(build: Callable[[], Network]) -> Network:
+    """Build a network without storage; its constants are made all the same."""
     with torch.device("meta"):
-        wanted = {name: tuple(tensor.shape) for name, tensor in VLJEPA(config).state_dict().items()}
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            names: list[str] = list(file.keys())
-            # Shapes first: nothing is allocated for a file that does not fit.
-            _check_shapes(path, wanted, {name: tuple(file.get_slice(name).get_shape()) for name in names})
-            state = {name: file.get_tensor(name).float() for name in wanted}
-    except (safetensors.SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
-    model = VLJEPA(config)
-    model.load_state_dict(state)
-    return model.eval()
+        return build()
 
 
 def _check_shapes(

@@ -35,8 +35,12 @@ class XEncoderConfig:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     norm_eps: float = 1e-6
+    rope: str = "tiled"  # which frequency a dimension has: `tiled` (V-JEPA 2) or `paired` (V-JEPA 2.1)
+    rope_grid: int = 0  # rows and columns count as this many, whatever their number; 0: as many as there are
 
     def __post_init__(self) -> None:
+        if self.rope not in ("tiled", "paired"):
+            raise ConfigError(f"rope must be tiled or paired, got {self.rope!r}")
         for name in ("mean", "std"):
             triple = tuple(getattr(self, name))  # JSON gives lists
             if len(triple) != 3 or (name == "std" and min(triple) <= 0):
@@ -63,6 +67,12 @@ class XEncoderConfig:
         side = self.size // self.patch
         return self.frames // self.tubelet, side, side
 
+    @property
+    def row_step(self) -> float:
+        """How far apart two neighbouring rows or columns are for the rotary tables."""
+        side = self.grid[1]
+        return 1.0 if self.rope_grid == 0 or side == 1 else (self.rope_grid - 1) / (side - 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RopeScaling:
@@ -76,7 +86,28 @@ class RopeScaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextStackConfig:
-    """A stack of Llama-style blocks; `vocab_size=None` means the model's own vocabulary."""
+    """A stack of Llama- or Gemma-style blocks.
+
+    Attributes:
+        width: Of the hidden states.
+        depth: Blocks.
+        heads: Query heads.
+        kv_heads: Key and value heads.
+        mlp: Width inside the gated MLP.
+        head_dim: Of one head; 0 for width // heads.
+        rope_theta: Base of the rotary frequencies.
+        rope_scaling: Llama's rule for long contexts.
+        rope_stretch: Positions are divided by this (`linear` scaling); not in local blocks.
+        norm_eps: Of every norm.
+        vocab_size: Rows of the token table; None for the model's own vocabulary.
+        embedding_scale: Token embeddings are multiplied by this (Gemma: sqrt(width)).
+        activation: Of the gate, `silu` or `gelu_tanh`.
+        head_norms: Normalise each query and key head.
+        sandwich_norms: Normalise what attention and MLP give, too.
+        window: In local blocks a position sees those less than this far away; 0 where no block is local.
+        local_blocks: Their numbers.
+        local_rope_theta: Base of the rotary frequencies in local blocks.
+    """
 
     width: int
     depth: int
@@ -86,10 +117,27 @@ class TextStackConfig:
     head_dim: int = 0  # 0: width // heads
     rope_theta: float = 10000.0
     rope_scaling: RopeScaling | None = None
+    rope_stretch: float = 1.0
     norm_eps: float = 1e-5
     vocab_size: int | None = None
+    embedding_scale: float = 1.0
+    activation: str = "silu"
+    head_norms: bool = False
+    sandwich_norms: bool = False
+    window: int = 0
+    local_blocks: tuple[int, ...] = ()
+    local_rope_theta: float = 10000.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "local_blocks", tuple(self.local_blocks))  # JSON gives lists
+        if self.activation not in ("silu", "gelu_tanh"):
+            raise ConfigError(f"activation must be silu or gelu_tanh, got {self.activation!r}")
+        if (self.window > 0) != bool(self.local_blocks):
+            raise ConfigError(
+                f"window and local_blocks go together, got {self.window} and {self.local_blocks}"
+            )
+        if any(not 0 <= block < self.depth for block in self.local_blocks):
+            raise ConfigError(f"local_blocks must lie in 0..{self.depth - 1}, got {self.local_blocks}")
         _require_positive(self, "width", "depth", "heads", "kv_heads", "mlp")
         if self.head_dim == 0:
             _require_multiple("width", self.width, "heads", self.heads)
@@ -100,10 +148,19 @@ class TextStackConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YDecoderConfig:
-    """A causal stack that reads an embedding as `prefix` learned positions."""
+    """A causal stack that reads an embedding as `prefix` learned positions.
+
+    Attributes:
+        stack: Its blocks.
+        prefix: How many positions.
+        tied: The output matrix is the token table.
+        bos_id: The token after the prefix; None for the model's own.
+    """
 
     stack: TextStackConfig
     prefix: int
+    tied: bool = True
+    bos_id: int | None = None
 
     def __post_init__(self) -> None:
         _require_positive(self, "prefix")
@@ -111,20 +168,36 @@ class YDecoderConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelConfig:
-    """All four networks and what they share."""
+    """All four networks and what they share.
+
+    Attributes:
+        x_encoder: Pixels to visual tokens.
+        predictor: Visual tokens and a query to an embedding.
+        y_encoder: A text to an embedding.
+        y_decoder: An embedding to a text; None for a model without one.
+        embedding_dim: Length of an embedding.
+        vocab_size: Of the stacks that name none of their own.
+        pad_id: Padding, in that vocabulary.
+        bos_id: First token of a decoded text.
+        eos_id: Last token of a decoded text.
+        temperature: Of the contrastive loss, at its start.
+        y_dense: Widths of bias-free linear layers between the Y-encoder's mean and its head.
+    """
 
     x_encoder: XEncoderConfig
     predictor: TextStackConfig
     y_encoder: TextStackConfig
-    y_decoder: YDecoderConfig
+    y_decoder: YDecoderConfig | None
     embedding_dim: int
     vocab_size: int
     pad_id: int = 0
     bos_id: int = 1
     eos_id: int = 2
     temperature: float = 0.07
+    y_dense: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "y_dense", tuple(self.y_dense))  # JSON gives lists
         _require_positive(self, "embedding_dim", "vocab_size")
         for name in ("pad_id", "bos_id", "eos_id"):
             if not 0 <= getattr(self, name) < self.vocab_size:
@@ -137,6 +210,17 @@ class ModelConfig:
     def vocabulary(self, stack: TextStackConfig) -> int:
         """Size of the token table of one of this model's stacks."""
         return self.vocab_size if stack.vocab_size is None else stack.vocab_size
+
+    @property
+    def decoder(self) -> YDecoderConfig:
+        """The Y-decoder's sizes.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        if self.y_decoder is None:
+            raise ConfigError("this model has no Y-decoder: import or train one with it")
+        return self.y_decoder
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
@@ -158,6 +242,10 @@ class ModelConfig:
         plain = dataclasses.asdict(self)
         plain["x_encoder"]["mean"] = list(self.x_encoder.mean)
         plain["x_encoder"]["std"] = list(self.x_encoder.std)
+        plain["y_dense"] = list(self.y_dense)
+        stacks = [plain["predictor"], plain["y_encoder"]]
+        for stack in [*stacks, plain["y_decoder"]["stack"]] if self.y_decoder else stacks:
+            stack["local_blocks"] = list(stack["local_blocks"])
         return plain
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The two transformer blocks: V-JEPA 2's vision block and a Llama-style text block.
+"""The two transformer blocks: V-JEPA 2's vision block, and the text block of the Llama and Gemma families.
 
 They know nothing of pixels or tokens. Written for export too: no in-place operation, no branch on data, and
 masks are floats that are added.
@@ -7,6 +7,7 @@ masks are floats that are added.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ __all__ = [
     "RMSNorm",
     "TextBlock",
     "TextStack",
+    "TokenTable",
     "VisionBlock",
     "attend",
     "initialise",
@@ -45,6 +47,39 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension of x."""
         return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * self.weight
+
+
+class HeadNorm(nn.Module):
+    """RMSNorm of every query and key head; queries share one scale, keys another."""
+
+    def __init__(self, config: TextStackConfig) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.ones(config.head_dim))
+        self.key = nn.Parameter(torch.ones(config.head_dim))
+        self.heads, self.kv_heads, self.eps = config.heads, config.kv_heads, config.norm_eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, N, heads + kv_heads, head_dim), the queries first -> the same shape."""
+        scale = torch.cat((self.query.expand(self.heads, -1), self.key.expand(self.kv_heads, -1)))
+        return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + self.eps) * scale
+
+
+class TokenTable(nn.Embedding):
+    """Token embeddings, multiplied by a fixed scale where the family does so."""
+
+    def __init__(self, vocabulary: int, config: TextStackConfig) -> None:
+        super().__init__(vocabulary, config.width)
+        self.scale = config.embedding_scale
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, L) ids -> (B, L, width)."""
+        rows = super().forward(input)
+        return rows if self.scale == 1.0 else rows * self.scale
+
+    def row(self, token: int) -> Tensor:
+        """The embedding (width,) of one token known beforehand."""
+        row = self.weight[token]
+        return row if self.scale == 1.0 else row * self.scale
 
 
 class VisionBlock(nn.Module):
@@ -75,7 +110,10 @@ class VisionBlock(nn.Module):
 
 
 class TextBlock(nn.Module):
-    """Llama's block: RMSNorm, grouped-query attention with rotary positions, SwiGLU; no biases."""
+    """RMSNorm, grouped-query attention with rotary positions, gated MLP; no biases.
+
+    Llama's block, or Gemma's with norms of heads and outputs and another gate.
+    """
 
     def __init__(self, config: TextStackConfig) -> None:
         super().__init__()
@@ -86,6 +124,10 @@ class TextBlock(nn.Module):
         self.norm2 = RMSNorm(config.width, config.norm_eps)
         self.gate_up = nn.Linear(config.width, 2 * config.mlp, bias=False)
         self.down = nn.Linear(config.mlp, config.width, bias=False)
+        self.head_norm = HeadNorm(config) if config.head_norms else None
+        self.after1 = RMSNorm(config.width, config.norm_eps) if config.sandwich_norms else None
+        self.after2 = RMSNorm(config.width, config.norm_eps) if config.sandwich_norms else None
+        self.silu = config.activation == "silu"
 
     def forward(
         self,
@@ -109,15 +151,18 @@ class TextBlock(nn.Module):
             (B, N, width), and the keys and values of all T + N positions.
         """
         mixed, cache = self._attention(self.norm1(x), tables, bias, causal, past)
-        x = x + mixed
+        x = x + (mixed if self.after1 is None else self.after1(mixed))
         gate, up = self.gate_up(self.norm2(x)).chunk(2, dim=-1)
-        hidden: Tensor = self.down(F.silu(gate) * up)
-        return x + hidden, cache
+        gate = F.silu(gate) if self.silu else F.gelu(gate, approximate="tanh")
+        hidden: Tensor = self.down(gate * up)
+        return x + (hidden if self.after2 is None else self.after2(hidden)), cache
 
     def _attention(
         self, x: Tensor, tables: Tables, bias: Tensor | None, causal: bool, past: KeyValue | None
     ) -> tuple[Tensor, KeyValue]:
-        query, key, value = _split_heads(self.qkv(x), self.heads, self.kv_heads, self.head_dim, tables)
+        query, key, value = _split_heads(
+            self.qkv(x), self.heads, self.kv_heads, self.head_dim, tables, self.head_norm
+        )
         if past is not None:
             key, value = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
         if causal or (bias is not None and bias.shape[-2] > 1):
@@ -129,28 +174,58 @@ class TextBlock(nn.Module):
         return self.proj(mixed.transpose(1, 2).flatten(2)), (key, value)
 
 
+class View(NamedTuple):
+    """What a block is shown: rotary tables and a mask."""
+
+    tables: Tables
+    bias: Tensor | None
+    causal: bool
+
+
 class TextStack(nn.Module):
     """Text blocks and the last norm; embeddings in, hidden states out."""
 
     frequencies: Tensor
+    local_frequencies: Tensor
 
     def __init__(self, config: TextStackConfig) -> None:
         super().__init__()
+        self.window, self.local_blocks = config.window, frozenset(config.local_blocks)
         self.blocks = nn.ModuleList([TextBlock(config) for _ in range(config.depth)])
         self.norm = RMSNorm(config.width, config.norm_eps)
-        frequencies = text_frequencies(config.head_dim, config.rope_theta, config.rope_scaling)
+        frequencies = text_frequencies(
+            config.head_dim, config.rope_theta, config.rope_scaling, config.rope_stretch
+        )
         self.register_buffer("frequencies", frequencies, persistent=False)
+        if config.local_blocks:
+            local = text_frequencies(config.head_dim, config.local_rope_theta)
+            self.register_buffer("local_frequencies", local, persistent=False)
 
     def tables(self, start: int, stop: int, dtype: torch.dtype) -> Tables:
         """Rotary tables of positions start .. stop - 1."""
         positions = torch.arange(start, stop, device=self.frequencies.device)
         return text_tables(positions, self.frequencies, dtype)
 
+    def _views(self, x: Tensor, start: int, bias: Tensor | None, causal: bool) -> list[View]:
+        """Per block; those of one kind share theirs, so tables and masks are computed once."""
+        stop, dtype = start + x.shape[1], working_dtype(x)
+        everywhere = View(self.tables(start, stop, dtype), bias, causal)
+        if not self.local_blocks:
+            return [everywhere] * len(self.blocks)
+        columns = torch.arange(stop, device=x.device)
+        distance = columns[start:].unsqueeze(1) - columns
+        hidden = distance.abs() >= self.window
+        if causal:
+            hidden = hidden | (distance < 0)
+        near = (hidden.to(x.dtype) * HIDDEN).unsqueeze(0).unsqueeze(0)
+        tables = text_tables(columns[start:], self.local_frequencies, dtype)
+        local = View(tables, near if bias is None else near + bias, False)
+        return [local if index in self.local_blocks else everywhere for index in range(len(self.blocks))]
+
     def forward(self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False) -> Tensor:
         """x: (B, N, width) at positions 0 .. N - 1 -> the same shape, normalised."""
-        tables = self.tables(0, x.shape[1], working_dtype(x))
-        for block in self.blocks:
-            x, _ = block(x, tables, bias=bias, causal=causal)
+        for block, view in zip(self.blocks, self._views(x, 0, bias, causal)):
+            x, _ = block(x, view.tables, bias=view.bias, causal=view.causal)
         out: Tensor = self.norm(x)
         return out
 
@@ -159,10 +234,9 @@ class TextStack(nn.Module):
     ) -> tuple[Tensor, list[KeyValue]]:
         """x: (B, N, width) after `past` -> hidden states and the caches that now include x."""
         start = 0 if past is None else past[0][0].shape[2]
-        tables = self.tables(start, start + x.shape[1], working_dtype(x))
         caches: list[KeyValue] = []
-        for index, block in enumerate(self.blocks):
-            x, cache = block(x, tables, bias=bias, past=None if past is None else past[index])
+        for index, (block, view) in enumerate(zip(self.blocks, self._views(x, start, bias, False))):
+            x, cache = block(x, view.tables, bias=view.bias, past=None if past is None else past[index])
             caches.append(cache)
         return self.norm(x), caches
 
@@ -215,12 +289,19 @@ def working_dtype(x: Tensor) -> torch.dtype:
 
 
 def _split_heads(
-    packed: Tensor, heads: int, kv_heads: int, head_dim: int, tables: Tables
+    packed: Tensor,
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    tables: Tables,
+    head_norm: HeadNorm | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cut (B, N, (heads + 2 kv_heads) * head_dim) into query, key (rotated) and value (B, h, N, head_dim)."""
     batch, count, _ = packed.shape
     apart = packed.reshape(batch, count, heads + 2 * kv_heads, head_dim)
     turning, value = torch.split(apart, [heads + kv_heads, kv_heads], dim=2)
+    if head_norm is not None:
+        turning = head_norm(turning)
     query, key = torch.split(rotate(turning, tables), [heads, kv_heads], dim=2)
     return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_model.config import ModelConfig
-from vljepa_model.layers import TextStack, initialise, masked_mean, pad_bias
+from vljepa_model.layers import TextStack, TokenTable, initialise, masked_mean, pad_bias
 
 __all__ = ["Predictor"]
 
@@ -19,7 +19,7 @@ class Predictor(nn.Module):
         super().__init__()
         stack = config.predictor
         self.visual = nn.Linear(config.x_encoder.width, stack.width)
-        self.embed = nn.Embedding(config.vocabulary(stack), stack.width)
+        self.embed = TokenTable(config.vocabulary(stack), stack)
         self.stack = TextStack(stack)
         self.head = nn.Linear(stack.width, config.embedding_dim)
         initialise(self, stack.depth)

@@ -15,6 +15,7 @@ from torch import Tensor
 from vljepa_model.config import RopeScaling
 
 __all__ = [
+    "CPU",
     "Tables",
     "half_order",
     "rotate",
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 Tables = tuple[Tensor, Tensor]
+
+# Constants are made here even where a model is built on another device (`meta`, to fill it from a file later).
+CPU = torch.device("cpu")
 
 
 def rotate(x: Tensor, tables: Tables) -> Tensor:
@@ -41,21 +45,27 @@ def rotate(x: Tensor, tables: Tables) -> Tensor:
 
 def half_order(head_dim: int) -> Tensor:
     """Order of a head's dimensions that turns neighbouring rotary pairs into halves: (head_dim,) int64."""
-    return torch.arange(head_dim).view(-1, 2).T.reshape(-1)
+    return torch.arange(head_dim, device=CPU).view(-1, 2).T.reshape(-1)
 
 
-def tubelet_frequencies(head_dim: int) -> Tensor:
+def tubelet_frequencies(head_dim: int, *, paired: bool = False, row_step: float = 1.0) -> Tensor:
     """Angle per unit of (t, h, w) for every head dimension, in `half_order`: (3, head_dim) float32.
 
-    Each axis owns 2 * ((head_dim // 3) // 2) dimensions, the rest is not rotated. The frequencies of an axis
-    are two equal halves although the rotation pairs neighbours: the published weights were trained so.
+    Each axis owns 2 * ((head_dim // 3) // 2) dimensions, the rest is not rotated.
+
+    Args:
+        head_dim: Dimensions of a head.
+        paired: Neighbours that are rotated together have one frequency, as in V-JEPA 2.1. V-JEPA 2 was trained
+            with two equal halves instead, although its rotation pairs neighbours.
+        row_step: How much a row or a column counts.
     """
     part = 2 * ((head_dim // 3) // 2)
     half = part // 2
-    omega = 1.0 / 10000 ** (torch.arange(half, dtype=torch.float32) / half)
-    frequencies = torch.zeros(3, head_dim)
+    omega = 1.0 / 10000 ** (torch.arange(half, dtype=torch.float32, device=CPU) / half)
+    own = omega.repeat_interleave(2) if paired else omega.repeat(2)
+    frequencies = torch.zeros(3, head_dim, device=CPU)
     for axis in range(3):
-        frequencies[axis, axis * part : (axis + 1) * part] = omega.repeat(2)
+        frequencies[axis, axis * part : (axis + 1) * part] = own * (row_step if axis else 1.0)
     return frequencies[:, half_order(head_dim)]
 
 
@@ -66,9 +76,13 @@ def tubelet_tables(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -
     return _signed((steps * frequencies).sum(dim=-2), dtype)
 
 
-def text_frequencies(head_dim: int, theta: float, scaling: RopeScaling | None = None) -> Tensor:
+def text_frequencies(
+    head_dim: int, theta: float, scaling: RopeScaling | None = None, stretch: float = 1.0
+) -> Tensor:
     """Llama's rotary frequencies, both halves: (head_dim,) float32."""
-    half = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    half = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32, device=CPU) / head_dim)
+    if stretch != 1.0:
+        half = half / stretch
     if scaling is not None:
         half = _stretch(half, scaling)
     return half.repeat(2)

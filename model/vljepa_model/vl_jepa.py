@@ -17,7 +17,12 @@ __all__ = ["VLJEPA"]
 
 
 class VLJEPA(nn.Module):
-    """X-encoder, predictor, Y-encoder and Y-decoder with the learned temperature of their loss."""
+    """X-encoder, predictor, Y-encoder and Y-decoder with the learned temperature of their loss.
+
+    A model whose configuration has no Y-decoder has no attribute `y_decoder`.
+    """
+
+    y_decoder: YDecoder
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -25,5 +30,6 @@ class VLJEPA(nn.Module):
         self.x_encoder = XEncoder(config.x_encoder)
         self.predictor = Predictor(config)
         self.y_encoder = YEncoder(config)
-        self.y_decoder = YDecoder(config)
+        if config.y_decoder is not None:
+            self.y_decoder = YDecoder(config)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.temperature)))

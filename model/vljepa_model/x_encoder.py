@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vljepa_model.config import XEncoderConfig
 from vljepa_model.layers import VisionBlock, initialise, working_dtype
-from vljepa_model.rotary import tubelet_frequencies, tubelet_tables
+from vljepa_model.rotary import CPU, tubelet_frequencies, tubelet_tables
 
 __all__ = ["XEncoder"]
 
@@ -29,9 +29,13 @@ class XEncoder(nn.Module):
         self.blocks = nn.ModuleList([VisionBlock(config) for _ in range(config.depth)])
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
         repeats = config.patch_dim // 3
-        self.register_buffer("mean", 255.0 * torch.tensor(config.mean).repeat(repeats), persistent=False)
-        self.register_buffer("std", 255.0 * torch.tensor(config.std).repeat(repeats), persistent=False)
-        self.register_buffer("frequencies", tubelet_frequencies(config.head_dim), persistent=False)
+        frequencies = tubelet_frequencies(
+            config.head_dim, paired=config.rope == "paired", row_step=config.row_step
+        )
+        for name, triple in (("mean", config.mean), ("std", config.std)):
+            pixels = 255.0 * torch.tensor(triple, device=CPU).repeat(repeats)
+            self.register_buffer(name, pixels, persistent=False)
+        self.register_buffer("frequencies", frequencies, persistent=False)
         initialise(self, config.depth)
 
     def folded_patch_embedding(self) -> tuple[Tensor, Tensor]:

@@ -10,21 +10,25 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_model.config import ModelConfig
-from vljepa_model.layers import HIDDEN, TextStack, initialise
+from vljepa_model.layers import HIDDEN, TextStack, TokenTable, initialise
 
 __all__ = ["YDecoder"]
 
 
 class YDecoder(nn.Module):
-    """Sequence [prefix made of the embedding, BOS, tokens]; the output matrix is the token table."""
+    """Sequence [prefix made of the embedding, BOS, tokens]; the output matrix is the token table, or its own."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        stack = config.y_decoder.stack
-        self.prefix_length, self.bos_id = config.y_decoder.prefix, config.bos_id
+        sizes = config.decoder
+        stack, self.prefix_length = sizes.stack, sizes.prefix
+        self.bos_id = config.bos_id if sizes.bos_id is None else sizes.bos_id
         self.prefix = nn.Linear(config.embedding_dim, self.prefix_length * stack.width)
-        self.embed = nn.Embedding(config.vocabulary(stack), stack.width)
+        self.embed = TokenTable(config.vocabulary(stack), stack)
         self.stack = TextStack(stack)
+        if not sizes.tied:
+            self.output = nn.Linear(stack.width, config.vocabulary(stack), bias=False)
+        self.tied = sizes.tied
         initialise(self, stack.depth)
 
     def forward(self, embedding: Tensor, ids: Tensor) -> Tensor:
@@ -74,8 +78,8 @@ class YDecoder(nn.Module):
     def _opening(self, embedding: Tensor) -> Tensor:
         """(B, S) -> (B, prefix + 1, width): the prefix and BOS."""
         prefix = self.prefix(embedding).unflatten(-1, (self.prefix_length, -1))
-        bos = self.embed.weight[self.bos_id].expand(prefix.shape[0], 1, -1)
+        bos = self.embed.row(self.bos_id).expand(prefix.shape[0], 1, -1)
         return torch.cat((prefix, bos), dim=1)
 
     def _logits(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.embed.weight)
+        return F.linear(x, self.embed.weight if self.tied else self.output.weight)

@@ -1,11 +1,14 @@
 """A thin editor over an ONNX model: who makes and who reads a tensor, constants as arrays, nodes put in and taken out.
 
-Every change is a function of the graph alone, so the same model always gives the same bytes.
+Every change is a function of the graph alone, so the same model always gives the same bytes. Constants may be views
+of memory that others own, or of a mapped file: a graph of gigabytes is edited without a copy of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,9 @@ import numpy.typing as npt
 import onnx
 from onnx import helper, numpy_helper
 
-__all__ = ["GraphEditor", "attributes", "save_bytes"]
+from vljepa_quant.weights_file import WeightsFile, mapped_constants
+
+__all__ = ["GraphEditor", "attributes", "content_digest", "save_bytes"]
 
 Array = npt.NDArray[Any]
 
@@ -29,23 +34,42 @@ def save_bytes(model: onnx.ModelProto) -> bytes:
     return data
 
 
+def content_digest(value: Array) -> tuple[str, tuple[int, ...], bytes]:
+    """Type, shape and a hash of the elements: equal for equal arrays, however they lie in memory."""
+    whole = np.ascontiguousarray(value)
+    digest = hashlib.sha256(whole.reshape(-1).view(np.uint8).data if whole.size else b"").digest()
+    return value.dtype.str, value.shape, digest
+
+
 class GraphEditor:
     """Edits a copy of a model in place; `finish` gives the result.
 
     Nodes that a pass replaces are only marked; `finish` drops whatever no output needs.
+
+    Args:
+        model: What to edit.
+        constants: Arrays of initializers whose data lies outside the model.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, constants: Mapping[str, Array] | None = None) -> None:
+        outside = constants or {}
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
         self.nodes: list[onnx.NodeProto] = list(self.model.graph.node)
         self.constants: dict[str, Array] = {
-            item.name: numpy_helper.to_array(item) for item in self.model.graph.initializer
+            item.name: outside[item.name] if item.name in outside else numpy_helper.to_array(item)
+            for item in self.model.graph.initializer
         }
         self.inputs = [item.name for item in self.model.graph.input]
         self.outputs = [item.name for item in self.model.graph.output]
         self._names = {name for node in self.nodes for name in (*node.input, *node.output)}
         self._names |= {*self.constants, *self.inputs}
+
+    @classmethod
+    def open(cls, path: Path) -> GraphEditor:
+        """A graph on disk; constants in files beside it are mapped, not read."""
+        model = onnx.load(path, load_external_data=False)
+        return cls(model, mapped_constants(model, path.parent))
 
     def producer(self, tensor: str) -> onnx.NodeProto | None:
         """The node that makes `tensor`; None for an input or a constant."""
@@ -140,17 +164,43 @@ class GraphEditor:
             opset: Version of the default operator set to declare; None keeps it.
             ir_version: File format version to declare; None keeps it.
         """
+        self._settle(opset, ir_version)
+        for name in self._used():
+            self.model.graph.initializer.append(numpy_helper.from_array(self.constants[name], name))
+        return self.model
+
+    def save(
+        self, path: Path, weights: WeightsFile, *, opset: int | None = None, ir_version: int | None = None
+    ) -> onnx.ModelProto:
+        """As `finish`, but straight to disk: large constants go to a file beside the graph, one after the other.
+
+        Args:
+            path: Of the graph.
+            weights: The file of its constants, in the same folder; several graphs may share one.
+            opset: See `finish`.
+            ir_version: See `finish`.
+
+        Returns:
+            The graph without its large constants.
+        """
+        self._settle(opset, ir_version)
+        for name in self._used():
+            self.model.graph.initializer.append(weights.add(name, self.constants[name]))
+        path.write_bytes(save_bytes(self.model))
+        return self.model
+
+    def _settle(self, opset: int | None, ir_version: int | None) -> None:
         self._merge_constants()
         self._drop_dead()
         graph = self.model.graph
-        used = {name for node in self.nodes for name in node.input} | set(self.outputs)
         del graph.node[:], graph.initializer[:], graph.value_info[:], graph.metadata_props[:]
         graph.node.extend(self.nodes)
-        for name in sorted(used & set(self.constants)):
-            graph.initializer.append(numpy_helper.from_array(self.constants[name], name))
         del self.model.metadata_props[:], self.model.functions[:]
         self._declare(opset, ir_version)
-        return self.model
+
+    def _used(self) -> list[str]:
+        used = {name for node in self.nodes for name in node.input} | set(self.outputs)
+        return sorted(used & set(self.constants))
 
     def _declare(self, opset: int | None, ir_version: int | None) -> None:
         versions = {item.domain: item.version for item in self.model.opset_import}
@@ -170,15 +220,23 @@ class GraphEditor:
         self.nodes = kept[::-1]
 
     def _merge_constants(self) -> None:
+        alike: dict[tuple[str, tuple[int, ...], bytes], list[str]] = {}
+        for name in sorted(self.constants):
+            alike.setdefault(_glance(self.constants[name]), []).append(name)
         first: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         merged = {}
-        for name in sorted(self.constants):
-            value = self.constants[name]
-            owner = first.setdefault((value.dtype.str, value.shape, value.tobytes()), name)
+        for name in sorted(name for names in alike.values() if len(names) > 1 for name in names):
+            owner = first.setdefault(content_digest(self.constants[name]), name)
             if owner != name and name not in self.outputs:
                 merged[name] = owner
         for old, new in merged.items():
             self.redirect(old, new)
+
+
+def _glance(value: Array) -> tuple[str, tuple[int, ...], bytes]:
+    """Type, shape and a few elements: different for most arrays that differ, and quick for any size."""
+    picks = tuple(np.linspace(0, size - 1, 16).astype(int) for size in value.shape)
+    return value.dtype.str, value.shape, value[picks].tobytes() if value.size else b""
 
 
 def _same(a: Array, b: Array) -> bool:

@@ -17,10 +17,11 @@ import onnx
 from vljepa_quant.errors import QuantError
 from vljepa_quant.graph_editor import GraphEditor, attributes
 
-__all__ = ["quantise_int8", "quantise_rows"]
+__all__ = ["edit_int8", "edit_tables", "matches", "quantise_int8", "quantise_rows"]
 
 Array = npt.NDArray[Any]
 LIMIT = 127
+BLOCK = 1 << 22  # elements at once
 
 
 def quantise_rows(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
@@ -32,9 +33,15 @@ def quantise_rows(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8]
     Returns:
         (R, C) int8 in -127 .. 127, and scales (R,) float32 with `weight ~= rows * scales[:, None]`.
     """
-    largest = np.abs(weight).max(axis=1).astype(np.float32)
-    scales = np.where(largest > 0, largest / np.float32(LIMIT), np.float32(1.0)).astype(np.float32)
-    rows = np.clip(np.rint(weight / scales[:, None]), -LIMIT, LIMIT).astype(np.int8)
+    rows = np.empty(weight.shape, np.int8)
+    scales = np.empty(len(weight), np.float32)
+    step = max(1, BLOCK // max(1, weight.shape[1]))
+    for start in range(0, len(weight), step):  # in blocks: a token table has a gigabyte
+        block = np.ascontiguousarray(weight[start : start + step])
+        largest = np.abs(block).max(axis=1).astype(np.float32)
+        scale = np.where(largest > 0, largest / np.float32(LIMIT), np.float32(1.0)).astype(np.float32)
+        rows[start : start + step] = np.clip(np.rint(block / scale[:, None]), -LIMIT, LIMIT)
+        scales[start : start + step] = scale
     return rows, scales
 
 
@@ -51,10 +58,30 @@ def quantise_int8(model: onnx.ModelProto, *, keep_float: Sequence[str] = ()) -> 
     Raises:
         QuantError: there was nothing to quantise.
     """
-    quantiser = _Quantiser(GraphEditor(model), keep_float)
-    if not quantiser.run():
-        raise QuantError(f"{model.graph.name or 'graph'}: no constant matrix to quantise: use precision fp32")
-    return quantiser.editor.finish()
+    editor = GraphEditor(model)
+    edit_int8(editor, keep_float=keep_float)
+    return editor.finish()
+
+
+def edit_int8(editor: GraphEditor, *, keep_float: Sequence[str] = ()) -> None:
+    """`quantise_int8` on an opened graph, which may be larger than memory allows a model to be.
+
+    Raises:
+        QuantError: there was nothing to quantise.
+    """
+    if not _Quantiser(editor, keep_float).run():
+        name = editor.model.graph.name or "graph"
+        raise QuantError(f"{name}: no constant matrix to quantise: use precision fp32")
+
+
+def edit_tables(editor: GraphEditor, *, keep_float: Sequence[str] = ()) -> int:
+    """Quantise token tables alone; the number of look-ups replaced."""
+    return _Quantiser(editor, keep_float).run(("Gather",))
+
+
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a constant's name fits one of the patterns."""
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 class _Quantiser:
@@ -66,20 +93,20 @@ class _Quantiser:
         self._activations: dict[str, tuple[str, str | None, str | None]] = {}
         self._weights: dict[str, tuple[str, str]] = {}
 
-    def run(self) -> int:
+    def run(self, only: Sequence[str] = ("MatMul", "Gemm", "Gather")) -> int:
         """Quantise everything that fits; the number of nodes replaced."""
         kinds: dict[str, Callable[[onnx.NodeProto], bool]] = {
             "MatMul": self._matmul, "Gemm": self._gemm, "Gather": self._gather,
         }  # fmt: skip
         # Tables last: a table that is also an output matrix then finds it quantised already.
-        nodes = [node for kind in ("MatMul", "Gemm", "Gather") for node in self.editor.of_type(kind)]
+        nodes = [node for kind in only for node in self.editor.of_type(kind)]
         return sum(kinds[node.op_type](node) for node in nodes)
 
     def _matrix(self, name: str) -> Array | None:
         value = self.editor.constants.get(name)
         if value is None or value.ndim != 2 or value.dtype != np.float32:
             return None
-        return None if any(fnmatch(name, pattern) for pattern in self.keep_float) else value
+        return None if matches(name, self.keep_float) else value
 
     def _matmul(self, node: onnx.NodeProto) -> bool:
         if (weight := self._matrix(node.input[1])) is None:

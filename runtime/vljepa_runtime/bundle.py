@@ -7,6 +7,7 @@ Knows no engine.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -35,7 +36,7 @@ _ASK = "download or export it again"
 class Bundle:
     """An opened bundle: its manifest is valid, every listed file is there with the size that was promised."""
 
-    def __init__(self, store: _Folder | _Zip, manifest: Manifest) -> None:
+    def __init__(self, store: _Folder | _Zip | _Memory, manifest: Manifest) -> None:
         self._store = store
         self._verified: set[str] = set()
         self.manifest = manifest
@@ -58,6 +59,25 @@ class Bundle:
         bundle._check_listing()
         if verify:
             bundle.verify()
+        return bundle
+
+    @classmethod
+    def in_memory(cls, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+        """A bundle that is on no disk, to be looked at before it is written.
+
+        Args:
+            manifest: Its `files` are replaced by what is given.
+            files: Content per name.
+
+        Raises:
+            BundleError: a name is not safe, or a graph's file is not among `files`.
+        """
+        specs = {
+            check_file_name(name): FileSpec(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+            for name, content in files.items()
+        }
+        bundle = cls(_Memory(files), replace(manifest, files=specs))
+        bundle._check_listing()
         return bundle
 
     @property
@@ -267,6 +287,24 @@ class _Zip:
             raise BundleError(f"cannot read {self.root}: {error.strerror or error}: {_ASK}") from error
 
 
+class _Memory:
+    """Files that are on no disk."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self.root = Path("memory")
+        self._files = files
+
+    def size(self, name: str) -> int:
+        return len(self._files[name])
+
+    def path(self, name: str) -> Path | None:
+        return None
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        yield io.BytesIO(self._files[name])
+
+
 def shipped_bundles() -> tuple[str, ...]:
     """Names of the bundles that come with the package."""
     return tuple(sorted(path.stem for path in SHIPPED.glob("*.vljepa")))
@@ -279,6 +317,7 @@ def write_bundle(
     *,
     archive: bool = True,
     force: bool = False,
+    move: bool = False,
 ) -> Bundle:
     """Write a bundle under a temporary name and rename it.
 
@@ -288,6 +327,7 @@ def write_bundle(
         files: Content per name in the bundle; a `Path` is copied.
         archive: One stored zip; with False a folder.
         force: Replace what is there.
+        move: Take files that are given as a `Path` from where they lie, instead of copying gigabytes.
 
     Returns:
         The bundle, opened and verified.
@@ -304,7 +344,7 @@ def write_bundle(
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as scratch:
         draft = Path(scratch) / "bundle"
         draft.mkdir()
-        specs = {name: _copy(content, draft / name) for name, content in sorted(files.items())}
+        specs = {name: _put(content, draft / name, move=move) for name, content in sorted(files.items())}
         manifest = replace(manifest, files=specs)
         text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         (draft / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -317,10 +357,12 @@ def write_bundle(
     return Bundle.open(place)
 
 
-def _copy(content: bytes | Path, to: Path) -> FileSpec:
+def _put(content: bytes | Path, to: Path, *, move: bool) -> FileSpec:
     to.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         to.write_bytes(content)
+    elif move:
+        shutil.move(content, to)
     else:
         shutil.copyfile(content, to)
     digest = hashlib.sha256()

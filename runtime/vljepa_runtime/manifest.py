@@ -28,6 +28,7 @@ __all__ = [
 
 FORMAT = 1
 TARGETS = ("onnx", "openvino", "tensorrt", "tensorrt-rtx", "coreml")
+EXECUTIONS = ("f32", "bf16", "f16")
 DTYPES = ("uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "bool")
 MAX_FILES = 256
 MAX_NAME = 200
@@ -205,6 +206,8 @@ class Manifest:
         source: Where the weights came from.
         target: What the graphs are written for: onnx, openvino, tensorrt, tensorrt-rtx, coreml.
         precision: Recipe per graph, for example `fp32` or `int8-dynamic`.
+        execution: Per graph, what an engine computes in where nothing is quantised (f32, bf16, f16); f32 where not
+            named.
         graphs: Contract per graph name.
         preprocess: How frames become tokens.
         tokenizers: Tokenizer file per role (`predictor`, `y_encoder`, `y_decoder`); roles may share a file.
@@ -212,6 +215,10 @@ class Manifest:
         prompts: Default query per task (`caption`, `classify`, `retrieval`).
         calibration: None when nothing was calibrated.
         parity: Per graph, against the float model.
+        certified: Whether the bundle kept its gates where it was made; None when they could not be measured there
+            (built, not run) or it is older than the gates.
+        gates: What those gates measured end to end, by name.
+        notes: Per graph, what a user should know: why it stayed in float, what was built and not run.
         accuracy: Measured numbers by name; empty when not measured.
         files: Size and SHA-256 per file; `write_bundle` fills it.
         toolchain: Version per tool that made the bundle.
@@ -224,6 +231,7 @@ class Manifest:
     source: Origin = field(default_factory=Origin)
     target: str = "onnx"
     precision: Mapping[str, str] = field(default_factory=dict)
+    execution: Mapping[str, str] = field(default_factory=dict)
     graphs: Mapping[str, GraphSpec]
     preprocess: Preprocess
     tokenizers: Mapping[str, str]
@@ -231,6 +239,9 @@ class Manifest:
     prompts: Mapping[str, str] = field(default_factory=dict)
     calibration: Calibration | None = None
     parity: Mapping[str, Parity] = field(default_factory=dict)
+    certified: bool | None = None
+    gates: Mapping[str, float] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
     accuracy: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, FileSpec] = field(default_factory=dict)
     toolchain: Mapping[str, str] = field(default_factory=dict)
@@ -239,6 +250,8 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise BundleError(f"expected target {' | '.join(TARGETS)}, got {self.target!r}")
+        if wrong := sorted(set(self.execution.values()) - set(EXECUTIONS)):
+            raise BundleError(f"expected execution in {' | '.join(EXECUTIONS)}, got {', '.join(wrong)[:80]}")
         if len({name.casefold() for name in self.files}) != len(self.files):
             raise BundleError(
                 "expected file names that differ in more than case: rename them and build again"
@@ -246,6 +259,12 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written to `bundle.json`."""
+        later: dict[str, Any] = {  # what older readers refuse is left out where it says nothing
+            "execution": dict(self.execution),
+            "certified": self.certified,
+            "gates": dict(self.gates),
+            "notes": dict(self.notes),
+        }
         return {
             "format": self.format,
             "name": self.name,
@@ -264,6 +283,7 @@ class Manifest:
             "accuracy": dict(self.accuracy),
             "files": {name: _plain(spec) for name, spec in self.files.items()},
             "toolchain": dict(self.toolchain),
+            **{name: value for name, value in later.items() if value not in ({}, None)},
         }
 
     @classmethod
@@ -294,6 +314,7 @@ class Manifest:
             source=Origin.from_dict(got["source"] if "source" in values else {}, "source"),
             target=_text(got["target"], "target"),
             precision=_table(got["precision"], _text, "precision"),
+            execution=_table(got["execution"], _text, "execution"),
             graphs=_table(got["graphs"], GraphSpec.from_dict, "graphs"),
             preprocess=_preprocess(got["preprocess"]),
             tokenizers={
@@ -303,6 +324,9 @@ class Manifest:
             prompts=_table(got["prompts"], _text, "prompts"),
             calibration=None if calibration is None else Calibration.from_dict(calibration, "calibration"),
             parity=_table(got["parity"], Parity.from_dict, "parity"),
+            certified=_verdict(got["certified"], "certified"),
+            gates=_table(got["gates"], _number, "gates"),
+            notes=_table(got["notes"], _text, "notes"),
             accuracy=_table(got["accuracy"], _number, "accuracy"),
             files={check_file_name(name): spec for name, spec in files.items()},
             toolchain=_table(got["toolchain"], _text, "toolchain"),
@@ -368,6 +392,12 @@ def _number(value: object, where: str) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
         raise _wrong(where, "a finite number", value)
     return float(value)
+
+
+def _verdict(value: object, where: str) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise _wrong(where, "true, false or null", value)
+    return value
 
 
 def _dim(value: object, where: str) -> int | str:

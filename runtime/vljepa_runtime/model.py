@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
-from vljepa_runtime.engines.protocol import Engine, Graph
+from vljepa_runtime.engines.protocol import Engine, Graph, describe
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 from vljepa_runtime.token_selection import salient_tokens
@@ -69,7 +69,10 @@ def load(
         EngineError: the engine is not available or refuses a graph.
         InputError: no engine has that name.
     """
-    return Model(Bundle.open(path), open_engine(engine, allow_fallback=allow_fallback, threads=threads))
+    bundle = Bundle.open(path)
+    target = bundle.manifest.target
+    opened = open_engine(engine, allow_fallback=allow_fallback, threads=threads, target=target)
+    return Model(bundle, opened)
 
 
 class Model:
@@ -97,6 +100,11 @@ class Model:
     def engine_name(self) -> str:
         """What really runs, for example `onnxruntime:cpu`."""
         return self._engine.name
+
+    @property
+    def engine_text(self) -> str:
+        """The same in full: library, version, device, precision; and that it is a fall-back, when it is one."""
+        return describe(self._engine)
 
     @property
     def preprocess(self) -> Preprocess:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from vljepa_runtime.errors import InputError
 __all__ = ["Preprocess", "fit_frame", "fit_frames", "patchify"]
 
 UInt8 = npt.NDArray[np.uint8]
-RESIZE_MODES = ("crop", "stretch", "pad")
+RESIZE_MODES = ("crop", "stretch", "pad", "antialias")
+PICKS = ("nearest", "floor")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -35,7 +37,10 @@ class Preprocess:
         tubelet: Frames in a tubelet.
         mean: Per-channel mean of RGB in 0..1; recorded, applied inside the graph.
         std: Per-channel standard deviation of RGB in 0..1.
-        resize: `crop` (short side to `size`, centre crop), `stretch` or `pad` (letterbox).
+        resize: `crop` (short side to `size`, centre crop), `stretch`, `pad` (letterbox), or `antialias` (as `crop`,
+            with the triangle filter of torchvision and PIL, which imported models were trained with).
+        short_side: With `antialias`, the short side before the crop; 0 for `size`.
+        picks: How evenly spaced times become frame numbers: the `nearest`, or the `floor`.
     """
 
     frames: int = 8
@@ -46,6 +51,8 @@ class Preprocess:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     resize: str = "crop"
+    short_side: int = 0
+    picks: str = "nearest"
 
     def __post_init__(self) -> None:
         if min(self.frames, self.size, self.patch, self.tubelet) < 1 or self.fps <= 0:
@@ -58,6 +65,12 @@ class Preprocess:
         if self.resize not in RESIZE_MODES:
             raise InputError(
                 f"preprocess: resize must be one of {', '.join(RESIZE_MODES)}, got {self.resize!r}"
+            )
+        if self.picks not in PICKS:
+            raise InputError(f"preprocess: picks must be one of {', '.join(PICKS)}, got {self.picks!r}")
+        if self.short_side and (self.resize != "antialias" or self.short_side < self.size):
+            raise InputError(
+                f"preprocess: short_side goes with resize antialias and is at least size, got {self.short_side}"
             )
         if {len(list(self.mean)), len(list(self.std))} != {3} or min(self.std) <= 0:
             raise InputError("preprocess: mean and std need three numbers each, std above 0")
@@ -85,9 +98,12 @@ class Preprocess:
         return self.frames / self.fps
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as written to `bundle.json`."""
+        """Plain values, as written to `bundle.json`; the newer fields only where they say something."""
+        usual = {"short_side": 0, "picks": "nearest"}
         return {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+            if key not in usual or value != usual[key]
         }
 
     @classmethod
@@ -112,6 +128,8 @@ def fit_frame(frame: UInt8, pre: Preprocess) -> UInt8:
 
     height, width = frame.shape[:2]
     size = pre.size
+    if pre.resize == "antialias":
+        return _antialiased(frame, pre.short_side or size, size)
     if (height, width) == (size, size):
         return np.ascontiguousarray(frame)
     if pre.resize == "stretch":
@@ -154,7 +172,8 @@ def fit_frames(frames: UInt8, pre: Preprocess) -> UInt8:
         array = array[None]
     if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise InputError(f"expected frames (T, H, W, 3) uint8 RGB, got {np.shape(frames)} {array.dtype}")
-    picks = np.linspace(0, len(array) - 1, pre.frames).round().astype(int)
+    times = np.linspace(0, len(array) - 1, pre.frames)
+    picks = (times.round() if pre.picks == "nearest" else np.floor(times)).astype(int)
     fitted = {int(i): fit_frame(array[i], pre) for i in np.unique(picks)}
     return np.stack([fitted[int(i)] for i in picks])
 
@@ -180,3 +199,29 @@ def patchify(frames: UInt8, pre: Preprocess) -> tuple[UInt8, npt.NDArray[np.int3
     cut = frames.reshape(t, pre.tubelet, h, pre.patch, w, pre.patch, 3).transpose(0, 2, 4, 1, 3, 5, 6)
     positions = np.indices((t, h, w), dtype=np.int32).reshape(3, -1).T
     return cut.reshape(pre.tokens, pre.patch_dim), np.ascontiguousarray(positions)
+
+
+def _antialiased(frame: UInt8, short_side: int, size: int) -> UInt8:
+    """Resize so that the short side is `short_side`, then cut `size` out of the middle, rounding once."""
+    height, width = frame.shape[:2]
+    sides = [side * short_side // min(height, width) for side in (height, width)]
+    rows, columns = (
+        _triangle(old, new, round((new - size) / 2), size) for old, new in zip((height, width), sides)
+    )
+    narrow = np.tensordot(rows, frame.astype(np.float32), axes=1)  # (size, W, 3)
+    pixels = np.einsum("ow,hwc->hoc", columns, narrow, optimize=True)
+    return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
+
+
+@lru_cache(maxsize=8)  # a stream's frames all have one size
+def _triangle(old: int, new: int, start: int, count: int) -> npt.NDArray[np.float32]:
+    """Weights (count, old) of a linear resize from `old` to `new` samples, its `count` results from `start` on.
+
+    Shrinking widens the triangle, which is what antialiasing means in torchvision and PIL.
+    """
+    ratio = old / new
+    reach = max(ratio, 1.0)
+    centres = (np.arange(start, start + count) + 0.5) * ratio
+    distance = np.abs(np.arange(old) + 0.5 - centres[:, None]) / reach
+    weights = np.clip(1.0 - distance, 0.0, None)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)

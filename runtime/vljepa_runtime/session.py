@@ -220,7 +220,7 @@ class Session:
 
     def _events(self, source: Source) -> Iterator[Event]:
         name = source.name
-        yield self._status(name, f"{self.model.bundle.name} on {self.model.engine_name} reading {name}")
+        yield self._status(name, f"{self.model.bundle.name} on {self.model.engine_text} reading {name}")
         try:
             try:
                 yield from self._stream_events(source)

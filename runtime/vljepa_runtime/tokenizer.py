@@ -1,4 +1,8 @@
-"""Text to token ids and back, from a `tokenizer.json`. Adds no special tokens and knows no network."""
+"""Text to token ids and back, from a `tokenizer.json`. Knows no network.
+
+Special tokens around a text and the length at which it is cut are those that the file itself asks for: ours asks for
+none, imported ones for what their model was trained with.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +32,11 @@ class Tokenizer:
     """An immutable tokenizer; safe to share between threads."""
 
     def __init__(self, inner: Any) -> None:
+        self._limit: int | None = (inner.truncation or {}).get("max_length")
         inner.no_padding()
         inner.no_truncation()
         self._inner = inner
+        self._added: int = inner.num_special_tokens_to_add(False)
         self.vocab_size: int = inner.get_vocab_size(with_added_tokens=True)
         self.pad_id, self.bos_id, self.eos_id = (self._special(role) for role in _SPECIAL)
 
@@ -79,7 +85,8 @@ class Tokenizer:
         """
         if isinstance(texts, str) or len(texts) == 0:
             raise InputError(f"expected a list of texts, got {texts!r}: write [text]")
-        rows = [self._row(text)[: lengths[-1]] for text in texts]
+        limit = min(lengths[-1], self._limit or lengths[-1])
+        rows = [self._row(text, limit) for text in texts]
         longest = max(map(len, rows))
         width = next(length for length in lengths if length >= longest)
         ids = np.full((len(rows), width), self.pad_id, np.int32)
@@ -93,12 +100,16 @@ class Tokenizer:
         """Turn ids into text without special tokens."""
         return str(self._inner.decode([int(token) for token in ids], skip_special_tokens=True)).strip()
 
-    def _row(self, text: str) -> list[int]:
+    def _row(self, text: str, limit: int) -> list[int]:
         if not text.strip():
             raise InputError(f"expected a text with at least one word, got {text!r}")
-        row: list[int] = self._inner.encode(text, add_special_tokens=False).ids
-        if not row:
+        encoded = self._inner.encode(text, add_special_tokens=False)
+        if not encoded.ids:
             raise InputError(f"expected a text that the tokenizer knows, got {text!r}, which gives no token")
+        if self._added:  # cut first: the closing token stays
+            encoded.truncate(max(1, limit - self._added))
+            encoded = self._inner.post_process(encoded)
+        row: list[int] = encoded.ids[:limit]
         return row
 
     def _special(self, role: str) -> int:

@@ -77,6 +77,7 @@ class FakeModel:
     """Scores a label by its length; remembers what it was asked."""
 
     engine_name = "fake:cpu"
+    engine_text = "fake:cpu (made up)"
     preprocess = Preprocess()
 
     def __init__(self) -> None:

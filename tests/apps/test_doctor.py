@@ -35,7 +35,11 @@ def test_each_engine_is_a_row(
     loader["onnxruntime:tensorrt"] = RuntimeError("a vendor's crash")
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    rows = {line.split()[0]: line for line in out.splitlines() if line.strip().startswith("onnxruntime:")}
+    rows = {
+        line.split()[0]: line
+        for line in out.partition("\nengines,")[2].splitlines()
+        if line.startswith("  ") and line.split()[0] in engine_names()
+    }
     assert list(rows) == list(engine_names())
     assert "fake:cpu" in rows["onnxruntime:cpu"]
     assert "no CUDA here: install onnxruntime-gpu" in rows["onnxruntime:cuda"]

@@ -1,29 +1,215 @@
-"""Every engine that is installed here, the reference first, and the bundle that all must run."""
+"""Every engine that is installed here with every bundle that it loads, and what each must agree with.
+
+`pytest tests/conformance --bundle PATH [--reference FP32_BUNDLE]` runs the suite on a bundle of your own.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from vljepa_data.gates import limits_for
 from vljepa_runtime.bundle import Bundle, shipped_bundles
-from vljepa_runtime.engines import Engine, available_engines, open_engine
+from vljepa_runtime.engines import Engine, Graph, available_engines, families, open_engine
 from vljepa_runtime.errors import EngineError
+from vljepa_runtime.manifest import TensorSpec
+from vljepa_runtime.model import Model
 
 SMALL = Path(__file__).parents[1] / "runtime" / "bundles" / "small.vljepa"
 REFERENCE = "onnxruntime:cpu"
+# The reference interpreter of Core ML programs runs what only a Mac runs fast; an engine like the others.
+INTERPRETER = "coreml:interpreter"
 
-# What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal.
+# The small model's graphs in other formats: case -> (format, precision). TensorRT has none here, its engines are built
+# by `vljepa build` first: pass such a bundle with --bundle. TensorRT for RTX is only run where a GPU is.
+BUILT = {
+    **{f"openvino-{name}": ("openvino", name) for name in ("fp32", "bf16", "fp16", "int8", "int8-weights")},
+    **{f"tensorrt-rtx-{name}": ("tensorrt-rtx", name) for name in ("fp32", "fp16")},
+    **{f"coreml-{name}": ("coreml", name) for name in ("fp32", "fp16")},
+}
+# What a converter needs, besides torch and onnx.
+NEEDS = {"openvino": "nncf", "tensorrt-rtx": "tensorrt_rtx", "coreml": "coremltools"}
+# Core ML's step has a cache of fixed length, made from the torch module that these bundles lack: it is compared with
+# ONNX Runtime in tests/export/test_coreml_target.py.
+WITHOUT = {"coreml": ("y_decoder_prefill", "y_decoder_step")}
+
+Feeds = Callable[..., dict[str, np.ndarray]]
+
+# Graphs with calibrated ranges cannot be as near as their gates ask, whatever runs them: most inputs here are noise,
+# which calibration on clips and texts never saw (and the small network, 8 values wide, is calibrated on noise).
+CALIBRATED = "-static"
+NEAR, NEAR_ON_NOISE, NEAR_SMALL = 0.999, 0.9, 0.8
+
+# What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal. Fixed sizes are no
+# exception: a bundle with token budgets says so, and tests of free sizes skip it.
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 
 
-@pytest.fixture(scope="module", params=available_engines())
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Each engine in turn; one whose device is not there is skipped, with the engine's own words."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A bundle under test.
+
+    Attributes:
+        name: For people.
+        bundle: What is loaded.
+        reference: The bundle whose numbers are right.
+        cosine: How near an output must be to the reference's.
+    """
+
+    name: str
+    bundle: Bundle
+    reference: Bundle
+    cosine: float
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Bundles of one's own."""
+    parser.addoption(
+        "--bundle", action="append", default=[], help="run the suite on this bundle; may be repeated"
+    )
+    parser.addoption("--reference", help="the fp32 ONNX bundle that those must agree with")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Pair engines with the bundles that they load."""
+    if "pair" not in metafunc.fixturenames:
+        return
+    given = metafunc.config.getoption("--bundle", default=[])
+    cases = given or ["small", *shipped_bundles(), *BUILT]
+    pairs = [
+        (engine, case) for engine in engines() for case in cases if target_of(case) in targets_of(engine)
+    ]
+    metafunc.parametrize(
+        "pair", pairs, ids=[f"{engine}-{Path(case).stem}" for engine, case in pairs], indirect=True
+    )
+
+
+def engines() -> tuple[str, ...]:
+    """What is installed here, and the interpreter."""
+    return (*available_engines(), INTERPRETER)
+
+
+def target_of(case: str) -> str:
+    """What a case's bundle is made for."""
+    if case in BUILT:
+        return BUILT[case][0]
+    return Bundle.open(SMALL if case == "small" else case, verify=False).manifest.target
+
+
+def targets_of(engine: str) -> tuple[str, ...]:
+    """What an engine loads."""
+    if engine == INTERPRETER:
+        return ("coreml",)
+    return next(family.targets for family in families() if engine in family.names)
+
+
+def opened(engine: str) -> Engine:
+    """Start an engine."""
+    if engine != INTERPRETER:
+        return open_engine(engine, threads=1)
+    pytest.importorskip("coremltools")
+    pytest.importorskip("onnx")
+    from vljepa_export.mil.engine import InterpreterEngine
+
+    return InterpreterEngine()
+
+
+@pytest.fixture(scope="session")
+def case_named(request: pytest.FixtureRequest) -> Callable[[str], Case]:
+    """Opens or builds a case once."""
+    made: dict[str, Case] = {}
+
+    def find(name: str) -> Case:
+        if name not in made:
+            made[name] = build(name, request.config.getoption("--reference", default=None))
+        return made[name]
+
+    return find
+
+
+def build(name: str, reference: str | None) -> Case:
+    small = Bundle.open(SMALL)
+    if name in BUILT:
+        bundle = converted(small, *BUILT[name])
+        return Case(name=name, bundle=bundle, reference=small, cosine=tolerance(name, bundle))
+    bundle = small if name == "small" else Bundle.open(name)
+    right = Bundle.open(reference) if reference else bundle
+    if right.manifest.target != "onnx":
+        pytest.skip(f"{name} needs an ONNX bundle to agree with: pass --reference")
+    # An ONNX bundle is compared with itself on another engine, where only the order of sums differs.
+    return Case(
+        name=name,
+        bundle=bundle,
+        reference=right,
+        cosine=0.999 if right is bundle else tolerance(name, bundle),
+    )
+
+
+def tolerance(name: str, bundle: Bundle) -> float:
+    """How near outputs must be: what the gates allow, never stricter than the order of sums and tokens allows."""
+    labels = bundle.manifest.precision.values()
+    if any(label.endswith(CALIBRATED) for label in labels):
+        return NEAR_SMALL if name in BUILT else NEAR_ON_NOISE
+    return min(NEAR, *(limits_for(label).mean_cosine for label in labels))
+
+
+def converted(source: Bundle, format: str, precision: str) -> Bundle:
+    """The same graphs in another format, made by the exporter's own converter, in memory."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("torch")
+    pytest.importorskip(NEEDS[format])
+    from vljepa_export.formats import find_format, load_target
+
+    convert = load_target(find_format(format)).convert
+    files: dict[str, bytes] = {"tokenizer.json": source.read("tokenizer.json")}
+    graphs, labels, execution = {}, {}, {}
+    for name, spec in source.manifest.graphs.items():
+        if name in WITHOUT.get(format, ()):
+            continue
+        definition: Any = SimpleNamespace(name=name, inputs=spec.inputs, outputs=spec.outputs)
+        samples = [plausible(source, name, seed=seed) for seed in range(8)]
+        made = convert(definition, onnx.load_from_string(source.read(spec.file)), precision, samples=samples)
+        files |= made.files
+        graphs[name], labels[name], execution[name] = made.spec, made.label or precision, made.execution
+    manifest = replace(
+        source.manifest, target=format, graphs=graphs, precision=labels, execution=execution, notes={}
+    )
+    return Bundle.in_memory(manifest, files)
+
+
+@pytest.fixture(scope="module")
+def pair(request: pytest.FixtureRequest, case_named: Callable[[str], Case]) -> tuple[Engine, Case]:
+    """An engine and a case; a device that is not there skips, with the engine's own words."""
+    engine, case = request.param
     try:
-        return open_engine(request.param, threads=1)
+        return opened(engine), case_named(case)
     except EngineError as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def engine(pair: tuple[Engine, Case]) -> Engine:
+    """The engine under test."""
+    return pair[0]
+
+
+@pytest.fixture(scope="module")
+def case(pair: tuple[Engine, Case]) -> Case:
+    """The bundle under test, with what it must agree with."""
+    return pair[1]
+
+
+@pytest.fixture(scope="module")
+def bundle(case: Case) -> Bundle:
+    """The bundle under test."""
+    return case.bundle
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +218,28 @@ def reference() -> Engine:
     return open_engine(REFERENCE, threads=1)
 
 
-@pytest.fixture(scope="module", params=["small", *shipped_bundles()])
-def bundle(request: pytest.FixtureRequest) -> Bundle:
-    """The small test bundle, then what the package ships."""
-    return Bundle.open(SMALL if request.param == "small" else request.param)
+@pytest.fixture(scope="session")
+def feeds() -> Feeds:
+    """Makes plausible inputs for a graph."""
+    return plausible
+
+
+@pytest.fixture(scope="module")
+def loaded(engine: Engine, bundle: Bundle) -> Callable[[str], Graph]:
+    """A graph of the bundle on the engine, loaded once for all tests that change nothing about it."""
+    return cache(lambda name: engine.load(bundle, name))
+
+
+@pytest.fixture(scope="module")
+def right(reference: Engine, case: Case) -> Callable[[str], Graph]:
+    """A graph whose numbers are right, loaded once."""
+    return cache(lambda name: reference.load(case.reference, name))
+
+
+@pytest.fixture(scope="module")
+def model(engine: Engine, bundle: Bundle) -> Model:
+    """The bundle on the engine as users have it, loaded once."""
+    return Model(bundle, engine)
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +249,31 @@ def _exceptions(request: pytest.FixtureRequest) -> None:
         engine = request.getfixturevalue("engine")
         if reason := EXCEPTIONS.get((engine.name, request.function.__name__)):
             request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+
+
+def plausible(
+    bundle: Bundle, graph: str, *, seed: int = 0, batch: int = 1, tokens: int | None = None
+) -> dict[str, np.ndarray]:
+    """Plausible inputs for a graph: positions of a real grid, masks of ones, unit embeddings."""
+    spec = bundle.graph(graph)
+    count = tokens or (spec.token_budgets[0] if spec.token_budgets else bundle.manifest.preprocess.tokens)
+    sizes = {"B": batch, "N": count, "L": 32, "T": 5}
+    draw = np.random.RandomState(seed)
+    return {tensor.name: _array(bundle, tensor, sizes, draw) for tensor in spec.inputs}
+
+
+def _array(
+    bundle: Bundle, spec: TensorSpec, sizes: dict[str, int], draw: np.random.RandomState
+) -> np.ndarray:
+    shape = tuple(size if isinstance(size, int) else sizes.get(size, 5) for size in spec.shape)
+    if spec.name == "positions":
+        grid = np.indices(bundle.manifest.preprocess.grid).reshape(3, -1).T[: shape[1]]
+        return np.broadcast_to(grid, shape).astype(spec.dtype)
+    if "mask" in spec.name:
+        return np.ones(shape, spec.dtype)
+    if spec.name == "patches":
+        return draw.randint(0, 256, shape).astype(spec.dtype)
+    if spec.dtype.startswith("float"):
+        values = draw.standard_normal(shape)
+        return np.asarray(values / np.linalg.norm(values, axis=-1, keepdims=True), spec.dtype)
+    return draw.randint(0, 20, shape).astype(spec.dtype)

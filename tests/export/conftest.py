@@ -40,3 +40,44 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "draft.json").unlink()
     return folder
+
+
+@pytest.fixture(scope="session")
+def mil_program(tmp_path_factory: pytest.TempPathFactory):
+    """`mil_program(inputs, build)`: a program of coremltools' own builder, saved and opened in the interpreter.
+
+    `inputs` gives shape and type (`fp32`, `fp16`, `int32`) per name; `build(mb, variables)` gives named outputs. No
+    optimisation touches the program unless `optimise` says so.
+    """
+    pytest.importorskip("coremltools")
+    from vljepa_export.mil import MilProgram
+    from vljepa_runtime.engines.coreml_tools import coremltools, quiet
+
+    def make(inputs, build, *, optimise=False, target="iOS18"):
+        ct, mil = coremltools(), coremltools("converters.mil.mil")
+        version = getattr(ct.target, target)
+        program = mil.Program()
+        places = {
+            name: mil.Builder.placeholder(shape=shape, dtype=getattr(mil.types, kind))
+            for name, (shape, kind) in inputs.items()
+        }
+        folder = tmp_path_factory.mktemp("mil") / "program.mlpackage"
+        with quiet():
+            with mil.Function(places, opset_version=version) as function:
+                outputs = build(mil.Builder, function.inputs)
+                function.set_outputs(
+                    [mil.Builder.identity(x=value, name=name) for name, value in outputs.items()]
+                )
+                program.add_function("main", function)
+            ct.convert(
+                program,
+                source="milinternal",
+                convert_to="mlprogram",
+                minimum_deployment_target=version,
+                compute_precision=ct.precision.FLOAT32,
+                pass_pipeline=ct.PassPipeline.DEFAULT if optimise else ct.PassPipeline.EMPTY,
+                skip_model_load=True,
+            ).save(str(folder))
+        return MilProgram.open(folder)
+
+    return make

@@ -7,6 +7,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from vljepa_data.gates import Reference, Scenes
 from vljepa_export import ExportReport, export_bundle
 from vljepa_export.graphs import graph_definitions
 from vljepa_export.onnx_export import check_contract, export_graph
@@ -25,7 +26,11 @@ def reports(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("bundles")
     return {
         precision: export_bundle(
-            small_checkpoint, folder / f"{precision}.vljepa", precision=precision, archive=precision == "int8"
+            small_checkpoint,
+            folder / f"{precision}.vljepa",
+            precision=precision,
+            archive=precision == "int8",
+            scenes=Scenes(clips=2, seconds=4.0),
         )
         for precision in ("int8", "fp32")
     }
@@ -45,6 +50,19 @@ def test_report_covers_every_graph_with_its_parity(reports: dict[str, ExportRepo
             assert graph.parity.worst_cosine <= graph.parity.p1_cosine <= graph.parity.mean_cosine
             assert graph.precision == {"int8": "int8-dynamic", "fp32": "fp32"}[precision]
     assert all(graph.parity.worst_cosine >= 0.9999 for graph in reports["fp32"].graphs)
+
+
+def test_a_bundle_is_certified_and_carries_what_it_was_compared_with(
+    reports: dict[str, ExportReport],
+) -> None:
+    report = reports["fp32"]
+    bundle = Bundle.open(report.path)
+    assert report.certified is bundle.manifest.certified is True
+    assert report.agreement is not None
+    assert report.agreement.overlap == report.agreement.triggers == 1.0
+    reference = Reference.of(bundle)
+    assert set(reference.samples) == set(GRAPHS)
+    assert reference.scenes == Scenes(clips=2, seconds=4.0)
 
 
 def test_manifest_says_what_was_made(reports: dict[str, ExportReport], small_checkpoint: Path) -> None:

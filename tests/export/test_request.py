@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from vljepa_export import ExportError
+from vljepa_export.formats import FORMATS
 from vljepa_export.request import GRAPH_NAMES, default_output, precision_per_graph, prepare
-from vljepa_quant import QuantError
 
 
 @pytest.fixture
@@ -24,13 +24,26 @@ def folder(tmp_path: Path) -> Path:
     ("change", "error", "match"),
     [
         pytest.param({"format": "onx"}, ExportError, "did you mean 'onnx'", id="format"),
-        pytest.param({"precision": "int9"}, QuantError, "did you mean 'int8'", id="precision"),
-        pytest.param({"precision": "half"}, QuantError, "choose from", id="unlike-any"),
+        pytest.param({"precision": "int9"}, ExportError, "did you mean 'int8'", id="precision"),
+        pytest.param({"precision": "half"}, ExportError, "choose from int8, int4, fp32", id="unlike-any"),
+        pytest.param({"format": "mlpackge"}, ExportError, "did you mean 'mlpackage'", id="alias"),
+        pytest.param(
+            {"format": "openvino", "precision": "fp8"},
+            ExportError,
+            "no precision 'fp8' for openvino",
+            id="of-another",
+        ),
+        pytest.param(
+            {"token_budgets": (64,)}, ExportError, "onnx takes any number of tokens", id="free-tokens"
+        ),
+        pytest.param(
+            {"format": "trt", "token_budgets": (64, 64)}, ExportError, "different token budgets", id="twice"
+        ),
         pytest.param(
             {"precision": {"x_encodr": "int8"}}, ExportError, "did you mean 'x_encoder'", id="graph"
         ),
         pytest.param(
-            {"precision": {"x_encoder": "int9"}}, QuantError, "did you mean 'int8'", id="graph-precision"
+            {"precision": {"x_encoder": "int9"}}, ExportError, "did you mean 'int8'", id="graph-precision"
         ),
         pytest.param({"checkpoint": "no/such/folder"}, ExportError, "does not exist", id="missing"),
         pytest.param({"checkpoint": "."}, ExportError, "is not a checkpoint", id="no-config"),
@@ -59,19 +72,28 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(folder: Path, tmp_path: Pa
 
 
 def test_precision_per_graph() -> None:
-    assert {item.name for item in precision_per_graph("int8").values()} == {"int8"}
-    mixed = precision_per_graph({"x_encoder": "int8"})
-    assert [mixed[name].name for name in GRAPH_NAMES] == ["int8", "fp32", "fp32", "fp32", "fp32"]
+    onnx = FORMATS["onnx"]
+    assert set(precision_per_graph("int8", onnx).values()) == {"int8"}
+    mixed = precision_per_graph({"x_encoder": "int8"}, onnx)
+    assert [mixed[name] for name in GRAPH_NAMES] == ["int8", "fp32", "fp32", "fp32", "fp32"]
 
 
 @pytest.mark.parametrize(
     ("precision", "expected"),
-    [("int8", "tiny.vljepa"), ("fp32", "tiny-fp32.vljepa"), ({"x_encoder": "int8"}, "tiny-mixed.vljepa")],
-)
+    [
+        (None, "tiny.vljepa"), ("int8", "tiny.vljepa"), ("fp32", "tiny-fp32.vljepa"),
+        ({"x_encoder": "int8"}, "tiny-mixed.vljepa"),
+    ],
+)  # fmt: skip
 def test_default_output(precision: Any, expected: str) -> None:
     assert default_output("tiny", precision) == Path(expected)
 
 
+def test_default_output_names_the_format() -> None:
+    assert default_output("tiny", format="ov") == Path("tiny-openvino.vljepa")
+    assert default_output("tiny", "fp32", format="mlpackage") == Path("tiny-coreml-fp32.vljepa")
+
+
 def test_checking_imports_no_torch() -> None:
-    code = "import sys, vljepa_export.request, vljepa_export; sys.exit('torch' in sys.modules)"
+    code = "import sys, vljepa_export.request; sys.exit(bool({'torch', 'onnx', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+import vljepa_model
+from vljepa_model.checkpoint import save_checkpoint
 from vljepa_model.config import ModelConfig, TextStackConfig, XEncoderConfig, YDecoderConfig
 from vljepa_model.vl_jepa import VLJEPA
 
@@ -34,3 +38,21 @@ def model(config: ModelConfig) -> VLJEPA:
             if parameter.ndim == 2:
                 parameter.mul_(8)
     return model
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a few ten thousand untrained weights with the shipped tokenizer."""
+    stack = TextStackConfig(width=24, depth=2, heads=4, kv_heads=2, head_dim=8, mlp=40)
+    config = ModelConfig(
+        x_encoder=XEncoderConfig(width=32, depth=2, heads=2, mlp=48, patch=8, size=32, frames=4),
+        predictor=stack,
+        y_encoder=stack,
+        y_decoder=YDecoderConfig(stack=stack, prefix=2),
+        embedding_dim=16,
+        vocab_size=1024,
+    )
+    shipped = Path(vljepa_model.__file__).parent / "checkpoints" / "tiny"
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("small")
+    return save_checkpoint(VLJEPA(config), folder, tokenizer_file=shipped / "tokenizer.json", dtype="fp32")

@@ -117,8 +117,8 @@ def truncate(folder: Path) -> None:
     [
         (lambda f: (f / "tokenizer.json").unlink(), "tokenizer.json is missing"),
         (lambda f: (f / "config.json").write_text("{"), "is not readable JSON"),
-        (lambda f: (f / "config.json").write_text("[]"), "expected checkpoint format 1, got 'list'"),
-        (edit_config(lambda c: c.update(format=2)), "expected checkpoint format 1, got 2"),
+        (lambda f: (f / "config.json").write_text("[]"), "expected checkpoint format 1 or 2, got 'list'"),
+        (edit_config(lambda c: c.update(format=3)), "expected checkpoint format 1 or 2, got 3"),
         (edit_config(lambda c: c.update(extra=2)), "expected the keys"),
         (edit_config(lambda c: c.update(prompts=2)), r"expected JSON objects for \['prompts'\]"),
         (edit_config(lambda c: c["model"].update(extra=2)), "unknown keys for ModelConfig"),

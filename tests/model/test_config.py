@@ -62,6 +62,9 @@ def test_unknown_preset() -> None:
         ("predictor", 3, "expected a mapping for TextStackConfig, got int"),
         ("predictor.kv_heads", 5, "heads must be a multiple of kv_heads"),
         ("predictor.rope_scaling", {"factor": 2.0}, "missing keys for RopeScaling"),
+        ("x_encoder.rope", "spiral", "rope must be tiled or paired, got 'spiral'"),
+        ("predictor.activation", "relu", "activation must be silu or gelu_tanh, got 'relu'"),
+        ("y_encoder.window", 4, r"window and local_blocks go together, got 4 and \(\)"),
         ("pad_id", 1024, "pad_id must lie in the vocabulary"),
         ("temperature", 0.0, "temperature must be positive"),
         ("temperature", "warm", "wrong type in ModelConfig"),
@@ -76,6 +79,27 @@ def test_refuses(path: str, value: Any, message: str) -> None:
     part[last] = value
     with pytest.raises(ConfigError, match=message):
         ModelConfig.from_dict(values)
+
+
+def test_windows_and_their_blocks() -> None:
+    values = ModelConfig.preset("tiny").to_dict()
+    values["y_encoder"] |= {"window": 4, "local_blocks": [0, 1]}
+    config = ModelConfig.from_dict(values)
+    assert config.y_encoder.local_blocks == (0, 1)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    values["y_encoder"]["local_blocks"] = [3]
+    with pytest.raises(ConfigError, match=r"local_blocks must lie in 0..2, got \(3,\)"):
+        ModelConfig.from_dict(values)
+
+
+def test_a_model_without_a_decoder() -> None:
+    values = ModelConfig.preset("tiny").to_dict()
+    values["y_decoder"] = None
+    config = ModelConfig.from_dict(values)
+    assert ModelConfig.from_dict(config.to_dict()) == config
+    assert not hasattr(VLJEPA(config), "y_decoder")
+    with pytest.raises(ConfigError, match="this model has no Y-decoder"):
+        _ = config.decoder
 
 
 def test_missing_key() -> None:

@@ -7,8 +7,8 @@ import torch
 from transformers import LlamaConfig, LlamaModel
 
 from vljepa_model.config import RopeScaling, TextStackConfig
+from vljepa_model.families.text import stack_pieces
 from vljepa_model.layers import RMSNorm, TextStack, attend, masked_mean, pad_bias
-from vljepa_model.public_weights import llama_stack_tensors
 
 SCALING = RopeScaling(factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_positions=64)
 
@@ -43,7 +43,8 @@ def make_pair(scaling: RopeScaling | None, first_layer: int = 0) -> tuple[LlamaM
         width=48, depth=3 - first_layer, heads=6, kv_heads=2, mlp=80, rope_scaling=scaling
     )
     ours = TextStack(config).eval()
-    ours.load_state_dict(llama_stack_tensors(oracle.state_dict(), config, first_layer=first_layer))
+    state = oracle.state_dict()
+    ours.load_state_dict({k: p.build(state) for k, p in stack_pieces(config, first=first_layer).items()})
     return oracle, ours
 
 

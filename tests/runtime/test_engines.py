@@ -10,11 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_runtime import engines
 from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.engines import available_engines, check_feeds, engine_names, onnxruntime, open_engine
-from vljepa_runtime.errors import BundleError, EngineError, InputError
-from vljepa_runtime.manifest import TensorSpec
+from vljepa_runtime.engines import (
+    available_engines,
+    check_feeds,
+    describe,
+    engine_names,
+    families,
+    onnxruntime,
+    open_engine,
+    openvino,
+)
+from vljepa_runtime.errors import BundleError, EngineError, InputError, MissingExtraError
+from vljepa_runtime.manifest import TARGETS, TensorSpec
 
 MISSING = [name for name in engine_names() if name not in available_engines()]
 
@@ -49,9 +57,27 @@ def test_threads_below_one(threads: int) -> None:
 
 @pytest.mark.parametrize("name", MISSING)
 def test_a_missing_provider_is_an_error_unless_fallback_is_allowed(name: str) -> None:
-    with pytest.raises(EngineError, match=r"has no .*ExecutionProvider"):
+    library = "cuda-bindings|" if name.startswith("tensorrt") else ""
+    with pytest.raises((EngineError, MissingExtraError), match=library + re.escape(name.partition(":")[0])):
         open_engine(name)
-    assert open_engine(name, allow_fallback=True).name != name
+    opened = open_engine(name, allow_fallback=True)
+    assert opened.name in available_engines()
+    assert f"a fall-back: {name} was asked for and is not here" in describe(opened)
+
+
+def test_the_table_names_the_devices_that_the_modules_know() -> None:
+    devices = {family.name: family.devices for family in families()}
+    assert devices["onnxruntime"] == tuple(onnxruntime.PROVIDERS)
+    assert devices["openvino"] == openvino.DEVICES
+    assert [family.name for family in families() if not family.names] == []
+
+
+@pytest.mark.parametrize("target", [target for target in TARGETS if target not in ("onnx", "openvino")])
+def test_auto_for_a_target_that_nothing_here_runs_says_so(target: str) -> None:
+    if any(target in family.targets and family.available_devices() for family in families()):
+        pytest.skip(f"{target} runs here")
+    with pytest.raises((EngineError, MissingExtraError), match=r"starts here|not installed"):
+        open_engine("auto", target=target)
 
 
 def test_a_provider_that_falls_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +90,6 @@ def test_a_provider_that_falls_back_is_noticed(monkeypatch: pytest.MonkeyPatch) 
 
 def test_auto_goes_on_when_the_first_choice_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "available_devices", lambda: ("cpu", "cuda"))
-    monkeypatch.setattr(engines, "available_engines", lambda: ("onnxruntime:cpu", "onnxruntime:cuda"))
     assert open_engine("auto").name == "onnxruntime:cpu"
 
 

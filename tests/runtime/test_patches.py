@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.patches import Preprocess, fit_frames, patchify
+from vljepa_runtime.patches import Preprocess, fit_frame, fit_frames, patchify
 from vljepa_runtime.token_selection import saliency, salient_tokens
 
 SMALL = Preprocess(frames=4, size=6, patch=3, tubelet=2)
@@ -96,3 +96,57 @@ def test_keeping_all_tokens_changes_nothing_and_none_is_refused() -> None:
     assert salient_tokens(patches, 8).tolist() == list(range(8))
     with pytest.raises(InputError, match="keep must be in"):
         salient_tokens(patches, 0)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "short"),
+    [(61, 97, 0), (97, 61, 40), (33, 33, 0), (20, 24, 0), (32, 32, 0)],
+    ids=["landscape", "portrait-larger-short-side", "square", "growing", "as-it-is"],
+)
+def test_antialiased_resize_equals_torch(height: int, width: int, short: int) -> None:
+    """torch's antialiased bilinear filter is what torchvision and V-JEPA 2's processor use."""
+    torch = pytest.importorskip("torch")
+    size = 32
+    pre = Preprocess(frames=2, size=size, patch=8, resize="antialias", short_side=short)
+    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    side = short or size
+    sides = [length * side // min(height, width) for length in (height, width)]
+    image = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+    resized = torch.nn.functional.interpolate(image, sides, mode="bilinear", antialias=True)[0]
+    top, left = (round((length - size) / 2) for length in sides)
+    expected = resized[:, top : top + size, left : left + size].permute(1, 2, 0).numpy()
+    got = fit_frame(frame, pre)
+    assert got.shape == (size, size, 3)
+    assert np.abs(got - expected).max() <= 0.51  # rounded to whole levels
+
+
+def test_floor_picks() -> None:
+    frames = np.zeros((10, 32, 32, 3), np.uint8) + np.arange(10, dtype=np.uint8)[:, None, None, None]
+    picked = {
+        picks: fit_frames(frames, Preprocess(frames=4, size=32, patch=8, picks=picks))[:, 0, 0, 0].tolist()
+        for picks in ("nearest", "floor")
+    }
+    assert picked == {"nearest": [0, 3, 6, 9], "floor": [0, 3, 6, 9]}
+    frames = frames[:6]
+    assert fit_frames(frames, Preprocess(frames=4, size=32, patch=8))[:, 0, 0, 0].tolist() == [0, 2, 3, 5]
+    floor = Preprocess(frames=4, size=32, patch=8, picks="floor")
+    assert fit_frames(frames, floor)[:, 0, 0, 0].tolist() == [0, 1, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"picks": "random"}, "picks must be one of nearest, floor"),
+        ({"short_side": 40}, "short_side goes with resize antialias"),
+        ({"resize": "antialias", "short_side": 16}, "at least size, got 16"),
+    ],
+)
+def test_refuses_odd_preprocessing(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Preprocess(**{"size": 32, "patch": 8, **changes})
+
+
+def test_new_fields_are_written_only_when_they_say_something() -> None:
+    assert not {"short_side", "picks"} & set(Preprocess().to_dict())
+    pre = Preprocess(resize="antialias", short_side=110, picks="floor")
+    assert Preprocess.from_dict(pre.to_dict()) == pre

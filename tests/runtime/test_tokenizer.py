@@ -74,3 +74,20 @@ def test_from_file(tmp_path: Path, small_folder: Path) -> None:
     assert Tokenizer.from_file(small_folder / "tokenizer.json").vocab_size == 23
     with pytest.raises(BundleError, match="cannot read"):
         Tokenizer.from_file(tmp_path / "nowhere.json")
+
+
+def test_template_and_limit_of_the_file_are_followed() -> None:
+    """The oracle is the library itself, with the file's own truncation and post-processing switched on."""
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {word: i for i, word in enumerate(["[PAD]", "[BOS]", "[EOS]", "a", "b", "c"])}
+    inner = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="a"))
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    inner.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[BOS] $A [EOS]", special_tokens=[("[BOS]", 1), ("[EOS]", 2)]
+    )
+    inner.enable_truncation(5)
+    texts = ["a", "a b c", "a b c a b c a b c"]
+    expected = [inner.encode(text).ids for text in texts]
+    assert expected[2] == [1, 3, 4, 5, 2]
+    ids, mask = Tokenizer.from_bytes(inner.to_str().encode()).encode(texts)
+    assert [row[:count].tolist() for row, count in zip(ids, mask.sum(axis=1))] == expected

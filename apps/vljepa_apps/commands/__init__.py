@@ -6,7 +6,9 @@ table equal.
 
 from __future__ import annotations
 
-__all__ = ["COMMANDS"]
+import keyword
+
+__all__ = ["COMMANDS", "module_of"]
 
 COMMANDS = {
     "demo": "run the shipped bundle on a procedural event stream, a file or a camera, and show what it saved",
@@ -16,9 +18,18 @@ COMMANDS = {
     "ask": "answer a question about a clip, from candidates or in words",
     "inspect": "show what a bundle holds: graphs, precisions, parity, accuracy",
     "doctor": "show what really runs on this machine",
-    "train": "train a model on the procedural world",
-    "export": "turn a checkpoint into a bundle, checked for parity",
+    "train": "train a model on the procedural world, or fine-tune one on annotated videos",
+    "import": "turn public weights into a checkpoint: open-vljepa, or parts to fine-tune",
+    "export": "turn a checkpoint into a bundle for any engine, held to its gates",
+    "build": "build the TensorRT engines of a bundle on the machine that runs them",
+    "verify": "repeat a bundle's gates on this machine",
     "selective": "measure what selective decoding saves: quality against decodings per minute, with a picture",
     "compare": "measure two bundles against each other: accuracy, latency, size, memory",
+    "versus": "train VL-JEPA and a token-space VLM on the same features and draw both against samples seen",
     "bench": "measure one bundle on this machine",
 }
+
+
+def module_of(command: str) -> str:
+    """The module of a command; `import` is a word of Python, so its file is `import_.py`."""
+    return f"vljepa_apps.commands.{command}{'_' if keyword.iskeyword(command) else ''}"

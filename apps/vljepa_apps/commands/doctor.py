@@ -38,6 +38,9 @@ PACKAGES = {  # distribution -> the extra that brings it, empty for the base ins
     "matplotlib": "apps",
     "psutil": "apps",
     "openvino": "openvino",
+    "nncf": "openvino-export",
+    "coremltools": "coreml",
+    "tensorrt-rtx": "tensorrt-rtx",
 }
 
 
@@ -191,7 +194,7 @@ def try_engine(
     report = EngineReport(
         engine=name,
         runs=True,
-        really=model.engine_name,
+        really=model.engine_text,
         load_ms=round((loaded - begun) * 1000, 1),
         window_ms=round(float(np.median(times)), 2),
         cosine=None if reference is None else round(float(embedding @ reference), 6),

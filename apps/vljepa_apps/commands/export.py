@@ -1,4 +1,4 @@
-"""`vljepa export`: checkpoint in, bundle out, every graph compared with torch before anything is written."""
+"""`vljepa export`: checkpoint in, bundle out, held to its gates; exit code 1 when it is written outside of them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_export import ExportReport
+    from vljepa_export import ExportReport, GraphReport
 
-SUMMARY = "turn a checkpoint into a bundle, checked for parity"
+SUMMARY = "turn a checkpoint into a bundle for any engine, held to its gates"
+HEADER = ("graph", "precision", "size", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "s")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from vljepa_export.formats import FORMATS
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    rows = [f"  {row.name:<13} {', '.join(row.precisions)}" for row in FORMATS.values()]
+    parser.epilog = "\n".join(["formats and their precisions, the default first:", *rows])
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="folder that `vljepa train` wrote, or `tiny`, the shipped one",
+        help="folder that `vljepa train` or `vljepa import` wrote, or `tiny`, the shipped one",
     )
     parser.add_argument(
         "-o",
@@ -30,24 +36,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="the bundle to write (default: CHECKPOINT's name with .vljepa)",
     )
+    aliases = ", ".join(alias for row in FORMATS.values() for alias in row.aliases)
     parser.add_argument(
-        "--precision", default="int8", metavar="P",
-        help="int8 (default), fp32, or per graph: `x_encoder=int8,y_encoder=fp32`, what is not named is fp32",
+        "--format", default="onnx", metavar="F", help=f"{', '.join(FORMATS)} (default onnx); also {aliases}"
+    )
+    parser.add_argument(
+        "--precision", metavar="P",
+        help="one for all graphs, or per graph: `x_encoder=int8,y_encoder=fp32`, what is not named is fp32",
     )  # fmt: skip
-    parser.add_argument("--folder", action="store_true", help="write a folder instead of one .vljepa file")
+    parser.add_argument(
+        "--tokens", type=budgets, default=(), metavar="N,N",
+        help="token counts to build for, where the format fixes shapes (default: all, and half of them)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gates", choices=("all", "graphs"), default="all",
+        help="all (default); graphs: leave out the comparison end to end, and certify nothing",
+    )  # fmt: skip
+    parser.add_argument(
+        "--folder",
+        action="store_true",
+        help="write a folder, not one .vljepa file; large models always get one",
+    )
     parser.add_argument("--force", action="store_true", help="replace the bundle that is at OUT")
     arguments.add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the arguments, export, and print what was made."""
+    """Check the arguments, export, and print what was made; exit code 1 when it missed a gate."""
     require_extra()
+    from vljepa_data.gates import Scenes
     from vljepa_export import export_bundle
     from vljepa_export.request import default_output, prepare
 
     precision = parse_precision(args.precision)
-    out = args.out or default_output(args.checkpoint, precision)
-    prepare(args.checkpoint, out, precision=precision, force=args.force)
+    out = args.out or default_output(args.checkpoint, precision, format=args.format)
+    what = {"format": args.format, "precision": precision, "token_budgets": args.tokens, "force": args.force}
+    prepare(args.checkpoint, out, **what)
     with console.Progress("exporting", total=1) as progress:
 
         def show(done: int, total: int, what: str) -> None:
@@ -57,18 +81,28 @@ def run(args: argparse.Namespace) -> int:
         report = export_bundle(
             args.checkpoint,
             out,
-            precision=precision,
-            archive=not args.folder,
-            force=args.force,
+            **what,
+            archive=False if args.folder else None,
+            scenes=Scenes() if args.gates == "all" else None,
             progress=show,
         )
     print(json.dumps(report.to_dict(), indent=2) if args.json else text(report))
+    if report.certified is False:
+        console.note(
+            f"\n{report.path} is outside its gates and says so (certified: false): try another --precision"
+        )
+        return 1
     if not args.json:
         console.note(f"\nnext: vljepa inspect {report.path}\n      vljepa run {report.path} VIDEO")
     return 0
 
 
-def parse_precision(value: str) -> str | dict[str, str]:
+def budgets(value: str) -> tuple[int, ...]:
+    """`256,128` -> (256, 128), for argparse."""
+    return tuple(arguments.positive_int(part.strip()) for part in value.split(","))
+
+
+def parse_precision(value: str | None) -> str | dict[str, str] | None:
     """`int8` -> `int8`; `x_encoder=int8,y_encoder=fp32` -> a mapping.
 
     Raises:
@@ -76,8 +110,8 @@ def parse_precision(value: str) -> str | dict[str, str]:
     """
     from vljepa_runtime.errors import InputError
 
-    if "=" not in value:
-        return value.strip()
+    if value is None or "=" not in value:
+        return value and value.strip()
     pairs = [part.split("=") for part in value.split(",")]
     if wrong := [
         part for part, pair in zip(value.split(","), pairs) if len(pair) != 2 or not all(map(str.strip, pair))
@@ -88,23 +122,35 @@ def parse_precision(value: str) -> str | dict[str, str]:
 
 def text(report: ExportReport) -> str:
     """The result for people."""
-    rows = [
-        (
-            graph.name, graph.precision, console.size(graph.bytes), f"{graph.parity.mean_cosine:.6f}",
-            f"{graph.parity.p1_cosine:.6f}", f"{graph.parity.worst_cosine:.6f}", f"{graph.parity.max_abs:.2g}",
-            f"{graph.parity.psnr_db:.1f}", f"{graph.seconds:.1f}",
+    lines = ["against torch, on seeded clips and texts of the world:"]
+    lines.append(console.table([graph_row(graph) for graph in report.graphs], header=HEADER))
+    if found := report.agreement:
+        lines.append(
+            f"end to end against the float model: embeddings {found.embedding_mean:.6f} (worst "
+            f"{found.embedding_worst:.6f}), hard negatives {found.overlap:.1%}, labels {found.labels:.1%}, "
+            f"decode moments {found.triggers:.1%}"
         )
-        for graph in report.graphs
-    ]  # fmt: skip
-    header = ("graph", "precision", "size", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "s")
-    lines = ["against torch, on seeded clips and texts of the world:", console.table(rows, header=header)]
     lines += [f"note: {graph.name} {graph.note}" for graph in report.graphs if graph.note]
-    shared = (
-        f", {console.size(report.shared_bytes)} shared by the decoder's graphs" if report.shared_bytes else ""
+    lines += [f"gate missed: {graph.name}: {miss}" for graph in report.graphs for miss in graph.misses]
+    lines += [f"gate missed: {miss}" for miss in report.misses]
+    shared = f", {console.size(report.shared_bytes)} shared between graphs" if report.shared_bytes else ""
+    lines.append(
+        f"{report.path}: {console.size(report.bytes)}{shared}, {console.duration(report.seconds)}, "
+        f"at most {report.peak_rss_mb / 1000:.1f} GB of memory"
     )
-    return "\n".join(
-        [*lines, f"{report.path}: {console.size(report.bytes)}{shared}, {console.duration(report.seconds)}"]
-    )
+    return "\n".join(lines)
+
+
+def graph_row(graph: GraphReport) -> tuple[str, ...]:
+    """One line of the table of graphs."""
+    head = (graph.name, graph.precision, console.size(graph.bytes))
+    if (parity := graph.parity) is None:
+        return (*head, *["n/a"] * 5, f"{graph.seconds:.1f}")
+    cosines = (parity.mean_cosine, parity.p1_cosine, parity.worst_cosine)
+    return (
+        *head, *(f"{value:.6f}" for value in cosines), f"{parity.max_abs:.2g}", f"{parity.psnr_db:.1f}",
+        f"{graph.seconds:.1f}",
+    )  # fmt: skip
 
 
 def require_extra() -> None:

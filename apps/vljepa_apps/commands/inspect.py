@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 SUMMARY = "show what a bundle holds: graphs, precisions, parity, accuracy"
 GRAPH_HEADER = ("graph", "precision", "size", "inputs", "outputs")
 PARITY_HEADER = ("graph", "worst cosine", "max abs", "PSNR dB")
+VERDICTS = {
+    True: "yes, it kept every gate where it was exported",
+    False: "no, it missed a gate where it was exported: `vljepa verify` shows which",
+    None: "not measured where it was exported: run `vljepa verify` on the device",
+}
 SHOWN_TENSORS = 3  # a decoder step has one pair of tensors a layer
 
 
@@ -37,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
 def sections(manifest: Manifest) -> Iterator[str]:
     """The printed parts, each a titled block; what was not measured says so."""
     yield block("bundle", overview(manifest))
+    yield block("runs on", list(runners(manifest)))
     yield block("window", window(manifest.preprocess))
     yield block("graphs", [graph_row(manifest, name) for name in manifest.graphs], GRAPH_HEADER)
     if manifest.prompts:
@@ -46,6 +52,11 @@ def sections(manifest: Manifest) -> Iterator[str]:
         for name, item in manifest.parity.items()
     ]
     yield block("parity against the float model", parity, PARITY_HEADER) if parity else "parity\n  n/a"
+    if manifest.gates:
+        gates = [(name.replace("_", " "), f"{value:.6f}") for name, value in manifest.gates.items()]
+        yield block("agreement with the float model, end to end", gates)
+    if manifest.notes:
+        yield block("notes", list(manifest.notes.items()))
     accuracy = [(name, f"{value:.4g}") for name, value in manifest.accuracy.items()]
     yield block("accuracy", accuracy) if accuracy else "accuracy\n  n/a"
     if calibration := manifest.calibration:
@@ -67,7 +78,26 @@ def overview(manifest: Manifest) -> list[tuple[str, str]]:
         ("embedding", f"{manifest.embedding_dim} values"),
         ("size", console.size(sum(spec.size for spec in manifest.files.values()))),
     ]
+    if manifest.execution:
+        rows.append(("computes in", ", ".join(sorted(set(manifest.execution.values())))))
+    rows.append(("certified", VERDICTS[manifest.certified]))
     return [(key, value or "n/a") for key, value in rows]
+
+
+def runners(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Every engine that loads this bundle and whether it is here, then what `auto` comes to; no graph is loaded."""
+    from vljepa_runtime.engines import available_engines, describe, families, open_engine
+    from vljepa_runtime.errors import VljepaError
+
+    present = available_engines()
+    for family in families():
+        if manifest.target in family.targets:
+            for name in family.names:
+                yield name, "installed" if name in present else "not here"
+    try:
+        yield "auto", describe(open_engine("auto", target=manifest.target))
+    except VljepaError as error:
+        yield "auto", str(error)
 
 
 def window(pre: Preprocess) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""`vljepa train`: train a model on the procedural world, or go on with a run that was stopped."""
+"""`vljepa train`: train on the procedural world or fine-tune on annotated videos; a run that was stopped goes on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import arguments, console
+from vljepa_apps import arguments, console, finetune
 from vljepa_runtime.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from vljepa_model.checkpoint import Checkpoint
     from vljepa_model.training.recipe import Recipe
 
-SUMMARY = "train a model on the procedural world"
+SUMMARY = "train a model on the procedural world, or fine-tune one on annotated videos"
 RECIPE_OPTIONS = (
     "seed",
     "steps",
@@ -65,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=1, metavar="N", help="processes that render clips (default: 1)"
     )
     arguments.add_json(parser)
+    finetune.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         from vljepa_model.training.trainer import Progress, extend, train
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
+    if args.data:
+        return finetune.run(args, starting_point(args.init))
     if args.hands and not (args.hands / "labels.csv").exists():
         raise InputError(
             f"expected labels.csv in {args.hands}, found none: name the folder of the photographs"
@@ -128,8 +132,17 @@ def initial(path: Path | None) -> Any:
     """The model that a new run starts from."""
     if path is None:
         return None
+    return starting_point(path).model
+
+
+def starting_point(path: Path | None) -> Checkpoint:
+    """The checkpoint that --init names, by its folder or as one that is shipped."""
+    if path is None:
+        raise InputError(
+            "expected --init CHECKPOINT with --data: name what is to be fine-tuned, such as `tiny`"
+        )
     from vljepa_apps.torch_model import shipped_checkpoint
     from vljepa_model.checkpoint import load_checkpoint
 
     named = not path.exists() and len(path.parts) == 1
-    return load_checkpoint(shipped_checkpoint(str(path)) if named else path).model
+    return load_checkpoint(shipped_checkpoint(str(path)) if named else path)

@@ -1,21 +1,24 @@
-"""What a target module offers: `convert`, and what comes of it. Knows no target."""
+"""What a target module offers: `convert`, and what comes of it. Knows no target.
+
+A module plugs in by its row in `vljepa_export.formats`; it is imported when its format is asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
-from vljepa_runtime.manifest import GraphSpec
+from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 if TYPE_CHECKING:
     import onnx
 
-    from vljepa_export.graphs import GraphDefinition
+    from vljepa_export.graphs import GraphDefinition, TensorAxes
 
-__all__ = ["Array", "Converted", "Convert", "Feeds"]
+__all__ = ["Array", "Convert", "Converted", "Feeds", "Finishes", "Target", "tensor_specs"]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -31,12 +34,18 @@ class Converted:
         run: Computes what the files compute (feeds -> outputs in order), so that parity can be measured; None when
             nothing on this machine can.
         notes: What a user should know: layers that stayed in fp32, what was built and not run.
+        label: The precision for the manifest, where it says more than the one asked for (`int8-static`).
+        execution: What the engine is to compute in where nothing is quantised: f32, bf16 or f16.
+        nodes: Operators in it; 0 where nobody counts them.
     """
 
     spec: GraphSpec
     files: Mapping[str, bytes]
     run: Callable[[Feeds], Sequence[Array]] | None
     notes: tuple[str, ...] = field(default=())
+    label: str = ""
+    execution: str = "f32"
+    nodes: int = 0
 
 
 class Convert(Protocol):
@@ -63,3 +72,22 @@ class Convert(Protocol):
         Raises:
             ExportError: the target's tools refuse the graph, with their words.
         """
+
+
+class Target(Protocol):
+    """A target module."""
+
+    convert: Convert
+
+
+@runtime_checkable
+class Finishes(Protocol):
+    """A target module that also looks at all graphs together, for example to store what they share once."""
+
+    def finish(self, made: Mapping[str, Converted]) -> dict[str, Converted]:
+        """All graphs by name, changed or not."""
+
+
+def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:
+    """A definition's inputs or outputs as a manifest lists them."""
+    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)

@@ -1,49 +1,182 @@
-"""Engines by name: `auto`, or `FAMILY[:DEVICE]`. Adding one is a file beside this and an entry below."""
+"""Engines by name: `auto`, or `FAMILY[:DEVICE]`. Adding one is a file beside this and an entry below.
+
+An engine's module is imported when the engine is named, and its library when it is opened.
+"""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
-from vljepa_runtime.engines.onnxruntime import PROVIDERS, OnnxRuntimeEngine, available_devices
-from vljepa_runtime.engines.protocol import Engine, Graph, check_feeds
-from vljepa_runtime.errors import EngineError, InputError
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines.protocol import Detailed, Engine, Graph, check_feeds, describe
+from vljepa_runtime.errors import EngineError, InputError, MissingExtraError
 
-__all__ = ["Engine", "Graph", "available_engines", "check_feeds", "engine_names", "open_engine"]
+__all__ = [
+    "Engine",
+    "Family",
+    "Graph",
+    "available_engines",
+    "check_feeds",
+    "describe",
+    "engine_names",
+    "families",
+    "open_engine",
+]
 
-# Family -> (devices, the default first; those usable here; how to open one).
-_Opener = Callable[[str, "int | None"], Engine]
-_FAMILIES: dict[str, tuple[tuple[str, ...], Callable[[], tuple[str, ...]], _Opener]] = {
-    "onnxruntime": (
-        tuple(PROVIDERS),
-        available_devices,
-        lambda device, threads: OnnxRuntimeEngine(device, threads=threads),
-    ),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One kind of engine.
+
+    Attributes:
+        name: The part of an engine's name before the colon.
+        module: In this package; it has `available_devices() -> tuple[str, ...]` and the class.
+        opens: Name of the class: `(device, *, threads)` gives an `Engine`.
+        devices: The default first; one empty name where there is nothing to choose.
+        targets: Bundles that it loads, as `Manifest.target` says.
+    """
+
+    name: str
+    module: str
+    opens: str
+    devices: tuple[str, ...] = ("",)
+    targets: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """`FAMILY:DEVICE` each, or `FAMILY` alone."""
+        return tuple(f"{self.name}:{device}" if device else self.name for device in self.devices)
+
+    def available_devices(self) -> tuple[str, ...]:
+        """Devices whose library is installed here; one may still fail to start."""
+        try:
+            found: tuple[str, ...] = self._module().available_devices()
+        except EngineError:
+            return ()
+        return found
+
+    def open(self, device: str, *, threads: int | None) -> Engine:
+        """Start a device.
+
+        Raises:
+            EngineError: it is not there, or this version has no such engine.
+            MissingExtraError: its library is not installed.
+        """
+        engine: Engine = getattr(self._module(), self.opens)(device or self.devices[0], threads=threads)
+        return engine
+
+    def _module(self) -> Any:
+        name = f"{__name__}.{self.module}"
+        try:
+            return import_module(name)
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            raise EngineError(f"{self.name}: this version has no such engine: upgrade vljepa-edge") from error
+
+
+_FAMILIES: Mapping[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            name="onnxruntime",
+            module="onnxruntime",
+            opens="OnnxRuntimeEngine",
+            devices=("cpu", "cuda", "tensorrt", "nvtensorrtrtx", "coreml"),
+            targets=("onnx",),
+        ),
+        Family(
+            name="openvino",
+            module="openvino",
+            opens="OpenVinoEngine",
+            devices=("cpu", "gpu", "npu"),
+            targets=("openvino", "onnx"),
+        ),
+        Family(name="tensorrt", module="tensorrt", opens="TensorRtEngine", targets=("tensorrt",)),
+        Family(
+            name="tensorrt-rtx",
+            module="tensorrt_rtx",
+            opens="TensorRtRtxEngine",
+            targets=("tensorrt-rtx", "tensorrt"),
+        ),
+        Family(
+            name="coreml",
+            module="coreml",
+            opens="CoreMlEngine",
+            devices=("all", "cpu", "gpu", "ane"),
+            targets=("coreml",),
+        ),
+    )
 }
-# What `auto` tries, in this order. TensorRT builds for minutes and Core ML's provider is
-# reported slower than the CPU on a ViT, so both run only when named.
-_AUTO = ("onnxruntime:cuda", "onnxruntime:cpu")
+# What `auto` tries for a bundle's target, in this order. For ONNX graphs that is ONNX Runtime alone: OpenVINO is no
+# faster with our float graphs and slower with our int8 ones, whose operators it does not fuse (docs/formats.md has the
+# numbers). TensorRT builds for minutes and Core ML's provider is reported slower than the CPU on a ViT, so ONNX
+# Runtime's providers for both run only when named.
+_AUTO: Mapping[str, tuple[str, ...]] = {
+    "onnx": ("onnxruntime:cuda", "onnxruntime:cpu"),
+    "openvino": ("openvino:cpu",),
+    "tensorrt": ("tensorrt",),
+    "tensorrt-rtx": ("tensorrt-rtx",),
+    "coreml": ("coreml",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Fallback:
+    """An engine that runs instead of another, and says so."""
+
+    engine: Engine
+    reason: str
+
+    @property
+    def name(self) -> str:
+        """What really runs."""
+        return self.engine.name
+
+    @property
+    def detail(self) -> str:
+        """What really runs, and why."""
+        own = f"{self.engine.detail}; " if isinstance(self.engine, Detailed) else ""
+        return f"{own}a fall-back: {self.reason}"
+
+    def load(self, bundle: Bundle, graph_name: str) -> Graph:
+        """See `Engine.load`."""
+        return self.engine.load(bundle, graph_name)
+
+
+def families() -> tuple[Family, ...]:
+    """All kinds of engines."""
+    return tuple(_FAMILIES.values())
 
 
 def engine_names() -> tuple[str, ...]:
     """Every name that `open_engine` knows, besides `auto`."""
-    return tuple(f"{family}:{device}" for family, (devices, _, _) in _FAMILIES.items() for device in devices)
+    return tuple(name for family in _FAMILIES.values() for name in family.names)
 
 
 def available_engines() -> tuple[str, ...]:
     """The names whose libraries are installed here; a device may still fail to start."""
     return tuple(
-        f"{family}:{device}" for family, (_, present, _) in _FAMILIES.items() for device in present()
+        f"{family.name}:{device}" if device else family.name
+        for family in _FAMILIES.values()
+        for device in family.available_devices()
     )
 
 
-def open_engine(name: str = "auto", *, allow_fallback: bool = False, threads: int | None = None) -> Engine:
+def open_engine(
+    name: str = "auto", *, allow_fallback: bool = False, threads: int | None = None, target: str = "onnx"
+) -> Engine:
     """Open an engine.
 
     Args:
         name: `auto` or `FAMILY[:DEVICE]`, for example `onnxruntime:cuda`.
-        allow_fallback: Take the best other engine when the named one is not available.
+        allow_fallback: Take the best other engine when the named one is not available; `describe` then says so.
         threads: Threads on a CPU; None lets the engine choose.
+        target: What the bundle to be loaded is made for, which decides what `auto` and a fall-back may be.
 
     Returns:
         The engine; its `name` is what really runs.
@@ -51,42 +184,45 @@ def open_engine(name: str = "auto", *, allow_fallback: bool = False, threads: in
     Raises:
         InputError: no engine has that name, or `threads` is below 1.
         EngineError: the engine is not available here.
+        MissingExtraError: the engine's library is not installed.
     """
     if threads is not None and threads < 1:
         raise InputError(f"expected threads of at least 1, got {threads}")
     if name == "auto":
-        return _best(threads)
+        return _best(target, threads)
     family, device = _split(name)
     try:
-        return _FAMILIES[family][2](device, threads)
-    except EngineError:
+        return family.open(device, threads=threads)
+    except (EngineError, MissingExtraError) as error:
         if not allow_fallback:
             raise
-        return _best(threads)
+        reason = str(error).partition(", or pass allow_fallback")[0]
+        return _Fallback(_best(target, threads), f"{name} was asked for and is not here ({reason})")
 
 
-def _best(threads: int | None) -> Engine:
-    present = available_engines()
+def _best(target: str, threads: int | None) -> Engine:
     failures = []
-    for name in _AUTO:
-        if name in present:
-            family, device = _split(name)
-            try:
-                return _FAMILIES[family][2](device, threads)
-            except EngineError as error:
-                failures.append(str(error))
+    for name in _AUTO[target]:
+        family, device = _split(name)
+        try:
+            if target == "onnx" and device not in family.available_devices():
+                continue
+            return family.open(device, threads=threads)
+        except EngineError as error:
+            failures.append(str(error))
     raise EngineError(
-        f"no engine starts here ({'; '.join(failures) or 'none is installed'}): reinstall onnxruntime"
+        f"no engine for {target} bundles starts here ({'; '.join(failures) or 'none is installed'}): "
+        "install one, or export the checkpoint for a target that runs here"
     )
 
 
-def _split(name: str) -> tuple[str, str]:
-    family, colon, device = name.partition(":")
-    if family in _FAMILIES:
-        devices = _FAMILIES[family][0]
+def _split(name: str) -> tuple[Family, str]:
+    word, colon, device = name.partition(":")
+    if word in _FAMILIES:
+        family = _FAMILIES[word]
         if not colon:
-            return family, devices[0]
-        if device in devices:
+            return family, family.devices[0]
+        if device and device in family.devices:
             return family, device
     known = ("auto", *_FAMILIES, *engine_names())
     near = difflib.get_close_matches(name.lower(), known, n=1)

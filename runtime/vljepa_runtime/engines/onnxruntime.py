@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.engines.protocol import Array, Graph, check_feeds
+from vljepa_runtime.engines.graph_files import unpacked
+from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
 from vljepa_runtime.errors import BundleError, EngineError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
@@ -79,18 +79,23 @@ class OnnxRuntimeEngine:
         if device != "cpu":
             self._session(_PROBE, self._options(), "a probe")
 
+    @property
+    def detail(self) -> str:
+        """Version, and the provider that computes."""
+        import onnxruntime
+
+        return f"ONNX Runtime {onnxruntime.__version__}, {self._providers[0]}"
+
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
-        if bundle.manifest.target != "onnx":
-            raise EngineError(
-                f"{self.name} runs bundles made for onnx, {bundle.name} is for {bundle.manifest.target}: "
-                "choose its engine or export with --target onnx"
-            )
+        require_target(self.name, bundle, "onnx")
         options = self._options()
         what = f"{bundle.name}/{graph_name}"
         if bundle.path(spec.file) is None and spec.external and not hasattr(options, _IN_MEMORY):
-            session = self._from_scratch(bundle, spec, options, what)
+            # ONNX Runtime before 1.24, which Python 3.10 is limited to, takes no weights from memory.
+            with unpacked(bundle, spec) as scratch:
+                session = self._session(str(scratch), options, what)
         else:
             blocks: list[bytes] = []  # ONNX Runtime copies them, but not before the session is made
             path = bundle.path(spec.file)
@@ -103,18 +108,6 @@ class OnnxRuntimeEngine:
             blocks.clear()
         _compare_contract(bundle.name, graph_name, spec, session)
         return _OnnxRuntimeGraph(graph_name, spec, session)
-
-    def _from_scratch(self, bundle: Bundle, spec: GraphSpec, options: Any, what: str) -> Any:
-        """Unpack a zipped graph with its weights for as long as the session is being made.
-
-        For ONNX Runtime before 1.24, which Python 3.10 is limited to: it takes no weights from memory.
-        """
-        with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
-            for name in (spec.file, *spec.external):
-                target = Path(scratch, name)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(bundle.read(name))
-            return self._session(str(Path(scratch, spec.file)), options, what)
 
     def _options(self) -> Any:
         import onnxruntime

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.errors import EngineError, InputError
 from vljepa_runtime.manifest import TensorSpec
 
-__all__ = ["Array", "Engine", "Graph", "check_feeds"]
+__all__ = ["Array", "Detailed", "Engine", "Graph", "check_feeds", "describe", "require_target"]
 
 Array = npt.NDArray[Any]
 
@@ -55,6 +55,38 @@ class Engine(Protocol):
             BundleError: the bundle lacks the graph, or the file is not what the manifest says.
             EngineError: the engine refuses the graph, or would run it somewhere else.
         """
+
+
+@runtime_checkable
+class Detailed(Protocol):
+    """An engine that can say more than its name."""
+
+    @property
+    def detail(self) -> str:
+        """Library and version, device, precision: what really runs, for people."""
+
+
+def describe(engine: Engine) -> str:
+    """An engine's name and what it says of itself."""
+    return f"{engine.name} ({engine.detail})" if isinstance(engine, Detailed) else engine.name
+
+
+def require_target(engine: str, bundle: Bundle, *targets: str) -> None:
+    """Refuse a bundle that is made for other engines.
+
+    Args:
+        engine: Name of the one that is asked to load it.
+        bundle: What is to be loaded.
+        targets: What the engine loads, its own format first.
+
+    Raises:
+        EngineError: naming both.
+    """
+    if bundle.manifest.target not in targets:
+        raise EngineError(
+            f"{engine} runs bundles made for {' or '.join(targets)}, {bundle.name} is for "
+            f"{bundle.manifest.target}: choose its engine or export with --format {targets[0]}"
+        )
 
 
 def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> None:

@@ -1,0 +1,126 @@
+"""`vljepa verify`: the gates repeated where the bundle lives, against what the float model gave. No torch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from vljepa_apps import arguments, console
+
+if TYPE_CHECKING:
+    from vljepa_data.gates import GraphVerdict, Reference, Verdict
+    from vljepa_runtime.bundle import Bundle
+
+SUMMARY = "repeat a bundle's gates on this machine"
+HEADER = ("graph", "precision", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "gates")
+GATES = (
+    ("embedding_worst", "worst embedding cosine", "embedding_cosine"),
+    ("overlap", "top-5 overlap on hard negatives", "overlap"),
+    ("labels", "label agreement", "labels"),
+    ("triggers", "decode-trigger agreement", "triggers"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    arguments.add_bundle(parser)
+    parser.add_argument(
+        "--against",
+        metavar="BUNDLE",
+        help="compare with this fp32 ONNX bundle of the same model, run here, instead of the stored reference",
+    )
+    parser.add_argument(
+        "--gates", choices=("all", "graphs"), default="all", help="all (default); graphs: not end to end"
+    )
+    arguments.add_json(parser)
+    arguments.add_engine(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the verdict; exit code 1 when a gate is missed."""
+    from vljepa_data.gates import Reference, check
+    from vljepa_runtime.bundle import Bundle
+    from vljepa_runtime.engines import open_engine
+
+    bundle = Bundle.open(args.bundle)
+    reference = stored_or_made(bundle, args.against, scenes=args.gates == "all")
+    if args.gates == "graphs":
+        reference = Reference(samples=reference.samples)
+    engine = open_engine(
+        args.engine,
+        threads=args.threads,
+        allow_fallback=args.allow_fallback,
+        target=bundle.manifest.target,
+    )
+    with console.Progress("verifying", total=1.0) as progress:
+        verdict = check(bundle, engine, reference, progress=progress.update)
+    print(json.dumps(verdict.to_dict(), indent=2) if args.json else text(bundle.name, verdict))
+    return 0 if verdict.passed else 1
+
+
+def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Reference:
+    """The reference that the bundle carries, or a new one from a float bundle.
+
+    Raises:
+        BundleError: there is no reference, or the other bundle is another model or is not float.
+    """
+    from vljepa_data.gates import Reference, Scenes, record_reference
+    from vljepa_runtime.bundle import Bundle
+    from vljepa_runtime.engines import open_engine
+    from vljepa_runtime.errors import BundleError
+
+    if against is None:
+        return Reference.of(bundle)
+    floats = Bundle.open(against)
+    if set(floats.manifest.precision.values()) - {"fp32"} or floats.manifest.target != "onnx":
+        raise BundleError(
+            f"expected an fp32 ONNX bundle to compare with, {against} holds {floats.manifest.precision}"
+        )
+    mine, theirs = (each.manifest.source.checkpoint_sha256 for each in (bundle, floats))
+    if mine != theirs:
+        raise BundleError(
+            f"{against} is made from another checkpoint ({theirs[:12]}) than {bundle.name} ({mine[:12]}): "
+            "export both from one"
+        )
+    with console.Progress("reference", total=1.0) as progress:
+        return record_reference(
+            floats,
+            open_engine("onnxruntime:cpu"),
+            like=bundle.manifest,
+            scenes=Scenes() if scenes else None,
+            progress=progress.update,
+        )
+
+
+def text(name: str, verdict: Verdict) -> str:
+    """The verdict for people."""
+    from vljepa_data.gates import limits_for
+    from vljepa_data.gates.verdict import loosest
+
+    lines = [f"{name} on {verdict.engine}", "each graph against the float model:"]
+    lines.append(console.table([row(graph) for graph in verdict.graphs], header=HEADER))
+    if verdict.agreement is not None:
+        limits = loosest(limits_for(graph.precision) for graph in verdict.graphs)
+        found = [
+            (what, f"{getattr(verdict.agreement, key):.6f}", f"at least {getattr(limits, limit):g}")
+            for key, what, limit in GATES
+        ]
+        lines += [
+            "end to end against the float model:",
+            console.table(found, header=("gate", "measured", "limit")),
+        ]
+    lines += [f"gate missed: {graph.name}: {miss}" for graph in verdict.graphs for miss in graph.misses]
+    lines += [f"gate missed: {miss}" for miss in verdict.misses]
+    if verdict.note:
+        lines.append(f"not measured: {verdict.note}")
+    return "\n".join([*lines, "all gates kept" if verdict.passed else "outside its gates"])
+
+
+def row(graph: GraphVerdict) -> tuple[str, ...]:
+    """One line of the table of graphs."""
+    if (parity := graph.parity) is None:
+        return graph.name, graph.precision, *["n/a"] * 5, "missed" if graph.misses else "n/a"
+    cosines = (parity.mean_cosine, parity.p1_cosine, parity.worst_cosine)
+    numbers = (*(f"{value:.6f}" for value in cosines), f"{parity.max_abs:.2g}", f"{parity.psnr_db:.1f}")
+    return graph.name, graph.precision, *numbers, "missed" if graph.misses else "kept"

@@ -1,0 +1,122 @@
+"""`vljepa versus`: VL-JEPA against a token-space VLM on the same frozen X-encoder, data and schedule."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from vljepa_model.versus.plan import Plan
+
+SUMMARY = "train VL-JEPA and a token-space VLM on the same features and draw both against samples seen"
+PLAN_OPTIONS = ("samples", "batch", "clips", "held_out", "lr")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "checkpoint", nargs="?", default="tiny", metavar="CHECKPOINT",
+        help="whose frozen X-encoder and tokenizer both use: a folder, or `tiny`, the shipped one (default)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the contest; one that exists is continued",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=arguments.positive_int,
+        metavar="N",
+        help="pairs of runs, seeds 0 to N - 1 (default: 2)",
+    )
+    helps = {
+        "samples": "samples that each contender sees in a run (default: 16384)",
+        "batch": "samples in a step (default: 128)",
+        "clips": "distinct training clips, encoded once (default: 4096)",
+        "held_out": "clips that both are measured on (default: 256)",
+    }
+    for name, text in helps.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=arguments.positive_int, metavar="N", help=text
+        )
+    parser.add_argument(
+        "--lr", type=arguments.positive, metavar="R", help="peak learning rate of both (default: 2e-3)"
+    )
+    parser.add_argument(
+        "--rounds", type=arguments.positive_int, default=40, metavar="N",
+        help="timed answers of each contender, taking turns (default: 40)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--so-far",
+        action="store_true",
+        help="train nothing: report what a contest that was stopped has measured",
+    )
+    parser.add_argument("--threads", type=arguments.positive_int, metavar="N", help="threads of torch")
+    parser.add_argument("--force", action="store_true", help="replace a report that is already in DIR")
+    arguments.add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, measure, time; write versus.json, versus.md and versus.png."""
+    from vljepa_apps.report_picture import replace_file, require_matplotlib
+    from vljepa_apps.versus_report import draw, markdown, text, to_dict
+
+    try:
+        import torch
+
+        from vljepa_apps.torch_model import shipped_checkpoint
+        from vljepa_model.checkpoint import load_checkpoint
+        from vljepa_model.versus.contest import Contest
+        from vljepa_model.versus.timing import answer_cells
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", "train") from error
+    from vljepa_apps.latency import alternate
+
+    require_matplotlib()
+    args.out.mkdir(parents=True, exist_ok=True)
+    files = [args.out / f"versus.{kind}" for kind in ("json", "md", "png")]
+    arguments.refuse_existing(files, force=args.force)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    path = Path(args.checkpoint)
+    named = not path.exists() and len(path.parts) == 1
+    checkpoint = load_checkpoint(shipped_checkpoint(str(path)) if named else path)
+    with console.Progress("contest", total=1.0) as bar:
+
+        def show(what: str, share: float, detail: str) -> None:
+            bar.label = what
+            bar.update(share, detail=detail)
+
+        contest = Contest(args.out, checkpoint, plan_from(args), report=show)
+        runs = contest.so_far() if args.so_far else contest.runs()
+    if len({run.contender for run in runs}) < 2:
+        raise InputError(
+            f"expected points of both contenders in {args.out}: leave --so-far out to train them"
+        )
+    times = alternate(answer_cells(contest), rounds=args.rounds)
+    report = to_dict(args.checkpoint, contest.plan, runs, times)
+    replace_file(files[0], lambda file: file.write_text(json.dumps(report, indent=1), encoding="utf-8"))
+    replace_file(files[1], lambda file: file.write_text(markdown(report), encoding="utf-8"))
+    draw(report, files[2])
+    print(json.dumps(report, indent=1) if args.json else text(report))
+    console.note("wrote " + ", ".join(map(str, files)))
+    return 0
+
+
+def plan_from(args: argparse.Namespace) -> Plan | None:
+    """The plan that the options name; None when there are none, so that a contest that exists keeps its own."""
+    from vljepa_model.versus.plan import Plan
+
+    changes: dict[str, Any] = {
+        name: getattr(args, name) for name in PLAN_OPTIONS if getattr(args, name) is not None
+    }
+    if args.seeds is not None:
+        changes["seeds"] = tuple(range(args.seeds))
+    return Plan(**changes) if changes else None

@@ -1,0 +1,160 @@
+"""The part of `vljepa train` that fine-tunes a checkpoint on annotated videos: its options and how it reports."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from vljepa_model.checkpoint import Checkpoint
+    from vljepa_model.finetuning.recipe import FineTuneRecipe
+
+__all__ = ["add_arguments", "run"]
+
+SHARED = ("seed", "steps", "lr", "warmup")  # options that training from the world declares already
+OWN = ("batch", "only", "train_x_encoder", "y_encoder_lr", "decoder", "precision", "gradient_checkpointing")
+FOREIGN = ("hands", "clips", "lessons", "stage_zero", "stage_one", "decay", "finish", "extend")
+FORMATS = ("auto", "manifest", "msr-vtt", "msvd", "kinetics")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    group = parser.add_argument_group(
+        "fine-tuning", "with --init CHECKPOINT and --data FILE; under torchrun on several devices"
+    )
+    group.add_argument(
+        "--data",
+        type=Path,
+        metavar="FILE",
+        help="clips and texts: manifest (.csv, .jsonl), MSR-VTT, MSVD or Kinetics",
+    )
+    group.add_argument("--data-format", default="auto", choices=FORMATS, help="of FILE (default: auto)")
+    group.add_argument(
+        "--videos", type=Path, metavar="DIR", help="folder of the videos (default: FILE's own)"
+    )
+    group.add_argument("--split", metavar="NAME", help="learn from this part of FILE only")
+    group.add_argument(
+        "--held-out",
+        metavar="NAME",
+        help="measure retrieval and choice among candidates on this part of FILE",
+    )
+    group.add_argument(
+        "--only", choices=("all", "alignment", "decoder"),
+        help="what learns: all (default), alignment (predictor and Y-encoder), decoder (from texts alone, no videos)",
+    )  # fmt: skip
+    group.add_argument(
+        "--batch",
+        type=arguments.positive_int,
+        metavar="N",
+        help="clips per step over all processes (default: 32)",
+    )
+    group.add_argument(
+        "--train-x-encoder", action="store_true", default=None, help="the X-encoder learns too"
+    )
+    group.add_argument(
+        "--y-encoder-lr", type=float, metavar="F", help="the Y-encoder's rate over --lr (default: 0.05)"
+    )
+    group.add_argument(
+        "--decoder", type=float, metavar="W", help="weight of the Y-decoder's loss (default: 1)"
+    )
+    group.add_argument("--precision", choices=("bf16", "fp32"), help="of matrix products (default: bf16)")
+    group.add_argument(
+        "--gradient-checkpointing",
+        action="store_true",
+        default=None,
+        help="less memory for a third more time",
+    )
+    group.add_argument("--cache", type=Path, metavar="DIR", help="keep the frozen X-encoder's features here")
+    group.add_argument(
+        "--cache-gb", type=arguments.positive, metavar="N", help="size that DIR may reach (default: no bound)"
+    )
+    group.add_argument("--strict", action="store_true", help="stop for a video that cannot be read")
+
+
+def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
+    """Fine-tune until the recipe's last step."""
+    from vljepa_data.annotations import Unusable, read_annotations
+    from vljepa_model.finetuning.processes import first_on_machine
+    from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
+
+    if foreign := [name for name in FOREIGN if getattr(args, name) is not None]:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
+        raise InputError(
+            f"{options} belong to training from the procedural world: leave them out with --data"
+        )
+    examples = read_annotations(args.data, format=args.data_format, videos=args.videos, split=args.split)
+    limit = int(args.cache_gb * 1e9) if args.cache_gb else None
+    cache = CacheOptions(folder=args.cache, limit_bytes=limit) if args.cache else None
+    last: list[FineTuneProgress] = []
+
+    def tell(unusable: list[Unusable]) -> None:
+        if unusable:
+            console.note(
+                f"{len(unusable)} clips cannot be read and are skipped, first {unusable[0].segment}: "
+                f"{unusable[0].reason} (all in {args.out / 'skipped.jsonl'})"
+            )
+
+    with console.Progress("fine-tuning") as bar:
+
+        def show(now: FineTuneProgress) -> None:
+            last[:] = [now]
+            bar.total = now.steps
+            bar.update(
+                now.step,
+                detail=f"loss {now.contrastive:.3f}  decoder {now.decoder:.3f}  top-1 {now.top1:.0%}  "
+                f"{now.clips_per_s:.1f} clips/s  {console.duration(now.eta_s)} left",
+            )
+
+        written = finetune(
+            args.out, checkpoint, examples, recipe_from(args), cache=cache, strict=args.strict,
+            workers=args.workers, save_every=args.save_every, stop_after=args.stop_after,
+            on_skipped=lambda unusable: tell(list(unusable)),
+            on_survey=lambda done, total: bar.update(0, detail=f"looked at {done} of {total} clips"),
+            on_progress=show,
+        )  # fmt: skip
+    if not first_on_machine():
+        return 0
+    found = held_out(args, written)
+    if args.json:
+        step = dataclasses.asdict(last[0]) if last else None
+        print(json.dumps({"checkpoint": str(written), "last": step, "held_out": found}))
+    console.note(f"wrote {written}\nnext: vljepa export {written}")
+    return 0
+
+
+def held_out(args: argparse.Namespace, written: Path) -> dict[str, Any] | None:
+    """What the fine-tuned checkpoint knows of the part named by --held-out."""
+    if args.held_out is None:
+        return None
+    from vljepa_data.annotations import read_annotations
+    from vljepa_model.checkpoint import load_checkpoint
+    from vljepa_model.finetuning.held_out import measure_held_out
+
+    kept = read_annotations(args.data, format=args.data_format, videos=args.videos, split=args.held_out)
+    found = measure_held_out(load_checkpoint(written), kept)
+    console.note(
+        f"text to video on {found.clips} held-out clips: recall at 1 {found.recall_at_1:.1%}, at 5 "
+        f"{found.recall_at_5:.1%} (chance {found.recall_chance:.1%})"
+    )
+    if found.choice is not None:
+        console.note(
+            f"right answer of {found.queries} queries with candidates: {found.choice:.1%} (chance "
+            f"{found.choice_chance:.1%})"
+        )
+    return dataclasses.asdict(found)
+
+
+def recipe_from(args: argparse.Namespace) -> FineTuneRecipe | None:
+    """The recipe that the options name; None when there are none, so that a run that exists keeps its own."""
+    from vljepa_model.finetuning.recipe import FineTuneRecipe
+
+    changes: dict[str, Any] = {
+        name: getattr(args, name) for name in (*SHARED, *OWN) if getattr(args, name) is not None
+    }
+    return FineTuneRecipe(**changes) if changes else None

@@ -1,0 +1,65 @@
+"""What an annotation says: a part of a video, a query about it, and the text that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vljepa_data.world.vocabulary import PROMPTS
+
+__all__ = ["Example", "Segment", "by_segment"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """A part of a video file; `end_s` None means to its end."""
+
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+
+    def __post_init__(self) -> None:
+        end = float("inf") if self.end_s is None else self.end_s
+        if not 0 <= self.start_s < end:
+            raise ValueError(f"expected 0 <= start_s < end_s, got {self.start_s:g} and {self.end_s}")
+
+    def __str__(self) -> str:
+        if self.end_s is None and not self.start_s:
+            return str(self.path)
+        return f"{self.path} from {self.start_s:g} s" + (
+            "" if self.end_s is None else f" to {self.end_s:g} s"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One text about one segment.
+
+    Attributes:
+        segment: What is shown.
+        text: The answer.
+        query: What is asked.
+        candidates: Answers to choose from, the right one among them; empty where anything may be said.
+        split: `train`, `val`, `test` or whatever the file says; empty when it says nothing.
+    """
+
+    segment: Segment
+    text: str
+    query: str = PROMPTS["caption"]
+    candidates: tuple[str, ...] = ()
+    split: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.text.strip() or not self.query.strip():
+            raise ValueError("expected a text and a query that are not empty")
+        if self.candidates and self.text not in self.candidates:
+            raise ValueError(f"expected the text among its candidates, {self.text!r} is not")
+
+
+def by_segment(examples: Iterable[Example]) -> dict[Segment, tuple[Example, ...]]:
+    """Group texts by what they are about, in the order of first mention."""
+    groups: dict[Segment, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(example.segment, []).append(example)
+    return {segment: tuple(group) for segment, group in groups.items()}

@@ -1,0 +1,95 @@
+"""The Y-decoder's step on a cache of fixed length, which Core ML wants: no shape grows from token to token.
+
+Positions and masks are rows of constant tables, picked by how much of the cache is real; only the new position
+comes back.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vljepa_export.errors import ExportError
+from vljepa_export.graphs import DecoderStep, GraphDefinition, TensorAxes
+from vljepa_model.layers import HIDDEN
+from vljepa_model.y_decoder import YDecoder
+from vljepa_runtime.decoder import MAX_TOKENS
+
+__all__ = ["FixedCacheStep", "fixed_cache_definition"]
+
+COLUMNS = 64  # cache and new position together come in multiples of this
+
+
+class FixedCacheStep(nn.Module):
+    """`YDecoder.step` with a cache whose later part is padding."""
+
+    cos: Tensor
+    sin: Tensor
+    hidden: Tensor
+
+    def __init__(self, decoder: YDecoder, capacity: int) -> None:
+        super().__init__()
+        self.embed, self.stack = decoder.embed, decoder.stack
+        self.capacity = capacity
+        cos, sin = decoder.stack.tables(0, capacity + 1, torch.float32)
+        self.register_buffer("cos", cos[0], persistent=False)
+        self.register_buffer("sin", sin[0], persistent=False)
+        # Row t hides the columns t .. capacity - 1; the last column is the new position itself.
+        hidden = torch.full((capacity + 1, capacity), HIDDEN).triu()
+        hidden = torch.cat((hidden, torch.zeros(capacity + 1, 1)), dim=1)
+        self.register_buffer("hidden", hidden, persistent=False)
+
+    def forward(self, token: Tensor, length: Tensor, *past: Tensor) -> tuple[Tensor, ...]:
+        """Read one more token.
+
+        Args:
+            token: (B, 1) integers.
+            length: (1,), how many positions of `past` are real.
+            past: key 0, value 0, key 1, ..., each (B, kv_heads, capacity, head_dim).
+
+        Returns:
+            Logits (B, V), then the new keys and values, each (B, kv_heads, 1, head_dim).
+        """
+        x = self.embed(token)
+        tables = (
+            self.cos.index_select(0, length).unsqueeze(0),
+            self.sin.index_select(0, length).unsqueeze(0),
+        )
+        bias = self.hidden.index_select(0, length).unsqueeze(1).unsqueeze(1)
+        new: list[Tensor] = []
+        for index, block in enumerate(self.stack.blocks):
+            x, (key, value) = block(x, tables, bias=bias, past=(past[2 * index], past[2 * index + 1]))
+            new += [key[:, :, self.capacity :], value[:, :, self.capacity :]]
+        return (nn.functional.linear(self.stack.norm(x)[:, -1], self.embed.weight), *new)
+
+
+def fixed_cache_definition(definition: GraphDefinition) -> GraphDefinition:
+    """The step graph with a fixed cache, long enough for every text that the runtime decodes.
+
+    Raises:
+        ExportError: the graph is not the step of our own Y-decoder.
+    """
+    if not isinstance(definition.module, DecoderStep):
+        raise ExportError(
+            f"{definition.name}: expected the Y-decoder's step, got {type(definition.module).__name__}"
+        )
+    decoder = definition.module.decoder
+    needed = decoder.prefix_length + 1 + MAX_TOKENS
+    capacity = -(-(needed + 1) // COLUMNS) * COLUMNS - 1
+    token, *past = definition.inputs
+    logits, *grown = definition.outputs
+    return GraphDefinition(
+        name=definition.name,
+        module=FixedCacheStep(decoder, capacity),
+        inputs=(
+            token,
+            TensorAxes(name="length", dtype="int32", shape=(1,)),
+            *(_resized(axes, capacity) for axes in past),
+        ),
+        outputs=(logits, *(_resized(axes, 1) for axes in grown)),
+    )
+
+
+def _resized(axes: TensorAxes, length: int) -> TensorAxes:
+    batch, heads, _, width = axes.shape
+    return TensorAxes(name=axes.name, dtype=axes.dtype, shape=(batch, heads, length, width))

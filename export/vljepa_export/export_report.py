@@ -1,0 +1,70 @@
+"""What an export says of itself: sizes, parity and gates, per graph and end to end. Knows no torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vljepa_data.gates import Agreement, GraphParity
+
+__all__ = ["ExportReport", "GraphReport"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphReport:
+    """What was made of one graph.
+
+    Attributes:
+        name: Its name in the contract.
+        precision: Label of what was made, as in the manifest.
+        bytes: Size of its files; those shared between graphs are counted in `ExportReport.shared_bytes`.
+        nodes: Operators in the graph.
+        parity: Against the torch model; None when nothing on this machine can run it.
+        seconds: Time spent on it.
+        note: Why it is not in the precision asked for, what was built and not run; empty when all is plain.
+        misses: Gates that it does not keep, in words.
+        peak_rss_mb: Most memory this process ever held until the graph was done, in MB.
+    """
+
+    name: str
+    precision: str
+    bytes: int
+    nodes: int
+    parity: GraphParity | None
+    seconds: float
+    note: str = ""
+    misses: tuple[str, ...] = ()
+    peak_rss_mb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What `export_bundle` wrote.
+
+    Attributes:
+        path: The bundle.
+        bytes: Size of all its files.
+        shared_bytes: Size of the files that several graphs share.
+        graphs: One report per graph.
+        seconds: Time of the whole export.
+        agreement: With the float model, end to end; None when it was not measured.
+        misses: Gates missed end to end, in words.
+        certified: As in the manifest: True when every gate was kept, False when one was missed, None when some
+            could not be measured here.
+        peak_rss_mb: Most memory this process ever held, in MB.
+    """
+
+    path: Path
+    bytes: int
+    shared_bytes: int
+    graphs: tuple[GraphReport, ...]
+    seconds: float
+    agreement: Agreement | None = None
+    misses: tuple[str, ...] = ()
+    certified: bool | None = None
+    peak_rss_mb: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**asdict(self), "path": str(self.path)}

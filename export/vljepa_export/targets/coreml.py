@@ -1,0 +1,192 @@
+"""Core ML: one graph as an mlprogram of fixed shapes, checked by running its files in the reference interpreter."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import onnx
+
+from vljepa_export.coreml.calibration import activation_scales, fp32_nodes, spreads
+from vljepa_export.coreml.decoder_step import fixed_cache_definition
+from vljepa_export.coreml.packages import package_files, write_package
+from vljepa_export.coreml.precisions import Precision, find_precision, target_version
+from vljepa_export.coreml.program import Numbers, build_program
+from vljepa_export.errors import ExportError
+from vljepa_export.graphs import GraphDefinition, TensorAxes
+from vljepa_export.mil import MilProgram
+from vljepa_export.mil.engine import InterpretedProgram
+from vljepa_export.targets.protocol import Array, Converted, Feeds, tensor_specs
+from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot, fit
+from vljepa_runtime.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.tokenizer import LENGTHS
+
+__all__ = ["convert", "program_of"]
+
+STEP = "y_decoder_step"
+DEPLOYMENT_TARGET = "iOS18"
+MULTIFUNCTION = 18  # the iOS version from which a package may hold several functions
+CALIBRATION_ROWS = 32
+
+Sizes = Mapping[str, int]
+
+
+def convert(
+    definition: GraphDefinition,
+    model: onnx.ModelProto,
+    precision: str,
+    *,
+    samples: Sequence[Feeds],
+    token_budgets: tuple[int, ...] = (),
+    deployment_target: str = DEPLOYMENT_TARGET,
+) -> Converted:
+    """Convert one graph; see `targets.protocol.Convert`.
+
+    Args:
+        definition: The torch module and the contract.
+        model: Its fp32 ONNX graph; for the decoder's step another is exported, with a cache of fixed length.
+        precision: A key of `coreml.precisions.PRECISIONS`.
+        samples: Inputs to calibrate on; their text lengths are the ones that are built.
+        token_budgets: Token counts to build for; empty for the largest among the samples only.
+        deployment_target: The oldest system that will run it, iOS16..iOS18 or macOS13..macOS15.
+
+    Raises:
+        ExportError: an argument is wrong, the target is too old, or coremltools refuses the graph.
+        MissingExtraError: coremltools is not installed.
+    """
+    wanted = find_precision(precision)
+    ios = target_version(deployment_target, wanted)
+    fixed, source = definition, model
+    if definition.name == STEP:
+        from vljepa_export.onnx_export import export_graph
+
+        fixed = fixed_cache_definition(definition)
+        source = export_graph(fixed)
+    contract = tensor_specs(definition.inputs)
+    functions = _functions(definition, samples, token_budgets, ios)
+    numbers = _numbers(wanted, source, _calibration_feeds(contract, fixed, samples, functions))
+    models = {
+        name: build_program(source, sizes, numbers, target=f"iOS{ios}") for name, sizes in functions.items()
+    }
+    inner = package_files(models, default=next(reversed(models)))
+    package = f"{definition.name}.mlpackage"
+    spec = GraphSpec(
+        file=f"{package}/Manifest.json",
+        external=tuple(f"{package}/{name}" for name in inner if name != "Manifest.json"),
+        inputs=contract,
+        outputs=tensor_specs(definition.outputs),
+        token_budgets=tuple(sorted({sizes["N"] for sizes in functions.values() if "N" in sizes})),
+    )
+    return Converted(
+        spec=spec,
+        files={f"{package}/{name}": content for name, content in inner.items()},
+        run=_runner(FixedGraph(definition.name, spec, program_of(inner))),
+        notes=_notes(source, numbers, functions, ios),
+        label=wanted.label,
+        execution="f32" if wanted.floating == "fp32" else "f16",
+        nodes=len(source.graph.node),
+    )
+
+
+def program_of(files: Mapping[str, bytes]) -> InterpretedProgram:
+    """A package's files in the reference interpreter, read from a disk as a Mac would.
+
+    Raises:
+        InterpreterError: the package holds an operation that the interpreter does not know.
+    """
+    with tempfile.TemporaryDirectory(prefix="vljepa-") as folder:
+        return InterpretedProgram(MilProgram.open(write_package(Path(folder), files)))
+
+
+def _runner(graph: FixedGraph) -> Callable[[Feeds], Sequence[Array]]:
+    def run(feeds: Feeds) -> Sequence[Array]:
+        results = graph.run(feeds)
+        return [results[spec.name] for spec in graph.outputs]
+
+    return run
+
+
+def _functions(
+    definition: GraphDefinition, samples: Sequence[Feeds], budgets: tuple[int, ...], ios: int
+) -> dict[str, Sizes]:
+    """Sizes per function name, the largest last.
+
+    Raises:
+        ExportError: several token budgets on a system whose packages hold one function.
+    """
+    free = {axis for axes in definition.inputs for axis in axes.shape if isinstance(axis, str)}
+    choices: dict[str, tuple[int, ...]] = {}
+    if "N" in free:
+        choices["N"] = tuple(sorted(budgets)) or (max(_sample_sizes(definition, samples, "N")),)
+    if "L" in free:
+        choices["L"] = tuple(sorted({LENGTHS[0], *_sample_sizes(definition, samples, "L")}))
+    if ios < MULTIFUNCTION:
+        if len(choices.get("N", ())) > 1:
+            raise ExportError(
+                f"{definition.name}: several token budgets in one package need iOS{MULTIFUNCTION} or macOS15: "
+                "choose that target, or one budget"
+            )
+        choices = {symbol: sizes[-1:] for symbol, sizes in choices.items()}  # shorter texts are padded
+    combined = [dict(zip(choices, sizes)) for sizes in itertools.product(*choices.values())]
+    if len(combined) == 1:
+        return {"main": {"B": 1, **combined[0]}}
+    named = {"_".join(f"{symbol.lower()}{size}" for symbol, size in each.items()): each for each in combined}
+    return {name: {"B": 1, **sizes} for name, sizes in named.items()}
+
+
+def _sample_sizes(definition: GraphDefinition, samples: Sequence[Feeds], symbol: str) -> set[int]:
+    axes = next(axes for axes in definition.inputs if symbol in axes.shape)
+    return {feeds[axes.name].shape[axes.shape.index(symbol)] for feeds in samples}
+
+
+def _numbers(wanted: Precision, source: onnx.ModelProto, feeds: Sequence[Feeds]) -> Numbers:
+    if wanted.floating == "fp32":
+        return Numbers(floating="fp32", weights=wanted.weights)
+    spread = spreads(source, feeds)
+    return Numbers(
+        floating="fp16",
+        fp32_nodes=fp32_nodes(source, spread),
+        weights=wanted.weights,
+        scales=activation_scales(source, spread) if wanted.activations else {},
+    )
+
+
+def _calibration_feeds(
+    contract: tuple[TensorSpec, ...],
+    fixed: GraphDefinition,
+    samples: Sequence[Feeds],
+    functions: Mapping[str, Sizes],
+) -> list[Feeds]:
+    """Rows of the samples as the programs will see them; those of other sizes are left out."""
+    slots = [
+        {axes.name: Slot(axes.dtype, _sized(axes, sizes)) for axes in fixed.inputs}
+        for sizes in functions.values()
+    ]
+    found = (fit(contract, each, row) for row in _single_rows(samples) for each in slots)
+    return list(itertools.islice((feeds for feeds in found if feeds is not None), CALIBRATION_ROWS))
+
+
+def _single_rows(samples: Sequence[Feeds]) -> Iterator[Feeds]:
+    for feeds in samples:
+        for row in range(len(next(iter(feeds.values())))):
+            yield {name: array[row : row + 1] for name, array in feeds.items()}
+
+
+def _sized(axes: TensorAxes, sizes: Sizes) -> tuple[int, ...]:
+    return tuple(sizes[axis] if isinstance(axis, str) else axis for axis in axes.shape)
+
+
+def _notes(
+    source: onnx.ModelProto, numbers: Numbers, functions: Mapping[str, Sizes], ios: int
+) -> tuple[str, ...]:
+    notes = [f"built for iOS{ios} and macOS{ios - 3} on, not run: checked in the reference interpreter"]
+    if len(functions) > 1:
+        notes.append(f"functions {', '.join(functions)} share their weights")
+    if numbers.fp32_nodes:
+        kinds = sorted({node.op_type for node in source.graph.node if node.name in numbers.fp32_nodes})
+        notes.append(f"{len(numbers.fp32_nodes)} nodes kept in fp32: {', '.join(kinds)}")
+    if numbers.scales:
+        notes.append(f"{len(numbers.scales)} activations quantised to int8")
+    return tuple(notes)

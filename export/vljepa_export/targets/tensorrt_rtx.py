@@ -1,0 +1,119 @@
+"""TensorRT for RTX: the real engine, built ahead of time on any x86 machine, with or without a GPU.
+
+Built, not run: the engine is finished on the GPU that it meets, and none was at hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from vljepa_export.errors import ExportError
+from vljepa_export.parity import compare, onnx_runner
+from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
+from vljepa_export.targets.typed_graph import (
+    PRECISIONS,
+    build_recipe,
+    token_budgets_of,
+    type_graph,
+)
+from vljepa_quant.graph_editor import save_bytes
+from vljepa_runtime.engines.trt.builder import Built, build_engine
+from vljepa_runtime.engines.trt.cache import PORTABLE
+from vljepa_runtime.engines.trt.layers import Layer, summary
+from vljepa_runtime.engines.trt.library import load_library
+from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
+from vljepa_runtime.errors import EngineError
+from vljepa_runtime.manifest import GraphSpec
+
+if TYPE_CHECKING:
+    import onnx
+
+    from vljepa_export.graphs import GraphDefinition
+
+__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert"]
+
+# The builder refuses fp8 for anything before Ada, and is not asked to guess; the rest is left portable.
+COMPUTE_CAPABILITIES: Mapping[str, tuple[str, ...]] = {"fp8": ("SM89", "SM120")}
+NAMED = 6  # layers named in a note; all of them are in the bundle
+
+
+def convert(
+    definition: GraphDefinition,
+    model: onnx.ModelProto,
+    precision: str,
+    *,
+    samples: Sequence[Feeds],
+    token_budgets: tuple[int, ...] = (),
+) -> Converted:
+    """See `Convert`. `run` is None: nothing without a GPU runs the engine. A note compares the graph it came from."""
+    name = definition.name
+    library = load_library("tensorrt-rtx")
+    typed = type_graph(model, precision, samples)
+    budgets = token_budgets_of(definition, samples, token_budgets)
+    capabilities = COMPUTE_CAPABILITIES.get(precision, ())
+    recipe = build_recipe(
+        definition, precision, budgets, ranged=True, timing_cache=False, compute_capabilities=capabilities
+    )
+    try:
+        built = build_engine(library, name, save_bytes(typed.model), recipe)
+    except EngineError as error:
+        raise ExportError(str(error)) from error
+    file, recipe_file, layers_file = f"{name}.engine", f"{name}{RECIPE_SUFFIX}", f"{name}.layers.json"
+    return Converted(
+        spec=GraphSpec(
+            file=file,
+            external=(recipe_file, layers_file),
+            inputs=tensor_specs(definition.inputs),
+            outputs=tensor_specs(definition.outputs),
+            token_budgets=budgets,
+        ),
+        files={
+            file: built.engine,
+            recipe_file: recipe.to_json(),
+            layers_file: _layers_json(built.layers),
+        },
+        run=None,
+        notes=(
+            _target_note(library.version, capabilities),
+            _parity_note(definition, typed.model, samples),
+            *_layer_notes(built, precision),
+            *typed.notes,
+        ),
+        label=typed.label,
+        execution=typed.execution,
+        nodes=len(typed.model.graph.node),
+    )
+
+
+def _target_note(version: str, capabilities: Sequence[str]) -> str:
+    compute = ", ".join(capabilities) or PORTABLE
+    return f"built by TensorRT for RTX {version} for compute capability {compute}; the GPU that runs it finishes it"
+
+
+def _parity_note(definition: GraphDefinition, typed: onnx.ModelProto, samples: Sequence[Feeds]) -> str:
+    found = compare(definition, samples, onnx_runner(typed))
+    cosines = f"mean {found.mean_cosine:.6f}, worst {found.worst_cosine:.6f}, {found.psnr_db:.1f} dB"
+    return f"the typed graph it was built from, in ONNX Runtime against torch: cosine {cosines}"
+
+
+def _layer_notes(built: Built, precision: str) -> tuple[str, ...]:
+    """What the engine computes in; layers that fell back to fp32 by name."""
+    notes = [summary(built.layers)]
+    if precision != "fp32":
+        fell = [layer.name for layer in built.layers if layer.is_product and layer.is_float32]
+        notes.append(f"products that fell back to fp32: {_some(fell)}")
+        rest = [layer.name for layer in built.layers if not layer.is_product and layer.is_float32]
+        notes.append(f"other layers wholly in fp32: {_some(rest)}")
+    return tuple(notes)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}" if names else "none"
+
+
+def _layers_json(layers: Sequence[Layer]) -> bytes:
+    return (json.dumps([asdict(layer) for layer in layers], indent=1) + "\n").encode()

@@ -1,0 +1,25 @@
+"""Which family a folder or file of vision weights is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vljepa_model.config import XEncoderConfig
+from vljepa_model.families.pieces import Pieces
+from vljepa_model.families.vjepa2 import open_vjepa2
+from vljepa_model.families.vjepa21 import open_vjepa21
+from vljepa_model.tensor_files import TensorFiles
+
+__all__ = ["open_vision"]
+
+
+def open_vision(
+    place: str | Path, *, frames: int, size: int | None = None
+) -> tuple[XEncoderConfig, TensorFiles, Pieces]:
+    """Open vision weights: a Hugging Face folder of V-JEPA 2, or the authors' V-JEPA 2.1 file.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    read = open_vjepa21 if Path(place).is_file() else open_vjepa2
+    return read(place, frames=frames, size=size)

@@ -1,0 +1,91 @@
+"""The processes of a run under torchrun, and how they make one batch together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+__all__ = ["Processes", "first_on_machine", "gather_rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Which process this is, of how many, and where it computes."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @classmethod
+    def join(cls) -> Processes:
+        """Join the others under torchrun (nccl on GPUs, gloo on CPUs); alone otherwise."""
+        cuda = torch.cuda.is_available()
+        if dist.is_available() and dist.is_torchelastic_launched() and not dist.is_initialized():
+            dist.init_process_group("nccl" if cuda else "gloo")
+        together = dist.is_available() and dist.is_initialized()
+        local = dist.get_node_local_rank(fallback_rank=0) if together else 0
+        device = torch.device("cuda", local) if cuda else torch.device("cpu")
+        if cuda:
+            torch.cuda.set_device(device)
+        return cls(*((dist.get_rank(), dist.get_world_size()) if together else (0, 1)), device)
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def total(self, value: Tensor) -> Tensor:
+        """Sum of a tensor over all processes; no gradient."""
+        out = value.detach().clone()
+        if self.count > 1:
+            dist.all_reduce(out)
+        return out
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Replace every gradient by its mean over all processes."""
+        if self.count == 1:
+            return
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= self.count
+
+    def leave(self) -> None:
+        """Part from the others."""
+        if self.count > 1:
+            dist.destroy_process_group()
+
+
+def first_on_machine() -> bool:
+    """Whether this process is the one that speaks to the user; also before the others were joined."""
+    return not dist.is_available() or dist.get_node_local_rank(fallback_rank=0) == 0
+
+
+def gather_rows(x: Tensor) -> Tensor:
+    """Rows (B, ...) of all processes in their order: (count * B, ...); gradients find their way back to each."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return x
+    out: Tensor = _GatherRows.apply(x)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _GatherRows(torch.autograd.Function):
+    """Every process computes the same loss of all rows, so the way back adds up what all of them found."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, x.contiguous())
+        ctx.rows = len(x)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        start = dist.get_rank() * ctx.rows
+        return total[start : start + ctx.rows]

@@ -1,0 +1,105 @@
+"""What a fine-tuning run does, in numbers: a frozen dataclass written beside every checkpoint."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import Enum
+from typing import Any
+
+from vljepa_model.errors import ConfigError
+
+__all__ = ["FineTuneRecipe", "Only", "Precision"]
+
+
+class Only(str, Enum):
+    """Which networks learn: `alignment` is predictor and Y-encoder, `decoder` needs no video at all."""
+
+    ALL = "all"
+    ALIGNMENT = "alignment"
+    DECODER = "decoder"
+
+
+class Precision(str, Enum):
+    """Of matrix products; weights and optimiser are float32 either way."""
+
+    BF16 = "bf16"
+    FP32 = "fp32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTuneRecipe:
+    """A single-stage run with a cosine schedule, as the paper's second stage has (arXiv 2512.10942, section 3).
+
+    Attributes:
+        seed: Of the order of clips and the noise.
+        steps: Optimiser steps in all.
+        batch: Clips per step over all processes together: the number of negatives.
+        only: Which networks learn.
+        train_x_encoder: Let the X-encoder learn too; the paper freezes it.
+        lr: Peak learning rate.
+        y_encoder_lr: Multiplier for the Y-encoder (the paper's 0.05).
+        x_encoder_lr: Multiplier for the X-encoder, where it learns.
+        weight_decay: Decoupled weight decay of matrices.
+        warmup: Steps of linear warm-up.
+        final_lr: Where the cosine ends, as a share of the peak.
+        decoder: Weight of the Y-decoder's loss. Its gradient stops at the embedding.
+        noise: Largest standard deviation, relative to length one, of the noise on embeddings that the Y-decoder reads.
+        max_tokens: Longer queries and texts are cut.
+        precision: Of matrix products.
+        gradient_checkpointing: Keep a block's input alone and compute the rest again on the way back.
+    """
+
+    seed: int = 0
+    steps: int = 1000
+    batch: int = 32
+    only: Only = Only.ALL
+    train_x_encoder: bool = False
+    lr: float = 1e-4
+    y_encoder_lr: float = 0.05
+    x_encoder_lr: float = 0.1
+    weight_decay: float = 0.01
+    warmup: int = 50
+    final_lr: float = 0.01
+    decoder: float = 1.0
+    noise: float = 0.6
+    max_tokens: int = 128
+    precision: Precision = Precision.BF16
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        for name, kind in (("only", Only), ("precision", Precision)):
+            try:
+                object.__setattr__(self, name, kind(getattr(self, name)))
+            except ValueError:
+                legal = ", ".join(kind)
+                raise ConfigError(f"{name} must be one of {legal}, got {getattr(self, name)!r}") from None
+        for name in ("steps", "batch", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.only is Only.DECODER and self.train_x_encoder:
+            raise ConfigError("a decoder alone is trained without videos: leave train_x_encoder out")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step as a share of the peak: linear warm-up, then a cosine down to `final_lr`."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        along = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * min(along, 1.0)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {k: v.value if isinstance(v, Enum) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FineTuneRecipe:
+        """Read what `to_dict` wrote; unknown keys are refused.
+
+        Raises:
+            ConfigError: a key is unknown or a value does not fit.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"recipe: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        return cls(**values)

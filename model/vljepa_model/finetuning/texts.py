@@ -1,0 +1,58 @@
+"""Texts as the networks read them: tokenised as the runtime does, padded no further than needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vljepa_data.world.language import meaning
+from vljepa_model.checkpoint import Checkpoint
+from vljepa_runtime.tokenizer import Tokenizer
+
+__all__ = ["Tokenizers", "meaning_of", "spell", "tokenise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tokenizers:
+    """Of the predictor's queries, the Y-encoder's texts and the Y-decoder's words."""
+
+    query: Tokenizer
+    text: Tokenizer
+    words: Tokenizer
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Tokenizers:
+        """Those of a checkpoint; a model without a Y-decoder needs none for words, and the queries' stands in."""
+        files = checkpoint.tokenizers
+        names = (files["predictor"], files["y_encoder"], files.get("y_decoder", files["predictor"]))
+        return cls(*(Tokenizer.from_file(name) for name in names))
+
+
+def tokenise(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> tuple[Tensor, Tensor]:
+    """Texts -> ids (B, L) int64 and mask (B, L) int64, cut at `limit` tokens and padded at the end."""
+    ids, mask = tokenizer.encode(texts, lengths=(limit,))
+    longest = int(mask.sum(axis=1).max())
+    return torch.from_numpy(ids[:, :longest]).long(), torch.from_numpy(mask[:, :longest]).long()
+
+
+def spell(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> tuple[Tensor, Tensor]:
+    """Texts as a Y-decoder writes them: no opening token, EOS at the end; shapes as from `tokenise`."""
+    ids, mask = tokenizer.encode(texts, lengths=(limit,))
+    special = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id}
+    rows = [
+        [i for i in row[kept > 0].tolist() if i not in special] for row, kept in zip(ids, mask, strict=True)
+    ]
+    rows = [[*row, tokenizer.eos_id] for row in rows]
+    out = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_id)
+    counted = torch.zeros_like(out)
+    for index, row in enumerate(rows):
+        out[index, : len(row)], counted[index, : len(row)] = torch.tensor(row), 1
+    return out, counted
+
+
+def meaning_of(text: str) -> int:
+    """A number that is equal for texts that differ in case and blanks alone."""
+    return meaning(" ".join(text.lower().split()))

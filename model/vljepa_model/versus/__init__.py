@@ -1,0 +1,1 @@
+"""The paper's controlled comparison at small size: VL-JEPA against a token-space VLM on the same frozen features."""

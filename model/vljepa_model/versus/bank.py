@@ -1,0 +1,160 @@
+"""Clips of the procedural world, encoded once by the frozen X-encoder, with all that either contender may learn.
+
+Written in chunks, each under a temporary name first, so that a build that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vljepa_data.evaluation.classification import all_labels
+from vljepa_data.world import Clip, Split, make_clip
+from vljepa_data.world.language import brief_caption, caption, meaning, paraphrases
+from vljepa_model.x_encoder import XEncoder
+from vljepa_runtime.patches import Preprocess, patchify
+from vljepa_runtime.token_selection import saliency
+
+__all__ = ["LEVELS", "Bank", "Entry", "salient_tokens"]
+
+LEVELS = ("classify", "caption")
+"""Kinds of answer that are learned, those that are measured."""
+
+WORDINGS = 4
+CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is said about one clip.
+
+    Attributes:
+        wordings: Per level the answers to draw from.
+        meanings: Per level a number that is equal for equal meanings.
+        references: Every canonical wording of the caption.
+        label: Index into `all_labels()`; -1 for clips in which two things happen.
+    """
+
+    wordings: dict[str, list[str]]
+    meanings: dict[str, int]
+    references: list[str]
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Visual tokens (n, N, Dv) float16 and an entry per clip."""
+
+    visual: Tensor
+    entries: Sequence[Entry]
+
+    @classmethod
+    def build(
+        cls,
+        folder: Path,
+        encoder: XEncoder,
+        pre: Preprocess,
+        *,
+        split: Split,
+        first_seed: int,
+        clips: int,
+        keep: int,
+        kind: str | None = None,
+        on_progress: Callable[[int], None] = lambda done: None,
+    ) -> Bank:
+        """Encode clips, or read those that a stopped build left in the folder.
+
+        Args:
+            folder: Belongs to this split, encoder, geometry and number of tokens alone.
+            encoder: Frozen.
+            pre: Its geometry.
+            split: Which clips.
+            first_seed: Of the first clip.
+            clips: How many.
+            keep: Visual tokens per clip.
+            kind: Kind of clip, see `make_clip`.
+            on_progress: Called with the number of clips ready.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        visual, entries = [], list[Entry]()
+        for start in range(0, clips, CHUNK):
+            stop = min(start + CHUNK, clips)
+            path = folder / f"{start:06d}-{stop:06d}.npz"
+            if not path.exists():
+                made = [
+                    make_clip(first_seed + i, split, kind=kind, size=pre.size, frames=pre.frames)
+                    for i in range(start, stop)
+                ]
+                rng = np.random.default_rng([first_seed, start])
+                _store(path, _encode(encoder, made, pre, keep), [_entry(clip, rng) for clip in made])
+            tokens, told = _read(path)
+            visual.append(torch.from_numpy(tokens))
+            entries += told
+            on_progress(stop)
+        return cls(torch.cat(visual), entries)
+
+
+def salient_tokens(
+    clip: Clip, pre: Preprocess, keep: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """The `keep` most salient tubelets of a clip, in their order: patches (keep, P) and positions (keep, 3)."""
+    patches, positions = patchify(clip.frames, pre)
+    if keep >= len(patches):
+        return patches, positions
+    wanted = saliency(patches, tubelets_in_time=pre.grid[0])
+    picks = np.sort(np.argsort(-wanted, kind="stable")[:keep])
+    return patches[picks], positions[picks]
+
+
+def _encode(encoder: XEncoder, clips: Sequence[Clip], pre: Preprocess, keep: int) -> npt.NDArray[np.float16]:
+    parts = []
+    device = next(encoder.parameters()).device
+    for start in range(0, len(clips), 32):
+        tokens = [salient_tokens(clip, pre, keep) for clip in clips[start : start + 32]]
+        patches, positions = (
+            torch.from_numpy(np.stack(part)).to(device) for part in zip(*tokens, strict=True)
+        )
+        with torch.inference_mode():
+            parts.append(encoder(patches, positions).to("cpu", torch.float16).numpy())
+    return np.concatenate(parts)
+
+
+def _entry(clip: Clip, rng: np.random.Generator) -> Entry:
+    label = -1
+    if len(clip.events) == 1:
+        event = clip.events[0]
+        label = all_labels().index(brief_caption(event.actor, event.action))
+    return Entry(
+        wordings={level: [caption(clip.events, level, rng) for _ in range(WORDINGS)] for level in LEVELS},
+        meanings={level: meaning(caption(clip.events, level)) for level in LEVELS},
+        references=list(paraphrases(clip.events, "caption")),
+        label=label,
+    )
+
+
+def _store(path: Path, visual: npt.NDArray[np.float16], entries: Sequence[Entry]) -> None:
+    told = [
+        {"wordings": e.wordings, "meanings": e.meanings, "references": e.references, "label": e.label}
+        for e in entries
+    ]
+    buffer = io.BytesIO()
+    np.savez(buffer, visual=visual, entries=np.frombuffer(json.dumps(told).encode(), np.uint8))
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(buffer.getvalue())
+    os.replace(temporary, path)
+
+
+def _read(path: Path) -> tuple[npt.NDArray[np.float16], list[Entry]]:
+    with np.load(path) as stored:
+        told: list[dict[str, Any]] = json.loads(stored["entries"].tobytes())
+        return stored["visual"], [Entry(**entry) for entry in told]

@@ -1,0 +1,175 @@
+"""The two contenders behind one interface: a loss for training, captions and class scores for measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from vljepa_data.world import PROMPTS
+from vljepa_model.config import ModelConfig, YDecoderConfig
+from vljepa_model.losses import decoder_loss, info_nce
+from vljepa_model.predictor import Predictor
+from vljepa_model.token_vlm import TokenVLM
+from vljepa_model.training.objective import decoder_targets
+from vljepa_model.versus.lessons import Samples, padded
+from vljepa_model.versus.plan import Plan, stack_of
+from vljepa_model.y_decoder import YDecoder
+from vljepa_model.y_encoder import YEncoder
+
+__all__ = ["CONTENDERS", "Contender", "JepaContender", "VlmContender", "build", "parameters"]
+
+CONTENDERS = ("vl-jepa", "token-vlm")
+LONGEST = 24  # tokens of an answer; the longest caption of the world has 17
+
+
+class Contender(Protocol):
+    """One side of the comparison; an `nn.Module`."""
+
+    def loss(self, samples: Samples) -> Tensor:
+        """What training makes smaller."""
+
+    def captions(self, visual: Tensor) -> list[str]:
+        """Visual tokens (B, N, Dv) -> one sentence each."""
+
+    def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
+        """Visual tokens (1, N, Dv) and A labels -> (A,) scores, the likeliest highest."""
+
+
+class JepaContender(nn.Module):
+    """Predictor and Y-encoder under InfoNCE; the Y-decoder learns on the side, from the texts' embeddings."""
+
+    def __init__(self, config: ModelConfig, tokenizer: Tokenizer, plan: Plan) -> None:
+        super().__init__()
+        self.config, self.tokenizer, self.noise = config, tokenizer, plan.noise
+        self.predictor, self.y_encoder, self.y_decoder = Predictor(config), YEncoder(config), YDecoder(config)
+        self.log_temperature = nn.Parameter(torch.tensor(config.temperature).log())
+        self._labels: dict[str, Tensor] = {}
+
+    def loss(self, samples: Samples) -> Tensor:
+        """InfoNCE plus the Y-decoder's cross-entropy, whose gradient stops at the embedding."""
+        pad = self.config.pad_id
+        prediction = self.predictor(samples.visual, *padded(samples.queries, pad))
+        ids, mask = padded(samples.answers, pad)
+        texts = self.y_encoder(ids, mask)
+        aligned = info_nce(prediction, texts, self.log_temperature, samples.keys, samples.keys)
+        spread = torch.rand(len(texts), 1) * self.noise / texts.shape[1] ** 0.5
+        noisy = F.normalize(texts.detach().float() + torch.randn(texts.shape) * spread, dim=-1)
+        targets = decoder_targets(ids, mask, self.config.eos_id)
+        return aligned + decoder_loss(self.y_decoder(noisy, targets), targets, pad)
+
+    def predict(self, visual: Tensor, level: str) -> Tensor:
+        """Embedding (B, S) of the answer to a level's prompt."""
+        ids, mask = padded([_ids(self.tokenizer, PROMPTS[level])], self.config.pad_id)
+        rows = len(visual)
+        out: Tensor = self.predictor(visual, ids.expand(rows, -1), mask.expand(rows, -1))
+        return out
+
+    def captions(self, visual: Tensor) -> list[str]:
+        """Predict, then let the Y-decoder speak."""
+        return self.words(self.predict(visual, "caption"))
+
+    def words(self, embedding: Tensor) -> list[str]:
+        """Embeddings (B, S) -> texts, greedily."""
+        eos = self.config.eos_id
+        logits, keys, values = self.y_decoder.prefill(embedding)
+        columns = []
+        for _ in range(LONGEST):
+            token = logits.argmax(dim=-1, keepdim=True)
+            columns.append(token)
+            if bool((torch.cat(columns, dim=1) == eos).any(dim=1).all()):
+                break
+            logits, keys, values = self.y_decoder.step(token, keys, values)
+        rows = torch.cat(columns, dim=1).tolist()
+        return [self.tokenizer.decode(row[: row.index(eos)] if eos in row else row).strip() for row in rows]
+
+    def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
+        """Cosines with the labels' embeddings, which are computed once and kept until training goes on."""
+        wanted = [label for label in labels if label not in self._labels]
+        if wanted:
+            rows = self.y_encoder(*padded([_ids(self.tokenizer, t) for t in wanted], self.config.pad_id))
+            self._labels.update(zip(wanted, rows, strict=True))
+        known = torch.stack([self._labels[label] for label in labels])
+        return known @ self.predict(visual, "classify")[0]
+
+    def train(self, mode: bool = True) -> JepaContender:
+        """Forget the labels' embeddings when weights may change."""
+        self._labels.clear()
+        return super().train(mode)
+
+
+class VlmContender(nn.Module):
+    """The token-space VLM under next-token cross-entropy."""
+
+    def __init__(self, vlm: TokenVLM, config: ModelConfig, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.vlm, self.config, self.tokenizer = vlm, config, tokenizer
+
+    def loss(self, samples: Samples) -> Tensor:
+        """Mean cross-entropy per token of the answers; queries and padding are not counted."""
+        bos, eos, pad = self.config.bos_id, self.config.eos_id, self.config.pad_id
+        pairs = list(zip(samples.queries, samples.answers, strict=True))
+        ids, _ = padded([[*query, bos, *answer, eos] for query, answer in pairs], pad)
+        targets = ids[:, 1:].clone()
+        for row, (query, _) in enumerate(pairs):
+            targets[row, : len(query)] = pad  # up to BOS
+        return decoder_loss(self.vlm(samples.visual, ids), targets, pad)
+
+    def captions(self, visual: Tensor) -> list[str]:
+        """Answer the captioning prompt greedily."""
+        rows = self.vlm.generate(visual, self._prompt("caption"), eos_id=self.config.eos_id, limit=LONGEST)
+        return [self.tokenizer.decode(row).strip() for row in rows]
+
+    def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
+        """Mean log-likelihood per token, so that the first label has the lowest perplexity."""
+        rows = [[*_ids(self.tokenizer, label), self.config.eos_id] for label in labels]
+        return self.vlm.score(visual, self._prompt("classify"), *padded(rows, self.config.pad_id))
+
+    def _prompt(self, level: str) -> Tensor:
+        return torch.tensor([[*_ids(self.tokenizer, PROMPTS[level]), self.config.bos_id]])
+
+
+def build(name: str, config: ModelConfig, tokenizer: Tokenizer, plan: Plan) -> JepaContender | VlmContender:
+    """A contender with new weights, drawn from torch's current seed.
+
+    Args:
+        name: One of CONTENDERS.
+        config: Of the checkpoint whose X-encoder both read; gives tokens and vocabulary.
+        tokenizer: Of that checkpoint.
+        plan: Sizes.
+    """
+    stack = stack_of(plan.width, plan.depth)
+    small = ModelConfig(
+        x_encoder=config.x_encoder, predictor=stack, y_encoder=stack, y_decoder=YDecoderConfig(stack=stack, prefix=4),
+        embedding_dim=plan.embedding_dim, vocab_size=config.vocab_size, pad_id=config.pad_id, bos_id=config.bos_id,
+        eos_id=config.eos_id, temperature=config.temperature,
+    )  # fmt: skip
+    if name == CONTENDERS[0]:
+        return JepaContender(small, tokenizer, plan)
+
+    def vlm(depth: int) -> TokenVLM:
+        shape = stack_of(plan.vlm_width, depth)
+        return TokenVLM(shape, visual_width=config.x_encoder.width, vocab_size=config.vocab_size)
+
+    with torch.device("meta"):
+        target = plan.ratio * (_size(Predictor(small)) + _size(YEncoder(small)))
+        depth = min(range(1, 33), key=lambda depth: abs(_size(vlm(depth)) - target))
+    return VlmContender(vlm(depth), small, tokenizer)
+
+
+def parameters(contender: nn.Module) -> dict[str, int]:
+    """Trainable parameters of each part."""
+    return {name: _size(part) for name, part in contender.named_children() if _size(part)}
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids

@@ -1,0 +1,241 @@
+"""Train both contenders, measure them on the way, and go on after a kill.
+
+A contest is a folder: `plan.json`, `bank/` (frozen features), and per seed and contender one `.pt` with weights,
+optimiser and the points measured so far.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+
+from vljepa_data.world import Split
+from vljepa_model.checkpoint import Checkpoint
+from vljepa_model.errors import CheckpointError
+from vljepa_model.versus.bank import Bank
+from vljepa_model.versus.contenders import CONTENDERS, JepaContender, VlmContender, build, parameters
+from vljepa_model.versus.lessons import Lessons
+from vljepa_model.versus.measure import Point, measure
+from vljepa_model.versus.plan import Plan
+from vljepa_model.x_encoder import XEncoder
+
+__all__ = ["Contest", "Run", "fingerprint"]
+
+TRAIN_SEED = 900_000_000  # far from the seeds that the shipped model's training draws from
+HELD_OUT_SEED = 5_000_000
+SAVE_S = 60.0
+
+Report = Callable[[str, float, str], None]
+"""Called with what is being done, the share of it that is done, and a detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One contender's training with one seed."""
+
+    contender: str
+    seed: int
+    parameters: Mapping[str, int]
+    points: tuple[Point, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "contender": self.contender,
+            "seed": self.seed,
+            "parameters": dict(self.parameters),
+            "points": [point.to_dict() for point in self.points],
+        }
+
+
+class Contest:
+    """Both contenders on the frozen features of one checkpoint's X-encoder.
+
+    Args:
+        folder: Created when it does not exist; one that holds a contest is continued.
+        checkpoint: Gives X-encoder, geometry, tokenizer and vocabulary.
+        plan: What to do; None continues with the folder's own plan, or starts the default one.
+        report: Told about the progress.
+
+    Raises:
+        CheckpointError: the folder holds a contest with another plan or X-encoder.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        checkpoint: Checkpoint,
+        plan: Plan | None = None,
+        *,
+        report: Report = lambda what, share, detail: None,
+    ) -> None:
+        self.folder, self.checkpoint, self.report = folder, checkpoint, report
+        self.tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
+        folder.mkdir(parents=True, exist_ok=True)
+        self.plan = _settle(folder, plan, fingerprint(checkpoint.model.x_encoder))
+        self.train = self._bank(Split.TRAIN, TRAIN_SEED, self.plan.clips)
+        self.held_out = self._bank(Split.TEST, HELD_OUT_SEED, self.plan.held_out, kind="single")
+
+    def runs(self) -> list[Run]:
+        """Train whatever is not trained yet and give every run's points.
+
+        The contenders of a seed take turns from point to point, so that an unfinished contest already compares.
+        """
+        for seed in self.plan.seeds:
+            for target in self.plan.measured_at:
+                for name in CONTENDERS:
+                    self._train(name, seed, target)
+        return self.so_far()
+
+    def so_far(self) -> list[Run]:
+        """Every run that has begun, with the points measured until now; trains nothing."""
+        pairs = [(name, seed) for seed in self.plan.seeds for name in CONTENDERS]
+        return [self.load(name, seed)[0] for name, seed in pairs if self._path(name, seed).exists()]
+
+    def load(self, name: str, seed: int) -> tuple[Run, JepaContender | VlmContender]:
+        """A contender as it was saved last, with its points."""
+        torch.manual_seed(seed)
+        contender = build(name, self.checkpoint.config, self.tokenizer, self.plan)
+        state = self._state(name, seed)
+        if state:
+            contender.load_state_dict(state["weights"])
+        points = tuple(Point.from_dict(point) for point in state.get("points", []))
+        return Run(name, seed, parameters(contender), points), contender
+
+    def _train(self, name: str, seed: int, target: int) -> None:
+        """Train one contender up to a step and measure it there."""
+        state = self._state(name, seed)
+        step = int(state.get("step", 0))
+        points: list[dict[str, Any]] = list(state.get("points", []))
+        if any(point["samples"] == target * self.plan.batch for point in points):
+            return
+        contender = self.load(name, seed)[1]
+        optimiser = _optimiser(contender, self.plan)
+        if state:
+            optimiser.load_state_dict(state["optimiser"])
+        lessons = Lessons(self.train, self.tokenizer, self.plan, seed)
+        spent, losses = float(state.get("train_s", 0.0)), list(state.get("losses", []))
+        saved = time.monotonic()
+
+        def save() -> None:
+            self._save(
+                name, seed,
+                {"weights": contender.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
+                 "points": points, "train_s": spent, "losses": losses},
+            )  # fmt: skip
+
+        while step < target:
+            begun = time.process_time()
+            losses.append(_step(contender, optimiser, lessons, self.plan, step))
+            spent += time.process_time() - begun
+            step += 1
+            self.report(f"{name} seed {seed}", step / self.plan.steps, f"loss {losses[-1]:.3f}")
+            if time.monotonic() - saved > SAVE_S:
+                save()
+                saved = time.monotonic()
+        cider, top5, top1 = measure(contender, self.held_out, self.plan.candidates)
+        mean = sum(losses) / max(len(losses), 1)
+        samples = step * self.plan.batch
+        points.append(
+            Point(samples=samples, cider=cider, top5=top5, top1=top1, loss=mean, train_s=spent).to_dict()
+        )
+        losses = []
+        save()
+
+    def _bank(self, split: Split, first_seed: int, clips: int, *, kind: str | None = None) -> Bank:
+        what = f"encoding {split.value} clips"
+        return Bank.build(
+            self.folder / "bank" / split.value,
+            self.checkpoint.model.x_encoder,
+            self.checkpoint.preprocess,
+            split=split, first_seed=first_seed, clips=clips, keep=self.plan.keep, kind=kind,
+            on_progress=lambda done: self.report(what, done / clips, f"{done} of {clips}"),
+        )  # fmt: skip
+
+    def _path(self, name: str, seed: int) -> Path:
+        return self.folder / f"{name}-{seed}.pt"
+
+    def _state(self, name: str, seed: int) -> dict[str, Any]:
+        path = self._path(name, seed)
+        if not path.exists():
+            return {}
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+
+    def _save(self, name: str, seed: int, state: Mapping[str, Any]) -> None:
+        path = self._path(name, seed)
+        temporary = path.with_suffix(".part")
+        torch.save(dict(state), temporary)
+        os.replace(temporary, path)
+
+
+def fingerprint(encoder: XEncoder) -> str:
+    """Names the weights of an X-encoder."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _settle(folder: Path, plan: Plan | None, encoder: str) -> Plan:
+    """The folder's plan, written there if it has none yet."""
+    path = folder / "plan.json"
+    if not path.exists():
+        settled = plan or Plan()
+        temporary = path.with_suffix(".part")
+        temporary.write_text(json.dumps({"x_encoder": encoder, "plan": settled.to_dict()}, indent=1))
+        os.replace(temporary, path)
+        return settled
+    found = json.loads(path.read_text())
+    if found["x_encoder"] != encoder:
+        raise CheckpointError(
+            f"{folder} holds a contest on another X-encoder ({found['x_encoder']}, this one is {encoder}): "
+            "choose another folder"
+        )
+    settled = Plan.from_dict(found["plan"])
+    if plan is not None and plan != settled:
+        changed = [key for key, value in plan.to_dict().items() if value != settled.to_dict()[key]]
+        raise CheckpointError(
+            f"{folder} holds a contest with another plan ({', '.join(changed)} differ): choose another folder"
+        )
+    return settled
+
+
+def _optimiser(contender: torch.nn.Module, plan: Plan) -> torch.optim.AdamW:
+    matrices = [p for p in contender.parameters() if p.ndim == 2]
+    others = [p for p in contender.parameters() if p.ndim != 2]
+    groups = [
+        {"params": matrices, "weight_decay": plan.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
+
+
+def _step(
+    contender: JepaContender | VlmContender,
+    optimiser: torch.optim.AdamW,
+    lessons: Lessons,
+    plan: Plan,
+    step: int,
+) -> float:
+    """One update; returns the loss."""
+    torch.manual_seed(lessons.seed * 10**6 + step)  # the Y-decoder's noise, whether resumed or not
+    for group in optimiser.param_groups:
+        group["lr"] = plan.lr * plan.rate(step)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = contender.loss(lessons[step])
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    torch.nn.utils.clip_grad_norm_(contender.parameters(), 1.0)
+    optimiser.step()
+    return float(loss.detach())

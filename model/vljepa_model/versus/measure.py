@@ -1,0 +1,88 @@
+"""What a contender knows after some samples: CIDEr of its captions and whether the right label is among its best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from vljepa_data.evaluation.classification import all_labels
+from vljepa_data.metrics import cider_d, ranks
+from vljepa_model.versus.bank import Bank
+from vljepa_model.versus.contenders import Contender, JepaContender, VlmContender
+
+__all__ = ["Point", "measure"]
+
+AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One measurement of one run.
+
+    Attributes:
+        samples: Seen so far.
+        cider: CIDEr-D of captions of held-out clips, 0..10.
+        top5: Share of held-out clips whose label is among the five best.
+        top1: Share whose label is the best.
+        loss: Mean training loss since the point before.
+        train_s: Seconds of processor time spent on training so far.
+    """
+
+    samples: int
+    cider: float
+    top5: float
+    top1: float
+    loss: float
+    train_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Point:
+        """Read what `to_dict` wrote."""
+        return cls(**values)
+
+
+def measure(
+    contender: JepaContender | VlmContender, held_out: Bank, candidates: int
+) -> tuple[float, float, float]:
+    """CIDEr-D, top-5 and top-1 of a contender.
+
+    Args:
+        contender: Is put into evaluation mode, and back into training mode afterwards.
+        held_out: Clips in which one thing happens.
+        candidates: Labels to choose from; the wrong ones are drawn by the clip's number, the same for all contenders.
+
+    Returns:
+        The three means.
+    """
+    contender.eval()
+    with torch.inference_mode():
+        said = _captions(contender, held_out)
+        places = np.concatenate([_place(contender, held_out, i, candidates) for i in range(len(said))])
+    contender.train()
+    cider = cider_d(said, [entry.references for entry in held_out.entries])
+    return float(cider.mean()), float((places < 5).mean()), float((places < 1).mean())
+
+
+def _captions(contender: Contender, held_out: Bank) -> list[str]:
+    said: list[str] = []
+    for start in range(0, len(held_out.entries), AT_ONCE):
+        said += contender.captions(held_out.visual[start : start + AT_ONCE].float())
+    return said
+
+
+def _place(contender: Contender, held_out: Bank, index: int, candidates: int) -> np.ndarray[Any, Any]:
+    """Place of the right label among the candidates, 0 for the best: (1,)."""
+    labels, right = all_labels(), held_out.entries[index].label
+    others = np.random.default_rng([7, index]).permutation(len(labels))
+    chosen = [right, *others[others != right][: candidates - 1].tolist()]
+    visual = held_out.visual[index : index + 1].float()
+    scores = contender.class_scores(visual, [labels[i] for i in chosen]).float().cpu().numpy()
+    return cast("np.ndarray[Any, Any]", ranks(scores[None], np.zeros(1)))

@@ -1,0 +1,126 @@
+"""What a controlled comparison does, in numbers: a frozen dataclass written beside its results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from vljepa_model.config import TextStackConfig
+from vljepa_model.errors import ConfigError
+
+__all__ = ["HEAD_DIM", "Plan", "stack_of"]
+
+HEAD_DIM = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Both contenders read the same batches under the same schedule (arXiv 2512.10942, section 4.4).
+
+    Attributes:
+        seeds: One pair of runs for each.
+        samples: (clip, query, answer) triples that each contender sees in a run.
+        batch: Samples per step; also the number of negatives of the contrastive loss.
+        clips: Distinct training clips, encoded once.
+        held_out: Clips that both are measured on.
+        keep: Visual tokens per clip, the most salient ones.
+        candidates: Labels that classification chooses from, the right one among them.
+        points: Samples seen at which both are measured; the end is always among them.
+        lr: Peak learning rate of both.
+        weight_decay: Decoupled weight decay of matrices.
+        warmup: Steps of linear warm-up.
+        decay: Share of the run, at its end, over which the rate falls linearly to zero.
+        width: Of VL-JEPA's predictor, Y-encoder and Y-decoder.
+        depth: Blocks in each of these.
+        vlm_width: Of the VLM; its depth is the one that comes nearest to `ratio`.
+        ratio: The VLM's trainable parameters over those of predictor and Y-encoder.
+        embedding_dim: Of the shared space.
+        noise: Largest standard deviation, relative to length one, of the noise that the Y-decoder learns with.
+    """
+
+    seeds: tuple[int, ...] = (0, 1)
+    samples: int = 16384
+    batch: int = 128
+    clips: int = 4096
+    held_out: int = 256
+    keep: int = 64
+    candidates: int = 128
+    points: tuple[int, ...] = (512, 2048, 4096, 8192)
+    lr: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: int = 20
+    decay: float = 0.3
+    width: int = 128
+    depth: int = 2
+    vlm_width: int = 192
+    ratio: float = 2.0
+    embedding_dim: int = 256
+    noise: float = 0.3
+
+    def __post_init__(self) -> None:
+        numbers = (
+            "samples",
+            "batch",
+            "clips",
+            "held_out",
+            "keep",
+            "candidates",
+            "width",
+            "depth",
+            "vlm_width",
+        )
+        for name in numbers:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.samples % self.batch or self.batch > self.clips:
+            raise ConfigError(
+                f"expected samples a multiple of batch and batch at most clips, "
+                f"got {self.samples} samples, batch {self.batch}, {self.clips} clips"
+            )
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"expected one seed or more, each once, got {self.seeds}")
+        if self.width % HEAD_DIM or self.vlm_width % HEAD_DIM:
+            raise ConfigError(f"width and vlm_width must be multiples of {HEAD_DIM}")
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of one run."""
+        return self.samples // self.batch
+
+    @property
+    def measured_at(self) -> tuple[int, ...]:
+        """Steps after which both are measured, the last one among them."""
+        early = {max(1, points // self.batch) for points in self.points if points < self.samples}
+        return (*sorted(early), self.steps)
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step as a share of the peak: warm-up, plateau, linear decay."""
+        start = self.steps * (1 - self.decay)
+        falling = (self.steps - step) / max(self.steps - start, 1) if step > start else 1.0
+        return min((step + 1) / self.warmup, falling) if self.warmup else falling
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """Read what `to_dict` wrote; unknown keys are refused.
+
+        Raises:
+            ConfigError: a key is unknown or a number does not fit.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(f"plan: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**plain)
+
+
+def stack_of(width: int, depth: int) -> TextStackConfig:
+    """A stack with heads of HEAD_DIM and a gated MLP of 8/3 the width, as in Llama."""
+    heads = width // HEAD_DIM
+    return TextStackConfig(
+        width=width, depth=depth, heads=heads, kv_heads=heads, mlp=-(-width * 8 // 3 // 32) * 32
+    )

@@ -1,0 +1,83 @@
+"""Constants of graphs in one file beside them, written array by array and read by mapping."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+__all__ = ["WeightsFile", "mapped_constants"]
+
+Array = npt.NDArray[Any]
+# Small constants stay in the graph: a shape that lives in another file helps nobody.
+SMALLEST = 1024
+ALIGNMENT = 4096  # a page, so that engines can map a tensor where it lies
+
+
+class WeightsFile:
+    """Writes arrays one after the other; equal ones, of one graph or of several, are stored once.
+
+    Example:
+        with WeightsFile(folder / "y_decoder.weights") as weights:
+            prefill.save(folder / "y_decoder_prefill.onnx", weights)
+            step.save(folder / "y_decoder_step.onnx", weights)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb")
+        self._places: dict[bytes, tuple[int, int]] = {}
+
+    def __enter__(self) -> WeightsFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, name: str, value: Array) -> TensorProto:
+        """Store an array; the initializer that refers to it, or holds it when it is small."""
+        if value.nbytes < SMALLEST:
+            return numpy_helper.from_array(value, name)
+        data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+        key = hashlib.sha256(data.data).digest()
+        if key not in self._places:
+            self._file.write(bytes(-self._file.tell() % ALIGNMENT))
+            self._places[key] = (self._file.tell(), data.nbytes)
+            self._file.write(data.data)
+            self._file.flush()  # a session may map the file before the next graph is written
+        offset, length = self._places[key]
+        tensor = TensorProto(
+            name=name,
+            dims=value.shape,
+            data_type=helper.np_dtype_to_tensor_dtype(value.dtype),
+            data_location=TensorProto.EXTERNAL,
+        )
+        for entry, text in (("location", self.path.name), ("offset", str(offset)), ("length", str(length))):
+            tensor.external_data.add(key=entry, value=text)
+        return tensor
+
+
+def mapped_constants(model: onnx.ModelProto, folder: Path) -> Mapping[str, Array]:
+    """The initializers of a model whose data lies in files of `folder`, mapped read-only."""
+    arrays: dict[str, Array] = {}
+    for item in model.graph.initializer:
+        if item.data_location != TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in item.external_data}
+        arrays[item.name] = np.memmap(
+            folder / entries["location"],
+            dtype=helper.tensor_dtype_to_np_dtype(item.data_type),
+            mode="r",
+            offset=int(entries["offset"]),
+            shape=tuple(item.dims),
+        )
+    return arrays

@@ -1,0 +1,155 @@
+"""A graph of free sizes on top of functions of fixed sizes: picks the one that fits, pads, and runs row by row.
+
+Engines that cannot leave sizes open (Core ML) share this; it knows none of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from vljepa_runtime.engines.protocol import Array, check_feeds
+from vljepa_runtime.errors import EngineError, InputError
+from vljepa_runtime.manifest import GraphSpec, TensorSpec
+
+__all__ = ["FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
+
+# Text may be padded, its mask hides that; so may a cache, whose true length the program is told. A token set may not.
+PADDABLE = ("L", "T")
+CACHE_LENGTH = "length"  # input that only the program has: how many positions of the cache are real
+GROWN = "T + 1"  # an output axis that is the cache and one more: the program gives the new position alone
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One input of a function: NumPy's name of its type, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+FixedFunction = Mapping[str, Slot]  # by input name
+
+
+class FixedProgram(Protocol):
+    """What an engine loads: functions of fixed shapes."""
+
+    @property
+    def functions(self) -> Mapping[str, FixedFunction]:
+        """Inputs per function name."""
+
+    def predict(self, function: str, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Run one function on arrays that fit its slots.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+
+
+class FixedGraph:
+    """A program behind the `Graph` protocol.
+
+    Args:
+        name: As in the bundle.
+        spec: The graph's contract.
+        program: Functions whose inputs have the contract's names.
+
+    Raises:
+        EngineError: the program has other inputs than the contract.
+    """
+
+    def __init__(self, name: str, spec: GraphSpec, program: FixedProgram) -> None:
+        self.name, self.inputs, self.outputs = name, spec.inputs, spec.outputs
+        wanted = {item.name for item in spec.inputs}
+        for function, slots in program.functions.items():
+            if set(slots) - {CACHE_LENGTH} != wanted:
+                raise EngineError(
+                    f"{name}: expected inputs {', '.join(sorted(wanted))}, function {function} of the file has "
+                    f"{', '.join(sorted(slots))}: export it again"
+                )
+        self._program = program
+        # The smallest that fits is taken.
+        self._functions = sorted(program.functions.items(), key=lambda item: _elements(item[1]))
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Graph.run`; every row of the batch is one call.
+
+        Raises:
+            InputError: a feed is wrong, or no function has its size.
+            EngineError: the engine failed.
+        """
+        check_feeds(self.name, self.inputs, feeds)
+        rows = [
+            self._row({name: array[row : row + 1] for name, array in feeds.items()}) for row in _rows(feeds)
+        ]
+        return {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in self.outputs}
+
+    def _row(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        for function, slots in self._functions:
+            fitted = fit(self.inputs, slots, feeds)
+            if fitted is not None:
+                given = self._program.predict(function, fitted)
+                return {spec.name: self._result(spec, given, feeds) for spec in self.outputs}
+        sizes = "; ".join(_sizes(self.inputs, slots) for _, slots in self._functions)
+        got = ", ".join(f"{name} {array.shape}" for name, array in feeds.items())
+        raise InputError(f"{self.name}: expected one of the sizes it was built for ({sizes}), got {got}")
+
+    def _result(self, spec: TensorSpec, given: Mapping[str, Array], feeds: Mapping[str, Array]) -> Array:
+        if spec.name not in given:
+            raise EngineError(
+                f"{self.name}: expected an output {spec.name}, got {', '.join(given)}: export it again"
+            )
+        array = np.asarray(given[spec.name], spec.dtype)
+        if GROWN not in spec.shape:
+            return array
+        past = feeds["past" + spec.name[len("next") :]]
+        return np.concatenate([past, array], axis=spec.shape.index(GROWN))
+
+
+def fit(
+    inputs: tuple[TensorSpec, ...], slots: FixedFunction, feeds: Mapping[str, Array]
+) -> dict[str, Array] | None:
+    """Feeds of one row as a function takes them: padded with zeros, in its types; None where they do not fit.
+
+    Args:
+        inputs: The contract.
+        slots: The function's inputs.
+        feeds: Arrays of batch 1 that obey the contract.
+    """
+    fitted: dict[str, Array] = {}
+    for spec in inputs:
+        slot, array = slots[spec.name], feeds[spec.name]
+        missing = [want - got for want, got in zip(slot.shape, array.shape, strict=True)]
+        padded = [symbol in PADDABLE and count > 0 for symbol, count in zip(spec.shape, missing)]
+        if any(count and not may for count, may in zip(missing, padded)):
+            return None
+        if CACHE_LENGTH in slots and "T" in spec.shape:
+            fitted[CACHE_LENGTH] = np.array([array.shape[spec.shape.index("T")]], slots[CACHE_LENGTH].dtype)
+        fitted[spec.name] = np.pad(array, [(0, count) for count in missing]).astype(slot.dtype, copy=False)
+    return fitted
+
+
+def _rows(feeds: Mapping[str, Array]) -> range:
+    return range(len(next(iter(feeds.values()))))
+
+
+def _elements(slots: FixedFunction) -> int:
+    return sum(math.prod(slot.shape) for slot in slots.values())
+
+
+def _sizes(inputs: tuple[TensorSpec, ...], slots: FixedFunction) -> str:
+    """`N=128, L=32`: what the contract leaves free."""
+    free = {
+        symbol: size
+        for spec in inputs
+        for symbol, size in zip(spec.shape, slots[spec.name].shape)
+        if isinstance(symbol, str) and symbol != "B"
+    }
+    return ", ".join(
+        f"{symbol} up to {size}" if symbol in PADDABLE else f"{symbol}={size}"
+        for symbol, size in free.items()
+    )

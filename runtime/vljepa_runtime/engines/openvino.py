@@ -1,0 +1,260 @@
+"""OpenVINO on one device: its own IR and plain ONNX graphs; never silently on another device or precision.
+
+A graph that takes visual tokens is compiled for the usual window at once and for free sizes when one comes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines.graph_files import paths_of, unpacked
+from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
+from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
+from vljepa_runtime.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.tokenizer import LENGTHS
+
+__all__ = ["DEVICES", "OpenVinoEngine", "available_devices", "import_untracked"]
+
+DEVICES = ("cpu", "gpu", "npu")
+TARGETS = ("openvino", "onnx")
+SMALL_BYTES = 16 << 20
+# As manifests name execution precisions -> OpenVINO's name of the device's ability; f32 is everywhere.
+ABILITIES = {"bf16": "BF16", "f16": "FP16"}
+_HINTS = {
+    "cpu": "reinstall openvino",
+    "gpu": "install Intel's GPU driver with its OpenCL library",
+    "npu": "install Intel's NPU driver",
+}
+
+
+def import_untracked(name: str) -> ModuleType:
+    """Import OpenVINO or NNCF without the telemetry that both send by default, from their import on.
+
+    They do without `openvino_telemetry` where it is not installed; so it is hidden while they are imported.
+    """
+    hidden = "openvino_telemetry"
+    before = sys.modules.get(hidden)
+    sys.modules[hidden] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module(name)
+    finally:
+        del sys.modules[hidden]
+        if before is not None:
+            sys.modules[hidden] = before
+
+
+def available_devices() -> tuple[str, ...]:
+    """Devices that OpenVINO finds here; none when it is not installed."""
+    if find_spec("openvino") is None:
+        return ()
+    present = {
+        name.partition(".")[0].lower() for name in import_untracked("openvino").Core().available_devices
+    }
+    return tuple(device for device in DEVICES if device in present)
+
+
+class OpenVinoEngine:
+    """Loads IR and ONNX graphs on one device.
+
+    Args:
+        device: One of `DEVICES`.
+        threads: Threads on the CPU; None lets OpenVINO take one per core.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+        EngineError: the device is not there.
+    """
+
+    def __init__(self, device: str = "cpu", *, threads: int | None = None) -> None:
+        self.name = f"openvino:{device}"
+        if find_spec("openvino") is None:
+            raise MissingExtraError("openvino", "openvino")
+        if device not in available_devices():
+            raise EngineError(
+                f"{self.name}: OpenVINO finds no {device.upper()} here: {_HINTS[device]}, "
+                "or pass allow_fallback=True (--allow-fallback)"
+            )
+        self._device = device.upper()
+        self._threads = threads
+        self._core = import_untracked("openvino").Core()
+        # A file that is mapped stays open while the model lives; a bundle may be replaced meanwhile.
+        self._core.set_property({"ENABLE_MMAP": False})
+        self._running: dict[str, str] = {}
+
+    @property
+    def detail(self) -> str:
+        """Version, device and the precisions in which the loaded graphs are computed."""
+        release = import_untracked("openvino").get_version().partition("-")[0]
+        device = self._core.get_property(self._device, "FULL_DEVICE_NAME").strip()
+        computing = ", ".join(sorted(set(self._running.values())))
+        return f"OpenVINO {release} on {self._device} ({device})" + (f" in {computing}" if computing else "")
+
+    def load(self, bundle: Bundle, graph_name: str) -> Graph:
+        """See `Engine.load`."""
+        spec = bundle.graph(graph_name)
+        require_target(self.name, bundle, *TARGETS)
+        what = f"{bundle.name}/{graph_name}"
+        model = self._read(bundle, spec, what)
+        _compare_contract(what, spec, model)
+        precision, text = self._precision(bundle.manifest.execution.get(graph_name, "f32"))
+        self._running[what] = text
+        usual = _usual_sizes(bundle, spec)
+        options = self._options(precision, at_once=self._threads == 1 or _is_small(bundle, spec))
+
+        def compiled(sizes: Mapping[str, int]) -> Any:
+            return self._compile(_reshaped(model, spec, sizes), options, what)
+
+        return _OpenVinoGraph(graph_name, spec, compiled, usual)
+
+    def _read(self, bundle: Bundle, spec: GraphSpec, what: str) -> Any:
+        with self._told(what):
+            if (paths := paths_of(bundle, spec)) is not None:
+                return self._core.read_model(str(paths[0]))
+            if not spec.external:
+                return self._core.read_model(bundle.read(spec.file), b"")
+            with unpacked(bundle, spec) as path:
+                return self._core.read_model(str(path))
+
+    def _precision(self, wanted: str) -> tuple[str, str]:
+        """What to compute in, and how to say it: f32 where the device has no such type."""
+        able = wanted == "f32" or ABILITIES.get(wanted) in self._core.get_property(
+            self._device, "OPTIMIZATION_CAPABILITIES"
+        )
+        return (wanted, wanted) if able else ("f32", f"f32 (the device has no {wanted})")
+
+    def _options(self, precision: str, *, at_once: bool) -> dict[str, Any]:
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        if self._device != "CPU":
+            return options
+        if at_once:
+            # No stream of its own: the calling thread computes. Handing a step of the decoder of `tiny` to another
+            # thread and back took 11 ms on two busy cores, the step itself 1 ms.
+            options["NUM_STREAMS"] = 0
+        elif self._threads is not None:
+            options["INFERENCE_NUM_THREADS"] = self._threads
+        return options
+
+    def _compile(self, model: Any, options: Mapping[str, Any], what: str) -> Any:
+        precision = options["INFERENCE_PRECISION_HINT"]
+        with self._told(what):
+            compiled = self._core.compile_model(model, self._device, dict(options))
+            devices = [name.partition(".")[0] for name in compiled.get_property("EXECUTION_DEVICES")]
+            running = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if devices != [self._device] or running != precision:
+            raise EngineError(
+                f"{self.name}: asked for {what} in {precision}, OpenVINO would run it in {running} on "
+                f"{', '.join(devices)}: choose another --engine, or export with another precision"
+            )
+        return compiled
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise EngineError(
+                f"{self.name} refused {what}: {_reason(error)}: try another --engine"
+            ) from error
+
+
+class _OpenVinoGraph:
+    """Compiled models behind the `Graph` protocol: one for the usual sizes, one for all others.
+
+    A request holds its own buffers, so each call takes one from a pool and nobody waits.
+    """
+
+    def __init__(self, name: str, spec: GraphSpec, compiled: Any, usual: Mapping[str, int]) -> None:
+        self.name = name
+        self.inputs: tuple[TensorSpec, ...] = spec.inputs
+        self.outputs: tuple[TensorSpec, ...] = spec.outputs
+        self._compile = compiled
+        self._usual = [_sized(tensor.shape, usual) for tensor in spec.inputs] if usual else None
+        self._lock = threading.Lock()
+        self._models: dict[bool, Any] = {bool(usual): compiled(usual)}
+        self._idle: dict[bool, list[Any]] = {True: [], False: []}
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Graph.run`."""
+        check_feeds(self.name, self.inputs, feeds)
+        usual = self._usual == [feeds[tensor.name].shape for tensor in self.inputs]
+        request = self._take(usual)
+        try:
+            request.infer(
+                {name: np.ascontiguousarray(array) for name, array in feeds.items()}, share_inputs=True
+            )
+            # The buffers belong to the request, which the next call writes to.
+            return {
+                spec.name: request.get_output_tensor(i).data.copy() for i, spec in enumerate(self.outputs)
+            }
+        except RuntimeError as error:
+            raise EngineError(f"{self.name} failed in OpenVINO: {_reason(error)}") from error
+        finally:
+            with self._lock:
+                self._idle[usual].append(request)
+
+    def _take(self, usual: bool) -> Any:
+        with self._lock:
+            if self._idle[usual]:
+                return self._idle[usual].pop()
+            if usual not in self._models:
+                self._models[usual] = self._compile({})
+            return self._models[usual].create_infer_request()
+
+
+def _usual_sizes(bundle: Bundle, spec: GraphSpec) -> dict[str, int]:
+    """Sizes of a full window with a short query, for graphs whose axes they fix; else nothing.
+
+    Fixed sizes made `tiny` faster: X-encoder 0.75-0.9, predictor 0.65-0.8 of the time with free ones (two busy
+    Zen 4 cores, runs in turns).
+    """
+    sizes = {"B": 1, "N": bundle.manifest.preprocess.tokens, "L": LENGTHS[0]}
+    free = {size for tensor in spec.inputs for size in tensor.shape if isinstance(size, str)}
+    return sizes if "N" in free and free <= set(sizes) else {}
+
+
+def _is_small(bundle: Bundle, spec: GraphSpec) -> bool:
+    """Whether a graph has too little to do for a second thread: one token or vector, and few weights to read."""
+    free = {size for tensor in spec.inputs for size in tensor.shape if isinstance(size, str)}
+    weights = sum(bundle.manifest.files[name].size for name in (spec.file, *spec.external))
+    return not free & {"N", "L"} and weights < SMALL_BYTES
+
+
+def _reshaped(model: Any, spec: GraphSpec, sizes: Mapping[str, int]) -> Any:
+    if not sizes:
+        return model
+    fixed = model.clone()
+    fixed.reshape({tensor.name: list(_sized(tensor.shape, sizes)) for tensor in spec.inputs})
+    return fixed
+
+
+def _sized(shape: tuple[int | str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
+    return tuple(size if isinstance(size, int) else sizes[size] for size in shape)
+
+
+def _compare_contract(what: str, spec: GraphSpec, model: Any) -> None:
+    """Raise when the file's inputs or outputs are not those of the manifest."""
+    for kind, wanted, ports in (
+        ("inputs", spec.inputs, model.inputs),
+        ("outputs", spec.outputs, model.outputs),
+    ):
+        expected = {tensor.name: tensor.dtype for tensor in wanted}
+        got = {port.any_name: port.element_type.to_dtype().name for port in ports}
+        if list(expected.items()) != list(got.items()):
+            raise BundleError(f"{what}: expected {kind} {expected}, the file has {got}: export it again")
+
+
+def _reason(error: RuntimeError) -> str:
+    """The last telling line of OpenVINO's message, which starts with its own source files."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("Exception from", "Check "))] or lines
+    return " ".join(telling)[:300] or type(error).__name__

@@ -1,0 +1,82 @@
+"""`vljepa train --data`: fine-tuning from the command line, and its refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import pytest
+
+from vljepa_apps.main import main
+from vljepa_data.world import Split, make_clip
+from vljepa_model.checkpoint import load_checkpoint
+
+TWO_STEPS = ["--steps", "2", "--batch", "2", "--warmup", "1", "--workers", "0"]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four clips, one of them held out, and a fifth that is missing."""
+    folder = tmp_path_factory.mktemp("films")
+    rows = ["path,text,split"]
+    for seed in range(4):
+        clip = make_clip(seed, Split.TRAIN, kind="single")
+        with av.open(str(folder / f"{seed}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=4)
+            stream.height, stream.width = clip.frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            for frame in clip.frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        rows.append(f"{seed}.mp4,clip number {seed},{'val' if seed == 3 else 'train'}")
+    rows.append("gone.mp4,a clip that is gone,train")
+    path = folder / "clips.csv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.slow
+def test_a_short_run_reports_what_it_skipped_and_what_it_found(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = [
+        "train",
+        "--init",
+        "tiny",
+        "--data",
+        str(manifest),
+        "--out",
+        str(tmp_path / "run"),
+        "--split",
+        "train",
+    ]
+    more = ["--held-out", "val", "--cache", str(tmp_path / "cache"), "--cache-gb", "0.1", "--json"]
+    assert main([*run, *TWO_STEPS, *more]) == 0
+    printed, said = capsys.readouterr()
+    result = json.loads(printed)
+    assert result["last"]["step"] == 2
+    assert result["held_out"]["clips"] == 1
+    assert "1 clips cannot be read and are skipped, first" in said
+    assert "gone.mp4" in said
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").metadata["finetuned"]["clips"] == 3
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "expected --init CHECKPOINT with --data"),
+        (["--init", "tiny", "--clips", "4"], "--clips belong to training from the procedural world"),
+        (["--init", "tiny", "--split", "dev"], "expected a split among train, val, got 'dev'"),
+        (["--init", "tiny", "--strict", *TWO_STEPS], "1 of 5 clips cannot be read, first"),
+        (["--init", "tiny", "--steps", "0"], "steps must be at least 1"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    options: list[str], message: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--out", str(tmp_path / "run"), "--data", str(manifest), *options]) == 1
+    said = capsys.readouterr().err
+    assert message in said.splitlines()[-1]
+    assert "Traceback" not in said

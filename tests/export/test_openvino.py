@@ -1,0 +1,125 @@
+"""OpenVINO bundles of a small checkpoint: every precision against torch, certified, quiet, and run by the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("nncf")
+
+import vljepa_runtime as vj
+from vljepa_apps.main import main
+from vljepa_data.gates import LIMITS, REFERENCE_FILE, Limits, Reference, Scenes, check
+from vljepa_export import ExportReport, export_bundle
+from vljepa_export.formats import FORMATS
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines import open_engine
+
+FEW = Scenes(clips=2, seconds=4.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_graph_once() -> Iterator[None]:
+    """torch's exporter takes most of the time; its graphs of the one checkpoint are remembered."""
+    from vljepa_export import onnx_export
+
+    plain, made = onnx_export.export_graph, dict[str, Any]()
+
+    def remembered(definition: Any) -> Any:
+        if definition.name not in made:
+            made[definition.name] = plain(definition)
+        return made[definition.name]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_export, "export_graph", remembered)
+        yield
+
+
+@pytest.fixture(scope="module")
+def exported(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    """The default precision, with its gates."""
+    out = tmp_path_factory.mktemp("openvino") / "small.vljepa"
+    return export_bundle(small_checkpoint, out, format="ov", scenes=FEW)
+
+
+def test_the_bundle_says_what_it_is(exported: ExportReport) -> None:
+    manifest = Bundle.open(exported.path).manifest
+    assert manifest.target == "openvino"
+    assert exported.certified is manifest.certified is True
+    assert set(manifest.execution.values()) <= {"bf16", "f32"}
+    assert manifest.precision["y_decoder_step"] in ("int8-weights", "fp32")
+    assert manifest.calibration is not None
+    assert {"openvino", "nncf"} <= set(manifest.toolchain)
+    assert exported.agreement is not None
+    assert manifest.gates["embedding_worst"] == pytest.approx(exported.agreement.embedding_worst, abs=1e-5)
+
+
+def test_the_engine_does_what_the_exporter_measured(exported: ExportReport) -> None:
+    bundle = Bundle.open(exported.path)
+    verdict = check(bundle, open_engine("auto", target="openvino"), Reference.of(bundle))
+    assert verdict.engine.startswith("openvino:cpu")
+    assert verdict.passed, verdict
+    assert verdict.agreement is not None
+
+
+def test_auto_runs_it_and_decodes(exported: ExportReport) -> None:
+    model = vj.load(exported.path)
+    assert model.engine_name == "openvino:cpu"
+    frames = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 3), dtype=np.uint8)
+    assert isinstance(model.decode(model.embed(frames, query="What is the action shown?")), str)
+
+
+def test_the_files_hold_no_path(exported: ExportReport) -> None:
+    bundle = Bundle.open(exported.path)
+    for name in bundle.manifest.files:
+        if name != REFERENCE_FILE:
+            data = bundle.read(name)
+            assert b"/tmp" not in data, name
+            assert b"/work" not in data, name
+
+
+@pytest.mark.parametrize("precision", FORMATS["openvino"].precisions)
+def test_every_precision_of_one_graph(precision: str, small_checkpoint: Path) -> None:
+    """The predictor: attention, a table, a mask, and a norm."""
+    from vljepa_export.graphs import graph_definitions
+    from vljepa_export.onnx_export import export_graph
+    from vljepa_export.parity import compare
+    from vljepa_export.samples import parity_samples
+    from vljepa_export.targets.openvino import convert
+    from vljepa_model.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(small_checkpoint)
+    definition = graph_definitions(checkpoint.model)["predictor"]
+    samples = parity_samples(checkpoint, clips=4)["predictor"]
+    made = convert(definition, export_graph(definition), precision, samples=samples)
+    assert made.run is not None
+    # Random weights: outputs without peaks, for which calibrated int8 cannot reach a ratio of 35 dB to the peak.
+    limits = replace(LIMITS[precision.partition("-")[0]], psnr_db=30.0 if precision == "int8" else 35.0)
+    assert limits.misses(compare(definition, samples, made.run)) == ()
+    assert set(made.files) == {"predictor.xml", "predictor.bin"}
+
+
+def test_outside_its_gates_it_is_written_uncertified_and_exit_1(
+    small_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    impossible = Limits(
+        mean_cosine=2, p1_cosine=2, worst_cosine=2, embedding_cosine=2, overlap=2, labels=2, triggers=2
+    )
+    monkeypatch.setitem(LIMITS, "int8", impossible)  # type: ignore[misc]
+    out = tmp_path / "off.vljepa"
+    arguments = ["--precision", "predictor=int8", "--gates", "graphs", "-o", str(out)]
+    assert main(["export", str(small_checkpoint), *arguments]) == 1
+    printed = capsys.readouterr()
+    assert "gate missed: predictor: expected a mean cosine of at least 2" in printed.out
+    assert "certified: false" in printed.err
+    assert Bundle.open(out).manifest.certified is False
+    assert main(["inspect", str(out)]) == 0
+    assert "no, it missed a gate where it was exported" in capsys.readouterr().out

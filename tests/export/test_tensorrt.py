@@ -1,0 +1,189 @@
+"""Both TensorRT targets on a small model: typed graphs against torch, recipes, and real engines built without a GPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from vljepa_export.errors import ExportError
+from vljepa_export.graph_passes import fold_constants
+from vljepa_export.graphs import GraphDefinition, graph_definitions
+from vljepa_export.onnx_export import export_graph
+from vljepa_export.parity import compare
+from vljepa_export.samples import parity_samples
+from vljepa_export.targets import tensorrt
+from vljepa_export.targets.protocol import Feeds
+from vljepa_export.targets.typed_graph import PRECISIONS, build_recipe, token_budgets_of, type_graph
+from vljepa_model.checkpoint import load_checkpoint
+from vljepa_quant import quantise_int8
+from vljepa_quant.graph_editor import GraphEditor, save_bytes
+from vljepa_runtime.engines.trt.builder import build_engine
+from vljepa_runtime.engines.trt.library import Library, load_library
+from vljepa_runtime.engines.trt.recipe import BuildRecipe
+from vljepa_runtime.errors import EngineError
+
+Graph = tuple[GraphDefinition, onnx.ModelProto, Sequence[Feeds]]
+WORST = {
+    "fp32": 0.9999,
+    "fp16": 0.9999,
+    "int8": 0.995,
+    "fp8": 0.99,
+}  # blocks of int4 divide no width of this model
+
+
+@pytest.fixture(scope="module")
+def made(small_checkpoint: Path) -> dict[str, Graph]:
+    checkpoint = load_checkpoint(small_checkpoint)
+    samples = parity_samples(checkpoint, clips=2)
+    return {
+        name: (definition, export_graph(definition), samples[name])
+        for name, definition in graph_definitions(checkpoint.model).items()
+        if name in ("x_encoder", "predictor")
+    }
+
+
+@pytest.fixture(scope="module")
+def rtx() -> Library:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX has no wheel for this machine")
+    return load_library("tensorrt-rtx")
+
+
+@pytest.mark.parametrize("precision", WORST)
+@pytest.mark.parametrize("name", ["x_encoder", "predictor"])
+def test_the_shipped_graph_computes_what_torch_does(
+    name: str, precision: str, made: dict[str, Graph]
+) -> None:
+    definition, model, samples = made[name]
+    converted = tensorrt.convert(definition, model, precision, samples=samples)
+    assert converted.run is not None
+    assert compare(definition, samples, converted.run).worst_cosine >= WORST[precision]
+    graph = onnx.load_from_string(converted.files[converted.spec.file])
+    onnx.checker.check_model(graph, full_check=True)
+    assert [item.name for item in graph.graph.input] == [spec.name for spec in converted.spec.inputs]
+    assert converted.label == {"int8": "int8-static", "fp8": "fp8-static"}.get(precision, precision)
+    assert converted.execution == ("f32" if precision == "fp32" else "f16")
+
+
+def test_a_bundle_entry_lists_graph_and_recipe(made: dict[str, Graph]) -> None:
+    definition, model, samples = made["predictor"]
+    converted = tensorrt.convert(definition, model, "fp16", samples=samples, token_budgets=(16, 32))
+    assert set(converted.files) == {converted.spec.file, *converted.spec.external}
+    assert converted.spec.token_budgets == (32, 16)
+    recipe = BuildRecipe.from_json(converted.files[converted.spec.external[0]], "r")
+    assert recipe.precision == "fp16"
+    assert recipe.strongly_typed
+    assert "Softmax" in recipe.pinned
+    assert len(recipe.profiles) == 4  # two budgets, short and long queries
+    assert {profile["visual"].opt[1] for profile in recipe.profiles} == {16, 32}
+    for length, profile in ((32, 0), (33, 1), (512, 1)):
+        shapes = {"visual": (1, 32, 32), "query_ids": (1, length), "query_mask": (1, length)}
+        assert recipe.choose("predictor", shapes) == profile
+
+
+def test_rtx_gets_one_profile_over_everything(made: dict[str, Graph]) -> None:
+    recipe = build_recipe(made["predictor"][0], "fp16", (32, 16), ranged=True)
+    (profile,) = recipe.profiles
+    assert [shape[1] for shape in (profile["visual"].min, profile["visual"].opt, profile["visual"].max)] == [
+        16,
+        32,
+        32,
+    ]
+
+
+def test_budgets_default_to_all_tokens(made: dict[str, Graph]) -> None:
+    definition, _, samples = made["x_encoder"]
+    assert token_budgets_of(definition, samples, ()) == (32,)
+    assert token_budgets_of(replace(definition, inputs=()), samples, ()) == ()
+    with pytest.raises(ExportError, match=r"expected token budgets of 1 \.\. 32, got 33"):
+        token_budgets_of(definition, samples, (16, 33))
+
+
+def test_an_unknown_precision_is_refused(made: dict[str, Graph]) -> None:
+    with pytest.raises(ExportError, match=r"expected precision fp32 \| fp16 .*, got 'int9'"):
+        type_graph(made["x_encoder"][1], "int9", [])
+    assert PRECISIONS == ("fp32", "fp16", "int8", "fp8", "int4")
+
+
+def test_large_transposes_of_weights_are_folded() -> None:
+    """What the exporter leaves of ViT-L: a product over a transposed constant."""
+    weight = np.zeros((400, 300), np.float32)
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Transpose", ["w"], ["t"], perm=[1, 0]),
+            onnx.helper.make_node("MatMul", ["x", "t"], ["y"]),
+        ],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["B", 300])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["B", 400])],
+        initializer=[onnx.numpy_helper.from_array(weight, "w")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    editor = GraphEditor(model)
+    fold_constants(editor)
+    assert [node.op_type for node in editor.finish().graph.node] == ["MatMul"]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "operands"), [("x_encoder", "int8", "Int8"), ("predictor", "fp16", "Half")]
+)
+def test_a_real_engine_is_built_without_a_gpu(
+    name: str, precision: str, operands: str, made: dict[str, Graph], rtx: Library
+) -> None:
+    from vljepa_export.targets import tensorrt_rtx
+
+    definition, model, samples = made[name]
+    converted = tensorrt_rtx.convert(definition, model, precision, samples=samples)
+    assert converted.run is None
+    assert len(converted.files[f"{name}.engine"]) > 100_000
+    layers = json.loads(converted.files[f"{name}.layers.json"])
+    products = [layer for layer in layers if layer["kind"] == "gemm" or "Fc" in layer["name"]]
+    assert operands in {layer["inputs"][0] for layer in products}
+    if name == "x_encoder":  # attention is one kernel; not for the predictor's heads of 8, here too narrow
+        assert any("mha" in layer["name"] for layer in layers)
+    notes = " | ".join(converted.notes)
+    assert f"built by TensorRT for RTX {rtx.version}" in notes
+    assert "products that fell back to fp32: none" in notes
+    assert BuildRecipe.from_json(converted.files[f"{name}.build.json"], "r").profiles
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strongly_typed": False}, "takes only strongly typed networks"),
+        ({"compute_capabilities": ("SM99",)}, "knows the compute capabilities .*, not 'SM99'"),
+    ],
+)
+def test_a_recipe_that_the_library_cannot_follow_is_refused(
+    settings: dict[str, Any], message: str, made: dict[str, Graph], rtx: Library
+) -> None:
+    definition, model, _ = made["x_encoder"]
+    recipe = build_recipe(definition, "fp16", (32,), ranged=True, **settings)
+    with pytest.raises(EngineError, match=message):
+        build_engine(rtx, "x_encoder", save_bytes(model), recipe)
+
+
+@pytest.mark.parametrize("fault", ["uint8 activations", "fp8 before Ada", "no graph"])
+def test_refusals_come_in_the_librarys_words(fault: str, made: dict[str, Graph], rtx: Library) -> None:
+    definition, model, samples = made["x_encoder"]
+    recipe = build_recipe(definition, "fp8", (32,), ranged=True, compute_capabilities=("SM86",))
+    graph, message = {
+        # The form that ONNX Runtime is fast with: DynamicQuantizeLinear gives uint8 and a zero point.
+        "uint8 activations": lambda: (
+            save_bytes(quantise_int8(model)),
+            r"refuses x_encoder: .*\(MatMulInteger, \d+ nodes\)",
+        ),
+        "fp8 before Ada": lambda: (
+            save_bytes(type_graph(model, "fp8", samples).model),
+            "cannot build x_encoder: .*fp8_e4m3",
+        ),
+        "no graph": lambda: (b"not a graph", "Failed to parse the ONNX model"),
+    }[fault]()
+    with pytest.raises(EngineError, match=message):
+        build_engine(rtx, "x_encoder", graph, recipe)

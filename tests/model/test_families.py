@@ -1,0 +1,157 @@
+"""Public folders against transformers: the same numbers for the same inputs, several seeds each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vljepa_model.config import ModelConfig, YDecoderConfig
+from vljepa_model.families.pieces import load_pieces
+from vljepa_model.families.text import TextFolder, open_text
+from vljepa_model.families.vision import open_vision
+from vljepa_model.layers import TextStack, TokenTable, pad_bias
+from vljepa_model.x_encoder import XEncoder
+from vljepa_model.y_decoder import YDecoder
+from vljepa_runtime.patches import Preprocess, patchify
+
+SEEDS = (0, 1, 2)
+BAR = 0.99999
+
+
+def worst_cosine(a: torch.Tensor, b: torch.Tensor) -> float:
+    return torch.cosine_similarity(a.double(), b.double(), dim=-1).min().item()
+
+
+def load_stack(opened: TextFolder) -> tuple[TokenTable, TextStack]:
+    state = load_pieces(opened.files, opened.pieces)
+    table = TokenTable(opened.settings.get("vocab_size", int), opened.stack)
+    table.load_state_dict({"weight": state.pop("embed.weight")})
+    stack = TextStack(opened.stack).eval()
+    stack.load_state_dict({name.removeprefix("stack."): tensor for name, tensor in state.items()})
+    return table, stack
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("changes", "frames", "size"),
+    [
+        pytest.param({}, 2, 16, id="one-tubelet"),
+        pytest.param({"qkv_bias": False}, 6, 16, id="no-biases"),
+        pytest.param({"crop_size": 24, "mlp_ratio": 48 / 11}, 4, 24, id="giant-ratio-larger-crop"),
+        pytest.param({"hidden_size": 80, "num_attention_heads": 1}, 4, 16, id="head-80"),
+    ],
+)
+def test_vision_folder_equals_vjepa2(
+    changes: dict[str, Any], frames: int, size: int, seed: int, public: ModuleType, tmp_path: Path
+) -> None:
+    oracle = public.write_vision(tmp_path, seed=seed, **changes)
+    config, files, pieces = open_vision(tmp_path, frames=frames)
+    ours = XEncoder(config).eval()
+    ours.load_state_dict(load_pieces(files, pieces))
+    pre = Preprocess(frames=frames, size=size, patch=4)
+    raw = np.random.default_rng(seed).integers(0, 256, (frames, size, size, 3), dtype=np.uint8)
+    patches, positions = map(torch.from_numpy, patchify(raw, pre))
+    video = (torch.from_numpy(raw).float() / 255 - torch.tensor(pre.mean)) / torch.tensor(pre.std)
+    kept = torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed))[
+        : len(patches) // 2 + 1
+    ]
+    kept = kept.sort().values[None]
+    with torch.no_grad():
+        dense = oracle.get_vision_features(video.permute(0, 3, 1, 2)[None])
+        assert worst_cosine(ours(patches[None], positions[None]), dense) >= BAR
+        hidden = oracle.encoder.embeddings(video.permute(0, 3, 1, 2)[None])[:, kept[0]]
+        for layer in oracle.encoder.layer:
+            hidden = layer(hidden, kept)[0]
+        expected = oracle.encoder.layernorm(hidden)
+        got = ours(patches[kept], positions[kept])
+    assert worst_cosine(got, expected) >= BAR
+    assert len(kept[0]) == len(patches) or worst_cosine(got, dense[:, kept[0]]) < 0.999
+
+
+@pytest.mark.parametrize("last", [1, 3])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bidirectional_llama_layers(seed: int, last: int, public: ModuleType, tmp_path: Path) -> None:
+    oracle = public.write_llama(tmp_path, seed=seed).model
+    table, stack = load_stack(open_text(tmp_path, last=last))
+    ids = torch.randint(0, 40, (2, 90), generator=torch.Generator().manual_seed(seed))
+    mask = torch.ones(2, 90)
+    mask[1, 60:] = 0
+    bias = pad_bias(mask, torch.float32)
+    with torch.no_grad():
+        x = oracle.embed_tokens(ids)
+        tables = oracle.rotary_emb(x, torch.arange(90)[None])
+        for layer in oracle.layers[3 - last :]:
+            x = layer(x, attention_mask=bias.expand(-1, 1, 90, -1), position_embeddings=tables)
+        got = stack(table(ids), bias=bias)
+        causal = stack(table(ids), bias=bias, causal=False)[:1, :5]
+    assert worst_cosine(got, oracle.norm(x)) >= BAR
+    assert torch.equal(causal, got[:1, :5])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("length", [5, 7, 40], ids=["under-the-window", "at-the-window", "over-the-window"])
+def test_bidirectional_gemma(length: int, seed: int, public: ModuleType, tmp_path: Path) -> None:
+    oracle = public.write_gemma(tmp_path, seed=seed)
+    opened = open_text(tmp_path)
+    assert (opened.stack.window, opened.stack.local_blocks) == (7, (0, 2))
+    table, stack = load_stack(opened)
+    ids = torch.randint(3, 50, (2, length), generator=torch.Generator().manual_seed(seed))
+    mask = torch.ones(2, length, dtype=torch.long)
+    mask[1, length - 2 :] = 0
+    with torch.no_grad():
+        expected = oracle(input_ids=ids, attention_mask=mask).last_hidden_state
+        got = stack(table(ids), bias=pad_bias(mask, torch.float32))
+    assert worst_cosine(got[mask.bool()], expected[mask.bool()]) >= BAR
+
+
+CAUSAL = ["write_llama", "write_qwen", "write_gemma1_lm", "write_gemma3_lm"]
+
+
+def load_decoder(folder: Path, prefix: int) -> YDecoder:
+    opened = open_text(folder)
+    sizes = YDecoderConfig(stack=opened.stack, prefix=prefix, bos_id=2)
+    config = ModelConfig.preset("tiny")
+    decoder = YDecoder(
+        ModelConfig(
+            x_encoder=config.x_encoder,
+            predictor=config.predictor,
+            y_encoder=config.y_encoder,
+            y_decoder=sizes,
+            embedding_dim=20,
+            vocab_size=60,
+        )
+    ).eval()
+    decoder.load_state_dict(load_pieces(opened.files, opened.pieces), strict=False)
+    return decoder
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("writer", CAUSAL)
+def test_causal_decoder_behind_a_prefix(writer: str, seed: int, public: ModuleType, tmp_path: Path) -> None:
+    """Longer than Gemma 3's window of 6; without and with a key-value cache."""
+    oracle = getattr(public, writer)(tmp_path, seed=seed)
+    torch.manual_seed(seed)
+    decoder = load_decoder(tmp_path, prefix=3)
+    embedding, ids = torch.randn(2, 20), torch.randint(3, 40, (2, 12))
+    with torch.no_grad():
+        start = oracle.get_input_embeddings()(torch.full((2, 1), 2))
+        prefix = decoder.prefix(embedding).unflatten(-1, (3, -1))
+        known = oracle.get_input_embeddings()(ids[:, :-1])
+        expected = oracle(inputs_embeds=torch.cat((prefix, start, known), dim=1), use_cache=False).logits[
+            :, 3:
+        ]
+        assert worst_cosine(decoder(embedding, ids), expected) >= BAR
+        cached = oracle(inputs_embeds=torch.cat((prefix, start), dim=1), use_cache=True)
+        logits, keys, values = decoder.prefill(embedding)
+        assert worst_cosine(logits, cached.logits[:, -1]) >= BAR
+        for step in range(11):
+            token = ids[:, step : step + 1]
+            cached = oracle(input_ids=token, past_key_values=cached.past_key_values, use_cache=True)
+            logits, keys, values = decoder.step(token, keys, values)
+            assert worst_cosine(logits, cached.logits[:, -1]) >= BAR
+            assert worst_cosine(logits, expected[:, step + 1]) >= BAR
