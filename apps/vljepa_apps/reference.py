@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from vljepa_apps.commands import COMMANDS
+from vljepa_apps.commands import COMMANDS, module_of
 from vljepa_apps.main import Command, parser_of
 
 __all__ = ["reference"]
@@ -26,7 +26,7 @@ def reference() -> str:
 
 def section(name: str) -> str:
     """One command's heading and help."""
-    command = cast(Command, importlib.import_module(f"vljepa_apps.commands.{name}"))
+    command = cast(Command, importlib.import_module(module_of(name)))
     parser = parser_of(name, command)
     parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=WIDTH)
     return f"## vljepa {name}\n\n```text\n{parser.format_help().rstrip()}\n```"
