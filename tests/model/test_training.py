@@ -180,7 +180,12 @@ def test_a_run_that_starts_from_a_model_keeps_its_sizes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"typo": 1}, {"stage_one": 99999}, {"stage_zero": 9, "stage_one": 8}, {"keep": [1], "keep_odds": [0.5]}],
+    [
+        {"typo": 1},
+        {"stage_one": 99999},
+        {"stage_zero": 1500, "stage_one": 1400},
+        {"keep": [1], "keep_odds": [0.5]},
+    ],
 )
 def test_a_wrong_recipe_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

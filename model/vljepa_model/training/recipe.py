@@ -45,16 +45,16 @@ class Recipe:
     """
 
     seed: int = 0
-    steps: int = 12000
-    stage_zero: int = 4000
-    stage_one: int = 4800
+    steps: int = 2080
+    stage_zero: int = 1300
+    stage_one: int = 1400
     clips: int = 64
     lessons: int = 3
     questions: float = 0.6
     keep: tuple[int, ...] = (48, 64, 96)
     keep_odds: tuple[float, ...] = (0.6, 0.3, 0.1)
     glimpses: float = 0.4
-    finish: float = 0.03
+    finish: float = 0.02
     finish_keep: tuple[int, ...] = (96, 128, 256)
     salient: float = 0.7
     lr: float = 2e-3

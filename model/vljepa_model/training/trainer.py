@@ -165,7 +165,7 @@ def train(
         batches, batch_size=None, sampler=_From(start, stop), num_workers=workers,
         prefetch_factor=4 if workers else None, worker_init_fn=_quiet_worker,
     )  # fmt: skip
-    about = {"name": preset, "license": "Apache-2.0", "hands": hands is not None}
+    about = {"name": preset, "license": "Apache-2.0", "hands": hands is not None, "ranks": ranks}
     log = _Log(folder, recipe, ranks, log_every, on_progress if rank == 0 else None)
     for step, batch in zip(range(start, stop), loader, strict=True):
         torch.manual_seed(
@@ -266,7 +266,7 @@ def _save(
         "created": created,
         "recipe": recipe.to_dict(),
         "step": step,
-        "clips": step * recipe.clips,
+        "clips": step * recipe.clips * about["ranks"],
         **about,
     }
     save_checkpoint(
