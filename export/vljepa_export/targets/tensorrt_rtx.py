@@ -94,7 +94,7 @@ def _target_note(version: str, capabilities: Sequence[str]) -> str:
 
 
 def _parity_note(definition: GraphDefinition, typed: onnx.ModelProto, samples: Sequence[Feeds]) -> str:
-    found = compare(definition, samples, onnx_runner(typed))
+    found = compare(definition, samples, onnx_runner(save_bytes(typed)))
     cosines = f"mean {found.mean_cosine:.6f}, worst {found.worst_cosine:.6f}, {found.psnr_db:.1f} dB"
     return f"the typed graph it was built from, in ONNX Runtime against torch: cosine {cosines}"
 
