@@ -27,7 +27,7 @@ BASELINE = 60.0
 """Decodings per minute of the uniform decoding that is compared with: 1 Hz."""
 INTERVALS_S = (0.5, 1.0, 1.5, 2.0, 2.85, 4.0, 5.0, 6.7, 10.0, 13.3, 20.0, 50.0)
 POOLED_S = INTERVALS_S[1:]  # with a window every half second, pooling half a second pools nothing
-THRESHOLDS = (0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THRESHOLDS = (0.01, 0.02, 0.03, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 RESAMPLES = 400
 
 Sweep = Mapping[str, Sequence[tuple[float, Policy]]]
