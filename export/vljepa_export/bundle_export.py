@@ -28,6 +28,7 @@ from vljepa_export.bundle_manifest import (
     tokenizer_files,
 )
 from vljepa_export.converted_engine import ConvertedEngine
+from vljepa_export.errors import ExportError
 from vljepa_export.export_report import ExportReport
 from vljepa_export.formats import load_target
 from vljepa_export.made import Made, graph_report, shared_bytes
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["export_bundle"]
 
 Progress = Callable[[int, int, str], None]
+PROTOBUF_LIMIT = 2**31 - 2**20  # bytes of a serialised message, less what the nodes take
 
 
 def export_bundle(
@@ -184,6 +186,7 @@ class _Maker:
         from vljepa_export.onnx_export import export_graph
 
         started = time.monotonic()
+        _require_size(definition, self.request.format.name)
         model = export_graph(definition)
         require_float_parity(
             definition.name, measure_parity(model, definition, self.samples[definition.name])
@@ -211,6 +214,16 @@ class _Maker:
             missed = limits_for(precision).misses(parity)
         converted = replace(converted, label=converted.label or precision)
         return Made(definition=definition, converted=converted, parity=parity, misses=missed)
+
+
+def _require_size(definition: GraphDefinition, format: str) -> None:
+    """Raise when the float graph cannot be one block of protobuf, which converters in memory start from."""
+    size = sum(parameter.numel() * 4 for parameter in definition.module.parameters())
+    if size >= PROTOBUF_LIMIT:
+        raise ExportError(
+            f"{definition.name} has {size / 1e9:.1f} GB of float weights; expected less than 2 GB for {format}: export "
+            "with --format onnx, which keeps weights beside the graph"
+        )
 
 
 def _judge(

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx.reference import ReferenceEvaluator
 
 from vljepa_data.gates import Reference, Scenes
-from vljepa_export import ExportReport, export_bundle
-from vljepa_export.graphs import graph_definitions
+from vljepa_export import ExportError, ExportReport, export_bundle
+from vljepa_export.bundle_export import _require_size
+from vljepa_export.graphs import GraphDefinition, graph_definitions
 from vljepa_export.onnx_export import check_contract, export_graph
 from vljepa_export.parity import compare
 from vljepa_export.samples import parity_samples
@@ -195,3 +197,13 @@ def test_runtime_runs_the_zip(reports: dict[str, ExportReport], small_checkpoint
         assert isinstance(model.decode(vectors[-1]), str)
     assert vectors[0].shape == (24,)
     assert float(vectors[0] @ vectors[1]) > 0.99
+
+
+def test_a_graph_that_no_converter_in_memory_can_take_is_told() -> None:
+    with torch.device("meta"):
+        module = torch.nn.Linear(1 << 15, 1 << 14)
+    definition = GraphDefinition(name="predictor", module=module, inputs=(), outputs=())
+    with pytest.raises(
+        ExportError, match=r"predictor has 2.1 GB of float weights; .* for coreml: .* --format onnx"
+    ):
+        _require_size(definition, "coreml")
