@@ -17,6 +17,7 @@ from vljepa_data.gates import (
     Reference,
     Scenes,
     agreement,
+    behave,
     check,
     compare_outputs,
     limits_for,
@@ -28,9 +29,10 @@ from vljepa_data.gates.verdict import loosest, missed_agreement
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
+from vljepa_runtime.model import Model
 
 SMALL = Path(__file__).parents[1] / "runtime" / "bundles" / "small.vljepa"
-FEW = Scenes(clips=3, seconds=6.0)
+FEW = Scenes(clips=3, seconds=6.0, threshold=0.001)  # not the default, so that losing it shows
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +230,13 @@ def test_a_bundle_keeps_its_own_gates_and_a_damaged_one_does_not(
     assert not worse.passed
     assert [graph.name for graph in worse.graphs if graph.misses] == ["predictor"]
     assert any("worst embedding cosine" in miss for miss in worse.misses)
+
+
+def test_moments_are_found_with_the_threshold_that_was_recorded(reference: Reference) -> None:
+    model = Model(Bundle.open("tiny"), open_engine("onnxruntime:cpu"))
+    blind = behave(model, model.preprocess, Scenes(clips=1, seconds=FEW.seconds, threshold=2.0))
+    assert reference.behaviour is not None
+    assert len(blind.triggers_s) < len(reference.behaviour.triggers_s)
 
 
 def test_other_pictures_are_not_compared(reference: Reference) -> None:

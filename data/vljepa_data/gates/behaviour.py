@@ -37,11 +37,13 @@ class Scenes:
         clips: Short clips with one event each.
         seconds: Length of the stream on which the moments of decoding are compared.
         seed: Where the seeds start.
+        threshold: Of `OnlineSelection`; kept here because its default may change while a reference stays.
     """
 
     clips: int = 24
     seconds: float = 60.0
     seed: int = 90_000
+    threshold: float = OnlineSelection().threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -169,7 +171,7 @@ def _triggers(
         times.append((window.start_s + window.end_s) / 2)
         told(0.5 + 0.5 * min(1.0, window.end_s / scenes.seconds))
     seen = observe(np.stack(rows), np.array(times), window_s=pre.seconds)
-    decisions = run_policy(OnlineSelection(), seen)
+    decisions = run_policy(OnlineSelection(threshold=scenes.threshold), seen)
     return np.array([decision.time_s for decision in decisions], np.float64), checksum
 
 
