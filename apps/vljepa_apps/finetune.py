@@ -80,8 +80,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
     """Fine-tune until the recipe's last step."""
     from vljepa_data.annotations import Unusable, read_annotations
-    from vljepa_model.finetuning.processes import first_on_machine
     from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
+    from vljepa_model.processes import first_on_machine
 
     if foreign := [name for name in FOREIGN if getattr(args, name) is not None]:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,8 +23,9 @@ from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.training.batches import WorldBatches
 from vljepa_model.training.objective import DenseHeads, Objective, decoder_targets
+from vljepa_model.training.optimiser import Optimisers
 from vljepa_model.training.recipe import Recipe
-from vljepa_model.training.trainer import extend, preprocess_of, train
+from vljepa_model.training.trainer import WHITENING_STEPS, extend, preprocess_of, train
 from vljepa_model.training.vocabulary import train_tokenizer
 from vljepa_model.training.whitening import SCALE, whiten
 from vljepa_model.vl_jepa import VLJEPA
@@ -212,3 +217,45 @@ def test_dense_heads_reach_zero_only_for_the_truth() -> None:
     assert heads(visual, truth).item() < 1e-3
     truth[0, 1, 0] = 4
     assert heads(visual, truth).item() > 1
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_both_saw(tmp_path: Path) -> None:
+    """Under torchrun a step is the mean of two batches' gradients; one batch alone would have led elsewhere."""
+    recipe = replace(Recipe(), steps=1, stage_zero=1, stage_one=1, clips=8, lessons=2, warmup=1)
+    numbers = ("steps", "stage_zero", "stage_one", "clips", "lessons", "warmup")
+    options = [word for n in numbers for word in (f"--{n.replace('_', '-')}", str(getattr(recipe, n)))]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*launcher, "-m", "vljepa_apps", "train", "--out", str(tmp_path), "--workers", "0", *options],
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("wrote ") == 1  # the first process speaks for both
+    assert load_checkpoint(tmp_path / "checkpoint").metadata["clips"] == 16
+
+    pre, tokenizer = (
+        preprocess_of(ModelConfig.preset("tiny")),
+        Tokenizer.from_file(f"{tmp_path}/tokenizer.json"),
+    )
+    batches = [WorldBatches(recipe, pre, tokenizer, rank=rank, ranks=2) for rank in (0, 1)]
+
+    def moments(ranks: tuple[int, ...]) -> torch.Tensor:
+        torch.manual_seed(recipe.seed)
+        objective = Objective(VLJEPA(ModelConfig.preset("tiny")), recipe)
+        optimisers = Optimisers(objective, recipe)
+        whiten(objective.model.x_encoder, (batches[0][step] for step in range(WHITENING_STEPS)))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses = [objective(batches[rank][0], 0).total for rank in ranks]
+        torch.autograd.backward(sum(losses) / len(losses))
+        torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
+        optimisers.step(0)
+        return first_moments(optimisers.state_dict())
+
+    def first_moments(states: list[dict[str, Any]]) -> torch.Tensor:
+        """After one step Adam's first moments are a tenth of the gradients."""
+        return torch.cat([each["exp_avg"].flatten() for each in states[1]["state"].values()])
+
+    trained = first_moments(torch.load(tmp_path / "state.pt", weights_only=True)["optimisers"])
+    assert torch.cosine_similarity(trained, moments((0, 1)), dim=0) > 0.999
+    assert torch.cosine_similarity(trained, moments((0,)), dim=0) < 0.95

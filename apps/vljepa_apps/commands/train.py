@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train until the recipe's last step."""
     try:
+        from vljepa_model.processes import first_on_machine
         from vljepa_model.training.trainer import Progress, extend, train
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"expected labels.csv in {args.hands}, found none: name the folder of the photographs"
         )
-    if args.extend:
+    if args.extend and first_on_machine():
         extend(args.out, args.extend)
     with console.Progress("training") as bar:
 
@@ -104,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
             stop_after=args.stop_after,
             on_progress=show,
         )
+    if not first_on_machine():
+        return 0
     if args.json:
         metrics = args.out / "metrics.jsonl"
         lines = metrics.read_text().splitlines() if metrics.exists() else []

@@ -12,10 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.finetuning.batches import ClipBatch, Clips
-from vljepa_model.finetuning.processes import Processes, gather_rows
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_model.losses import info_nce
+from vljepa_model.processes import Processes, gather_rows
 from vljepa_model.vl_jepa import VLJEPA
 
 __all__ = ["FineTuneLosses", "FineTuneObjective", "encode_clips", "learning"]

@@ -20,11 +20,11 @@ from vljepa_model.errors import ConfigError
 from vljepa_model.finetuning.batches import ClipBatch, ClipBatches
 from vljepa_model.finetuning.objective import FineTuneLosses, FineTuneObjective
 from vljepa_model.finetuning.optimiser import optimiser_for, set_rate
-from vljepa_model.finetuning.processes import Processes
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only, Precision
 from vljepa_model.finetuning.run_folder import RunFolder, digest_of
 from vljepa_model.finetuning.texts import Tokenizers
 from vljepa_model.finetuning.visual_cache import VisualCache, fingerprint
+from vljepa_model.processes import Processes, quiet_worker
 from vljepa_runtime.errors import SourceError
 
 __all__ = ["CacheOptions", "FineTuneProgress", "finetune"]
@@ -98,11 +98,8 @@ def finetune(
     try:
         run = RunFolder(Path(out))
         identity = {"checkpoint": fingerprint(checkpoint.model), "data": digest_of(examples)}
-        if processes.rank > 0:  # the first process writes the folder's files, the others read them
-            processes.wait()
-        settled = run.settle(recipe, identity)
-        if processes.rank == 0:
-            processes.wait()
+        with processes.first_before_others():
+            settled = run.settle(recipe, identity)
         units = _usable(run, checkpoint, examples, settled, strict, processes, on_skipped, on_survey)
         objective, batches = _prepare(checkpoint, units, settled, cache, processes)
         optimiser = optimiser_for(objective.model, settled)
@@ -112,7 +109,7 @@ def finetune(
         stop = min(settled.steps, start + stop_after) if stop_after else settled.steps
         loader = DataLoader(
             batches, batch_size=None, sampler=range(start, stop), num_workers=workers,
-            prefetch_factor=2 if workers else None, worker_init_fn=_quiet_worker,
+            prefetch_factor=2 if workers else None, worker_init_fn=quiet_worker,
         )  # fmt: skip
         log = _Log(run, settled, log_every, on_progress, quiet=processes.rank > 0)
         for step, batch in zip(range(start, stop), loader, strict=True):
@@ -216,13 +213,6 @@ def _save(run: RunFolder, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: 
         checkpoint.model, run.checkpoint, tokenizer_file=checkpoint.tokenizer_file if shared else checkpoint.tokenizers,
         preprocess=checkpoint.preprocess, prompts=checkpoint.prompts, metadata=metadata,
     )  # fmt: skip
-
-
-def _quiet_worker(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
 
 
 def _to(batch: ClipBatch, device: torch.device) -> ClipBatch:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from tokenizers import Tokenizer
 from torch import nn
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from vljepa_data.world.vocabulary import PROMPTS
 from vljepa_model.checkpoint import save_checkpoint
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError
+from vljepa_model.processes import Processes, quiet_worker
 from vljepa_model.training.batches import Batch, WorldBatches
 from vljepa_model.training.objective import Losses, Objective
 from vljepa_model.training.optimiser import Optimisers
@@ -86,17 +86,6 @@ def extend(out: str | Path, steps: int) -> Recipe:
     return longer
 
 
-class _From(Sampler[int]):
-    def __init__(self, start: int, stop: int) -> None:
-        self.start, self.stop = start, stop
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.start, self.stop))
-
-    def __len__(self) -> int:
-        return self.stop - self.start
-
-
 def preprocess_of(config: ModelConfig) -> Preprocess:
     """The frame geometry that a model configuration implies."""
     x = config.x_encoder
@@ -138,81 +127,69 @@ def train(
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    device, rank, ranks = _devices()
-    recipe = _settle_recipe(folder, recipe)
-    torch.manual_seed(recipe.seed)
-    config = ModelConfig.preset(preset) if init is None else init.config
-    model = VLJEPA(config)
-    if init is not None:
-        model.load_state_dict(init.state_dict())
-    objective = Objective(model, recipe).to(device)
-    optimisers = Optimisers(objective, recipe)
-    tokenizer = _settle_tokenizer(folder, config)
-    start = _resume(folder, objective, optimisers, rank)
-    make = partial(
-        WorldBatches,
-        recipe,
-        preprocess_of(config),
-        tokenizer,
-        hands=Path(hands) if hands else None,
-        ranks=ranks,
-    )
-    batches = make(rank=rank)
-    if start == 0 and init is None:
-        whiten(model.x_encoder, (make(rank=0)[step] for step in range(WHITENING_STEPS)))
-    stop = min(recipe.steps, start + stop_after) if stop_after else recipe.steps
-    loader = DataLoader(
-        batches, batch_size=None, sampler=_From(start, stop), num_workers=workers,
-        prefetch_factor=4 if workers else None, worker_init_fn=_quiet_worker,
-    )  # fmt: skip
-    about = {"name": preset, "license": "Apache-2.0", "hands": hands is not None, "ranks": ranks}
-    log = _Log(folder, recipe, ranks, log_every, on_progress if rank == 0 else None)
-    for step, batch in zip(range(start, stop), loader, strict=True):
-        torch.manual_seed(
-            (recipe.seed * ranks + rank) * 10**9 + step
-        )  # the decoder's noise, whether resumed or not
-        losses = _step(objective, optimisers, _to(batch, device), step)
-        if rank == 0:
-            log.add(step, losses, model, recipe)
-            if (step + 1) % save_every == 0 or step + 1 == stop:
-                _save(folder, objective, optimisers, step + 1, about)
-    return folder / "checkpoint"
+    processes = Processes.join()
+    try:
+        with processes.first_before_others():
+            recipe = _settle_recipe(folder, recipe)
+        torch.manual_seed(recipe.seed)
+        config = ModelConfig.preset(preset) if init is None else init.config
+        model = VLJEPA(config)
+        if init is not None:
+            model.load_state_dict(init.state_dict())
+        objective = Objective(model, recipe).to(processes.device)
+        optimisers = Optimisers(objective, recipe)
+        with processes.first_before_others():
+            tokenizer = _settle_tokenizer(folder, config)
+        start = _resume(folder, objective, optimisers)
+        make = partial(
+            WorldBatches,
+            recipe,
+            preprocess_of(config),
+            tokenizer,
+            hands=Path(hands) if hands else None,
+            ranks=processes.count,
+        )
+        batches = make(rank=processes.rank)
+        if start == 0 and init is None:
+            whiten(model.x_encoder, (make(rank=0)[step] for step in range(WHITENING_STEPS)))
+        stop = min(recipe.steps, start + stop_after) if stop_after else recipe.steps
+        loader = DataLoader(
+            batches, batch_size=None, sampler=range(start, stop), num_workers=workers,
+            prefetch_factor=4 if workers else None, worker_init_fn=quiet_worker,
+        )  # fmt: skip
+        about = {
+            "name": preset,
+            "license": "Apache-2.0",
+            "hands": hands is not None,
+            "ranks": processes.count,
+        }
+        log = _Log(folder, recipe, processes.count, log_every, on_progress)
+        for step, batch in zip(range(start, stop), loader, strict=True):
+            torch.manual_seed(
+                (recipe.seed * processes.count + processes.rank) * 10**9 + step
+            )  # the decoder's noise, whether resumed or not
+            losses = _step(objective, optimisers, _to(batch, processes.device), step, processes)
+            if processes.rank == 0:
+                log.add(step, losses, model, recipe)
+                if (step + 1) % save_every == 0 or step + 1 == stop:
+                    _save(folder, objective, optimisers, step + 1, about)
+        processes.wait()
+        return folder / "checkpoint"
+    finally:
+        processes.leave()
 
 
-def _step(objective: Objective, optimisers: Optimisers, batch: Batch, step: int) -> Losses:
+def _step(
+    objective: Objective, optimisers: Optimisers, batch: Batch, step: int, processes: Processes
+) -> Losses:
     device = batch.patches.device.type
     with torch.autocast(device, dtype=torch.bfloat16):
         losses: Losses = objective(batch, step)
     torch.autograd.backward(losses.total)
-    if dist.is_available() and dist.is_initialized():
-        for parameter in objective.parameters():
-            if parameter.grad is not None:
-                dist.all_reduce(
-                    parameter.grad, op=dist.ReduceOp.AVG if device == "cuda" else dist.ReduceOp.SUM
-                )
-                if device != "cuda":
-                    parameter.grad /= dist.get_world_size()
+    processes.average_gradients(objective)
     nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
     optimisers.step(step)
     return losses
-
-
-def _devices() -> tuple[torch.device, int, int]:
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
-    rank, local = int(os.environ.get("RANK", "0")), int(os.environ.get("LOCAL_RANK", "0"))
-    cuda = torch.cuda.is_available()
-    if ranks > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if cuda else "gloo")
-    if cuda:
-        torch.cuda.set_device(local)
-    return torch.device("cuda", local) if cuda else torch.device("cpu"), rank, ranks
-
-
-def _quiet_worker(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
 
 
 def _to(batch: Batch, device: torch.device) -> Batch:
@@ -243,7 +220,7 @@ def _settle_tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
     return Tokenizer.from_file(str(path))
 
 
-def _resume(folder: Path, objective: Objective, optimisers: Optimisers, rank: int) -> int:
+def _resume(folder: Path, objective: Objective, optimisers: Optimisers) -> int:
     path = folder / "state.pt"
     if not path.exists():
         return 0

@@ -1,7 +1,9 @@
-"""The processes of a run under torchrun, and how they make one batch together."""
+"""The processes of a run: those under torchrun, how they make one batch together, and the workers that load data."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-__all__ = ["Processes", "first_on_machine", "gather_rows"]
+__all__ = ["Processes", "first_on_machine", "gather_rows", "quiet_worker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,15 @@ class Processes:
         if self.count > 1:
             dist.barrier()
 
+    @contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """What is inside is done by the first process, then by the others: it writes the files that they read."""
+        if self.rank > 0:
+            self.wait()
+        yield
+        if self.rank == 0:
+            self.wait()
+
     def total(self, value: Tensor) -> Tensor:
         """Sum of a tensor over all processes; no gradient."""
         out = value.detach().clone()
@@ -63,6 +74,14 @@ class Processes:
 def first_on_machine() -> bool:
     """Whether this process is the one that speaks to the user; also before the others were joined."""
     return not dist.is_available() or dist.get_node_local_rank(fallback_rank=0) == 0
+
+
+def quiet_worker(_: int) -> None:
+    """Keep a data worker to one thread; for `DataLoader(worker_init_fn=...)`."""
+    import cv2
+
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
 
 
 def gather_rows(x: Tensor) -> Tensor:
