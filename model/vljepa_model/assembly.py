@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vljepa_model.checkpoint import WEIGHTS, write_config
+from vljepa_model.checkpoint import WEIGHTS, preprocess_of, write_config
 from vljepa_model.config import ModelConfig, TextStackConfig, YDecoderConfig
 from vljepa_model.errors import CheckpointError
 from vljepa_model.families.pieces import Piece, Pieces
@@ -269,17 +269,8 @@ def special_tokens(settings: Settings) -> dict[str, Any]:
 
 def vision_preprocess(config: ModelConfig, **changes: Any) -> Preprocess:
     """V-JEPA 2's own: the short side a seventh and more larger than the crop, antialiased, ImageNet statistics."""
-    eyes = config.x_encoder
-    plain = Preprocess(
-        frames=eyes.frames,
-        size=eyes.size,
-        patch=eyes.patch,
-        tubelet=eyes.tubelet,
-        mean=eyes.mean,
-        std=eyes.std,
-        resize="antialias",
-        short_side=int(eyes.size * 256 / 224),
-    )
+    size = config.x_encoder.size
+    plain = replace(preprocess_of(config), resize="antialias", short_side=int(size * 256 / 224))
     return replace(plain, **changes)
 
 

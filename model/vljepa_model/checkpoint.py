@@ -156,7 +156,7 @@ def save_checkpoint(
             geometry, or values that are not JSON.
     """
     folder = Path(folder)
-    preprocess = preprocess or _default_preprocess(model.config)
+    preprocess = preprocess or preprocess_of(model.config)
     _check_geometry(preprocess, model.config)
     state, stored = model.state_dict(), _dtype(dtype)
     plan = {name: (stored, tuple(tensor.shape)) for name, tensor in state.items()}
@@ -281,7 +281,8 @@ def _write_texts(folder: Path, config: bytes, tokenizers: Mapping[str, bytes]) -
         replace_file(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
 
 
-def _default_preprocess(config: ModelConfig) -> Preprocess:
+def preprocess_of(config: ModelConfig) -> Preprocess:
+    """The frame geometry that a model configuration implies."""
     eyes = config.x_encoder
     return Preprocess(
         frames=eyes.frames,

@@ -18,14 +18,14 @@ from tokenizers import Tokenizer
 
 from vljepa_data.world.language import vocabulary_texts
 from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
-from vljepa_model.checkpoint import load_checkpoint
+from vljepa_model.checkpoint import load_checkpoint, preprocess_of
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.training.batches import WorldBatches
 from vljepa_model.training.objective import DenseHeads, Objective, decoder_targets
 from vljepa_model.training.optimiser import Optimisers
 from vljepa_model.training.recipe import Recipe
-from vljepa_model.training.trainer import WHITENING_STEPS, extend, preprocess_of, train
+from vljepa_model.training.trainer import WHITENING_STEPS, extend, train
 from vljepa_model.training.vocabulary import train_tokenizer
 from vljepa_model.training.whitening import SCALE, whiten
 from vljepa_model.vl_jepa import VLJEPA

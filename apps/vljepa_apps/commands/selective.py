@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Record, decode, score; print the ratios and write the curve."""
     from vljepa_apps.report_picture import draw_curves, replace_file, require_matplotlib
-    from vljepa_data.evaluation.selective import curves, held_out, ratios
+    from vljepa_data.evaluation.selective import held_out, ratios
     from vljepa_data.evaluation.streams import FIRST_STREAM, FIRST_TUNING
 
     require_matplotlib()
@@ -92,17 +92,25 @@ def run(args: argparse.Namespace) -> int:
     ]
     everything = record_all(model, args, recordings_folder, seeds)
     recordings = everything[args.tuning :]
-    with console.Progress("decoding", total=1.0) as progress:
-        measured = curves(
-            recordings, model.decode, progress=lambda share, what: progress.update(share, detail=what)
-        )
+    measured = decode_all("decoding", recordings, model)
     compared = ratios(measured)
-    settled = held_out(curves(everything[: args.tuning], model.decode), measured) if args.tuning else ()
+    tuning = everything[: args.tuning]
+    settled = held_out(decode_all("decoding, tuning", tuning, model), measured) if tuning else ()
     report = to_dict(model, args, recordings, measured, compared, settled)
     replace_file(files[0], lambda path: path.write_text(json.dumps(report, indent=2), encoding="utf-8"))
     draw_curves(measured, files[1])
     print(json.dumps(report, indent=2) if args.json else text(measured, compared, settled))
     return 0
+
+
+def decode_all(label: str, recordings: Sequence[Recording], model: Model) -> tuple[Curve, ...]:
+    """Every policy's words for every stream, scored."""
+    from vljepa_data.evaluation.selective import curves
+
+    with console.Progress(label, total=1.0) as progress:
+        return curves(
+            recordings, model.decode, progress=lambda share, what: progress.update(share, detail=what)
+        )
 
 
 def record_all(model: Model, args: argparse.Namespace, folder: Path, seeds: Sequence[int]) -> list[Recording]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from vljepa_model.errors import ConfigError
+from vljepa_model.settings import from_plain, to_plain
 
 __all__ = ["FineTuneRecipe", "Only", "Precision"]
 
@@ -90,7 +91,7 @@ class FineTuneRecipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {k: v.value if isinstance(v, Enum) else v for k, v in asdict(self).items()}
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> FineTuneRecipe:
@@ -99,7 +100,4 @@ class FineTuneRecipe:
         Raises:
             ConfigError: a key is unknown or a value does not fit.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(f"recipe: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        return cls(**values)
+        return from_plain(cls, values, what="recipe")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vljepa_model.errors import ConfigError
+from vljepa_model.settings import from_plain, plateau_rate, to_plain
 
 __all__ = ["Recipe"]
 
@@ -79,10 +80,9 @@ class Recipe:
 
         The networks that join after stage zero are warmed up too.
         """
-        start = self.steps * (1 - self.decay)
-        falling = (self.steps - step) / max(self.steps - start, 1) if step > start else 1.0
-        since = step - self.stage_zero if step >= self.stage_zero else step
-        return min((since + 1) / self.warmup, falling) if self.warmup else falling
+        return plateau_rate(
+            step, steps=self.steps, warmup=self.warmup, decay=self.decay, joined=self.stage_zero
+        )
 
     def budget(self, step: int, rng: np.random.Generator) -> int:
         """How many tokens of each clip a step sees."""
@@ -92,7 +92,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
@@ -101,8 +101,4 @@ class Recipe:
         Raises:
             ConfigError: a key is unknown.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(f"recipe: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
+        return from_plain(cls, values, what="recipe")

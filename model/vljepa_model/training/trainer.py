@@ -23,7 +23,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from vljepa_data.world.vocabulary import PROMPTS
-from vljepa_model.checkpoint import save_checkpoint
+from vljepa_model.checkpoint import preprocess_of, save_checkpoint
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError
 from vljepa_model.processes import Processes, quiet_worker
@@ -34,9 +34,8 @@ from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.vocabulary import train_tokenizer
 from vljepa_model.training.whitening import whiten
 from vljepa_model.vl_jepa import VLJEPA
-from vljepa_runtime.patches import Preprocess
 
-__all__ = ["Progress", "extend", "preprocess_of", "train"]
+__all__ = ["Progress", "extend", "train"]
 
 WHITENING_STEPS = 6
 """Batches whose tubelets whiten the patch embedding of a new run."""
@@ -84,12 +83,6 @@ def extend(out: str | Path, steps: int) -> Recipe:
     )
     _write(folder / "recipe.json", json.dumps(longer.to_dict(), indent=1).encode())
     return longer
-
-
-def preprocess_of(config: ModelConfig) -> Preprocess:
-    """The frame geometry that a model configuration implies."""
-    x = config.x_encoder
-    return Preprocess(frames=x.frames, size=x.size, patch=x.patch, tubelet=x.tubelet, mean=x.mean, std=x.std)
 
 
 def train(

@@ -6,7 +6,6 @@ optimiser and the points measured so far.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -21,14 +20,14 @@ from tokenizers import Tokenizer
 from vljepa_data.world import Split
 from vljepa_model.checkpoint import Checkpoint
 from vljepa_model.errors import CheckpointError
+from vljepa_model.finetuning.visual_cache import fingerprint
 from vljepa_model.versus.bank import Bank
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender, VlmContender, build, parameters
 from vljepa_model.versus.lessons import Lessons
 from vljepa_model.versus.measure import Point, measure
 from vljepa_model.versus.plan import Plan
-from vljepa_model.x_encoder import XEncoder
 
-__all__ = ["Contest", "Run", "fingerprint"]
+__all__ = ["Contest", "Run"]
 
 TRAIN_SEED = 900_000_000  # far from the seeds that the shipped model's training draws from
 HELD_OUT_SEED = 5_000_000
@@ -176,15 +175,6 @@ class Contest:
         temporary = path.with_suffix(".part")
         torch.save(dict(state), temporary)
         os.replace(temporary, path)
-
-
-def fingerprint(encoder: XEncoder) -> str:
-    """Names the weights of an X-encoder."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _settle(folder: Path, plan: Plan | None, encoder: str) -> Plan:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import ConfigError
+from vljepa_model.settings import from_plain, plateau_rate, to_plain
 
 __all__ = ["HEAD_DIM", "Plan", "stack_of"]
 
@@ -96,13 +97,11 @@ class Plan:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step as a share of the peak: warm-up, plateau, linear decay."""
-        start = self.steps * (1 - self.decay)
-        falling = (self.steps - step) / max(self.steps - start, 1) if step > start else 1.0
-        return min((step + 1) / self.warmup, falling) if self.warmup else falling
+        return plateau_rate(step, steps=self.steps, warmup=self.warmup, decay=self.decay)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return to_plain(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
@@ -111,11 +110,7 @@ class Plan:
         Raises:
             ConfigError: a key is unknown or a number does not fit.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(f"plan: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
+        return from_plain(cls, values, what="plan")
 
 
 def stack_of(width: int, depth: int) -> TextStackConfig:

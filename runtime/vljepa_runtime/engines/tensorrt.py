@@ -10,9 +10,9 @@ from pathlib import Path
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.protocol import Graph, require_target
-from vljepa_runtime.engines.trt.cache import EngineCache, Machine, content_hash
-from vljepa_runtime.engines.trt.cuda import Cuda, bindings_installed
-from vljepa_runtime.engines.trt.library import load_library
+from vljepa_runtime.engines.trt.cache import content_hash
+from vljepa_runtime.engines.trt.cuda import bindings_installed
+from vljepa_runtime.engines.trt.engine import TrtEngine
 from vljepa_runtime.engines.trt.loading import load_plan
 
 __all__ = ["TensorRtEngine", "available_devices"]
@@ -25,7 +25,7 @@ def available_devices() -> tuple[str, ...]:
     return ("",) if find_spec("tensorrt") is not None and bindings_installed() else ()
 
 
-class TensorRtEngine:
+class TensorRtEngine(TrtEngine):
     """Loads engines from the cache of this machine; builds none.
 
     Args:
@@ -39,16 +39,7 @@ class TensorRtEngine:
     """
 
     def __init__(self, device: str = "", *, threads: int | None = None, cache: Path | None = None) -> None:
-        self.name = TARGET
-        self._library = load_library(TARGET)
-        self._device = Cuda()
-        self._machine = Machine.here(self._library, self._device)
-        self._cache = EngineCache(cache)
-
-    @property
-    def detail(self) -> str:
-        """GPU, driver and version."""
-        return str(self._machine)
+        super().__init__(TARGET, cache)
 
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""

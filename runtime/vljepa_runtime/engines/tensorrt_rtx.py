@@ -11,9 +11,10 @@ from pathlib import Path
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.protocol import Graph, require_target
-from vljepa_runtime.engines.trt.cache import EngineCache, Machine, content_hash
-from vljepa_runtime.engines.trt.cuda import Cuda, bindings_installed
-from vljepa_runtime.engines.trt.library import Library, load_library
+from vljepa_runtime.engines.trt.cache import Machine, content_hash
+from vljepa_runtime.engines.trt.cuda import bindings_installed
+from vljepa_runtime.engines.trt.engine import TrtEngine
+from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.loading import load_plan
 from vljepa_runtime.engines.trt.recipe import read_recipe
 from vljepa_runtime.errors import EngineError
@@ -28,7 +29,7 @@ def available_devices() -> tuple[str, ...]:
     return ("",) if find_spec("tensorrt_rtx") is not None and bindings_installed() else ()
 
 
-class TensorRtRtxEngine:
+class TensorRtRtxEngine(TrtEngine):
     """Loads engines that lie in a bundle, or that `vljepa build --engine tensorrt-rtx` made of a TensorRT bundle.
 
     Args:
@@ -42,16 +43,7 @@ class TensorRtRtxEngine:
     """
 
     def __init__(self, device: str = "", *, threads: int | None = None, cache: Path | None = None) -> None:
-        self.name = TARGETS[0]
-        self._library = load_library(self.name)
-        self._device = Cuda()
-        self._machine = Machine.here(self._library, self._device)
-        self._cache = EngineCache(cache)
-
-    @property
-    def detail(self) -> str:
-        """GPU, driver and version."""
-        return str(self._machine)
+        super().__init__(TARGETS[0], cache)
 
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""

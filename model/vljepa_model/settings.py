@@ -1,0 +1,61 @@
+"""Frozen dataclasses of a run's numbers: to JSON and back, and the rate they share. Knows no field of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vljepa_model.errors import ConfigError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["from_plain", "plateau_rate", "to_plain"]
+
+T = TypeVar("T", bound="DataclassInstance")
+
+
+def to_plain(settings: DataclassInstance) -> dict[str, Any]:
+    """Plain values for JSON: tuples become lists, enums their values."""
+    return {name: _plain(value) for name, value in asdict(settings).items()}
+
+
+def from_plain(cls: type[T], values: Mapping[str, Any], *, what: str) -> T:
+    """Read what `to_plain` wrote.
+
+    Args:
+        cls: The dataclass.
+        values: By field name.
+        what: How a message calls it.
+
+    Raises:
+        ConfigError: a key is unknown, or the dataclass refuses a value.
+    """
+    known = {field.name for field in fields(cls)}
+    if unknown := sorted(set(values) - known):
+        raise ConfigError(f"{what}: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+def plateau_rate(step: int, *, steps: int, warmup: int, decay: float, joined: int = 0) -> float:
+    """A step's learning rate as a share of the peak: linear warm-up, plateau, linear fall to zero.
+
+    Args:
+        step: From 0.
+        steps: In all.
+        warmup: Steps of warm-up.
+        decay: Share of the run, at its end, over which the rate falls.
+        joined: A step at which further networks join: from it on there is a second warm-up.
+    """
+    start = steps * (1 - decay)
+    falling = (steps - step) / max(steps - start, 1) if step > start else 1.0
+    since = step - joined if step >= joined else step
+    return min((since + 1) / warmup, falling) if warmup else falling
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return list(value) if isinstance(value, tuple) else value
