@@ -143,6 +143,7 @@ def test_selective_goes_on_where_it_stopped(
     seen = model.encoded
     assert 0 < found["windows"] < seen  # one more stream was for tuning
     assert found["tuning_streams"] == 1
+    assert [c["policy"] for c in found["tuning_curves"]] == [c["policy"] for c in found["curves"]]
     assert main(command) == 1
     assert "--force" in capsys.readouterr().err
     assert main([*command[:-1], "--force"]) == 0

@@ -95,8 +95,10 @@ def run(args: argparse.Namespace) -> int:
     measured = decode_all("decoding", recordings, model)
     compared = ratios(measured)
     tuning = everything[: args.tuning]
-    settled = held_out(decode_all("decoding, tuning", tuning, model), measured) if tuning else ()
+    chosen_on = decode_all("decoding, tuning", tuning, model) if tuning else ()
+    settled = held_out(chosen_on, measured) if tuning else ()
     report = to_dict(model, args, recordings, measured, compared, settled)
+    report["tuning_curves"] = [curve.to_dict() for curve in chosen_on]
     replace_file(files[0], lambda path: path.write_text(json.dumps(report, indent=2), encoding="utf-8"))
     draw_curves(measured, files[1])
     print(json.dumps(report, indent=2) if args.json else text(measured, compared, settled))
