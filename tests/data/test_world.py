@@ -118,6 +118,7 @@ def test_brief_captions_of_all_combinations_are_distinct() -> None:
         ("what", 1 / 8),
         ("colour", 1 / 8),
         ("count", 1 / 4),
+        ("presence", 0.5),
         ("exists", 0.5),
         ("direction", 0.5),
         ("first", 1 / 8),
@@ -144,6 +145,10 @@ def test_answers_are_true() -> None:
             if kind == "exists":
                 named = any(f"{COLOURS[t.colour]} {SHAPES[t.shape]}" in qa.question for t in clip.things)
                 assert (qa.answer == "yes") == named
+            if kind == "presence":
+                there = {COLOURS[t.colour] for t in clip.things} | {SHAPES[t.shape] for t in clip.things}
+                asked = qa.question.removesuffix("?").split()[-1]
+                assert (qa.answer == "yes") == (asked in there)
             if kind == "colour":
                 shape = qa.question.removeprefix("What colour is the ").removesuffix("?")
                 assert [COLOURS[t.colour] for t in clip.things if SHAPES[t.shape] == shape] == [qa.answer]

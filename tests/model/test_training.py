@@ -21,8 +21,8 @@ from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
 from vljepa_model.checkpoint import load_checkpoint, preprocess_of
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
-from vljepa_model.training.batches import WorldBatches
-from vljepa_model.training.objective import DenseHeads, Objective, decoder_targets
+from vljepa_model.training.batches import WorldBatches, encode_texts
+from vljepa_model.training.objective import DenseHeads, Objective, decoder_targets, embed_texts
 from vljepa_model.training.optimiser import Optimisers
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.trainer import WHITENING_STEPS, extend, train
@@ -200,6 +200,24 @@ def test_a_wrong_recipe_is_refused(values: dict[str, object]) -> None:
 def test_decoder_targets_end_where_the_text_ends() -> None:
     ids, mask = torch.tensor([[5, 6, 9], [7, 9, 9]]), torch.tensor([[1, 1, 1], [1, 0, 0]])
     assert decoder_targets(ids, mask, eos=2).tolist() == [[5, 6, 9, 2], [7, 2, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "texts", [["yes"], ["a red ball rolls to the left", "no", "yes", "no", "a hand", "yes"]]
+)
+def test_texts_embedded_apart_are_as_if_embedded_together(texts: list[str], tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    y_encoder = VLJEPA(ModelConfig.preset("tiny")).y_encoder
+    ids, mask = encode_texts(tokenizer, texts)
+    rows = []
+    y_encoder.register_forward_hook(lambda module, args, out: rows.append(args[0].shape))
+    together = y_encoder(ids, mask)
+    rows.clear()
+    apart = embed_texts(y_encoder, ids, mask)
+    torch.testing.assert_close(apart, together, rtol=0, atol=1e-5)
+    assert sum(shape[0] for shape in rows) == len(set(texts))
+    if len(texts) > 1:
+        assert rows[0][1] < ids.shape[1]
 
 
 def test_dense_heads_reach_zero_only_for_the_truth() -> None:

@@ -24,6 +24,7 @@ QUESTIONS = {
     "what": len(BRIEF),
     "colour": len(SHAPES),
     "count": 1,
+    "presence": len(SHAPES) + len(COLOURS),
     "exists": len(SHAPES) * len(COLOURS),
     "direction": len(SHAPES),
     "first": 1,

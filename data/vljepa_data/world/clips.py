@@ -87,7 +87,7 @@ def make_clip(
     rng = np.random.default_rng([split.stream, seed])
     drawn = rng.random()
     if kind is None:
-        kind = "hand" if hands and drawn < 0.18 else "pair" if drawn > 0.82 else "single"
+        kind = "hand" if hands and drawn < 0.24 else "pair" if drawn > 0.82 else "single"
     wide = 0.3 if split is Split.TRAIN and rng.random() < 0.25 else 0.1
     rate = rng.uniform(0.85, 1.1)
     even = (np.arange(frames) + 0.5) / frames - 0.5

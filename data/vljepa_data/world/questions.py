@@ -12,7 +12,7 @@ from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, SHAPES, Thing
 
 __all__ = ["QA", "QUESTION_TYPES", "ask", "question_types"]
 
-QUESTION_TYPES = ("what", "colour", "count", "exists", "direction", "first", "digit")
+QUESTION_TYPES = ("what", "colour", "count", "presence", "exists", "direction", "first", "digit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def question_types(clip: Clip) -> tuple[str, ...]:
     """Which types of question this clip can answer."""
     if clip.digits:
         return ("digit",) if len(clip.digits) == 1 else ()
-    types = ["what", "colour", "exists"] if len(clip.events) == 1 else ["colour", "exists", "first"]
+    types = ["what" if len(clip.events) == 1 else "first", "colour", "presence", "exists"]
     if len(clip.events) == 1 and len(clip.things) <= len(COUNTS):
         types.append("count")
     if len(clip.events) == 1 and clip.events[0].direction:
@@ -62,13 +62,27 @@ def ask(clip: Clip, kind: str, rng: np.random.Generator) -> QA:
         sides = ("to the left", "to the right")
         answer = sides[event.direction == "right"]
         return QA(f"Which way does the {SHAPES[event.actor.shape]} move?", answer, sides, kind)
+    if kind == "presence":
+        return _presence(clip, rng)
     thing = clip.things[int(rng.integers(len(clip.things)))]
     if kind == "colour":
         return QA(f"What colour is the {SHAPES[thing.shape]}?", COLOURS[thing.colour], COLOURS, kind)
     return _exists(clip, thing, rng)
 
 
+def _presence(clip: Clip, rng: np.random.Generator) -> QA:
+    """Ask for one attribute."""
+    of_shape = bool(rng.random() < 0.5)
+    names = SHAPES if of_shape else COLOURS
+    seen = {thing.shape if of_shape else thing.colour for thing in clip.things}
+    present = bool(rng.random() < 0.5)
+    name = names[rng.choice([value for value in range(len(names)) if (value in seen) == present])]
+    question = f"Is there a {name}?" if of_shape else f"Is there anything {name}?"
+    return QA(question, "yes" if present else "no", ("yes", "no"), "presence")
+
+
 def _exists(clip: Clip, thing: Thing, rng: np.random.Generator) -> QA:
+    """Ask for a shape and a colour together; where the answer is no, one of the two is there."""
     present = bool(rng.random() < 0.5)
     seen = {(t.shape, t.colour) for t in clip.things}
     shape, colour = thing.shape, thing.colour

@@ -15,7 +15,7 @@ from vljepa_model.training.batches import Batch
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.vl_jepa import VLJEPA
 
-__all__ = ["DenseHeads", "Losses", "Objective", "decoder_targets"]
+__all__ = ["DenseHeads", "Losses", "Objective", "decoder_targets", "embed_texts"]
 
 
 DENSE_WEIGHTS = {"shape": 2.0, "colour": 1.0, "texture": 0.5, "size": 0.5, "action": 1.0, "direction": 0.5}
@@ -64,6 +64,28 @@ class DenseHeads(nn.Module):
         return (torch.stack(losses) * weights).sum() / weights.sum()
 
 
+def embed_texts(y_encoder: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
+    """Embed a batch's texts, each distinct one once, the short ones apart so that they are not padded to the longest.
+
+    Args:
+        y_encoder: (B, L) ids and mask in, (B, S) out.
+        ids: (B, L) integers, padded at the end.
+        mask: (B, L).
+
+    Returns:
+        (B, S).
+    """
+    rows, where = torch.unique(torch.cat((mask, ids * mask), dim=1), dim=0, return_inverse=True)
+    masks, rows = rows.chunk(2, dim=1)  # ascending masks: shortest first
+    cut = len(rows) * 2 // 3
+    parts = [slice(0, cut), slice(cut, len(rows))] if cut else [slice(0, len(rows))]
+    longest = [int(masks[part].sum(dim=1).max()) for part in parts]
+    embedded = [
+        y_encoder(rows[part, :end], masks[part, :end]) for part, end in zip(parts, longest, strict=True)
+    ]
+    return torch.cat(embedded)[where]
+
+
 def gather(x: Tensor) -> Tensor:
     """Stack a tensor over ranks, own rows first; gradients flow to the own rows only."""
     if not (dist.is_available() and dist.is_initialized()):
@@ -96,7 +118,7 @@ class Objective(nn.Module):
             return Losses(dense, none, dense.detach(), none, none)
         each = visual.repeat_interleave(recipe.lessons, dim=0)
         prediction = model.predictor(each, batch.query_ids, batch.query_mask)
-        texts = model.y_encoder(batch.text_ids, batch.text_mask)
+        texts = embed_texts(model.y_encoder, batch.text_ids, batch.text_mask)
         pairs = len(prediction)
         contrastive = info_nce(
             prediction, gather(texts), model.log_temperature, batch.keys[:pairs], gather(batch.keys)
