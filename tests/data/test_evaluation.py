@@ -36,6 +36,9 @@ def key_of(frames: npt.NDArray[np.uint8]) -> bytes:
 
 def true_answer(clip: Clip, query: str) -> str:
     """What a perfect model says."""
+    if query.startswith("Is there a") and len(query.split()) == 4:  # one attribute
+        there = {COLOURS[t.colour] for t in clip.things} | {SHAPES[t.shape] for t in clip.things}
+        return "yes" if query.removesuffix("?").split()[-1] in there else "no"
     event = clip.events[0] if clip.events else None
     if query in PROMPTS.values():
         level = next(name for name, prompt in PROMPTS.items() if prompt == query)
