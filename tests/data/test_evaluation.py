@@ -36,9 +36,6 @@ def key_of(frames: npt.NDArray[np.uint8]) -> bytes:
 
 def true_answer(clip: Clip, query: str) -> str:
     """What a perfect model says."""
-    if query.startswith("Is there a") and len(query.split()) == 4:  # one attribute
-        there = {COLOURS[t.colour] for t in clip.things} | {SHAPES[t.shape] for t in clip.things}
-        return "yes" if query.removesuffix("?").split()[-1] in there else "no"
     event = clip.events[0] if clip.events else None
     if query in PROMPTS.values():
         level = next(name for name, prompt in PROMPTS.items() if prompt == query)
@@ -55,8 +52,12 @@ def true_answer(clip: Clip, query: str) -> str:
         shape = SHAPES.index(query.split()[-1].rstrip("?"))
         return next(COLOURS[thing.colour] for thing in clip.things if thing.shape == shape)
     if query.startswith("Is there"):
-        asked = query.removeprefix("Is there ").rstrip("?")
-        return "yes" if asked in {noun(Thing(t.shape, t.colour)) for t in clip.things} else "no"
+        asked = query.removesuffix("?").removeprefix("Is there ")
+        there = {noun(Thing(t.shape, t.colour)) for t in clip.things}
+        there |= {f"a {SHAPES[t.shape]}" for t in clip.things} | {
+            f"anything {COLOURS[t.colour]}" for t in clip.things
+        }
+        return "yes" if asked in there else "no"
     return f"the {SHAPES[event.actor.shape]}"
 
 

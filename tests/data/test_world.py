@@ -146,8 +146,9 @@ def test_answers_are_true() -> None:
                 named = any(f"{COLOURS[t.colour]} {SHAPES[t.shape]}" in qa.question for t in clip.things)
                 assert (qa.answer == "yes") == named
             if kind == "presence":
-                there = {COLOURS[t.colour] for t in clip.things} | {SHAPES[t.shape] for t in clip.things}
-                asked = qa.question.removesuffix("?").split()[-1]
+                there = {f"a {SHAPES[t.shape]}" for t in clip.things}
+                there |= {f"anything {COLOURS[t.colour]}" for t in clip.things}
+                asked = qa.question.removeprefix("Is there ").removesuffix("?")
                 assert (qa.answer == "yes") == (asked in there)
             if kind == "colour":
                 shape = qa.question.removeprefix("What colour is the ").removesuffix("?")
