@@ -27,7 +27,7 @@ from vljepa_runtime.selection import (
 WIDTH = 32
 
 # Orthogonal meanings and loud noise ask for a wider threshold than the shipped model does.
-coarse = partial(OnlineSelection, threshold=0.25)
+coarse = partial(OnlineSelection, threshold=0.25, smooth=2, agree=0.1, agree_clear=0.25)
 
 
 def events(seed: int, lengths: list[int], noise: float = 0.1) -> np.ndarray:
@@ -156,6 +156,36 @@ def test_online_speaks_for_the_event_not_for_the_transition() -> None:
     decisions = decide(coarse(), embeddings)
     assert len(decisions) == 2
     assert float(decisions[1].embedding @ pure[-1]) > 0.99
+
+
+def seen_through(centres: np.ndarray, lengths_s: np.ndarray, *, stride_s: float, window_s: float = 2.0):
+    """Windows over events that follow without a gap: each embedding mixes what the window shows, by its share."""
+    edges = np.concatenate([[0.0], np.cumsum(lengths_s)])
+    starts = np.arange(0, edges[-1] - window_s + 1e-9, stride_s)[:, None]
+    shares = np.clip(np.minimum(starts + window_s, edges[1:]) - np.maximum(starts, edges[:-1]), 0, None)
+    return list(observe(shares @ centres, starts[:, 0] + window_s / 2, window_s=window_s)), edges
+
+
+@pytest.mark.parametrize("stride_s", [0.5, 1.0])
+@pytest.mark.parametrize("seed", range(6))
+def test_online_waits_until_windows_are_clear_of_the_event_before(seed, stride_s) -> None:
+    random = np.random.default_rng(seed)
+    lengths_s = random.uniform(2 + 2 * stride_s, 8, size=10)
+    centres = np.linalg.qr(random.normal(size=(WIDTH, WIDTH)))[0][:10]
+    seen, edges = seen_through(centres, lengths_s, stride_s=stride_s)
+    decisions = run_policy(OnlineSelection(threshold=0.05), seen)
+    assert len(decisions) == 10
+    for decision, centre, start_s, end_s in zip(decisions, centres, edges[:-1], edges[1:], strict=True):
+        assert float(decision.embedding @ centre) > 0.98
+        assert start_s <= decision.time_s <= end_s
+        assert abs(decision.start_s - start_s) <= stride_s
+
+
+def test_windows_that_do_not_overlap_need_no_waiting() -> None:
+    seen, edges = seen_through(np.eye(WIDTH)[:5], np.full(5, 8.0), stride_s=2.0)
+    state = OnlineSelection().start()
+    times = [observation.end_s for observation in seen for _ in state.push(observation)]
+    assert times == (edges[:-1] + 4.0).tolist()  # the second window of each event
 
 
 def test_slow_drift_fires() -> None:
@@ -311,6 +341,7 @@ def test_parse_policy_says_what_is_wrong(text, message) -> None:
     [
         (lambda: OnlineSelection(threshold=0), "0 < threshold <= 2"),
         (lambda: OnlineSelection(hysteresis=1.5), "0 <= hysteresis <= 1"),
+        (lambda: OnlineSelection(agree=0.2), "agree <= agree_clear"),
         (lambda: OfflineWard(), "either segments or per_minute"),
         (lambda: OfflineWard(2, per_minute=3), "either segments or per_minute"),
         (lambda: Uniform(1, pooling="max"), "point or mean"),

@@ -37,13 +37,18 @@ class Scenes:
         clips: Short clips with one event each.
         seconds: Length of the stream on which the moments of decoding are compared.
         seed: Where the seeds start.
-        threshold: Of `OnlineSelection`; kept here because its default may change while a reference stays.
+        threshold: Of `OnlineSelection`, as the next two; kept here because its defaults may change while a reference
+            stays.
+        agree: See there.
+        agree_clear: See there.
     """
 
     clips: int = 24
     seconds: float = 60.0
     seed: int = 90_000
     threshold: float = OnlineSelection().threshold
+    agree: float = OnlineSelection().agree
+    agree_clear: float = OnlineSelection().agree_clear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,7 +176,8 @@ def _triggers(
         times.append((window.start_s + window.end_s) / 2)
         told(0.5 + 0.5 * min(1.0, window.end_s / scenes.seconds))
     seen = observe(np.stack(rows), np.array(times), window_s=pre.seconds)
-    decisions = run_policy(OnlineSelection(threshold=scenes.threshold), seen)
+    policy = OnlineSelection(threshold=scenes.threshold, agree=scenes.agree, agree_clear=scenes.agree_clear)
+    decisions = run_policy(policy, seen)
     return np.array([decision.time_s for decision in decisions], np.float64), checksum
 
 

@@ -1,4 +1,7 @@
-"""Causal selection: decode when the meaning has moved away from what was last decoded, and has come to rest.
+"""Causal selection: decode when the meaning has moved away from what was last decoded, and the view is clear of it.
+
+A window that overlaps a change shows the old and the new at once, and a model that reads it says a mixture. So a
+change is not put into words before windows agree, and they need to agree less once none of their frames is old.
 
 The paper has no online method. Memory is a few embeddings, whatever the length of the stream.
 """
@@ -35,32 +38,32 @@ class OnlineSelection:
 
     A change opens when the mean of the last `smooth` embeddings is further than `threshold` from the
     reference. It is withdrawn when that mean comes back within `hysteresis * threshold` before it settled (a
-    blink). It settles when the last `settle` embeddings lie close together, or `max_delay_s` after it opened;
-    their mean is decoded. A settled segment that `min_gap_s` or the budget holds back waits. When another
-    settles meanwhile the two merge: the one that lasted longer by then gives the embedding, the decision
-    spans both and says so in `merged`.
+    blink). It settles when the last two embeddings are within `agree` of each other; or within `agree_clear`,
+    when both windows start after the last one that still agreed with the reference had ended; or
+    `max_delay_s` after it opened. The mean of those two is decoded. A settled segment that `min_gap_s` or the
+    budget holds back waits. When another settles meanwhile the two merge: the one that lasted longer by then
+    gives the embedding, the decision spans both and says so in `merged`.
 
     Attributes:
         threshold: Cosine distance that opens a change, above 0, at most 2.
         hysteresis: Share of the threshold under which a change is withdrawn, 0..1.
         smooth: Embeddings in the running mean.
-        settle: Embeddings that must agree.
-        settle_ratio: They agree when their mean distance to their own mean is at most this share of the
-            threshold.
-        max_delay_s: Longest wait for rest.
+        agree: Cosine distance within which two windows in a row mean the same, 0..2.
+        agree_clear: The same for windows that show nothing of what was before, agree..2.
+        max_delay_s: Longest wait for agreement.
         min_gap_s: Shortest time between decodings.
         max_age_s: Decode again after this long without one (a heartbeat); None never does.
         per_minute: Budget of decodings; None has none.
         burst: Decodings that quiet time can save up; any minute has at most per_minute + burst.
     """
 
-    threshold: float = 0.03
+    threshold: float = 0.02
     hysteresis: float = 0.6
-    smooth: int = 2
-    settle: int = 2
-    settle_ratio: float = 0.35
+    smooth: int = 1
+    agree: float = 0.02
+    agree_clear: float = 0.12
     max_delay_s: float = 3.0
-    min_gap_s: float = 1.0
+    min_gap_s: float = 0.5
     max_age_s: float | None = None
     per_minute: float | None = None
     burst: int = 2
@@ -70,8 +73,7 @@ class OnlineSelection:
             "0 < threshold <= 2": 0 < self.threshold <= 2,
             "0 <= hysteresis <= 1": 0 <= self.hysteresis <= 1,
             "smooth >= 1": self.smooth >= 1,
-            "settle >= 1": self.settle >= 1,
-            "settle_ratio >= 0": self.settle_ratio >= 0,
+            "0 <= agree <= agree_clear <= 2": 0 <= self.agree <= self.agree_clear <= 2,
             "finite max_delay_s >= 0": 0 <= self.max_delay_s < math.inf,
             "finite min_gap_s >= 0": 0 <= self.min_gap_s < math.inf,
             "max_age_s > 0 or None": self.max_age_s is None or self.max_age_s > 0,
@@ -118,6 +120,7 @@ class _OnlineState:
     anchor: Floats | None = None  # meaning of the segment we are in: decoded, or settled and waiting
     decoded: Floats | None = None
     opened: Observation | None = None  # first window of a change that has not settled
+    old_end_s: float = -math.inf  # end of the last window that agreed with the anchor
     waiting: _Segment | None = None
     inside: bool = False  # the stream still is in the waiting segment
     tokens: float = 0.0
@@ -125,7 +128,7 @@ class _OnlineState:
     now_s: float = -math.inf
 
     def __post_init__(self) -> None:
-        self.recent = deque(maxlen=max(self.policy.smooth, self.policy.settle))
+        self.recent = deque(maxlen=max(self.policy.smooth, 2))
         self.tokens = float(self.policy.burst)
 
     def push(self, observation: Observation) -> list[Decision]:
@@ -133,7 +136,9 @@ class _OnlineState:
         seen = replace(observation, embedding=unit(observation.embedding))
         self.recent.append(seen)
         self._follow(seen)
-        if self.opened is not None and self._settled():
+        if self.opened is None:
+            self.old_end_s = seen.end_s
+        elif self._settled():
             self._close()
         return self._emit()
 
@@ -169,30 +174,36 @@ class _OnlineState:
         return next(beyond, smoothed[-1])
 
     def _settled(self) -> bool:
+        """Two windows of the open change agree, or it has waited long enough."""
         assert self.opened is not None
         if self.now_s - self.opened.time_s >= self.policy.max_delay_s:
             return True
-        fresh = self._fresh()
-        if len(fresh) < self.policy.settle:
-            return False
-        mean = self._mean(self.policy.settle)
-        spread = sum(distance(_f32(seen), mean) for seen in fresh) / len(fresh)
-        return spread <= self.policy.settle_ratio * self.policy.threshold
+        pair = self._pair()
+        limit = self.policy.agree_clear if self._is_clear(pair[0]) else self.policy.agree
+        return len(pair) == 2 and _apart(pair) <= limit
 
-    def _fresh(self) -> list[Observation]:
-        """The last `settle` windows that belong to the open change."""
+    def _is_clear(self, seen: Observation) -> bool:
+        """No frame of it was in a window that still had the old meaning."""
+        return seen.start_s >= self.old_end_s
+
+    def _pair(self) -> list[Observation]:
+        """The last two windows, as far as they belong to the open change."""
         assert self.opened is not None
-        last = list(self.recent)[-self.policy.settle :]
-        return [seen for seen in last if seen.index >= self.opened.index]
+        return [seen for seen in list(self.recent)[-2:] if seen.index >= self.opened.index]
 
     def _close(self) -> None:
         """The open change becomes the waiting segment."""
         assert self.opened is not None
-        fresh = self._fresh()
-        total = np.stack([seen.embedding for seen in fresh]).sum(axis=0, dtype=np.float32)
-        times_s = sum(seen.time_s for seen in fresh)
-        segment = _Segment(self.opened.start_s, fresh[-1].end_s, total, times_s, len(fresh))
+        pair = self._pair()
+        spoken = (
+            pair if _apart(pair) <= self.policy.agree else list(filter(self._is_clear, pair)) or pair[-1:]
+        )
+        onset_s = max(self.opened.start_s, min(self.old_end_s, spoken[0].time_s))
+        total = np.stack([_f32(seen) for seen in spoken]).sum(axis=0, dtype=np.float32)
+        times_s = sum(seen.time_s for seen in spoken)
+        segment = _Segment(onset_s, spoken[-1].end_s, total, times_s, len(spoken))
         self.anchor, self.opened, self.inside = unit(total), None, True
+        self.old_end_s = spoken[-1].end_s
         self.waiting = segment if self.waiting is None else segment.absorb(self.waiting)
         # After a merge in which the earlier one speaks, later windows must not blend into its meaning.
         self.inside = self.waiting.total is total
@@ -229,6 +240,10 @@ class _OnlineState:
 
     def _mean(self, count: int) -> Floats:
         return unit(np.stack([_f32(seen) for seen in list(self.recent)[-count:]]).mean(axis=0))
+
+
+def _apart(pair: list[Observation]) -> float:
+    return distance(_f32(pair[0]), _f32(pair[-1]))
 
 
 def _f32(seen: Observation) -> Floats:

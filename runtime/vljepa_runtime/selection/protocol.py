@@ -54,7 +54,8 @@ class Decision:
     """A segment whose embedding is to be decoded.
 
     Attributes:
-        start_s: Where its first window starts.
+        start_s: Where the segment starts: that of its first window, or for a causal policy where the last window
+            without it ended, which is nearer to the change.
         end_s: Where the last window known when it was decided ends; a causal policy speaks before the
             segment is over.
         time_s: What moment the embedding stands for.
