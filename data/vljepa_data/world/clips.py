@@ -76,7 +76,8 @@ def make_clip(
     Args:
         seed: Any non-negative integer; the same seed and split give the same clip.
         split: TRAIN and TEST draw from the trained combinations, COMPOSITION from the held-out ones only.
-        kind: Forces a kind; drawn when None (hands only when photographs are given).
+        kind: Forces a kind; drawn when None (hands only when photographs are given). TRAIN draws more hands and pairs,
+            which take longest to learn.
         hands: Photographs for `hand` clips.
         size: Side of the frames in pixels.
         frames: Frames over the two seconds of a window.
@@ -87,7 +88,8 @@ def make_clip(
     rng = np.random.default_rng([split.stream, seed])
     drawn = rng.random()
     if kind is None:
-        kind = "hand" if hands and drawn < 0.24 else "pair" if drawn > 0.82 else "single"
+        hand, pair = (0.28, 0.28) if split is Split.TRAIN else (0.24, 0.18)
+        kind = "hand" if hands and drawn < hand else "pair" if drawn > 1 - pair else "single"
     wide = 0.3 if split is Split.TRAIN and rng.random() < 0.25 else 0.1
     rate = rng.uniform(0.85, 1.1)
     even = (np.arange(frames) + 0.5) / frames - 0.5

@@ -132,9 +132,9 @@ def hand_caption(digits: Sequence[int], rng: np.random.Generator | None = None) 
 
 def near_miss(event: Event, rng: np.random.Generator, *, level: str = "caption") -> Event:
     """The same event with one thing changed that a caption of this level names: a hard negative."""
-    kinds = ["shape", "shape", "colour", "action"]
+    kinds = ["shape", "colour", "action", "action"]
     if level != "classify":
-        kinds += (["direction"] if event.direction else []) + (["other"] if event.other else [])
+        kinds += (["direction"] * 2 if event.direction else []) + (["other"] if event.other else [])
     kind = kinds[int(rng.integers(len(kinds)))]
     actor = event.actor
     if kind == "shape":

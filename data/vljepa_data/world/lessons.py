@@ -18,10 +18,10 @@ WEIGHTS = {
     "what": 1.0,
     "colour": 0.6,
     "count": 1.3,
-    "presence": 1.5,
-    "exists": 3.0,
+    "presence": 1.2,
+    "exists": 2.0,
     "direction": 0.4,
-    "first": 3.0,
+    "first": 4.0,
     "digit": 1.0,
 }
 """Odds of a question's type among those that a clip can answer: what takes longest to learn is asked most."""

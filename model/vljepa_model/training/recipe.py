@@ -51,7 +51,7 @@ class Recipe:
     stage_one: int = 1400
     clips: int = 64
     lessons: int = 3
-    questions: float = 0.6
+    questions: float = 0.45
     keep: tuple[int, ...] = (48, 64, 96)
     keep_odds: tuple[float, ...] = (0.6, 0.3, 0.1)
     glimpses: float = 0.4
