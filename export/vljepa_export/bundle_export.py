@@ -74,8 +74,8 @@ def export_bundle(
         checkpoint_folder: As `save_checkpoint` wrote it, or the name of a shipped checkpoint (`tiny`).
         out: Where the bundle goes, by custom `NAME.vljepa`.
         format: A row of `FORMATS`, by name or alias.
-        precision: One for all graphs (one that misses its gates falls back to fp32, and the report says so), or one
-            per graph (the rest is fp32, and a miss stays a miss). None takes the format's default.
+        precision: One for all graphs (one that misses its gates takes the format's next milder one, and the report says
+            so), or one per graph (the rest is fp32, and a miss stays a miss). None takes the format's default.
         token_budgets: Token counts to build for, where the format fixes shapes; empty for all and for half of them.
         archive: One stored zip, or with False a folder. None takes a folder for a checkpoint of
             `streamed_export.LARGE` bytes or more, which is also exported graph by graph where the format can be.
@@ -193,10 +193,16 @@ class _Maker:
         )
         (self.scratch / definition.name).write_bytes(save_bytes(model))
         made = self._convert(definition, model, precision)
-        if made.misses and self.request.may_fall_back and precision != "fp32":
-            note = f"kept in fp32: as {precision} {'; '.join(made.misses)}"
-            made = replace(self._convert(definition, model, "fp32"), note=note)
-        return replace(made, seconds=time.monotonic() - started, peak_rss_mb=peak_rss_mb())
+        tried = []
+        while (
+            made.misses
+            and self.request.may_fall_back
+            and (milder := self.request.format.milder_than(precision))
+        ):
+            tried.append(f"as {precision} {'; '.join(made.misses)}")
+            precision, made = milder, self._convert(definition, model, milder)
+        note = f"kept in {precision}: {', '.join(tried)}" if tried else made.note
+        return replace(made, note=note, seconds=time.monotonic() - started, peak_rss_mb=peak_rss_mb())
 
     def _convert(self, definition: GraphDefinition, model: onnx.ModelProto, precision: str) -> Made:
         converted = self.target.convert(

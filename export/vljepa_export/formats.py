@@ -6,7 +6,7 @@ Plain data: reading it imports no engine, no converter and no torch. A new forma
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -34,6 +34,7 @@ class Format:
         engines: Engines of the runtime that load it, the usual one first.
         precisions: Accepted by `--precision`, the default first.
         calibrated: Precisions whose ranges come from samples.
+        milder: What a graph takes when it misses the gates of a precision, where that is not fp32.
         streamed: True where a checkpoint of gigabytes is exported graph by graph, see `streamed_export`.
         free_shapes: True where batch, tokens and text may have any size; otherwise token budgets are built.
         module: The converter, `vljepa_export.targets.protocol.Target`.
@@ -48,6 +49,7 @@ class Format:
     engines: tuple[str, ...]
     precisions: tuple[str, ...]
     calibrated: tuple[str, ...] = ()
+    milder: Mapping[str, str] = field(default_factory=dict)
     free_shapes: bool
     streamed: bool = False
     module: str
@@ -57,6 +59,10 @@ class Format:
     def tools(self) -> tuple[str, ...]:
         """Packages whose versions a bundle records."""
         return tuple(package for package, _ in self.needs)
+
+    def milder_than(self, precision: str) -> str | None:
+        """The precision for a graph that misses the gates of this one; None after fp32, which has to keep its own."""
+        return None if precision == "fp32" else self.milder.get(precision, "fp32")
 
     def require_precision(self, name: str) -> str:
         """`name` again.
@@ -81,6 +87,7 @@ FORMATS: Mapping[str, Format] = {
             runs_on="CPUs and, through ONNX Runtime's providers, GPUs",
             engines=("onnxruntime", "openvino"),
             precisions=("int8", "int4", "fp32"),
+            milder={"int4": "int8"},
             free_shapes=True,
             streamed=True,
             module="vljepa_export.targets.onnx",
@@ -94,6 +101,7 @@ FORMATS: Mapping[str, Format] = {
             engines=("openvino",),
             precisions=("int8", "int8-weights", "fp16", "bf16", "fp32"),
             calibrated=("int8",),
+            milder={"int8": "int8-weights"},
             free_shapes=True,
             module="vljepa_export.targets.openvino",
             needs=(("openvino", "openvino-export"), ("nncf", "openvino-export")),
@@ -107,6 +115,7 @@ FORMATS: Mapping[str, Format] = {
             engines=("tensorrt", "tensorrt-rtx"),
             precisions=("fp16", "int8", "fp8", "int4", "fp32"),
             calibrated=("int8", "fp8"),
+            milder={"int8": "fp16", "fp8": "fp16", "int4": "fp16"},
             free_shapes=False,
             module="vljepa_export.targets.tensorrt",
         ),
@@ -119,6 +128,7 @@ FORMATS: Mapping[str, Format] = {
             engines=("tensorrt-rtx",),
             precisions=("fp16", "int8", "fp8", "int4", "fp32"),
             calibrated=("int8", "fp8"),
+            milder={"int8": "fp16", "fp8": "fp16", "int4": "fp16"},
             free_shapes=False,
             module="vljepa_export.targets.tensorrt_rtx",
             needs=(("tensorrt_rtx", "tensorrt-rtx"),),
@@ -132,6 +142,13 @@ FORMATS: Mapping[str, Format] = {
             engines=("coreml",),
             precisions=("fp16", "int8", "int8-block32", "w8a8", "palette6", "palette4", "fp32"),
             calibrated=("w8a8",),
+            milder={
+                "w8a8": "int8",
+                "palette4": "palette6",
+                "palette6": "int8",
+                "int8": "fp16",
+                "int8-block32": "fp16",
+            },
             free_shapes=False,
             module="vljepa_export.targets.coreml",
             needs=(("coremltools", "coreml"),),

@@ -24,7 +24,7 @@ class ExportRequest:
         target: The bundle to write.
         format: Of the bundle.
         precisions: One per graph, each of the format's own.
-        may_fall_back: A graph that misses the gates of its precision stays in fp32.
+        may_fall_back: A graph that misses the gates of its precision takes the format's next milder one.
         token_budgets: Token counts to build for; empty where the format leaves them free, or for its own choice.
     """
 

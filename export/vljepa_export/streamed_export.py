@@ -197,18 +197,21 @@ class _Export:
     def _write(self, item: _Traced, weights: WeightsFile) -> Made:
         """Measure, quantise, measure again, and write what was asked for or may take its place."""
         started, name = time.monotonic(), item.definition.name
-        used, path, note = recipe(FLOAT), item.path, ""
+        used, path = recipe(FLOAT), item.path
         parity, misses = self._measure(item, path), tuple[str, ...]()
         require_float_parity(name, parity)
-        wanted = recipe(self.request.precisions[name])
-        if wanted.name != used.name:
-            candidate = self._quantise(item.path, wanted)
+        precision: str | None = self.request.precisions[name]
+        tried = []
+        while precision is not None and precision != FLOAT:
+            candidate = self._quantise(item.path, recipe(precision))
             found = self._measure(item, candidate)
-            missed = limits_for(wanted.name).misses(found)
-            if missed and self.request.may_fall_back:
-                note = f"kept in fp32: as {wanted.name} {'; '.join(missed)}"
-            else:
-                used, path, parity, misses = wanted, candidate, found, missed
+            missed = limits_for(precision).misses(found)
+            if not missed or not self.request.may_fall_back:
+                used, path, parity, misses = recipe(precision), candidate, found, missed
+                break
+            tried.append(f"as {precision} {'; '.join(missed)}")
+            precision = self.request.format.milder_than(precision)
+        note = f"kept in {used.name}: {', '.join(tried)}" if tried else ""
         file = self.final / f"{name}.onnx"
         model = GraphEditor.open(path).save(file, weights)
         return Made(

@@ -38,6 +38,17 @@ def test_a_row_fits_the_rest_of_the_house(row: Format) -> None:
     assert set(row.engines) == engines
 
 
+@pytest.mark.parametrize("row", ROWS)
+def test_a_miss_leads_to_fp32_at_last(row: Format) -> None:
+    for precision in row.precisions:
+        seen = [precision]
+        while (milder := row.milder_than(seen[-1])) is not None:
+            assert milder in row.precisions
+            assert milder not in seen
+            seen.append(milder)
+        assert seen[-1] == "fp32"
+
+
 def test_the_converters_have_the_precisions_that_the_table_promises() -> None:
     pytest.importorskip("onnx")
     from vljepa_export.coreml.precisions import PRECISIONS as COREML

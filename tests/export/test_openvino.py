@@ -14,7 +14,7 @@ pytest.importorskip("nncf")
 
 import vljepa_runtime as vj
 from vljepa_apps.main import main
-from vljepa_data.gates import LIMITS, REFERENCE_FILE, Limits, Reference, Scenes, check
+from vljepa_data.gates import LIMITS, REFERENCE_FILE, Limits, Reference, Scenes, check, limits_for
 from vljepa_export import ExportReport, export_bundle
 from vljepa_export.formats import FORMATS
 from vljepa_runtime.bundle import Bundle
@@ -102,6 +102,24 @@ def test_every_precision_of_one_graph(precision: str, small_checkpoint: Path) ->
     limits = replace(LIMITS[precision.partition("-")[0]], psnr_db=30.0 if precision == "int8" else 35.0)
     assert limits.misses(compare(definition, samples, made.run)) == ()
     assert set(made.files) == {"predictor.xml", "predictor.bin"}
+
+
+def test_a_graph_that_misses_takes_the_next_milder_precision(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vljepa_export import bundle_export
+
+    impossible = replace(LIMITS["int8"], psnr_db=1000.0)
+    monkeypatch.setattr(
+        bundle_export, "limits_for", lambda name: impossible if name == "int8" else limits_for(name)
+    )
+    report = export_bundle(
+        small_checkpoint, tmp_path / "b.vljepa", format="openvino", precision="int8", scenes=None
+    )
+    for graph in report.graphs:
+        assert graph.precision == "int8-weights"
+        assert graph.note.startswith("kept in int8-weights: as int8 expected a ")
+        assert "PSNR in dB of at least 1000" in graph.note
 
 
 def test_outside_its_gates_it_is_written_uncertified_and_exit_1(

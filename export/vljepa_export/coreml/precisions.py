@@ -68,8 +68,8 @@ PRECISIONS: Mapping[str, Precision] = {
             floating="fp16", weights=Weights(bits=6, group=32),
         ),
         Precision(
-            name="palette4", label="palette4", summary="16 weight values per 32 output channels, float16 activations",
-            floating="fp16", weights=Weights(bits=4, group=32),
+            name="palette4", label="palette4", summary="16 weight values per 8 output channels, float16 activations",
+            floating="fp16", weights=Weights(bits=4, group=8),
         ),
         Precision(
             name="w8a8", label="w8a8", summary="int8 weights per output channel, int8 activations of calibrated ranges",
