@@ -191,13 +191,17 @@ class _OnlineState:
         assert self.opened is not None
         return [seen for seen in list(self.recent)[-2:] if seen.index >= self.opened.index]
 
+    def _spoken(self) -> list[Observation]:
+        """The windows that stand for the open change: those that agree, else those that are clear, else the newest."""
+        pair = self._pair()
+        if _apart(pair) <= self.policy.agree:
+            return pair
+        return [seen for seen in pair if self._is_clear(seen)] or pair[-1:]
+
     def _close(self) -> None:
         """The open change becomes the waiting segment."""
         assert self.opened is not None
-        pair = self._pair()
-        spoken = (
-            pair if _apart(pair) <= self.policy.agree else list(filter(self._is_clear, pair)) or pair[-1:]
-        )
+        spoken = self._spoken()
         onset_s = max(self.opened.start_s, min(self.old_end_s, spoken[0].time_s))
         total = np.stack([_f32(seen) for seen in spoken]).sum(axis=0, dtype=np.float32)
         times_s = sum(seen.time_s for seen in spoken)
