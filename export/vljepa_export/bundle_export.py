@@ -118,9 +118,16 @@ def export_bundle(
         made = maker.graphs(lambda index, what: report(index + 1, total, what))
         report(total - 2, total, "gates, end to end")
         manifest = manifest_of(request, checkpoint, made, accuracy or {})
-        files = {name: data for item in made for name, data in item.converted.files.items()}
-        files |= tokenizer_files(checkpoint)
-        reference, verdict = _judge(Bundle.in_memory(manifest, files), maker.float_bundle(made), made, scenes)
+        reference = record_reference(
+            maker.float_bundle(made), open_engine("onnxruntime:cpu"), like=manifest, scenes=scenes
+        )
+        while True:
+            files = {name: data for item in made for name, data in item.converted.files.items()}
+            files |= tokenizer_files(checkpoint)
+            verdict = _judge(Bundle.in_memory(manifest, files), made, reference)
+            if verdict is None or (milder := maker.milder(verdict)) is None:
+                break
+            made, manifest = milder, manifest_of(request, checkpoint, milder, accuracy or {})
     report(total - 1, total, "writing")
     bundle = write_bundle(
         request.target,
@@ -160,20 +167,31 @@ class _Maker:
         tokens = checkpoint.preprocess.tokens
         free = request.format.free_shapes
         self.token_budgets = request.token_budgets or (() if free else (tokens, tokens // 2))
+        self._made: dict[str, Made] = {}
 
     def graphs(self, report: Callable[[int, str], None]) -> tuple[Made, ...]:
         """All graphs, in the order of the contract."""
         from vljepa_export.graphs import graph_definitions
 
-        made = []
         for index, (name, definition) in enumerate(graph_definitions(self.checkpoint.model).items()):
             report(index, name)
-            made.append(self._make(definition, self.request.precisions[name]))
+            self._made[name] = self._make(definition, self.request.precisions[name])
             gc.collect()
+        return self._finished()
+
+    def milder(self, verdict: Verdict) -> tuple[Made, ...] | None:
+        """All graphs, those milder that missed a gate on the reference's inputs; None when nothing changes."""
+        missed = {graph.name: graph.misses for graph in verdict.graphs if graph.misses}
+        milder = {name: self._milder(self._made[name], misses) for name, misses in missed.items()}
+        changed = {name: made for name, made in milder.items() if made is not None}
+        self._made |= changed
+        return self._finished() if changed else None
+
+    def _finished(self) -> tuple[Made, ...]:
         if not isinstance(self.target, Finishes):
-            return tuple(made)
-        finished = self.target.finish({item.name: item.converted for item in made})
-        return tuple(replace(item, converted=finished[item.name]) for item in made)
+            return tuple(self._made.values())
+        finished = self.target.finish({name: item.converted for name, item in self._made.items()})
+        return tuple(replace(item, converted=finished[name]) for name, item in self._made.items())
 
     def float_bundle(self, made: Sequence[Made]) -> Bundle:
         """The float graphs as a bundle: what the gates compare with."""
@@ -193,16 +211,25 @@ class _Maker:
         )
         (self.scratch / definition.name).write_bytes(save_bytes(model))
         made = self._convert(definition, model, precision)
-        tried = []
-        while (
-            made.misses
-            and self.request.may_fall_back
-            and (milder := self.request.format.milder_than(precision))
-        ):
-            tried.append(f"as {precision} {'; '.join(made.misses)}")
-            precision, made = milder, self._convert(definition, model, milder)
-        note = f"kept in {precision}: {', '.join(tried)}" if tried else made.note
-        return replace(made, note=note, seconds=time.monotonic() - started, peak_rss_mb=peak_rss_mb())
+        while made.misses and (milder := self._milder(made, made.misses)):
+            made = milder
+        return replace(made, seconds=time.monotonic() - started, peak_rss_mb=peak_rss_mb())
+
+    def _milder(self, made: Made, misses: tuple[str, ...]) -> Made | None:
+        """A graph in the next milder precision, with what it missed; None where there is none or none is wanted."""
+        import onnx
+
+        precision = self.request.format.milder_than(made.precision)
+        if precision is None or not self.request.may_fall_back:
+            return None
+        started = time.monotonic()
+        model = onnx.load_from_string((self.scratch / made.name).read_bytes())
+        return replace(
+            self._convert(made.definition, model, precision),
+            tried=(*made.tried, f"as {made.precision} {'; '.join(misses)}"),
+            seconds=made.seconds + time.monotonic() - started,
+            peak_rss_mb=peak_rss_mb(),
+        )
 
     def _convert(self, definition: GraphDefinition, model: onnx.ModelProto, precision: str) -> Made:
         converted = self.target.convert(
@@ -219,7 +246,9 @@ class _Maker:
             parity = compare(definition, fitting, converted.run)
             missed = limits_for(precision).misses(parity)
         converted = replace(converted, label=converted.label or precision)
-        return Made(definition=definition, converted=converted, parity=parity, misses=missed)
+        return Made(
+            definition=definition, precision=precision, converted=converted, parity=parity, misses=missed
+        )
 
 
 def _require_size(definition: GraphDefinition, format: str) -> None:
@@ -232,15 +261,12 @@ def _require_size(definition: GraphDefinition, format: str) -> None:
         )
 
 
-def _judge(
-    draft: Bundle, floats: Bundle, made: Sequence[Made], scenes: Scenes | None
-) -> tuple[Reference, Verdict | None]:
-    """What the float graphs do, and how far the bundle does the same where something here can run it."""
-    reference = record_reference(floats, open_engine("onnxruntime:cpu"), like=draft.manifest, scenes=scenes)
+def _judge(draft: Bundle, made: Sequence[Made], reference: Reference) -> Verdict | None:
+    """How far the bundle does what the float graphs did, where something here can run it."""
     if any(item.converted.run is None for item in made):
-        return reference, None
+        return None
     engine = ConvertedEngine(f"{draft.manifest.target} files", {item.name: item.converted for item in made})
-    return reference, check(draft, engine, reference)
+    return check(draft, engine, reference)
 
 
 def _certified(made: Sequence[Made], verdict: Verdict | None, scenes: Scenes | None) -> bool | None:

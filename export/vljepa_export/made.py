@@ -25,21 +25,23 @@ class Made:
 
     Attributes:
         definition: What it is.
+        precision: Its precision, as `--precision` names it.
         converted: What the target made of it.
         parity: Against torch; None when nothing here can run it.
         misses: Gates that it does not keep.
         seconds: Time spent on it.
-        note: Why it is not what was asked for.
+        tried: Precisions before this one, each with the gates that it missed.
         peak_rss_mb: Most memory this process ever held until the graph was done, in MB.
         stored: Files that were written to disk at once, by their names in the bundle.
     """
 
     definition: GraphDefinition
+    precision: str
     converted: Converted
     parity: GraphParity | None
     misses: tuple[str, ...] = ()
     seconds: float = 0.0
-    note: str = ""
+    tried: tuple[str, ...] = ()
     peak_rss_mb: float = 0.0
     stored: Mapping[str, Path] = field(default_factory=dict)
 
@@ -56,8 +58,9 @@ class Made:
     @property
     def notes(self) -> str:
         """All that a user should know of it."""
+        why = f"kept in {self.precision}: {', '.join(self.tried)}" if self.tried else ""
         unrun = () if self.converted.run else ("built, not run: nothing on the exporting machine can run it",)
-        return "; ".join(filter(None, (self.note, *self.converted.notes, *unrun)))
+        return "; ".join(filter(None, (why, *self.converted.notes, *unrun)))
 
 
 def all_files(made: Sequence[Made]) -> dict[str, Content]:

@@ -211,15 +211,15 @@ class _Export:
                 break
             tried.append(f"as {precision} {'; '.join(missed)}")
             precision = self.request.format.milder_than(precision)
-        note = f"kept in {used.name}: {', '.join(tried)}" if tried else ""
         file = self.final / f"{name}.onnx"
         model = GraphEditor.open(path).save(file, weights)
         return Made(
             definition=item.definition,
+            precision=used.name,
             converted=self._converted(item.definition, used, file, nodes=len(model.graph.node)),
             parity=parity,
             misses=misses,
-            note=note,
+            tried=tuple(tried),
             seconds=item.seconds + time.monotonic() - started,
             peak_rss_mb=peak_rss_mb(),
             stored={file.name: file, weights.path.name: weights.path},

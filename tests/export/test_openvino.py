@@ -37,8 +37,6 @@ def _each_graph_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(onnx_export, "export_graph", remembered)
-        # Random weights: outputs without peaks, for which calibrated int8 cannot reach a ratio of 35 dB to the peak.
-        patch.setitem(LIMITS, "int8", replace(LIMITS["int8"], psnr_db=30.0))  # type: ignore[misc]
         yield
 
 
@@ -100,7 +98,9 @@ def test_every_precision_of_one_graph(precision: str, small_checkpoint: Path) ->
     samples = parity_samples(checkpoint, clips=4)["predictor"]
     made = convert(definition, export_graph(definition), precision, samples=samples)
     assert made.run is not None
-    assert LIMITS[precision.partition("-")[0]].misses(compare(definition, samples, made.run)) == ()
+    # Random weights: outputs without peaks, for which calibrated int8 cannot reach a ratio of 35 dB to the peak.
+    limits = replace(LIMITS[precision.partition("-")[0]], psnr_db=30.0 if precision == "int8" else 35.0)
+    assert limits.misses(compare(definition, samples, made.run)) == ()
     assert set(made.files) == {"predictor.xml", "predictor.bin"}
 
 

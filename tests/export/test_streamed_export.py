@@ -66,9 +66,17 @@ def test_weights_lie_beside_the_graphs_and_nothing_else_is_left(report: ExportRe
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("as_mapping", [False, True], ids=["falls-back", "named-stays-a-miss"])
+@pytest.mark.parametrize(
+    ("precision", "tried"),
+    [("int8", ("int8",)), ("int4", ("int4", "int8")), ({"x_encoder": "int8"}, ())],
+    ids=["falls-back", "falls-back-twice", "named-stays-a-miss"],
+)
 def test_a_graph_outside_its_gates(
-    as_mapping: bool, small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: Any,
+    tried: tuple[str, ...],
+    small_checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import vljepa_export.streamed_export as streamed
 
@@ -76,22 +84,23 @@ def test_a_graph_outside_its_gates(
 
     def spoiled(self: Any, item: Any, path: Path) -> Any:
         parity = found(self, item, path)
-        return parity if "fp32" in path.name else type(parity)(**{**vars_of(parity), "worst_cosine": 0.5})
+        spoiled = {"mean_cosine": 1.0, "p1_cosine": 1.0, "worst_cosine": 0.5, "psnr_db": 100.0}
+        return parity if "fp32" in path.name else type(parity)(**{**vars_of(parity), **spoiled})
 
     monkeypatch.setattr(streamed._Export, "_measure", spoiled)
     monkeypatch.setattr(streamed, "GRAPH_NAMES", ("x_encoder",))
-    request = prepare(
-        small_checkpoint, tmp_path / "b", precision={"x_encoder": "int8"} if as_mapping else "int8"
-    )
-    report = export_streamed(request)
+    report = export_streamed(prepare(small_checkpoint, tmp_path / "b", precision=precision))
     (graph,) = report.graphs
-    miss = f"expected a worst cosine of at least {limits_for('int8').worst_cosine}, got 0.5"
-    if as_mapping:
-        assert (graph.precision, graph.misses) == ("int8-dynamic", (miss,))
+    misses = {
+        name: f"expected a worst cosine of at least {limits_for(name).worst_cosine}, got 0.5"
+        for name in ("int8", "int4")
+    }
+    if not tried:
+        assert (graph.precision, graph.misses) == ("int8-dynamic", (misses["int8"],))
         assert report.certified is Bundle.open(report.path).manifest.certified is False
     else:
         assert (graph.precision, graph.misses) == ("fp32", ())
-        assert graph.note == f"kept in fp32: as int8 {miss}"
+        assert graph.note == "kept in fp32: " + ", ".join(f"as {name} {misses[name]}" for name in tried)
         assert report.certified is None
 
 

@@ -77,8 +77,8 @@ PRECISIONS: Mapping[str, _Precision] = {
     "bf16": _Precision(label="bf16", execution="bf16", half=True),
     # bfloat16 for the rest: 0-15 % faster than float32, at the same cosines.
     "int8": _Precision(label="int8-static", execution="bf16", half=True, compress=_calibrated),
-    # The products are in int8 all the same: OpenVINO quantises their activations as they come, in groups of 32. In
-    # bfloat16 the rest cost a predictor of full size 7 dB and was no faster (docs/formats.md).
+    # The products are in int8 all the same: OpenVINO quantises their activations as they come, in groups of 32. With
+    # bfloat16 for the rest a predictor of full size was 7 dB further away and missed its gates (docs/formats.md).
     "int8-weights": _Precision(label="int8-weights", execution="f32", half=True, compress=_weights_only),
 }
 
