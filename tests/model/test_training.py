@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,17 @@ def test_dense_heads_reach_zero_only_for_the_truth() -> None:
     assert heads(visual, truth).item() > 1
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """bfloat16 sums depend on how many threads share them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_learn_what_both_saw(tmp_path: Path) -> None:
     """Under torchrun a step is the mean of two batches' gradients; one batch alone would have led elsewhere."""
     recipe = replace(Recipe(), steps=1, stage_zero=1, stage_one=1, clips=8, lessons=2, warmup=1)
