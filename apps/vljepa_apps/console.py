@@ -91,7 +91,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._draw(self._text(""), last=True)
+        if self.done:  # of several processes one counts; the others have nothing to tell
+            self._draw(self._text(""), last=True)
 
     def advance(self, amount: float = 1.0, *, detail: str = "") -> None:
         """Count `amount` more as done and redraw if it is time to."""

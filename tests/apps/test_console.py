@@ -71,3 +71,10 @@ def test_progress_without_an_end_counts() -> None:
     with console.Progress("frames", stream=stream) as progress:
         progress.advance(3)
     assert stream.getvalue().startswith("frames  3 in 0s")
+
+
+def test_a_process_that_counts_nothing_says_nothing() -> None:
+    stream = io.StringIO()
+    with console.Progress("training", stream=stream):
+        pass
+    assert stream.getvalue() == ""
