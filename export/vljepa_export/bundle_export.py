@@ -30,11 +30,12 @@ from vljepa_export.bundle_manifest import (
 from vljepa_export.converted_engine import ConvertedEngine
 from vljepa_export.errors import ExportError
 from vljepa_export.export_report import ExportReport
-from vljepa_export.formats import load_target
-from vljepa_export.made import Made, graph_report, shared_bytes
+from vljepa_export.formats import FORMATS, load_target
+from vljepa_export.graph_passes import PROTOBUF_LIMIT
+from vljepa_export.made import Made, graph_report, shared_bytes, stand_in_note
 from vljepa_export.memory import peak_rss_mb
 from vljepa_export.parity import compare, fitting_samples, measure_parity, require_float_parity
-from vljepa_export.request import ExportRequest, prepare
+from vljepa_export.request import ExportRequest, chosen_budgets, prepare
 from vljepa_export.targets.protocol import Finishes, Target
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.bundle import Bundle, write_bundle
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 __all__ = ["export_bundle"]
 
 Progress = Callable[[int, int, str], None]
-PROTOBUF_LIMIT = 2**31 - 2**20  # bytes of a serialised message, less what the nodes take
 
 
 def export_bundle(
@@ -157,16 +157,16 @@ class _Maker:
         from vljepa_export.samples import parity_samples
 
         self.request, self.target, self.checkpoint, self.scratch = request, target, checkpoint, scratch
-        self.samples = parity_samples(checkpoint)
+        self.token_budgets = chosen_budgets(request, checkpoint.preprocess.tokens)
+        self.samples = parity_samples(checkpoint, sizes=self.token_budgets)
         calibrated = set(request.precisions.values()) & set(request.format.calibrated)
         self.calibration = (
-            parity_samples(checkpoint, clips=CALIBRATION_CLIPS, seed=CALIBRATION_SEED)
+            parity_samples(
+                checkpoint, clips=CALIBRATION_CLIPS, seed=CALIBRATION_SEED, sizes=self.token_budgets
+            )
             if calibrated
             else self.samples
         )
-        tokens = checkpoint.preprocess.tokens
-        free = request.format.free_shapes
-        self.token_budgets = request.token_budgets or (() if free else (tokens, tokens // 2))
         self._made: dict[str, Made] = {}
 
     def graphs(self, report: Callable[[int, str], None]) -> tuple[Made, ...]:
@@ -245,6 +245,11 @@ class _Maker:
             fitting = fitting_samples(definition.name, converted.spec, self.samples[definition.name])
             parity = compare(definition, fitting, converted.run)
             missed = limits_for(precision).misses(parity)
+        if converted.stand_in is not None:
+            parity_note = stand_in_note(
+                compare(definition, self.samples[definition.name], converted.stand_in)
+            )
+            converted = replace(converted, notes=(*converted.notes, parity_note), stand_in=None)
         converted = replace(converted, label=converted.label or precision)
         return Made(
             definition=definition, precision=precision, converted=converted, parity=parity, misses=missed
@@ -257,7 +262,8 @@ def _require_size(definition: GraphDefinition, format: str) -> None:
     if size >= PROTOBUF_LIMIT:
         raise ExportError(
             f"{definition.name} has {size / 1e9:.1f} GB of float weights; expected less than 2 GB for {format}: export "
-            "with --format onnx, which keeps weights beside the graph"
+            f"with --format {' or '.join(row.name for row in FORMATS.values() if row.streamed)}, "
+            "which keep weights beside the graph"
         )
 
 

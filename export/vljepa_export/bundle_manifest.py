@@ -54,12 +54,17 @@ def float_manifest(
 
 
 def manifest_of(
-    request: ExportRequest, checkpoint: Opened, made: Sequence[Made], accuracy: Mapping[str, float]
+    request: ExportRequest,
+    checkpoint: Opened,
+    made: Sequence[Made],
+    accuracy: Mapping[str, float],
+    *,
+    calibration_clips: int = CALIBRATION_CLIPS,
 ) -> Manifest:
     """The manifest of a bundle, before its gates were measured end to end."""
     calibrated = set(request.precisions.values()) & set(request.format.calibrated)
     calibration = Calibration(
-        data="procedural world, test split", samples=CALIBRATION_CLIPS, seed=CALIBRATION_SEED
+        data="procedural world, test split", samples=calibration_clips, seed=CALIBRATION_SEED
     )
     execution = {item.name: item.converted.execution for item in made}
     tools = (*TOOLS, *request.format.tools)

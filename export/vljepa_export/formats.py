@@ -103,6 +103,7 @@ FORMATS: Mapping[str, Format] = {
             calibrated=("int8",),
             milder={"int8": "int8-weights"},
             free_shapes=True,
+            streamed=True,
             module="vljepa_export.targets.openvino",
             needs=(("openvino", "openvino-export"), ("nncf", "openvino-export")),
         ),
@@ -117,6 +118,7 @@ FORMATS: Mapping[str, Format] = {
             calibrated=("int8", "fp8"),
             milder={"int8": "fp16", "fp8": "fp16", "int4": "fp16"},
             free_shapes=False,
+            streamed=True,
             module="vljepa_export.targets.tensorrt",
         ),
         Format(
@@ -130,6 +132,7 @@ FORMATS: Mapping[str, Format] = {
             calibrated=("int8", "fp8"),
             milder={"int8": "fp16", "fp8": "fp16", "int4": "fp16"},
             free_shapes=False,
+            streamed=True,
             module="vljepa_export.targets.tensorrt_rtx",
             needs=(("tensorrt_rtx", "tensorrt-rtx"),),
         ),

@@ -16,11 +16,12 @@ from onnx.reference import ReferenceEvaluator
 from vljepa_export.errors import ExportError
 from vljepa_quant.graph_editor import GraphEditor, attributes, content_digest
 
-__all__ = ["IR_VERSION", "OPSET", "simplify"]
+__all__ = ["IR_VERSION", "OPSET", "PROTOBUF_LIMIT", "simplify"]
 
 # Everything left after the passes exists in opset 20 (Gelu is the newest), which ONNX Runtime reads since 1.17,
 # OpenVINO and TensorRT read too. Attention and RMSNormalization would need 23.
 OPSET, IR_VERSION = 20, 10
+PROTOBUF_LIMIT = 2**31 - 2**20  # bytes of a serialised message, less what the nodes take
 FOLD_LIMIT = 100_000  # elements; more would trade file size for nothing
 # Bytes; such constants are known by where they lie, comparing their content would take minutes.
 LARGE = 1 << 20

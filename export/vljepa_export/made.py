@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from vljepa_export.targets.protocol import Converted
 if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["Content", "Made", "all_files", "graph_report", "shared_bytes"]
+__all__ = ["Content", "Made", "all_files", "graph_report", "shared_bytes", "stand_in_note"]
 
 Content = bytes | Path  # a path where it is too large for memory
 
@@ -32,7 +32,6 @@ class Made:
         seconds: Time spent on it.
         tried: Precisions before this one, each with the gates that it missed.
         peak_rss_mb: Most memory this process ever held until the graph was done, in MB.
-        stored: Files that were written to disk at once, by their names in the bundle.
     """
 
     definition: GraphDefinition
@@ -43,12 +42,11 @@ class Made:
     seconds: float = 0.0
     tried: tuple[str, ...] = ()
     peak_rss_mb: float = 0.0
-    stored: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def files(self) -> dict[str, Content]:
         """Content per file name."""
-        return {**self.converted.files, **self.stored}
+        return {**self.converted.files, **self.converted.stored}
 
     @property
     def name(self) -> str:
@@ -59,8 +57,14 @@ class Made:
     def notes(self) -> str:
         """All that a user should know of it."""
         why = f"kept in {self.precision}: {', '.join(self.tried)}" if self.tried else ""
-        unrun = () if self.converted.run else ("built, not run: nothing on the exporting machine can run it",)
+        unrun = () if self.parity else ("built, not run: nothing on the exporting machine can run it",)
         return "; ".join(filter(None, (why, *self.converted.notes, *unrun)))
+
+
+def stand_in_note(parity: GraphParity) -> str:
+    """What is known of a graph that nothing here can run: how far the graph it was built from is from torch."""
+    cosines = f"mean {parity.mean_cosine:.6f}, worst {parity.worst_cosine:.6f}, {parity.psnr_db:.1f} dB"
+    return f"the typed graph it was built from, in ONNX Runtime against torch: cosine {cosines}"
 
 
 def all_files(made: Sequence[Made]) -> dict[str, Content]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PSNR_FLOOR_DB",
     "GraphParity",
+    "Runner",
     "compare",
     "fitting_samples",
     "measure_parity",

@@ -10,7 +10,14 @@ from pathlib import Path
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, did_you_mean, find_format
 
-__all__ = ["GRAPH_NAMES", "ExportRequest", "default_output", "precision_per_graph", "prepare"]
+__all__ = [
+    "GRAPH_NAMES",
+    "ExportRequest",
+    "default_output",
+    "precision_per_graph",
+    "prepare",
+    "chosen_budgets",
+]
 
 GRAPH_NAMES = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 
@@ -66,6 +73,19 @@ def prepare(
         may_fall_back=isinstance(chosen, str),
         token_budgets=token_budgets,
     )
+
+
+def chosen_budgets(request: ExportRequest, tokens: int) -> tuple[int, ...]:
+    """Token counts to build for: those asked for, else all and half of a window; none where the format needs none.
+
+    Raises:
+        ExportError: a window has fewer tokens.
+    """
+    if request.format.free_shapes:
+        return ()
+    if wrong := [count for count in request.token_budgets if count > tokens]:
+        raise ExportError(f"expected token budgets of 1 .. {tokens}, got {', '.join(map(str, wrong))}")
+    return request.token_budgets or (tokens, max(1, tokens // 2))
 
 
 def precision_per_graph(precision: str | Mapping[str, str], row: Format) -> dict[str, str]:

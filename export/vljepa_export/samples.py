@@ -30,17 +30,20 @@ STEPS = 6
 JOINED = 8  # captions of the long text
 
 
-def parity_samples(checkpoint: Checkpoint, *, clips: int = 8, seed: int = 0) -> dict[str, list[Feeds]]:
+def parity_samples(
+    checkpoint: Checkpoint, *, clips: int = 8, seed: int = 0, sizes: Sequence[int] = ()
+) -> dict[str, list[Feeds]]:
     """Inputs per graph, of a model that is in memory as a whole.
 
     Args:
         checkpoint: Whose geometry and tokenizer are used; its torch model makes the inputs of later graphs.
         clips: How many windows, and as many texts.
         seed: Of the world's test split.
+        sizes: See `ParitySamples`.
     """
     model = checkpoint.model
     samples = ParitySamples(
-        checkpoint.config, checkpoint.preprocess, checkpoint.tokenizers, clips=clips, seed=seed
+        checkpoint.config, checkpoint.preprocess, checkpoint.tokenizers, clips=clips, seed=seed, sizes=sizes
     )
     windows, texts = samples.x_encoder(), samples.y_encoder()
     with torch.no_grad():
@@ -62,6 +65,7 @@ class ParitySamples:
         tokenizers: Tokenizer file per role.
         clips: How many windows, and as many texts.
         seed: Of the world's test split.
+        sizes: Tokens of the windows, in turn; empty for all and half of them.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class ParitySamples:
         *,
         clips: int = 8,
         seed: int = 0,
+        sizes: Sequence[int] = (),
     ) -> None:
         self._config = config
         self._readers = {role: Tokenizer.from_file(tokenizers[role]) for role in ("predictor", "y_encoder")}
@@ -81,7 +86,10 @@ class ParitySamples:
             for i in range(clips)
         ]
         captions = [captioned(clip, "caption", rng).target for clip in made]
-        self._windows = [_window(clip.frames, preprocess, partial=i % 2 == 1) for i, clip in enumerate(made)]
+        sizes = sizes or (preprocess.tokens, max(1, preprocess.tokens // 2))
+        self._windows = [
+            _window(clip.frames, preprocess, sizes[i % len(sizes)]) for i, clip in enumerate(made)
+        ]
         # All captions together, then some alone, then one that is longer than the first padding length.
         batches = [list(captions), *([text] for text in captions[:3]), [" and ".join(captions[:JOINED])]]
         self._texts = [self._ids("y_encoder", batch, config.y_encoder) for batch in batches]
@@ -128,9 +136,9 @@ class ParitySamples:
         return {"ids": np.minimum(ids, largest).astype(np.int32), "mask": mask}
 
 
-def _window(frames: Array, preprocess: Preprocess, *, partial: bool) -> Feeds:
+def _window(frames: Array, preprocess: Preprocess, tokens: int) -> Feeds:
     patches, positions = patchify(fit_frames(frames, preprocess), preprocess)
-    if partial:
-        keep = salient_tokens(patches, max(1, preprocess.tokens // 2))
+    if tokens < preprocess.tokens:
+        keep = salient_tokens(patches, tokens)
         patches, positions = patches[keep], positions[keep]
     return {"patches": patches[None], "positions": positions[None]}

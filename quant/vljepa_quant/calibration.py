@@ -6,8 +6,10 @@ rounding below it and clipping above it make together, taken from a histogram of
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -73,12 +75,12 @@ class Magnitudes:
 
 
 def calibrate(
-    model: onnx.ModelProto, tensors: Sequence[str], samples: Sequence[Feeds], form: Form
+    model: onnx.ModelProto | Path, tensors: Sequence[str], samples: Sequence[Feeds], form: Form
 ) -> dict[str, float]:
     """Measure activations in ONNX Runtime and choose a step for each.
 
     Args:
-        model: The float32 graph.
+        model: The float32 graph, or its file with the weights beside it.
         tensors: Names of the activations.
         samples: Inputs as the graph will see them.
         form: What they will be stored as. A floating form keeps its largest value: its steps shrink towards 0 anyway.
@@ -92,14 +94,15 @@ def calibrate(
     if not samples:
         raise QuantError("expected at least one calibration input, got none")
     found = {name: Magnitudes() for name in tensors}
-    given = {item.name for item in model.graph.input}
+    light = onnx.load(model, load_external_data=False) if isinstance(model, Path) else model
+    given = {item.name for item in light.graph.input}
     inner = [name for name in tensors if name not in given]
     for feeds in samples:
         for name in given & set(tensors):
             found[name].add(feeds[name])
     for start in range(0, len(inner), AT_ONCE):
         names = inner[start : start + AT_ONCE]
-        session = _session(model, names)
+        session = _session(light, names, model.parent if isinstance(model, Path) else None)
         for feeds in samples:
             for name, values in zip(names, session.run(names, dict(feeds))):
                 found[name].add(np.asarray(values))
@@ -109,7 +112,8 @@ def calibrate(
     return {name: step for name, step in steps.items() if found[name].share_below(step / 2) <= VANISHING}
 
 
-def _session(model: onnx.ModelProto, names: Sequence[str]) -> Any:
+def _session(model: onnx.ModelProto, names: Sequence[str], folder: Path | None) -> Any:
+    """A session that also gives the tensors `names`; weights that lie outside the model lie in `folder`."""
     import onnxruntime
 
     probed = onnx.ModelProto()
@@ -118,4 +122,10 @@ def _session(model: onnx.ModelProto, names: Sequence[str]) -> Any:
     probed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(save_bytes(probed), options, providers=["CPUExecutionProvider"])
+    providers = ["CPUExecutionProvider"]
+    if folder is None:
+        return onnxruntime.InferenceSession(save_bytes(probed), options, providers=providers)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".onnx") as file:
+        file.write(save_bytes(probed))
+        file.flush()
+        return onnxruntime.InferenceSession(file.name, options, providers=providers)

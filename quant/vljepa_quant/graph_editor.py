@@ -71,6 +71,11 @@ class GraphEditor:
         model = onnx.load(path, load_external_data=False)
         return cls(model, mapped_constants(model, path.parent))
 
+    @classmethod
+    def of(cls, model: onnx.ModelProto | GraphEditor) -> GraphEditor:
+        """An editor as it is, or a new one over a model."""
+        return model if isinstance(model, GraphEditor) else cls(model)
+
     def producer(self, tensor: str) -> onnx.NodeProto | None:
         """The node that makes `tensor`; None for an input or a constant."""
         return next((node for node in self.nodes if tensor in node.output), None)

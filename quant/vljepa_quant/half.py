@@ -25,11 +25,12 @@ PRODUCTS = frozenset(("MatMul", "Gemm", "Gather"))
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def to_half(model: onnx.ModelProto, *, pinned: frozenset[str] = PINNED) -> onnx.ModelProto:
+def to_half(model: onnx.ModelProto | GraphEditor, *, pinned: frozenset[str] = PINNED) -> onnx.ModelProto:
     """Turn a float32 graph into one that computes in float16.
 
     Args:
-        model: A float32 graph, with or without QuantizeLinear and DequantizeLinear pairs.
+        model: A float32 graph, with or without QuantizeLinear and DequantizeLinear pairs; one that is opened in an
+            editor is changed there.
         pinned: Operators that stay in float32.
 
     Returns:
@@ -38,7 +39,7 @@ def to_half(model: onnx.ModelProto, *, pinned: frozenset[str] = PINNED) -> onnx.
     Raises:
         QuantError: a constant does not fit into float16.
     """
-    converter = _Converter(GraphEditor(model), pinned)
+    converter = _Converter(GraphEditor.of(model), pinned)
     converter.run()
     return converter.editor.finish()
 

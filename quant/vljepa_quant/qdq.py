@@ -54,14 +54,14 @@ FORMS: Mapping[str, Form] = {
 }
 
 
-def quantised_inputs(model: onnx.ModelProto) -> tuple[str, ...]:
+def quantised_inputs(model: onnx.ModelProto | GraphEditor) -> tuple[str, ...]:
     """Activations that `quantise_qdq` quantises, each once: what a calibrator has to look at."""
-    editor = GraphEditor(model)
+    editor = GraphEditor.of(model)
     return tuple(dict.fromkeys(node.input[0] for node in _linear_nodes(editor)))
 
 
 def quantise_qdq(
-    model: onnx.ModelProto, form: Form, scales: Mapping[str, float] | None = None
+    model: onnx.ModelProto | GraphEditor, form: Form, scales: Mapping[str, float] | None = None
 ) -> onnx.ModelProto:
     """Quantise the linear layers of a float32 graph.
 
@@ -69,7 +69,7 @@ def quantise_qdq(
     are token tables too, and weights that a block does not divide.
 
     Args:
-        model: Linear layers as MatMul or plain Gemm over a constant.
+        model: Linear layers as MatMul or plain Gemm over a constant; one that is opened in an editor is changed there.
         form: One of `FORMS`.
         scales: Step per activation, as `calibrate` gives them. A product whose input has none keeps that input in
             float and only its weight is quantised.
@@ -80,10 +80,10 @@ def quantise_qdq(
     Raises:
         QuantError: nothing fits the form, or a step is not above 0.
     """
-    quantiser = _Quantiser(GraphEditor(model), form, scales or {})
-    if not quantiser.run():
-        raise QuantError(f"{model.graph.name or 'graph'}: no linear layer fits {form.name}: use fp16")
-    return quantiser.editor.finish(opset=max(form.opset, _opset(model)))
+    editor = GraphEditor.of(model)
+    if not _Quantiser(editor, form, scales or {}).run():
+        raise QuantError(f"{editor.model.graph.name or 'graph'}: no linear layer fits {form.name}: use fp16")
+    return editor.finish(opset=max(form.opset, _opset(editor.model)))
 
 
 class _Quantiser:

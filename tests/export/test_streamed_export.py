@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
 import vljepa_runtime as vj
-from vljepa_data.gates import Reference, check, limits_for
-from vljepa_export import ExportReport
+from vljepa_data.gates import Reference, check, compare_outputs, limits_for
+from vljepa_export import ExportError, ExportReport
+from vljepa_export.formats import FORMATS, load_target
 from vljepa_export.request import prepare
-from vljepa_export.streamed_export import export_streamed, is_large
+from vljepa_export.streamed_export import CALIBRATION_CLIPS, export_streamed, is_large
+from vljepa_export.targets.protocol import Streams
 from vljepa_model.checkpoint import load_checkpoint
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
@@ -27,6 +32,13 @@ PRECISION = {"y_encoder": "int8", "y_decoder_prefill": "int8", "y_decoder_step":
 def report(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
     target = tmp_path_factory.mktemp("streamed") / "streamed.vljepa"
     return export_streamed(prepare(small_checkpoint, target, precision=PRECISION))
+
+
+@pytest.fixture(scope="module")
+def openvino_report(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
+    pytest.importorskip("nncf")
+    target = tmp_path_factory.mktemp("streamed") / "openvino.vljepa"
+    return export_streamed(prepare(small_checkpoint, target, format="openvino", precision="int8"))
 
 
 @pytest.mark.slow
@@ -80,14 +92,14 @@ def test_a_graph_outside_its_gates(
 ) -> None:
     import vljepa_export.streamed_export as streamed
 
-    found = streamed._Export._measure
+    found = streamed._Export._convert
 
-    def spoiled(self: Any, item: Any, path: Path) -> Any:
-        parity = found(self, item, path)
+    def spoiled(self: Any, item: Any, precision: str, floats: Any) -> Any:
+        converted, parity = found(self, item, precision, floats)
         spoiled = {"mean_cosine": 1.0, "p1_cosine": 1.0, "worst_cosine": 0.5, "psnr_db": 100.0}
-        return parity if "fp32" in path.name else type(parity)(**{**vars_of(parity), **spoiled})
+        return converted, parity if precision == "fp32" else replace(parity, **spoiled)
 
-    monkeypatch.setattr(streamed._Export, "_measure", spoiled)
+    monkeypatch.setattr(streamed._Export, "_convert", spoiled)
     monkeypatch.setattr(streamed, "GRAPH_NAMES", ("x_encoder",))
     report = export_streamed(prepare(small_checkpoint, tmp_path / "b", precision=precision))
     (graph,) = report.graphs
@@ -114,8 +126,69 @@ def test_the_bundle_can_be_verified(report: ExportReport) -> None:
     assert verdict.agreement is None
 
 
-def vars_of(parity: Any) -> dict[str, float]:
-    return {name: getattr(parity, name) for name in type(parity).__dataclass_fields__}
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_openvino_graphs_are_quantised_from_disk_to_disk(openvino_report: ExportReport) -> None:
+    bundle = Bundle.open(openvino_report.path)
+    assert bundle.manifest.target == "openvino"
+    assert bundle.manifest.calibration is not None
+    assert bundle.manifest.calibration.samples == CALIBRATION_CLIPS
+    assert "int8-static" in bundle.manifest.precision.values()
+    assert {item.name for item in openvino_report.path.iterdir()} == {*bundle.manifest.files, "bundle.json"}
+    assert not any("built, not run" in graph.note for graph in openvino_report.graphs)
+    verdict = check(bundle, open_engine("openvino:cpu"), Reference.of(bundle))
+    assert verdict.passed, verdict
+    for graph, told in zip(verdict.graphs, openvino_report.graphs):
+        assert graph.parity is not None
+        assert told.parity is not None
+        assert graph.parity.mean_cosine == pytest.approx(told.parity.mean_cosine, abs=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_tensorrt_graphs_are_typed_from_disk_to_disk(small_checkpoint: Path, tmp_path: Path) -> None:
+    report = export_streamed(prepare(small_checkpoint, tmp_path / "b", format="tensorrt", precision="int8"))
+    bundle = Bundle.open(report.path)
+    tokens = bundle.manifest.preprocess.tokens
+    assert bundle.graph("x_encoder").token_budgets == (tokens, tokens // 2)
+    assert "int8-static" in bundle.manifest.precision.values()
+    for name, samples in Reference.of(bundle).samples.items():
+        session = onnxruntime.InferenceSession(
+            bundle.read(bundle.graph(name).file), providers=["CPUExecutionProvider"]
+        )
+        found = [session.run(None, dict(sample.feeds)) for sample in samples]
+        parity = compare_outputs([sample.outputs for sample in samples], found)
+        assert not limits_for(bundle.manifest.precision[name]).misses(parity), name
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_engines_of_tensorrt_for_rtx_are_built_from_disk_to_disk(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX has no wheel for this machine")
+    report = export_streamed(
+        prepare(small_checkpoint, tmp_path / "b", format="rtx", precision="fp16", token_budgets=(8,))
+    )
+    bundle = Bundle.open(report.path)
+    assert bundle.graph("predictor").token_budgets == (8,)
+    for graph in report.graphs:
+        assert bundle.manifest.files[bundle.graph(graph.name).file].size > 100_000
+        assert graph.parity is None
+        assert "built, not run" in graph.note
+        assert "the typed graph it was built from, in ONNX Runtime against torch: cosine mean" in graph.note
+
+
+def test_the_table_says_which_formats_are_streamed() -> None:
+    for row in FORMATS.values():
+        if all(find_spec(package) for package, _ in row.needs):
+            assert isinstance(load_target(row), Streams) is row.streamed, row.name
+
+
+def test_a_format_that_is_converted_in_memory_is_refused(small_checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("coremltools")
+    with pytest.raises(ExportError, match="expected a format that is exported graph by graph, got coreml"):
+        export_streamed(prepare(small_checkpoint, tmp_path / "b", format="coreml"))
 
 
 def test_only_large_checkpoints_are_streamed(small_checkpoint: Path, tmp_path: Path) -> None:

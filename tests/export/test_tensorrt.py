@@ -18,12 +18,13 @@ from vljepa_export.graphs import GraphDefinition, graph_definitions
 from vljepa_export.onnx_export import export_graph
 from vljepa_export.parity import compare
 from vljepa_export.samples import parity_samples
-from vljepa_export.targets import tensorrt
+from vljepa_export.targets import tensorrt, typed_graph
 from vljepa_export.targets.protocol import Feeds
 from vljepa_export.targets.typed_graph import PRECISIONS, build_recipe, token_budgets_of, type_graph
 from vljepa_model.checkpoint import load_checkpoint
 from vljepa_quant import quantise_int8
 from vljepa_quant.graph_editor import GraphEditor, save_bytes
+from vljepa_quant.weights_file import WeightsFile
 from vljepa_runtime.engines.trt.builder import build_engine
 from vljepa_runtime.engines.trt.library import Library, load_library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe
@@ -101,8 +102,27 @@ def test_budgets_default_to_all_tokens(made: dict[str, Graph]) -> None:
     definition, _, samples = made["x_encoder"]
     assert token_budgets_of(definition, samples, ()) == (32,)
     assert token_budgets_of(replace(definition, inputs=()), samples, ()) == ()
-    with pytest.raises(ExportError, match=r"expected token budgets of 1 \.\. 32, got 33"):
-        token_budgets_of(definition, samples, (16, 33))
+    assert token_budgets_of(definition, samples, (16, 32)) == (32, 16)
+
+
+@pytest.mark.parametrize("precision", WORST)
+def test_a_graph_on_disk_gives_the_same_bytes(precision: str, made: dict[str, Graph], tmp_path: Path) -> None:
+    _, model, samples = made["predictor"]
+    path = tmp_path / "predictor.onnx"
+    with WeightsFile(tmp_path / "predictor.weights") as weights:
+        GraphEditor(model).save(path, weights)
+    assert path.stat().st_size < (tmp_path / "predictor.weights").stat().st_size
+    from_disk, in_memory = (type_graph(source, precision, samples) for source in (path, model))
+    assert save_bytes(from_disk.model) == save_bytes(in_memory.model)
+    assert {item.name for item in tmp_path.iterdir()} == {"predictor.weights", "predictor.onnx"}
+
+
+def test_a_graph_too_large_for_one_file_is_refused(made: dict[str, Graph], monkeypatch: Any) -> None:
+    monkeypatch.setattr(typed_graph, "PROTOBUF_LIMIT", 1000)
+    with pytest.raises(
+        ExportError, match=r"x_encoder has 0\.0 GB of weights in fp16; expected less than 2 GB"
+    ):
+        tensorrt.convert(*made["x_encoder"][:2], "fp16", samples=made["x_encoder"][2])
 
 
 def test_an_unknown_precision_is_refused(made: dict[str, Graph]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_export.parity import onnx_runner
 from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
 from vljepa_export.weights import share_weights
 from vljepa_quant import recipe
-from vljepa_quant.graph_editor import save_bytes
+from vljepa_quant.graph_editor import GraphEditor, save_bytes
+from vljepa_quant.weights_file import WeightsFile
 from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["convert", "finish"]
+__all__ = ["convert", "convert_file", "finish", "place"]
 
 DECODER = ("y_decoder_prefill", "y_decoder_step")
 DECODER_WEIGHTS = "y_decoder.weights"
@@ -65,6 +67,53 @@ def finish(made: Mapping[str, Converted]) -> dict[str, Converted]:
         )
         for name, data in content.items()
     }
+
+
+def convert_file(
+    definition: GraphDefinition,
+    path: Path,
+    precision: str,
+    *,
+    samples: Sequence[Feeds],
+    token_budgets: tuple[int, ...] = (),
+    folder: Path,
+) -> Converted:
+    """See `Streams`; fp32 is the graph at `path`."""
+    used = recipe(precision)
+    editor = GraphEditor.open(path)
+    if precision != "fp32":
+        used.edit(editor)
+        path = folder / f"{definition.name}.onnx"
+        with WeightsFile(path.with_suffix(".weights")) as weights:
+            editor.save(path, weights)
+    spec = GraphSpec(
+        file=f"{definition.name}.onnx",
+        inputs=tensor_specs(definition.inputs),
+        outputs=tensor_specs(definition.outputs),
+    )
+    return Converted(
+        spec=spec,
+        files={},
+        stored={spec.file: path},
+        run=onnx_runner(path),
+        label=used.label,
+    )
+
+
+def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
+    """See `Streams`; all constants of a network lie in `NETWORK.weights`, equal ones once."""
+    placed = {}
+    with WeightsFile(folder / f"{network}.weights") as weights:
+        for name, converted in made.items():
+            file = folder / converted.spec.file
+            model = GraphEditor.open(converted.stored[file.name]).save(file, weights)
+            placed[name] = replace(
+                converted,
+                spec=replace(converted.spec, external=(weights.path.name,)),
+                stored={file.name: file, weights.path.name: weights.path},
+                nodes=len(model.graph.node),
+            )
+    return placed
 
 
 def _nodes(content: bytes) -> int:

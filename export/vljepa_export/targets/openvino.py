@@ -11,12 +11,12 @@ import io
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_export.errors import ExportError
-from vljepa_export.targets.protocol import Array, Converted, Feeds, tensor_specs
+from vljepa_export.targets.protocol import Array, Converted, Feeds, moved, tensor_specs
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.engines.openvino import import_untracked
 from vljepa_runtime.manifest import GraphSpec
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["PRECISIONS", "convert"]
+__all__ = ["PRECISIONS", "convert", "convert_file", "place"]
 
 # Smooths activations before they are quantised. NNCF's own 0.95 left the predictor of `tiny` at a worst cosine of
 # 0.9988 against 0.9992 with 0.5, the X-encoder the same.
@@ -92,43 +92,62 @@ def convert(
     token_budgets: tuple[int, ...] = (),
 ) -> Converted:
     """See `Convert`; N stays free, and `run` computes on this machine's CPU as the runtime would."""
+    with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
+        source = Path(scratch, "float.onnx")
+        source.write_bytes(save_bytes(model))
+        made = convert_file(definition, source, precision, samples=samples, folder=Path(scratch))
+        return replace(made, files={name: path.read_bytes() for name, path in made.stored.items()}, stored={})
+
+
+def convert_file(
+    definition: GraphDefinition,
+    path: Path,
+    precision: str,
+    *,
+    samples: Sequence[Feeds],
+    token_budgets: tuple[int, ...] = (),
+    folder: Path,
+) -> Converted:
+    """See `Streams`; as `convert`."""
     weights_only = precision == "int8" and definition.name in WEIGHTS_ONLY
     chosen = PRECISIONS["int8-weights" if weights_only else precision]
     openvino = import_untracked("openvino")
+    file = folder / f"{definition.name}.xml"
     with _quiet(), _told(definition.name):
-        made = openvino.Core().read_model(save_bytes(model), b"")
+        model = openvino.Core().read_model(path)
         if chosen.compress is not None:
-            made = chosen.compress(made, samples)
-        files = _files(openvino, made, definition.name, half=chosen.half)
-        run, note = _runner(openvino, files, definition.name, chosen.execution)
+            model = chosen.compress(model, samples)
+        openvino.save_model(model, file, compress_to_fp16=chosen.half)
+        nodes = len(model.get_ops())
+        del model
+        run, note = _runner(openvino, file, chosen.execution)
+    weights = file.with_suffix(".bin")
     return Converted(
         spec=GraphSpec(
-            file=f"{definition.name}.xml",
-            external=(f"{definition.name}.bin",),
+            file=file.name,
+            external=(weights.name,),
             inputs=tensor_specs(definition.inputs),
             outputs=tensor_specs(definition.outputs),
         ),
-        files=files,
+        files={},
+        stored={file.name: file, weights.name: weights},
         run=run,
         notes=(note,) if note else (),
         label=chosen.label,
         execution=chosen.execution,
-        nodes=len(made.get_ops()),
+        nodes=nodes,
     )
 
 
-def _files(openvino: Any, model: Any, name: str, *, half: bool) -> dict[str, bytes]:
-    with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
-        path = Path(scratch, f"{name}.xml")
-        openvino.save_model(model, path, compress_to_fp16=half)
-        return {path.name: path.read_bytes(), f"{name}.bin": path.with_suffix(".bin").read_bytes()}
+def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
+    """See `Streams`; every graph has weights of its own."""
+    return moved(made, folder)
 
 
-def _runner(
-    openvino: Any, files: Mapping[str, bytes], name: str, execution: str
-) -> tuple[Callable[[Feeds], Sequence[Array]], str]:
+def _runner(openvino: Any, file: Path, execution: str) -> tuple[Callable[[Feeds], Sequence[Array]], str]:
     core = openvino.Core()
-    model = core.read_model(files[f"{name}.xml"], files[f"{name}.bin"])
+    core.set_property({"ENABLE_MMAP": False})  # the file may go before the runner does
+    model = core.read_model(file)
     able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     here = execution if execution == "f32" or {"bf16": "BF16", "f16": "FP16"}[execution] in able else "f32"
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": here}

@@ -5,8 +5,10 @@ A module plugs in by its row in `vljepa_export.formats`; it is imported when its
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
@@ -18,7 +20,18 @@ if TYPE_CHECKING:
 
     from vljepa_export.graphs import GraphDefinition, TensorAxes
 
-__all__ = ["Array", "Convert", "Converted", "Feeds", "Finishes", "Target", "tensor_specs"]
+__all__ = [
+    "Array",
+    "Convert",
+    "Converted",
+    "Feeds",
+    "Finishes",
+    "Streams",
+    "Target",
+    "moved",
+    "on_disk",
+    "tensor_specs",
+]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -31,8 +44,10 @@ class Converted:
     Attributes:
         spec: Its files, inputs, outputs and token budgets, for the manifest.
         files: Content per file name, `spec.file` among them.
+        stored: Files on disk by their names in the bundle, where they are too large for memory.
         run: Computes what the files compute (feeds -> outputs in order), so that parity can be measured; None when
             nothing on this machine can.
+        stand_in: Where `run` is None: computes the graph that the files were built from.
         notes: What a user should know: layers that stayed in fp32, what was built and not run.
         label: The precision for the manifest, where it says more than the one asked for (`int8-static`).
         execution: What the engine is to compute in where nothing is quantised: f32, bf16 or f16.
@@ -46,6 +61,8 @@ class Converted:
     label: str = ""
     execution: str = "f32"
     nodes: int = 0
+    stored: Mapping[str, Path] = field(default_factory=dict)
+    stand_in: Callable[[Feeds], Sequence[Array]] | None = None
 
 
 class Convert(Protocol):
@@ -86,6 +103,56 @@ class Finishes(Protocol):
 
     def finish(self, made: Mapping[str, Converted]) -> dict[str, Converted]:
         """All graphs by name, changed or not."""
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A target module that also converts graphs of gigabytes, from disk to disk."""
+
+    def convert_file(
+        self,
+        definition: GraphDefinition,
+        path: Path,
+        precision: str,
+        *,
+        samples: Sequence[Feeds],
+        token_budgets: tuple[int, ...],
+        folder: Path,
+    ) -> Converted:
+        """Convert one graph; what comes of it lies in `folder`, or is the graph at `path` itself.
+
+        Args:
+            definition: The contract; its torch module is gone.
+            path: The fp32 ONNX graph, already checked for parity, with its weights in a file beside it.
+            precision: One of the target's precisions.
+            samples: Inputs to calibrate on.
+            token_budgets: Token counts to build for; empty where N is free.
+            folder: Empty, on the disk of the bundle to be.
+
+        Raises:
+            ExportError: the target's tools refuse the graph, with their words.
+        """
+
+    def place(self, made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
+        """Put the graphs of one network into the bundle's folder, what they share once."""
+
+
+def on_disk(converted: Converted, folder: Path) -> Converted:
+    """Write the content of a graph's files into a folder, and let go of it."""
+    for name, content in converted.files.items():
+        (folder / name).write_bytes(content)
+    return replace(converted, files={}, stored={name: folder / name for name in converted.files})
+
+
+def moved(made: Mapping[str, Converted], folder: Path) -> dict[str, Converted]:
+    """Graphs with all their files moved into a folder."""
+    return {
+        name: replace(
+            converted,
+            stored={file: Path(shutil.move(path, folder / file)) for file, path in converted.stored.items()},
+        )
+        for name, converted in made.items()
+    }
 
 
 def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:

@@ -5,20 +5,21 @@ Built, not run: TensorRT itself was not at hand; the parser of TensorRT for RTX,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
+from vljepa_export.targets.protocol import Converted, Feeds, moved, on_disk, tensor_specs
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
+    graph_bytes,
     token_budgets_of,
     type_graph,
 )
-from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.engines.trt.builder import check_parser
 from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
@@ -30,22 +31,25 @@ if TYPE_CHECKING:
 
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["PRECISIONS", "convert"]
+__all__ = ["PRECISIONS", "convert", "convert_file", "place"]
 
 
 def convert(
     definition: GraphDefinition,
-    model: onnx.ModelProto,
+    model: onnx.ModelProto | Path,
     precision: str,
     *,
     samples: Sequence[Feeds],
     token_budgets: tuple[int, ...] = (),
 ) -> Converted:
-    """See `Convert`. `run` computes the typed graph in ONNX Runtime; the engine is built later, on the device."""
+    """See `Convert`; the graph may also be a file.
+
+    `run` computes the typed graph in ONNX Runtime; the engine is built later, on the device.
+    """
     typed = type_graph(model, precision, samples)
     budgets = token_budgets_of(definition, samples, token_budgets)
     recipe = build_recipe(definition, precision, budgets, ranged=False)
-    graph = save_bytes(typed.model)
+    graph = graph_bytes(definition.name, typed)
     file, recipe_file = f"{definition.name}.onnx", f"{definition.name}{RECIPE_SUFFIX}"
     return Converted(
         spec=GraphSpec(
@@ -66,6 +70,25 @@ def convert(
         execution=typed.execution,
         nodes=len(typed.model.graph.node),
     )
+
+
+def convert_file(
+    definition: GraphDefinition,
+    path: Path,
+    precision: str,
+    *,
+    samples: Sequence[Feeds],
+    token_budgets: tuple[int, ...],
+    folder: Path,
+) -> Converted:
+    """See `Streams`; as `convert`."""
+    made = convert(definition, path, precision, samples=samples, token_budgets=token_budgets)
+    return on_disk(made, folder)
+
+
+def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
+    """See `Streams`; every graph has files of its own."""
+    return moved(made, folder)
 
 
 def _parser_note(name: str, graph: bytes) -> str:

@@ -8,18 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
-from vljepa_export.parity import compare, onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
+from vljepa_export.parity import onnx_runner
+from vljepa_export.targets.protocol import Converted, Feeds, moved, on_disk, tensor_specs
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
+    graph_bytes,
     token_budgets_of,
     type_graph,
 )
-from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.engines.trt.builder import Built, build_engine
 from vljepa_runtime.engines.trt.cache import PORTABLE
 from vljepa_runtime.engines.trt.layers import Layer, summary
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert"]
+__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert", "convert_file", "place"]
 
 # The builder refuses fp8 for anything before Ada, and is not asked to guess; the rest is left portable.
 COMPUTE_CAPABILITIES: Mapping[str, tuple[str, ...]] = {"fp8": ("SM89", "SM120")}
@@ -42,23 +43,24 @@ NAMED = 6  # layers named in a note; all of them are in the bundle
 
 def convert(
     definition: GraphDefinition,
-    model: onnx.ModelProto,
+    model: onnx.ModelProto | Path,
     precision: str,
     *,
     samples: Sequence[Feeds],
     token_budgets: tuple[int, ...] = (),
 ) -> Converted:
-    """See `Convert`. `run` is None: nothing without a GPU runs the engine. A note compares the graph it came from."""
+    """See `Convert`; the graph may also be a file. Nothing without a GPU runs the engine, so `run` is None."""
     name = definition.name
     library = load_library("tensorrt-rtx")
     typed = type_graph(model, precision, samples)
+    graph = graph_bytes(name, typed)
     budgets = token_budgets_of(definition, samples, token_budgets)
     capabilities = COMPUTE_CAPABILITIES.get(precision, ())
     recipe = build_recipe(
         definition, precision, budgets, ranged=True, timing_cache=False, compute_capabilities=capabilities
     )
     try:
-        built = build_engine(library, name, save_bytes(typed.model), recipe)
+        built = build_engine(library, name, graph, recipe)
     except EngineError as error:
         raise ExportError(str(error)) from error
     file, recipe_file, layers_file = f"{name}.engine", f"{name}{RECIPE_SUFFIX}", f"{name}.layers.json"
@@ -76,9 +78,9 @@ def convert(
             layers_file: _layers_json(built.layers),
         },
         run=None,
+        stand_in=onnx_runner(graph),
         notes=(
             _target_note(library.version, capabilities),
-            _parity_note(definition, typed.model, samples),
             *_layer_notes(built, precision),
             *typed.notes,
         ),
@@ -88,15 +90,28 @@ def convert(
     )
 
 
+def convert_file(
+    definition: GraphDefinition,
+    path: Path,
+    precision: str,
+    *,
+    samples: Sequence[Feeds],
+    token_budgets: tuple[int, ...],
+    folder: Path,
+) -> Converted:
+    """See `Streams`; as `convert`."""
+    made = convert(definition, path, precision, samples=samples, token_budgets=token_budgets)
+    return on_disk(made, folder)
+
+
+def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
+    """See `Streams`; every graph has files of its own."""
+    return moved(made, folder)
+
+
 def _target_note(version: str, capabilities: Sequence[str]) -> str:
     compute = ", ".join(capabilities) or PORTABLE
     return f"built by TensorRT for RTX {version} for compute capability {compute}; the GPU that runs it finishes it"
-
-
-def _parity_note(definition: GraphDefinition, typed: onnx.ModelProto, samples: Sequence[Feeds]) -> str:
-    found = compare(definition, samples, onnx_runner(save_bytes(typed)))
-    cosines = f"mean {found.mean_cosine:.6f}, worst {found.worst_cosine:.6f}, {found.psnr_db:.1f} dB"
-    return f"the typed graph it was built from, in ONNX Runtime against torch: cosine {cosines}"
 
 
 def _layer_notes(built: Built, precision: str) -> tuple[str, ...]:

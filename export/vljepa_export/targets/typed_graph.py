@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_export.errors import ExportError
+from vljepa_export.graph_passes import PROTOBUF_LIMIT
 from vljepa_export.targets.protocol import Feeds
 from vljepa_quant.calibration import calibrate
+from vljepa_quant.graph_editor import GraphEditor, save_bytes
 from vljepa_quant.half import PINNED, to_half
 from vljepa_quant.qdq import FORMS, quantise_qdq, quantised_inputs
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Profile, Range
@@ -25,6 +28,7 @@ __all__ = [
     "PRECISIONS",
     "TypedGraph",
     "build_recipe",
+    "graph_bytes",
     "token_budgets_of",
     "type_graph",
 ]
@@ -57,11 +61,11 @@ class TypedGraph:
     execution: str = "f16"
 
 
-def type_graph(model: onnx.ModelProto, precision: str, samples: Sequence[Feeds]) -> TypedGraph:
+def type_graph(source: onnx.ModelProto | Path, precision: str, samples: Sequence[Feeds]) -> TypedGraph:
     """Write a precision into a float32 graph.
 
     Args:
-        model: The float32 graph.
+        source: The float32 graph, or its file with the weights beside it.
         precision: fp32, or fp16, or fp16 with int8, fp8 or int4 linear layers.
         samples: Inputs to calibrate activations on.
 
@@ -71,19 +75,20 @@ def type_graph(model: onnx.ModelProto, precision: str, samples: Sequence[Feeds])
     """
     if precision not in PRECISIONS:
         raise ExportError(f"expected precision {' | '.join(PRECISIONS)}, got {precision!r}")
+    editor = GraphEditor.open(source) if isinstance(source, Path) else GraphEditor(source)
     if precision == "fp32":
-        return TypedGraph(model=model, label="fp32", execution="f32")
-    pinned = f"in fp32 by design: {', '.join(_present(model, PINNED))}"
+        return TypedGraph(model=editor.finish(), label="fp32", execution="f32")
+    pinned = f"in fp32 by design: {', '.join(_present(editor.model, PINNED))}"
     if precision == "fp16":
-        return TypedGraph(model=to_half(model), notes=(pinned,), label="fp16")
+        return TypedGraph(model=to_half(editor), notes=(pinned,), label="fp16")
     form = FORMS[precision]
-    inputs = quantised_inputs(model)
-    scales = calibrate(model, inputs, samples, form) if form.activations else {}
+    inputs = quantised_inputs(editor)
+    scales = calibrate(source, inputs, samples, form) if form.activations else {}
     kept = [name for name in inputs if form.activations and name not in scales]
     wide = f"{precision} weights but fp16 inputs, which {precision} would mostly turn to 0: {len(kept)}"
     notes = (pinned, wide) if kept else (pinned,)
     label = f"{precision}-static" if form.activations else f"{precision}-weights"
-    return TypedGraph(model=to_half(quantise_qdq(model, form, scales)), notes=notes, label=label)
+    return TypedGraph(model=to_half(quantise_qdq(editor, form, scales)), notes=notes, label=label)
 
 
 def build_recipe(
@@ -121,11 +126,24 @@ def token_budgets_of(
     for spec in definition.inputs:
         if "N" in spec.shape:
             axis = spec.shape.index("N")
-            full = max(feeds[spec.name].shape[axis] for feeds in samples)
-            if wrong := [count for count in asked if not 0 < count <= full]:
-                raise ExportError(f"expected token budgets of 1 .. {full}, got {', '.join(map(str, wrong))}")
-            return tuple(sorted(set(asked) or {full}, reverse=True))
+            counts = set(asked) or {max(feeds[spec.name].shape[axis] for feeds in samples)}
+            return tuple(sorted(counts, reverse=True))
     return ()
+
+
+def graph_bytes(name: str, typed: TypedGraph) -> bytes:
+    """The graph as one file.
+
+    Raises:
+        ExportError: it is too large for one, which is what both libraries are handed.
+    """
+    size = sum(len(item.raw_data) for item in typed.model.graph.initializer)
+    if size >= PROTOBUF_LIMIT:
+        raise ExportError(
+            f"{name} has {size / 1e9:.1f} GB of weights in {typed.label}; expected less than 2 GB, which is all that "
+            "one ONNX file holds: choose fp16, int8, fp8 or int4"
+        )
+    return save_bytes(typed.model)
 
 
 def _profile(definition: GraphDefinition, sizes: Mapping[str, tuple[int, int, int]]) -> Profile:
