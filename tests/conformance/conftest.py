@@ -1,13 +1,14 @@
 """Every engine that is installed here with every bundle that it loads, and what each must agree with.
 
-`pytest tests/conformance --bundle PATH [--reference FP32_BUNDLE]` runs the suite on a bundle of your own.
+`pytest tests/conformance --bundle PATH [--reference FP32_BUNDLE] [--tokens N]` runs the suite on a bundle of your own.
+One graph is loaded at a time, so that one of gigabytes fits too; `--tokens` makes its windows smaller.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--bundle", action="append", default=[], help="run the suite on this bundle; may be repeated"
     )
     parser.addoption("--reference", help="the fp32 ONNX bundle that those must agree with")
+    parser.addoption(
+        "--tokens", type=int, help="visual tokens where a test says nothing else (all of a window)"
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -219,26 +223,31 @@ def reference() -> Engine:
 
 
 @pytest.fixture(scope="session")
-def feeds() -> Feeds:
+def feeds(request: pytest.FixtureRequest) -> Feeds:
     """Makes plausible inputs for a graph."""
-    return plausible
+    usual = request.config.getoption("--tokens", default=None)
+
+    def made(bundle: Bundle, graph: str, *, tokens: int | None = None, **how: int) -> dict[str, np.ndarray]:
+        return plausible(bundle, graph, tokens=tokens or usual, **how)
+
+    return made
 
 
 @pytest.fixture(scope="module")
 def loaded(engine: Engine, bundle: Bundle) -> Callable[[str], Graph]:
     """A graph of the bundle on the engine, loaded once for all tests that change nothing about it."""
-    return cache(lambda name: engine.load(bundle, name))
+    return lru_cache(1)(lambda name: engine.load(bundle, name))
 
 
 @pytest.fixture(scope="module")
 def right(reference: Engine, case: Case) -> Callable[[str], Graph]:
     """A graph whose numbers are right, loaded once."""
-    return cache(lambda name: reference.load(case.reference, name))
+    return lru_cache(1)(lambda name: reference.load(case.reference, name))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model(engine: Engine, bundle: Bundle) -> Model:
-    """The bundle on the engine as users have it, loaded once."""
+    """The bundle on the engine as users have it."""
     return Model(bundle, engine)
 
 
