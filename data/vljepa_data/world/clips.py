@@ -88,7 +88,7 @@ def make_clip(
     rng = np.random.default_rng([split.stream, seed])
     drawn = rng.random()
     if kind is None:
-        hand, pair = (0.28, 0.28) if split is Split.TRAIN else (0.24, 0.18)
+        hand, pair = (0.28, 0.36) if split is Split.TRAIN else (0.24, 0.18)
         kind = "hand" if hands and drawn < hand else "pair" if drawn > 1 - pair else "single"
     wide = 0.3 if split is Split.TRAIN and rng.random() < 0.25 else 0.1
     rate = rng.uniform(0.85, 1.1)
