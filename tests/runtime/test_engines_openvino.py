@@ -115,6 +115,31 @@ def test_the_usual_window_and_others_give_the_same(small: Bundle) -> None:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("mapped", [True, False])
+def test_large_weights_are_mapped_and_small_ones_read(
+    mapped: bool, small: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alike in what they compute; a mapped bundle may be replaced all the same."""
+    monkeypatch.setattr(openvino, "MAPPED_BYTES", 1 if mapped else 1 << 40)
+    library = openvino.import_untracked("openvino")
+    spec = small.graph("x_encoder")
+    library.save_model(
+        library.Core().read_model(small.read(spec.file), b""), tmp_path / "x.xml", compress_to_fp16=False
+    )
+    graphs = {"x_encoder": replace(spec, file="x.xml", external=("x.bin",))}
+    manifest = replace(small.manifest, target="openvino", graphs=graphs, precision={"x_encoder": "fp32"})
+    files: dict[str, bytes | Path] = {name: (tmp_path / name).read_bytes() for name in ("x.xml", "x.bin")}
+    files |= {name: small.read(name) for name in small.manifest.tokenizers.values()}
+    bundle = write_bundle(tmp_path / "b.vljepa", manifest, files, archive=False)
+    expected = open_engine("onnxruntime:cpu").load(small, "x_encoder").run(window())["visual"]
+    graph = open_engine("openvino:cpu").load(bundle, "x_encoder")
+    assert (str(tmp_path / "b.vljepa" / "x.bin") in Path("/proc/self/maps").read_text()) is mapped
+    np.testing.assert_allclose(graph.run(window())["visual"], expected, atol=1e-4)
+    write_bundle(tmp_path / "b.vljepa", manifest, files, archive=False, force=True)
+    assert graph.run(window(5))["visual"].shape == (1, 5, expected.shape[2])
+
+
 def test_a_broken_graph_is_refused(small: Bundle) -> None:
     broken = rewritten(small, {"x_encoder.onnx": b"not a graph"})
     with pytest.raises(EngineError, match="openvino:cpu refused small/x_encoder"):
