@@ -2,6 +2,9 @@
 
 Products are uint8 x int8 (MatMulInteger), the form whose kernels are fast there: int8 x int8 was 10x slower on a Zen 4
 CPU, and quantising Softmax or the attention products cost more than it saved, so those stay float.
+
+Gated activations (what SwiGLU hands to the down projection) are divided by their row's largest magnitude first: a token
+with one huge value would otherwise set the step of all others, since there is one step per tensor.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ __all__ = ["edit_int8", "edit_tables", "matches", "quantise_int8", "quantise_row
 Array = npt.NDArray[Any]
 LIMIT = 127
 BLOCK = 1 << 22  # elements at once
+SMALLEST_ROW = 1e-12
 
 
 def quantise_rows(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
@@ -91,6 +95,7 @@ class _Quantiser:
         self.editor = editor
         self.keep_float = tuple(keep_float)
         self._activations: dict[str, tuple[str, str | None, str | None]] = {}
+        self._rows: dict[str, tuple[str, str]] = {}
         self._weights: dict[str, tuple[str, str]] = {}
 
     def run(self, only: Sequence[str] = ("MatMul", "Gemm", "Gather")) -> int:
@@ -161,6 +166,10 @@ class _Quantiser:
     def _product(self, x: str, name: str, weight: Array, out: str) -> list[onnx.NodeProto]:
         """Nodes for `x @ weight` with weight (K, N), ending in `out`."""
         nodes: list[onnx.NodeProto] = []
+        product, largest = out, ""
+        if self._is_gated(x):
+            x, largest = self._unit_rows(x, nodes)
+            product = self.editor.fresh(f"{out}_unit")
         integers, scale, zero = self._activation(x, nodes)
         if name not in self._weights:
             columns, scales = quantise_rows(weight.T)
@@ -177,8 +186,36 @@ class _Quantiser:
         if scale is not None:
             both = self.editor.fresh(f"{out}_scale")
             nodes.append(self.editor.make("Mul", (scale, weight_scale), both))
-        nodes.append(self.editor.make("Mul", (wide, both), out))
+        nodes.append(self.editor.make("Mul", (wide, both), product))
+        if largest:
+            nodes.append(self.editor.make("Mul", (product, largest), out))
         return nodes
+
+    def _is_gated(self, x: str) -> bool:
+        """Whether `x` is the product of two activations, of which none is a constant."""
+        node = self.editor.producer(x)
+        return (
+            node is not None
+            and node.op_type == "Mul"
+            and not any(name in self.editor.constants for name in node.input)
+        )
+
+    def _unit_rows(self, x: str, nodes: list[onnx.NodeProto]) -> tuple[str, str]:
+        """`x` with every row scaled to a largest magnitude of 1, and those magnitudes; made once."""
+        if x not in self._rows:
+            sizes, tops, largest, unit = (
+                self.editor.fresh(f"{x}_{part}") for part in ("abs", "tops", "largest", "unit")
+            )
+            last = self.editor.constant("last_axis", np.array((-1,), np.int64))
+            tiny = self.editor.constant("smallest_row", np.array(SMALLEST_ROW, np.float32))
+            nodes += [
+                self.editor.make("Abs", (x,), sizes),
+                self.editor.make("ReduceMax", (sizes, last), tops, keepdims=1),
+                self.editor.make("Max", (tops, tiny), largest),  # a row of zeros stays one
+                self.editor.make("Div", (x, largest), unit),
+            ]
+            self._rows[x] = unit, largest
+        return self._rows[x]
 
     def _activation(self, x: str, nodes: list[onnx.NodeProto]) -> tuple[str, str | None, str | None]:
         """`x` as uint8 with scale and zero point (None where they are 1 and 0); made once, at its first reader."""

@@ -125,6 +125,28 @@ def test_one_activation_read_twice_is_quantised_once() -> None:
     assert kinds.count("MatMulInteger") == 2
 
 
+def test_a_huge_token_does_not_set_the_step_of_gated_others() -> None:
+    """Rows 1,000 times apart, as SwiGLU gives them: each is as near as it would be alone, and zeros stay zeros."""
+    gated = build(
+        [helper.make_node("Mul", ["a", "b"], ["x"]), helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [(name, TensorProto.FLOAT, ["B", 16]) for name in ("a", "b")],
+        [("y", TensorProto.FLOAT, ["B", 8])],
+        {"w": MATRIX},
+    )
+    small = quantise_int8(gated)
+    onnx.checker.check_model(small, full_check=True)
+    x = RNG.standard_normal((4, 16)).astype(np.float32)
+    x[1] *= 1000
+    x[3] = 0
+    got = run(small, a=x, b=np.ones_like(x))
+    alone = np.concatenate([run(small, a=row[None], b=np.ones_like(row[None])) for row in x])
+    error = np.abs(got - x @ MATRIX).max(axis=1)
+    assert np.all(error[[0, 2]] < 0.15)
+    assert error[1] < 150
+    assert not got[3].any()
+    assert np.all(error <= 1.5 * np.abs(alone - x @ MATRIX).max(axis=1) + 0.05)
+
+
 def test_bytes_are_deterministic() -> None:
     assert save_bytes(quantise_int8(linear())) == save_bytes(quantise_int8(linear()))
 
