@@ -64,8 +64,8 @@ PRECISIONS: Mapping[str, Precision] = {
             floating="fp16", weights=Weights(bits=8, block=32),
         ),
         Precision(
-            name="palette6", label="palette6", summary="64 weight values per 32 output channels, float16 activations",
-            floating="fp16", weights=Weights(bits=6, group=32),
+            name="palette6", label="palette6", summary="64 weight values per 16 output channels, float16 activations",
+            floating="fp16", weights=Weights(bits=6, group=16),
         ),
         Precision(
             name="palette4", label="palette4", summary="16 weight values per 8 output channels, float16 activations",
