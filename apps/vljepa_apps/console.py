@@ -91,7 +91,7 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.done:  # of several processes one counts; the others have nothing to tell
+        if self.done or self.total:  # of several processes one counts; the others have nothing to tell
             self._draw(self._text(""), last=True)
 
     def advance(self, amount: float = 1.0, *, detail: str = "") -> None:

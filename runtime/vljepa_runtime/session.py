@@ -63,8 +63,8 @@ class SessionStats:
         busy_s: Time the session worked, without waiting for a live source or for whoever takes the events.
         p50_ms: Median time of a window from capture to the last query's prediction.
         p95_ms: 95th percentile of the same.
-        latency: Per stage: capture (reading and decoding video, not when live), fit (resizing, cutting
-            windows and patches), encode, predict, select, decode.
+        latency: Per stage: capture (waiting for a file's next frame, which a thread decodes meanwhile;
+            not when live), fit (resizing, cutting windows and patches), encode, predict, select, decode.
     """
 
     windows: int

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.pictures import IMAGE_SUFFIXES, Converter, check_size, read_image
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, due_index, redact
+from vljepa_runtime.sources.read_ahead import read_ahead
 
 __all__ = ["FileSource", "StreamClock", "choose_stream", "decode_stream"]
 
@@ -58,7 +59,7 @@ class FileSource:
         """Give every frame, or only those the hints ask for."""
         if self.path.suffix.lower() in IMAGE_SUFFIXES:
             return self._still()
-        return self._looped()
+        return read_ahead(self._looped())
 
     def _still(self) -> Iterator[Frame | SourceStatus]:
         image = read_image(self.path, self.hints.short_side)

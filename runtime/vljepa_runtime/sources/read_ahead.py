@@ -1,0 +1,90 @@
+"""Items of a source made by a thread while the consumer works: decoding a file and inference need not take turns."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vljepa_runtime.sources.protocol import Frame, SourceStatus
+
+__all__ = ["read_ahead"]
+
+Item = Frame | SourceStatus
+MOST_ITEMS = 8
+MOST_BYTES = 16 << 20  # pictures that nobody shrinks have 6 MB at 1080p
+WAKE_S = 0.5  # so that Ctrl-C works everywhere
+JOIN_S = 2.0
+
+
+@dataclass(slots=True)
+class _Shelf:
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    items: deque[Item] = field(default_factory=deque)
+    error: BaseException | None = None
+    done: bool = False
+    stopped: bool = False
+
+
+def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items in the same order, and the same error after the last one.
+
+    Args:
+        items: Is only touched by a thread of its own, which starts with the first item asked for and ends with the
+            last one or when this iterator is closed. At most 8 items and 16 MB of pictures (one of any size) wait.
+    """
+    shelf = _Shelf()
+    thread = threading.Thread(target=_read, args=(items, shelf), name="read ahead", daemon=True)
+    thread.start()
+    try:
+        while (item := _take(shelf)) is not None:
+            yield item
+    finally:
+        with shelf.changed:
+            shelf.stopped = True
+            shelf.items.clear()
+            shelf.changed.notify_all()
+        thread.join(JOIN_S)
+
+
+def _take(shelf: _Shelf) -> Item | None:
+    with shelf.changed:
+        while not shelf.items:
+            if shelf.error is not None:
+                raise shelf.error
+            if shelf.done:
+                return None
+            shelf.changed.wait(WAKE_S)
+        shelf.changed.notify_all()
+        return shelf.items.popleft()
+
+
+def _read(items: Iterator[Item], shelf: _Shelf) -> None:
+    """Body of the thread."""
+    error: BaseException | None = None
+    try:
+        for item in items:
+            with shelf.changed:
+                shelf.changed.wait_for(lambda item=item: shelf.stopped or _fits(shelf, item))  # type: ignore[misc]
+                if shelf.stopped:
+                    break
+                shelf.items.append(item)
+                shelf.changed.notify_all()
+    except BaseException as caught:  # the consumer's to handle
+        error = caught
+    finally:
+        if hasattr(items, "close"):
+            items.close()
+        with shelf.changed:
+            shelf.error, shelf.done = error, True
+            shelf.changed.notify_all()
+
+
+def _fits(shelf: _Shelf, item: Item) -> bool:
+    waiting = sum(map(_bytes, shelf.items))
+    return not shelf.items or (len(shelf.items) < MOST_ITEMS and waiting + _bytes(item) <= MOST_BYTES)
+
+
+def _bytes(item: Item) -> int:
+    return item.image.nbytes if isinstance(item, Frame) else 0
