@@ -207,3 +207,16 @@ def test_a_graph_that_no_converter_in_memory_can_take_is_told() -> None:
         ExportError, match=r"predictor has 2.1 GB of float weights; .* for coreml: .* --format onnx"
     ):
         _require_size(definition, "coreml")
+
+
+@pytest.mark.slow
+def test_any_token_budget_of_a_window_is_built_and_checked(small_checkpoint: Path, tmp_path: Path) -> None:
+    """Parity is measured with as many tokens as the graph takes."""
+    options = {"format": "tensorrt", "precision": "fp16", "scenes": None}
+    report = export_bundle(small_checkpoint, tmp_path / "a.vljepa", token_budgets=(5,), **options)
+    bundle = Bundle.open(report.path)
+    assert bundle.graph("x_encoder").token_budgets == (5,)
+    assert all(graph.parity and graph.parity.rows for graph in report.graphs)
+    full = bundle.manifest.preprocess.tokens
+    with pytest.raises(ExportError, match=rf"expected token budgets of 1 \.\. {full}, got {full + 1}"):
+        export_bundle(small_checkpoint, tmp_path / "b.vljepa", token_budgets=(full + 1,), **options)

@@ -95,7 +95,7 @@ def test_closing_ends_the_reader_and_its_source() -> None:
     source = Numbered(1000)
     items = read_ahead(source())
     next(items)
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     assert not readers()
     assert source.closed
     assert source.made < 20
