@@ -239,6 +239,16 @@ def test_moments_are_found_with_the_threshold_that_was_recorded(reference: Refer
     assert len(blind.triggers_s) < len(reference.behaviour.triggers_s)
 
 
+@pytest.mark.parametrize("scenes", [True, False])
+def test_progress_rises_to_the_end(scenes: bool, reference: Reference) -> None:
+    told: list[float] = []
+    shown = reference if scenes else Reference(samples=reference.samples)
+    check(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), shown, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+    assert len(told) > 4
+
+
 def test_other_pictures_are_not_compared(reference: Reference) -> None:
     assert reference.behaviour is not None
     other = replace(reference, behaviour=replace(reference.behaviour, checksum=1))

@@ -22,6 +22,7 @@ from vljepa_runtime.model import Model
 __all__ = ["GraphVerdict", "Verdict", "check", "loosest", "missed_agreement"]
 
 Array = npt.NDArray[Any]
+GRAPHS_SHARE = 0.1  # of the work, as a progress line shows it, where scenes follow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +83,12 @@ def check(
         progress: Called with the share done, 0..1.
     """
     labels = {name: bundle.manifest.precision.get(name, "fp32") for name in bundle.manifest.graphs}
-    graphs = tuple(
-        _graph(bundle, engine, name, label, reference.samples.get(name, ())) for name, label in labels.items()
-    )
+    told = progress or (lambda share: None)
+    share = 1.0 if reference.scenes is None or reference.behaviour is None else GRAPHS_SHARE
+    graphs = []
+    for name, label in labels.items():
+        graphs.append(_graph(bundle, engine, name, label, reference.samples.get(name, ())))
+        told(share * len(graphs) / len(labels))
     unmeasured = [graph.name for graph in graphs if graph.parity is None]
     notes = [f"the reference has no inputs for {', '.join(unmeasured)}"] if unmeasured else []
     found = None
@@ -92,7 +96,12 @@ def check(
         notes.append("the reference holds graphs only, so nothing was compared end to end")
     else:
         model = Model(bundle, engine)
-        seen = behave(model, bundle.manifest.preprocess, reference.scenes, progress)
+        seen = behave(
+            model,
+            bundle.manifest.preprocess,
+            reference.scenes,
+            lambda done: told(share + (1 - share) * done),
+        )
         if seen.checksum == reference.behaviour.checksum:
             found = agreement(reference.behaviour, seen)
         else:
@@ -103,7 +112,7 @@ def check(
     limits = loosest(limits_for(label) for label in labels.values())
     return Verdict(
         engine=describe(engine),
-        graphs=graphs,
+        graphs=tuple(graphs),
         agreement=found,
         misses=missed_agreement(found, limits) if found else (),
         note="; ".join(notes),
