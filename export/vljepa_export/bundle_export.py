@@ -159,12 +159,11 @@ class _Maker:
         self.request, self.target, self.checkpoint, self.scratch = request, target, checkpoint, scratch
         self.token_budgets = chosen_budgets(request, checkpoint.preprocess.tokens)
         self.samples = parity_samples(checkpoint, sizes=self.token_budgets)
-        calibrated = set(request.precisions.values()) & set(request.format.calibrated)
         self.calibration = (
             parity_samples(
                 checkpoint, clips=CALIBRATION_CLIPS, seed=CALIBRATION_SEED, sizes=self.token_budgets
             )
-            if calibrated
+            if request.is_calibrated
             else self.samples
         )
         self._made: dict[str, Made] = {}

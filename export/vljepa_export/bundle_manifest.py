@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_data.gates import GraphParity
-from vljepa_export.targets.protocol import tensor_specs
-from vljepa_runtime.manifest import Calibration, GraphSpec, Manifest, Origin, Parity
+from vljepa_export.targets.protocol import graph_spec
+from vljepa_runtime.manifest import Calibration, Manifest, Origin, Parity
 
 if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition
@@ -32,12 +32,7 @@ def float_manifest(
     request: ExportRequest, checkpoint: Opened, definitions: Sequence[GraphDefinition]
 ) -> Manifest:
     """The manifest of the plain float graphs, each in `NAME.onnx`."""
-    graphs = {
-        each.name: GraphSpec(
-            file=f"{each.name}.onnx", inputs=tensor_specs(each.inputs), outputs=tensor_specs(each.outputs)
-        )
-        for each in definitions
-    }
+    graphs = {each.name: graph_spec(each, f"{each.name}.onnx") for each in definitions}
     metadata = checkpoint.metadata
     return Manifest(
         name=str(metadata.get("name", request.folder.resolve().name)),
@@ -62,7 +57,6 @@ def manifest_of(
     calibration_clips: int = CALIBRATION_CLIPS,
 ) -> Manifest:
     """The manifest of a bundle, before its gates were measured end to end."""
-    calibrated = set(request.precisions.values()) & set(request.format.calibrated)
     calibration = Calibration(
         data="procedural world, test split", samples=calibration_clips, seed=CALIBRATION_SEED
     )
@@ -78,7 +72,7 @@ def manifest_of(
         precision={item.name: item.converted.label for item in made},
         execution={} if set(execution.values()) == {"f32"} else execution,
         graphs={item.name: item.converted.spec for item in made},
-        calibration=calibration if calibrated else None,
+        calibration=calibration if request.is_calibrated else None,
         parity={item.name: _summary(item.parity) for item in made if item.parity is not None},
         notes={item.name: item.notes for item in made if item.notes},
         accuracy=dict(accuracy),

@@ -42,6 +42,11 @@ class ExportRequest:
     may_fall_back: bool
     token_budgets: tuple[int, ...] = ()
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the ranges of a graph come from samples."""
+        return not set(self.format.calibrated).isdisjoint(self.precisions.values())
+
 
 def prepare(
     checkpoint: str | Path,

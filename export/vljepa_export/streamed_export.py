@@ -31,7 +31,7 @@ from vljepa_export.onnx_export import trace_graph
 from vljepa_export.parity import Runner, compare, onnx_runner, require_float_parity, torch_outputs
 from vljepa_export.request import GRAPH_NAMES, ExportRequest, chosen_budgets
 from vljepa_export.samples import ParitySamples
-from vljepa_export.targets.protocol import Converted, Streams
+from vljepa_export.targets.protocol import Converted, Places, Streams
 from vljepa_model.checkpoint import WEIGHTS, CheckpointFolder, open_checkpoint
 from vljepa_quant.weights_file import WeightsFile
 from vljepa_runtime.bundle import write_bundle
@@ -165,7 +165,7 @@ class _Export:
         self.token_budgets = chosen_budgets(request, opened.preprocess.tokens)
         self.inputs = _Inputs(self._samples(clips=clips, sizes=self.token_budgets))
         self.calibration: _Inputs | None = None
-        if set(request.precisions.values()) & set(request.format.calibrated):
+        if request.is_calibrated:
             self.calibration = _Inputs(
                 self._samples(
                     clips=CALIBRATION_CLIPS,
@@ -188,9 +188,11 @@ class _Export:
                 report(done, f"{name}: {self.request.precisions[name]}")
                 made[name] = self._write(item)
                 done += 1
-            placed = self.target.place(
-                {name: item.converted for name, item in made.items()}, network, self.final
-            )
+            converted = {name: item.converted for name, item in made.items()}
+            if isinstance(self.target, Places):
+                placed = self.target.place(converted, network, self.final)
+            else:
+                placed = {name: _moved(each, self.final) for name, each in converted.items()}
             yield from (replace(item, converted=placed[name]) for name, item in made.items())
             shutil.rmtree(self.scratch)
 
@@ -291,3 +293,8 @@ class _Export:
 
     def _measure(self, item: _Traced, run: Runner) -> GraphParity:
         return compare(item.definition, item.feeds, run, item.expected)
+
+
+def _moved(converted: Converted, folder: Path) -> Converted:
+    stored = {name: Path(shutil.move(path, folder / name)) for name, path in converted.stored.items()}
+    return replace(converted, stored=stored)

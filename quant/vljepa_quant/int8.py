@@ -25,7 +25,7 @@ __all__ = ["edit_int8", "edit_tables", "matches", "quantise_int8", "quantise_row
 Array = npt.NDArray[Any]
 LIMIT = 127
 BLOCK = 1 << 22  # elements at once
-SMALLEST_ROW = 1e-12
+SMALLEST_ROW = 1e-12  # of a row's largest magnitude: a row of zeros is divided by it
 
 
 def quantise_rows(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
@@ -211,7 +211,7 @@ class _Quantiser:
             nodes += [
                 self.editor.make("Abs", (x,), sizes),
                 self.editor.make("ReduceMax", (sizes, last), tops, keepdims=1),
-                self.editor.make("Max", (tops, tiny), largest),  # a row of zeros stays one
+                self.editor.make("Max", (tops, tiny), largest),
                 self.editor.make("Div", (x, largest), unit),
             ]
             self._rows[x] = unit, largest

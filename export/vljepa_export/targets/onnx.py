@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, tensor_specs
+from vljepa_export.targets.protocol import Converted, Feeds, graph_spec
 from vljepa_export.weights import share_weights
 from vljepa_quant import recipe
 from vljepa_quant.graph_editor import GraphEditor, save_bytes
 from vljepa_quant.weights_file import WeightsFile
-from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
     import onnx
@@ -38,9 +37,7 @@ def convert(
     used = recipe(precision)
     content = save_bytes(used.apply(model))
     file = f"{definition.name}.onnx"
-    spec = GraphSpec(
-        file=file, inputs=tensor_specs(definition.inputs), outputs=tensor_specs(definition.outputs)
-    )
+    spec = graph_spec(definition, file)
     nodes = _nodes(content)
     return Converted(
         spec=spec, files={file: content}, run=onnx_runner(content), label=used.label, nodes=nodes
@@ -86,22 +83,18 @@ def convert_file(
         path = folder / f"{definition.name}.onnx"
         with WeightsFile(path.with_suffix(".weights")) as weights:
             editor.save(path, weights)
-    spec = GraphSpec(
-        file=f"{definition.name}.onnx",
-        inputs=tensor_specs(definition.inputs),
-        outputs=tensor_specs(definition.outputs),
-    )
+    spec = graph_spec(definition, f"{definition.name}.onnx")
     return Converted(
         spec=spec,
         files={},
         stored={spec.file: path},
-        run=onnx_runner(path),
+        run=onnx_runner(path) if precision != "fp32" else None,  # measured already, as the source
         label=used.label,
     )
 
 
 def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
-    """See `Streams`; all constants of a network lie in `NETWORK.weights`, equal ones once."""
+    """See `Places`; all constants of a network lie in `NETWORK.weights`, equal ones once."""
     placed = {}
     with WeightsFile(folder / f"{network}.weights") as weights:
         for name, converted in made.items():

@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_export.errors import ExportError
-from vljepa_export.targets.protocol import Array, Converted, Feeds, moved, tensor_specs
+from vljepa_export.targets.protocol import Array, Converted, Feeds, graph_spec
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.engines.openvino import import_untracked
-from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
     import onnx
 
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["PRECISIONS", "convert", "convert_file", "place"]
+__all__ = ["PRECISIONS", "convert", "convert_file"]
 
 # Smooths activations before they are quantised. NNCF's own 0.95 left the predictor of `tiny` at a worst cosine of
 # 0.9988 against 0.9992 with 0.5, the X-encoder the same.
@@ -123,12 +122,7 @@ def convert_file(
         run, note = _runner(openvino, file, chosen.execution)
     weights = file.with_suffix(".bin")
     return Converted(
-        spec=GraphSpec(
-            file=file.name,
-            external=(weights.name,),
-            inputs=tensor_specs(definition.inputs),
-            outputs=tensor_specs(definition.outputs),
-        ),
+        spec=graph_spec(definition, file.name, external=(weights.name,)),
         files={},
         stored={file.name: file, weights.name: weights},
         run=run,
@@ -137,11 +131,6 @@ def convert_file(
         execution=chosen.execution,
         nodes=nodes,
     )
-
-
-def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
-    """See `Streams`; every graph has weights of its own."""
-    return moved(made, folder)
 
 
 def _runner(openvino: Any, file: Path, execution: str) -> tuple[Callable[[Feeds], Sequence[Array]], str]:

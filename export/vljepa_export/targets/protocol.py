@@ -5,7 +5,6 @@ A module plugs in by its row in `vljepa_export.formats`; it is imported when its
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,10 +25,11 @@ __all__ = [
     "Converted",
     "Feeds",
     "Finishes",
+    "Places",
     "Streams",
     "Target",
-    "moved",
-    "on_disk",
+    "from_disk",
+    "graph_spec",
     "tensor_specs",
 ]
 
@@ -133,26 +133,44 @@ class Streams(Protocol):
             ExportError: the target's tools refuse the graph, with their words.
         """
 
+
+@runtime_checkable
+class Places(Protocol):
+    """A target module that streams and stores once what the graphs of a network share; others' files are moved."""
+
     def place(self, made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
-        """Put the graphs of one network into the bundle's folder, what they share once."""
+        """Put the graphs of one network into the bundle's folder."""
 
 
-def on_disk(converted: Converted, folder: Path) -> Converted:
-    """Write the content of a graph's files into a folder, and let go of it."""
-    for name, content in converted.files.items():
-        (folder / name).write_bytes(content)
-    return replace(converted, files={}, stored={name: folder / name for name in converted.files})
+def from_disk(convert: Callable[..., Converted]) -> Callable[..., Converted]:
+    """The `convert_file` of a target whose `convert` also takes the path of a graph, and gives contents."""
+
+    def convert_file(
+        definition: GraphDefinition, path: Path, precision: str, *, folder: Path, **options: Any
+    ) -> Converted:
+        made = convert(definition, path, precision, **options)
+        for name, content in made.files.items():
+            (folder / name).write_bytes(content)
+        return replace(made, files={}, stored={name: folder / name for name in made.files})
+
+    return convert_file
 
 
-def moved(made: Mapping[str, Converted], folder: Path) -> dict[str, Converted]:
-    """Graphs with all their files moved into a folder."""
-    return {
-        name: replace(
-            converted,
-            stored={file: Path(shutil.move(path, folder / file)) for file, path in converted.stored.items()},
-        )
-        for name, converted in made.items()
-    }
+def graph_spec(
+    definition: GraphDefinition,
+    file: str,
+    *,
+    external: tuple[str, ...] = (),
+    token_budgets: tuple[int, ...] = (),
+) -> GraphSpec:
+    """A graph's entry in the manifest, with the inputs and outputs of its contract."""
+    return GraphSpec(
+        file=file,
+        external=external,
+        inputs=tensor_specs(definition.inputs),
+        outputs=tensor_specs(definition.outputs),
+        token_budgets=token_budgets,
+    )
 
 
 def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:

@@ -5,14 +5,14 @@ Built, not run: TensorRT itself was not at hand; the parser of TensorRT for RTX,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, moved, on_disk, tensor_specs
+from vljepa_export.targets.protocol import Converted, Feeds, from_disk, graph_spec
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
@@ -24,14 +24,13 @@ from vljepa_runtime.engines.trt.builder import check_parser
 from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
 from vljepa_runtime.errors import EngineError
-from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
     import onnx
 
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["PRECISIONS", "convert", "convert_file", "place"]
+__all__ = ["PRECISIONS", "convert", "convert_file"]
 
 
 def convert(
@@ -52,13 +51,7 @@ def convert(
     graph = graph_bytes(definition.name, typed)
     file, recipe_file = f"{definition.name}.onnx", f"{definition.name}{RECIPE_SUFFIX}"
     return Converted(
-        spec=GraphSpec(
-            file=file,
-            external=(recipe_file,),
-            inputs=tensor_specs(definition.inputs),
-            outputs=tensor_specs(definition.outputs),
-            token_budgets=budgets,
-        ),
+        spec=graph_spec(definition, file, external=(recipe_file,), token_budgets=budgets),
         files={file: graph, recipe_file: recipe.to_json()},
         run=onnx_runner(graph),
         notes=(
@@ -72,23 +65,7 @@ def convert(
     )
 
 
-def convert_file(
-    definition: GraphDefinition,
-    path: Path,
-    precision: str,
-    *,
-    samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...],
-    folder: Path,
-) -> Converted:
-    """See `Streams`; as `convert`."""
-    made = convert(definition, path, precision, samples=samples, token_budgets=token_budgets)
-    return on_disk(made, folder)
-
-
-def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
-    """See `Streams`; every graph has files of its own."""
-    return moved(made, folder)
+convert_file = from_disk(convert)
 
 
 def _parser_note(name: str, graph: bytes) -> str:

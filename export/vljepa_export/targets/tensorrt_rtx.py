@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, moved, on_disk, tensor_specs
+from vljepa_export.targets.protocol import Converted, Feeds, from_disk, graph_spec
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
@@ -27,14 +27,13 @@ from vljepa_runtime.engines.trt.layers import Layer, summary
 from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
 from vljepa_runtime.errors import EngineError
-from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
     import onnx
 
     from vljepa_export.graphs import GraphDefinition
 
-__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert", "convert_file", "place"]
+__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert", "convert_file"]
 
 # The builder refuses fp8 for anything before Ada, and is not asked to guess; the rest is left portable.
 COMPUTE_CAPABILITIES: Mapping[str, tuple[str, ...]] = {"fp8": ("SM89", "SM120")}
@@ -65,13 +64,7 @@ def convert(
         raise ExportError(str(error)) from error
     file, recipe_file, layers_file = f"{name}.engine", f"{name}{RECIPE_SUFFIX}", f"{name}.layers.json"
     return Converted(
-        spec=GraphSpec(
-            file=file,
-            external=(recipe_file, layers_file),
-            inputs=tensor_specs(definition.inputs),
-            outputs=tensor_specs(definition.outputs),
-            token_budgets=budgets,
-        ),
+        spec=graph_spec(definition, file, external=(recipe_file, layers_file), token_budgets=budgets),
         files={
             file: built.engine,
             recipe_file: recipe.to_json(),
@@ -90,23 +83,7 @@ def convert(
     )
 
 
-def convert_file(
-    definition: GraphDefinition,
-    path: Path,
-    precision: str,
-    *,
-    samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...],
-    folder: Path,
-) -> Converted:
-    """See `Streams`; as `convert`."""
-    made = convert(definition, path, precision, samples=samples, token_budgets=token_budgets)
-    return on_disk(made, folder)
-
-
-def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
-    """See `Streams`; every graph has files of its own."""
-    return moved(made, folder)
+convert_file = from_disk(convert)
 
 
 def _target_note(version: str, capabilities: Sequence[str]) -> str:

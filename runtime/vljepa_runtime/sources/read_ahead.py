@@ -66,7 +66,8 @@ def _read(items: Iterator[Item], shelf: _Shelf) -> None:
     try:
         for item in items:
             with shelf.changed:
-                shelf.changed.wait_for(lambda item=item: shelf.stopped or _fits(shelf, item))  # type: ignore[misc]
+                while not (shelf.stopped or _fits(shelf, item)):
+                    shelf.changed.wait()
                 if shelf.stopped:
                     break
                 shelf.items.append(item)
