@@ -1,0 +1,37 @@
+"""The torch model under the evaluation of every bundle: what it knows, it learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from vljepa_apps.torch_model import TorchModel, shipped_checkpoint  # noqa: E402
+from vljepa_data.evaluation import evaluate  # noqa: E402
+from vljepa_model import VLJEPA  # noqa: E402
+from vljepa_model.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+
+CLIPS = 50
+
+
+def recall_at_1(folder: Path) -> float:
+    (result,) = evaluate(TorchModel(folder), clips=CLIPS, tasks=["retrieval"])
+    return result.metrics["recall_at_1"].value
+
+
+@pytest.mark.slow
+def test_retrieval_by_an_untrained_copy_is_at_chance(tmp_path: Path) -> None:
+    """The same networks and texts with fresh weights find nothing; the shipped weights do."""
+    shipped = load_checkpoint(shipped_checkpoint())
+    torch.manual_seed(0)
+    save_checkpoint(
+        VLJEPA(shipped.config).eval(),
+        tmp_path,
+        tokenizer_file=shipped.tokenizer_file,
+        preprocess=shipped.preprocess,
+        prompts=shipped.prompts,
+    )
+    assert recall_at_1(tmp_path) <= 4 / CLIPS
+    assert recall_at_1(shipped_checkpoint()) >= 0.9
