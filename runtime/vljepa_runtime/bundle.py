@@ -18,10 +18,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_name
+from vljepa_runtime.strict_json import parse_json
 
 __all__ = ["Bundle", "shipped_bundles", "write_bundle"]
 
@@ -404,17 +405,6 @@ def _check_manifest_size(size: int, root: Path) -> None:
 
 def _parse(data: bytes, root: Path) -> object:
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(data)
+    except ValueError as error:
         raise BundleError(f"{MANIFEST} in {root} is not readable JSON ({error}): {_ASK}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise ValueError("a key appears twice")
-    return result
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number")
