@@ -30,7 +30,17 @@ def shared_data() -> Path:
 def public() -> ModuleType:
     """`public_folders.py`: writes small random models in the layouts of public weights, with transformers."""
     pytest.importorskip("transformers")
-    spec = importlib.util.spec_from_file_location("public_folders", ROOT / "tests" / "public_folders.py")
+    return _module("public_folders")
+
+
+@pytest.fixture(scope="session")
+def hostile_bundles() -> ModuleType:
+    """`hostile_bundles.py`: copies of a bundle with files replaced, hashes put right."""
+    return _module("hostile_bundles")
+
+
+def _module(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

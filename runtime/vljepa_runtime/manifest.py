@@ -5,14 +5,17 @@ Knows nothing about files; `bundle.py` compares what is said here with what is t
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from vljepa_runtime import manifest_values as read
 from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.graph_contracts import check_graph
+from vljepa_runtime.manifest_values import check_file_name
 from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = [
     "FORMAT",
@@ -30,27 +33,10 @@ FORMAT = 1
 TARGETS = ("onnx", "openvino", "tensorrt", "tensorrt-rtx", "coreml")
 EXECUTIONS = ("f32", "bf16", "f16")
 DTYPES = ("uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "bool")
-MAX_FILES = 256
-MAX_NAME = 200
+MAX_BUDGETS = 64  # token counts that a graph of fixed sizes is built for
+MAX_TOKENIZER_BYTES = 64 << 20  # Gemma's, the largest of those that can be imported, has 33 MB
 
-T = TypeVar("T")
-_SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-
-
-def check_file_name(name: str) -> str:
-    """Return `name` when it can only mean a file inside the bundle.
-
-    Raises:
-        BundleError: the name is absolute, climbs out, is hidden, or some system reads it otherwise.
-    """
-    parts = name.split("/")
-    if len(name) > MAX_NAME or not all(_SAFE_PART.match(part) for part in parts) or name == "bundle.json":
-        raise BundleError(
-            f"expected a plain file name inside the bundle (letters, digits, . _ + - and /), got {name!r}: "
-            "do not use this bundle, ask its maker for a clean one"
-        )
-    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +55,9 @@ class TensorSpec:
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
-            raise BundleError(f"tensor {self.name}: expected one of {', '.join(DTYPES)}, got {self.dtype!r}")
+            raise BundleError(
+                f"tensor {self.name}: expected one of {', '.join(DTYPES)}, got {read.shown(self.dtype)}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -78,9 +66,9 @@ class TensorSpec:
     @classmethod
     def from_dict(cls, values: object, where: str) -> TensorSpec:
         """Read what `to_dict` wrote."""
-        got = _checked(cls, values, where)
-        shape = _items(got["shape"], _dim, f"{where}.shape")
-        return cls(name=_text(got["name"], where), dtype=_text(got["dtype"], where), shape=shape)
+        got = read.known_fields(cls, values, where)
+        shape = read.items(got["shape"], read.dim, f"{where}.shape", limit=read.MAX_RANK)
+        return cls(name=read.name(got["name"], where), dtype=read.name(got["dtype"], where), shape=shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,13 +102,15 @@ class GraphSpec:
     @classmethod
     def from_dict(cls, values: object, where: str) -> GraphSpec:
         """Read what `to_dict` wrote."""
-        got = _checked(cls, values, where)
+        got = read.known_fields(cls, values, where)
         return cls(
-            file=check_file_name(_text(got["file"], f"{where}.file")),
-            external=tuple(map(check_file_name, _items(got["external"], _text, f"{where}.external"))),
-            inputs=_items(got["inputs"], TensorSpec.from_dict, f"{where}.inputs"),
-            outputs=_items(got["outputs"], TensorSpec.from_dict, f"{where}.outputs"),
-            token_budgets=_items(got["token_budgets"], _positive, f"{where}.token_budgets"),
+            file=check_file_name(read.name(got["file"], f"{where}.file")),
+            external=tuple(map(check_file_name, read.items(got["external"], read.name, f"{where}.external"))),
+            inputs=read.items(got["inputs"], TensorSpec.from_dict, f"{where}.inputs"),
+            outputs=read.items(got["outputs"], TensorSpec.from_dict, f"{where}.outputs"),
+            token_budgets=read.items(
+                got["token_budgets"], _budget, f"{where}.token_budgets", limit=MAX_BUDGETS
+            ),
         )
 
 
@@ -134,11 +124,11 @@ class FileSpec:
     @classmethod
     def from_dict(cls, values: object, where: str) -> FileSpec:
         """Read one entry of `files`."""
-        got = _checked(cls, values, where)
-        digest = _text(got["sha256"], f"{where}.sha256")
+        got = read.known_fields(cls, values, where)
+        digest = read.string(got["sha256"], f"{where}.sha256")
         if not _SHA256.match(digest):
-            raise BundleError(f"{where}.sha256: expected 64 hexadecimal digits, got {digest[:80]!r}")
-        return cls(size=_whole(got["size"], f"{where}.size"), sha256=digest)
+            raise BundleError(f"{where}.sha256: expected 64 hexadecimal digits, got {read.shown(digest)}")
+        return cls(size=read.whole(got["size"], f"{where}.size", limit=read.MAX_FILE_BYTES), sha256=digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +141,8 @@ class Origin:
     @classmethod
     def from_dict(cls, values: object, where: str) -> Origin:
         """Read `source`."""
-        got = _checked(cls, values, where)
-        return cls(**{key: _string(value, f"{where}.{key}") for key, value in got.items()})
+        got = read.known_fields(cls, values, where)
+        return cls(**{key: read.string(value, f"{where}.{key}") for key, value in got.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +156,11 @@ class Calibration:
     @classmethod
     def from_dict(cls, values: object, where: str) -> Calibration:
         """Read `calibration`."""
-        got = _checked(cls, values, where)
+        got = read.known_fields(cls, values, where)
         return cls(
-            data=_text(got["data"], f"{where}.data"),
-            samples=_whole(got["samples"], f"{where}.samples"),
-            seed=_whole(got["seed"], f"{where}.seed"),
+            data=read.text(got["data"], f"{where}.data"),
+            samples=read.whole(got["samples"], f"{where}.samples"),
+            seed=read.whole(got["seed"], f"{where}.seed"),
         )
 
 
@@ -191,8 +181,8 @@ class Parity:
     @classmethod
     def from_dict(cls, values: object, where: str) -> Parity:
         """Read one entry of `parity`."""
-        got = _checked(cls, values, where)
-        return cls(**{key: _number(value, f"{where}.{key}") for key, value in got.items()})
+        got = read.known_fields(cls, values, where)
+        return cls(**{key: read.number(value, f"{where}.{key}") for key, value in got.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,7 +239,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
-            raise BundleError(f"expected target {' | '.join(TARGETS)}, got {self.target!r}")
+            raise BundleError(f"expected target {' | '.join(TARGETS)}, got {read.shown(self.target)}")
         if wrong := sorted(set(self.execution.values()) - set(EXECUTIONS)):
             raise BundleError(f"expected execution in {' | '.join(EXECUTIONS)}, got {', '.join(wrong)[:80]}")
         if len({name.casefold() for name in self.files}) != len(self.files):
@@ -295,130 +285,63 @@ class Manifest:
         """
         if not isinstance(values, Mapping) or "format" not in values:
             raise BundleError("bundle.json: expected an object with `format`: this is not a vljepa bundle")
-        if values["format"] != FORMAT or isinstance(values["format"], bool):
+        if type(values["format"]) is not int or values["format"] != FORMAT:
             raise BundleError(
-                f"bundle.json: expected format {FORMAT}, got {values['format']!r}: "
+                f"bundle.json: expected format {FORMAT}, got {read.shown(values['format'])}: "
                 "upgrade vljepa-edge or export again"
             )
-        got = _checked(cls, values, "bundle.json")
-        files = _table(got["files"], FileSpec.from_dict, "files")
-        if len(files) > MAX_FILES:
-            raise BundleError(
-                f"files: expected at most {MAX_FILES} files, got {len(files)}: this is no bundle of ours"
-            )
+        got = read.known_fields(cls, values, "bundle.json")
+        files = read.table(got["files"], FileSpec.from_dict, "files", limit=read.MAX_FILES)
         calibration = got["calibration"]
-        return cls(
-            name=_text(got["name"], "name"),
-            license=_string(got["license"], "license"),
-            created=_string(got["created"], "created"),
+        manifest = cls(
+            name=read.name(got["name"], "name"),
+            license=read.string(got["license"], "license"),
+            created=read.string(got["created"], "created", limit=read.MAX_NAME),
             source=Origin.from_dict(got["source"] if "source" in values else {}, "source"),
-            target=_text(got["target"], "target"),
-            precision=_table(got["precision"], _text, "precision"),
-            execution=_table(got["execution"], _text, "execution"),
-            graphs=_table(got["graphs"], GraphSpec.from_dict, "graphs"),
+            target=read.name(got["target"], "target"),
+            precision=read.table(got["precision"], read.name, "precision"),
+            execution=read.table(got["execution"], read.name, "execution"),
+            graphs=read.table(got["graphs"], GraphSpec.from_dict, "graphs"),
             preprocess=_preprocess(got["preprocess"]),
             tokenizers={
-                k: check_file_name(v) for k, v in _table(got["tokenizers"], _text, "tokenizers").items()
+                k: check_file_name(v)
+                for k, v in read.table(got["tokenizers"], read.name, "tokenizers").items()
             },
-            embedding_dim=_positive(got["embedding_dim"], "embedding_dim"),
-            prompts=_table(got["prompts"], _text, "prompts"),
+            embedding_dim=read.positive(got["embedding_dim"], "embedding_dim", limit=read.MAX_EMBEDDING),
+            prompts=read.table(got["prompts"], read.text, "prompts"),
             calibration=None if calibration is None else Calibration.from_dict(calibration, "calibration"),
-            parity=_table(got["parity"], Parity.from_dict, "parity"),
-            certified=_verdict(got["certified"], "certified"),
-            gates=_table(got["gates"], _number, "gates"),
-            notes=_table(got["notes"], _text, "notes"),
-            accuracy=_table(got["accuracy"], _number, "accuracy"),
+            parity=read.table(got["parity"], Parity.from_dict, "parity"),
+            certified=read.verdict(got["certified"], "certified"),
+            gates=read.table(got["gates"], read.number, "gates"),
+            notes=read.table(got["notes"], read.text, "notes"),
+            accuracy=read.table(got["accuracy"], read.number, "accuracy"),
             files={check_file_name(name): spec for name, spec in files.items()},
-            toolchain=_table(got["toolchain"], _text, "toolchain"),
+            toolchain=read.table(got["toolchain"], read.name, "toolchain"),
         )
+        manifest._check_claims()
+        return manifest
+
+    def _check_claims(self) -> None:
+        """What one part says must fit the others, before anything is read or allocated by it."""
+        sizes = {"P": self.preprocess.patch_dim, "S": self.embedding_dim}
+        for name, graph in self.graphs.items():
+            check_graph(name, graph, sizes)
+        for name in set(self.tokenizers.values()):
+            if name in self.files:
+                read.whole(self.files[name].size, f"files.{name}.size", limit=MAX_TOKENIZER_BYTES)
 
 
 def _plain(value: Any) -> dict[str, Any]:
     return {item.name: getattr(value, item.name) for item in fields(value)}
 
 
-def _checked(cls: type[Any], values: object, where: str) -> dict[str, Any]:
-    """The values of `cls`'s fields: unknown and missing keys refused, defaults filled in."""
-    if not isinstance(values, Mapping):
-        raise _wrong(where, "an object", values)
-    known = {item.name: item for item in fields(cls)}
-    if unknown := sorted(str(key) for key in set(values) - set(known)):
-        raise BundleError(
-            f"{where}: unknown keys {', '.join(unknown)[:200]}; known: {', '.join(known)}: "
-            "upgrade vljepa-edge or export again"
-        )
-    result = {}
-    for name, item in known.items():
-        if name in values:
-            result[name] = values[name]
-        elif item.default is not MISSING:
-            result[name] = item.default
-        elif item.default_factory is not MISSING:
-            result[name] = item.default_factory()
-        else:
-            raise BundleError(f"{where}: `{name}` is missing: export the bundle again")
-    return result
-
-
-def _wrong(where: str, expected: str, got: object) -> BundleError:
-    return BundleError(f"{where}: expected {expected}, got {repr(got)[:80]}: export the bundle again")
-
-
-def _string(value: object, where: str) -> str:
-    if not isinstance(value, str):
-        raise _wrong(where, "text", value)
-    return value
-
-
-def _text(value: object, where: str) -> str:
-    if not _string(value, where):
-        raise _wrong(where, "text that is not empty", value)
-    return str(value)
-
-
-def _whole(value: object, where: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
-        raise _wrong(where, "a whole number of at least 0", value)
-    return value
-
-
-def _positive(value: object, where: str) -> int:
-    if _whole(value, where) == 0:
-        raise _wrong(where, "a whole number above 0", value)
-    return int(value)  # type: ignore[call-overload,no-any-return]
-
-
-def _number(value: object, where: str) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        raise _wrong(where, "a finite number", value)
-    return float(value)
-
-
-def _verdict(value: object, where: str) -> bool | None:
-    if value is not None and not isinstance(value, bool):
-        raise _wrong(where, "true, false or null", value)
-    return value
-
-
-def _dim(value: object, where: str) -> int | str:
-    return _text(value, where) if isinstance(value, str) else _positive(value, where)
-
-
-def _items(value: object, read: Callable[[object, str], T], where: str) -> tuple[T, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise _wrong(where, "a list", value)
-    return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(value))
-
-
-def _table(value: object, read: Callable[[object, str], T], where: str) -> dict[str, T]:
-    if not isinstance(value, Mapping):
-        raise _wrong(where, "an object", value)
-    return {_text(key, where): read(item, f"{where}.{key}") for key, item in value.items()}
+def _budget(value: object, where: str) -> int:
+    return read.positive(value, where, limit=MAX_TOKENS)
 
 
 def _preprocess(values: object) -> Preprocess:
     if not isinstance(values, Mapping):
-        raise _wrong("preprocess", "an object", values)
+        raise read.wrong("preprocess", "an object", values)
     try:
         return Preprocess.from_dict(values)
     except (InputError, TypeError, ValueError) as error:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.preprocess_limits import check_limits
 
 __all__ = ["Preprocess", "fit_frame", "fit_frames", "patchify"]
 
@@ -55,6 +56,7 @@ class Preprocess:
     picks: str = "nearest"
 
     def __post_init__(self) -> None:
+        check_limits(self)
         if min(self.frames, self.size, self.patch, self.tubelet) < 1 or self.fps <= 0:
             raise InputError(f"preprocess: frames, fps, size, patch and tubelet must be positive, got {self}")
         if self.frames % self.tubelet or self.size % self.patch:
@@ -116,7 +118,7 @@ class Preprocess:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise InputError(
-                f"preprocess: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+                f"preprocess: unknown keys {', '.join(unknown)[:200]}; known: {', '.join(sorted(known))}"
             )
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**plain)

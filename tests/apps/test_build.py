@@ -20,7 +20,7 @@ RECIPE = BuildRecipe(precision="fp32", profiles=({"x": Range(min=(1, 8), opt=(1,
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """One graph, `y_encoder`, that is one matrix."""
+    """One graph, `toy`, that is one matrix."""
     onnx = pytest.importorskip("onnx")
     import numpy as np
 
@@ -32,9 +32,7 @@ def bundle(tmp_path: Path) -> Path:
     tiny = Bundle.open("tiny")
     x, y = (TensorSpec(name=name, dtype="float32", shape=("B", 8)) for name in "xy")
     spec = GraphSpec(file="y.onnx", external=("y.build.json",), inputs=(x,), outputs=(y,))
-    manifest = replace(
-        tiny.manifest, target="tensorrt", graphs={"y_encoder": spec}, precision={"y_encoder": "fp32"}
-    )
+    manifest = replace(tiny.manifest, target="tensorrt", graphs={"toy": spec}, precision={"toy": "fp32"})
     files = {"y.onnx": model.SerializeToString(), "y.build.json": RECIPE.to_json()}
     write_bundle(tmp_path / "b.vljepa", manifest, files | {"tokenizer.json": tiny.read("tokenizer.json")})
     return tmp_path / "b.vljepa"
@@ -71,7 +69,7 @@ def test_estimated_built_once_and_never_again_unasked(
     assert main(["build", str(bundle), *options, "--force", "--json"]) == 0
     said = capsys.readouterr()
     document = json.loads(said.out)
-    assert document["graphs"]["y_encoder"]["built_now"] is True
+    assert document["graphs"]["toy"]["built_now"] is True
     assert document["machine"]["gpu"] == "any"
     assert "1 build on this machine" in said.err  # the first build is now the basis
 

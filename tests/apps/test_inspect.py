@@ -24,11 +24,11 @@ def bundle(tmp_path: Path) -> Path:
         name="toy",
         license="Apache-2.0",
         created="2026-01-01T00:00:00Z",
-        precision={"x_encoder": "int8-dynamic"},
+        precision={"toy_graph": "int8-dynamic"},
         graphs={
-            "x_encoder": GraphSpec(
-                file="x_encoder.onnx",
-                external=("x_encoder.bin",),
+            "toy_graph": GraphSpec(
+                file="toy_graph.onnx",
+                external=("toy_graph.bin",),
                 inputs=tuple(tensor(f"in{i}", "B", 4) for i in range(5)),
                 outputs=(tensor("visual", "B", "N", 8),),
             )
@@ -38,11 +38,11 @@ def bundle(tmp_path: Path) -> Path:
         embedding_dim=8,
         prompts={"caption": "What is happening?"},
         calibration=Calibration(data="world", samples=64, seed=7),
-        parity={"x_encoder": Parity(cosine=0.99987, max_abs=0.0125, psnr_db=41.5)},
+        parity={"toy_graph": Parity(cosine=0.99987, max_abs=0.0125, psnr_db=41.5)},
         toolchain={"onnx": "1.0"},
     )
     path = tmp_path / "toy.vljepa"
-    write_bundle(path, manifest, {"x_encoder.onnx": b"x" * 1000, "x_encoder.bin": b"y" * 2000})
+    write_bundle(path, manifest, {"toy_graph.onnx": b"x" * 1000, "toy_graph.bin": b"y" * 2000})
     return path
 
 
@@ -65,8 +65,8 @@ def test_json_is_the_manifest(bundle: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["inspect", str(bundle), "--json"]) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert manifest["name"] == "toy"
-    assert manifest["files"]["x_encoder.bin"]["size"] == 2000
-    assert Manifest.from_dict(manifest).graphs["x_encoder"].external == ("x_encoder.bin",)
+    assert manifest["files"]["toy_graph.bin"]["size"] == 2000
+    assert Manifest.from_dict(manifest).graphs["toy_graph"].external == ("toy_graph.bin",)
 
 
 def test_a_damaged_bundle_is_one_sentence(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,11 +84,11 @@ def library(*, tensors: tuple[str, ...] = ("x", "y"), context: bool = True) -> L
 
 @pytest.fixture
 def bundle(small_zip: Path, tmp_path: Path) -> Bundle:
-    """One graph, `x_encoder`, of one input and one output."""
+    """One graph, `toy`, of one input and one output."""
     small = Bundle.open(small_zip)
     x, y = (TensorSpec(name=name, dtype="float32", shape=("B", 4)) for name in "xy")
     spec = GraphSpec(file="g.engine", external=("g.build.json",), inputs=(x,), outputs=(y,))
-    manifest = replace(small.manifest, target="tensorrt-rtx", graphs={"x_encoder": spec}, tokenizers={})
+    manifest = replace(small.manifest, target="tensorrt-rtx", graphs={"toy": spec}, tokenizers={})
     return write_bundle(
         tmp_path / "b.vljepa", manifest, {"g.engine": b"plan", "g.build.json": RECIPE.to_json()}
     )
@@ -101,7 +101,7 @@ def _graphs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def load(bundle: Bundle, made: Library, plan: bytes = b"plan", **options: Any) -> Any:
     device = SimpleNamespace(stream=lambda: 1, integrated=True)
-    return loading.load_plan(made, device, bundle, "x_encoder", plan, **options)  # type: ignore[arg-type]
+    return loading.load_plan(made, device, bundle, "toy", plan, **options)  # type: ignore[arg-type]
 
 
 def test_a_context_goes_before_its_engine_and_that_before_its_runtime(bundle: Bundle) -> None:
@@ -117,9 +117,9 @@ def test_a_context_goes_before_its_engine_and_that_before_its_runtime(bundle: Bu
 @pytest.mark.parametrize(
     ("options", "plan", "error", "message"),
     [
-        ({}, b"bad", EngineError, "tensorrt-rtx 1.7 cannot load small/x_encoder: magic tag does not match"),
-        ({"tensors": ("x", "z")}, b"plan", BundleError, "small/x_encoder: expected outputs"),
-        ({"context": False}, b"plan", EngineError, "gives no context for small/x_encoder"),
+        ({}, b"bad", EngineError, "tensorrt-rtx 1.7 cannot load small/toy: magic tag does not match"),
+        ({"tensors": ("x", "z")}, b"plan", BundleError, "small/toy: expected outputs"),
+        ({"context": False}, b"plan", EngineError, "gives no context for small/toy"),
     ],
     ids=["plan", "contract", "memory"],
 )
@@ -140,7 +140,7 @@ def test_compiled_kernels_are_kept_after_the_first_run(
     known: bytes, after: bytes, bundle: Bundle, tmp_path: Path
 ) -> None:
     cache = EngineCache(tmp_path / "cache")
-    name = cache.extra("kernels", LAPTOP, loading.content_hash(bundle, "x_encoder"))
+    name = cache.extra("kernels", LAPTOP, loading.content_hash(bundle, "toy"))
     if known:
         cache.write(name, known)
     graph = load(bundle, library(), kernels=(cache, LAPTOP))
