@@ -2,11 +2,14 @@
 PYTHON ?= python3
 DEMO_VENV := .venv-demo
 TEST_VENV := .venv-test
+LOWEST_VENV := .venv-lowest
+LOWEST_PYTHON ?= $(shell .ci/oldest-python)
+LOWEST_TESTS := tests/runtime tests/data
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test lint format bench docs clean
+.PHONY: demo test lowest lint format bench docs clean
 
 ## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
 demo: $(DEMO_VENV)/.ready
@@ -15,6 +18,10 @@ demo: $(DEMO_VENV)/.ready
 ## test: lint and run the whole suite, in an environment of its own
 test: lint
 	$(TEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+## lowest: the runtime's tests with the lowest versions that pyproject.toml declares, on the oldest Python here
+lowest: $(LOWEST_VENV)/.ready
+	$(LOWEST_VENV)/bin/python -m pytest $(LOWEST_TESTS) -p no:cacheprovider $(PYTEST_ARGS)
 
 ## lint: style, format, types and the direction of imports
 lint: $(TEST_VENV)/.ready
@@ -37,7 +44,7 @@ docs: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python -m vljepa_apps.reference docs/commands.md
 
 clean:
-	rm -rf $(DEMO_VENV) $(TEST_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(DEMO_VENV) $(TEST_VENV) $(LOWEST_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(DEMO_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO_VENV)
@@ -48,4 +55,13 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+# onnx, safetensors and scikit-learn write test graphs and serve as oracles; torch stays away.
+$(LOWEST_VENV)/.ready: pyproject.toml tests/lowest_versions.py
+	$(LOWEST_PYTHON) -m venv --clear $(LOWEST_VENV)
+	$(LOWEST_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
+	$(LOWEST_VENV)/bin/python tests/lowest_versions.py > $(LOWEST_VENV)/lowest.txt
+	$(LOWEST_VENV)/bin/python -m pip install $(PIP_QUIET) --only-binary :all: -c $(LOWEST_VENV)/lowest.txt \
+		-e '.[openvino,apps]' --group light-test onnx safetensors scikit-learn
 	@touch $@

@@ -190,3 +190,12 @@ def test_the_console_script_is_the_umbrella() -> None:
     done = subprocess.run([script, "--help"], capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == 0
     assert all(name in done.stdout for name in COMMANDS)
+
+
+def test_the_lowest_versions_are_those_of_the_project() -> None:
+    script = ROOT / "tests" / "lowest_versions.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+    pins = dict(line.split("==") for line in done.stdout.splitlines())
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert {"av", "numpy", "onnxruntime", "opencv-python-headless", "tokenizers", "openvino"} <= set(pins)
+    assert [name for name, version in pins.items() if f'"{name}>={version}' not in text] == []
