@@ -10,7 +10,7 @@ import numpy as np
 from vljepa_export.targets.protocol import Array, Converted, Feeds
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import Graph, check_feeds
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import GraphRefusedError
 from vljepa_runtime.manifest import TensorSpec
 
 __all__ = ["ConvertedEngine"]
@@ -33,7 +33,7 @@ class ConvertedEngine:
         bundle.graph(graph_name)
         made = self.graphs[graph_name]
         if made.run is None:
-            raise EngineError(f"{self.name}: nothing on this machine can run {graph_name}")
+            raise GraphRefusedError(f"{self.name}: nothing on this machine can run {graph_name}")
         return _ConvertedGraph(graph_name, made)
 
 

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
     from vljepa_runtime.engines import engine_names as engine_names
     from vljepa_runtime.engines import open_engine as open_engine
     from vljepa_runtime.errors import BundleError as BundleError
+    from vljepa_runtime.errors import DeviceMissingError as DeviceMissingError
     from vljepa_runtime.errors import EngineError as EngineError
+    from vljepa_runtime.errors import GraphRefusedError as GraphRefusedError
     from vljepa_runtime.errors import InputError as InputError
+    from vljepa_runtime.errors import LibraryMissingError as LibraryMissingError
+    from vljepa_runtime.errors import MissingEngineExtraError as MissingEngineExtraError
     from vljepa_runtime.errors import MissingExtraError as MissingExtraError
+    from vljepa_runtime.errors import RunError as RunError
     from vljepa_runtime.errors import SourceError as SourceError
     from vljepa_runtime.errors import VljepaError as VljepaError
+    from vljepa_runtime.errors import WrongTargetError as WrongTargetError
     from vljepa_runtime.events import Event as Event
     from vljepa_runtime.manifest import Manifest as Manifest
     from vljepa_runtime.model import Model as Model
@@ -45,23 +51,29 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bundle": "bundle",
     "BundleError": "errors",
+    "DeviceMissingError": "errors",
     "EngineError": "errors",
     "Event": "events",
     "EveryWindow": "selection",
     "Frame": "sources",
+    "GraphRefusedError": "errors",
     "InputError": "errors",
+    "LibraryMissingError": "errors",
     "Manifest": "manifest",
+    "MissingEngineExtraError": "errors",
     "MissingExtraError": "errors",
     "Model": "model",
     "OfflineWard": "selection",
     "OnlineSelection": "selection",
     "Preprocess": "patches",
+    "RunError": "errors",
     "Scored": "model",
     "Session": "session",
     "SessionStats": "session",
     "SourceError": "errors",
     "Uniform": "selection",
     "VljepaError": "errors",
+    "WrongTargetError": "errors",
     "engine_names": "engines",
     "load": "model",
     "open_engine": "engines",
@@ -73,23 +85,29 @@ _HOMES = {
 __all__ = [
     "Bundle",
     "BundleError",
+    "DeviceMissingError",
     "EngineError",
     "Event",
     "EveryWindow",
     "Frame",
+    "GraphRefusedError",
     "InputError",
+    "LibraryMissingError",
     "Manifest",
+    "MissingEngineExtraError",
     "MissingExtraError",
     "Model",
     "OfflineWard",
     "OnlineSelection",
     "Preprocess",
+    "RunError",
     "Scored",
     "Session",
     "SessionStats",
     "SourceError",
     "Uniform",
     "VljepaError",
+    "WrongTargetError",
     "engine_names",
     "load",
     "open_engine",

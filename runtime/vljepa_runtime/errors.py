@@ -1,16 +1,35 @@
 """Every error the runtime raises on purpose.
 
 VljepaError
-├── BundleError         a bundle is missing, damaged, hostile or from another version
-├── EngineError         an engine or execution provider is missing, fell back, or refused a graph
-├── SourceError         a video source cannot be opened or stopped giving frames
-├── InputError          a caller's array, text or option is not what was asked for (also a ValueError)
-└── MissingExtraError   an optional dependency is not installed (also an ImportError)
+├── BundleError                   a bundle is missing, damaged, hostile or from another version
+├── EngineError                   an engine cannot do what was asked of it
+│   ├── LibraryMissingError       the library of an engine is not installed or does not load
+│   ├── DeviceMissingError        no such device or execution provider here, or it did not start
+│   ├── WrongTargetError          the bundle is made for other engines
+│   ├── GraphRefusedError         the engine does not load a graph, or would run it otherwise than asked
+│   └── RunError                  a loaded graph failed, gave no finite numbers, or did not return
+├── SourceError                   a video source cannot be opened or stopped giving frames
+├── InputError                    a caller's array, text or option is not what was asked for (also a ValueError)
+└── MissingExtraError             an optional dependency is not installed (also an ImportError)
+    └── MissingEngineExtraError   the same for the library of an engine (also a LibraryMissingError)
 """
 
 from __future__ import annotations
 
-__all__ = ["BundleError", "EngineError", "InputError", "MissingExtraError", "SourceError", "VljepaError"]
+__all__ = [
+    "BundleError",
+    "DeviceMissingError",
+    "EngineError",
+    "GraphRefusedError",
+    "InputError",
+    "LibraryMissingError",
+    "MissingEngineExtraError",
+    "MissingExtraError",
+    "RunError",
+    "SourceError",
+    "VljepaError",
+    "WrongTargetError",
+]
 
 
 class VljepaError(Exception):
@@ -22,7 +41,27 @@ class BundleError(VljepaError):
 
 
 class EngineError(VljepaError):
-    """An engine or execution provider is missing, fell back silently, or refused a graph."""
+    """An engine cannot do what was asked of it; catch this to try another engine, whatever the reason."""
+
+
+class LibraryMissingError(EngineError):
+    """An engine's library is not installed or does not load: install what is named, or take another engine."""
+
+
+class DeviceMissingError(EngineError):
+    """A device or provider is not here or did not start: check its driver, or take another device."""
+
+
+class WrongTargetError(EngineError):
+    """A bundle is made for other engines: take one of those, or export for this one."""
+
+
+class GraphRefusedError(EngineError):
+    """An engine does not load a graph as it is: build or export it again, or take another engine."""
+
+
+class RunError(EngineError):
+    """A loaded graph failed, gave no finite numbers or did not return: this result is lost, the model may go on."""
 
 
 class SourceError(VljepaError):
@@ -38,3 +77,7 @@ class MissingExtraError(VljepaError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed: run  pip install 'vljepa-edge[{extra}]'")
+
+
+class MissingEngineExtraError(MissingExtraError, LibraryMissingError):
+    """The library of an engine is missing: install it with the pip command in the message, or take another engine."""

@@ -13,7 +13,7 @@ import pytest
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import coreml
 from vljepa_runtime.engines.coreml import CoreMlEngine, available_devices, unpack_package
-from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
+from vljepa_runtime.errors import BundleError, DeviceMissingError, MissingExtraError, WrongTargetError
 
 PACKAGE = "x.mlpackage"
 MODEL = f"{PACKAGE}/Data/com.apple.CoreML/model.mlmodel"
@@ -49,7 +49,9 @@ def bundle(
 @pytest.mark.parametrize("device", list(coreml.COMPUTE_UNITS))
 def test_off_a_mac_it_says_so(device: str) -> None:
     assert available_devices() == ()
-    with pytest.raises(EngineError, match=f"coreml:{device}: Core ML runs on macOS, this is {sys.platform}"):
+    with pytest.raises(
+        DeviceMissingError, match=f"coreml:{device}: Core ML runs on macOS, this is {sys.platform}"
+    ):
         CoreMlEngine(device)
 
 
@@ -65,7 +67,7 @@ def test_a_bundle_for_another_engine(monkeypatch: pytest.MonkeyPatch, small_zip:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(coreml, "find_spec", lambda name: object())
     assert available_devices() == ("all", "cpu", "gpu", "ane")
-    with pytest.raises(EngineError, match="coreml:ane runs bundles made for coreml, small is for onnx"):
+    with pytest.raises(WrongTargetError, match="coreml:ane runs bundles made for coreml, small is for onnx"):
         CoreMlEngine("ane").load(Bundle.open(small_zip), "x_encoder")
 
 

@@ -21,7 +21,15 @@ from vljepa_runtime.engines import (
     open_engine,
     openvino,
 )
-from vljepa_runtime.errors import BundleError, EngineError, InputError, MissingExtraError
+from vljepa_runtime.errors import (
+    BundleError,
+    DeviceMissingError,
+    EngineError,
+    GraphRefusedError,
+    InputError,
+    MissingExtraError,
+    WrongTargetError,
+)
 from vljepa_runtime.manifest import TARGETS, TensorSpec
 
 MISSING = [name for name in engine_names() if name not in available_engines()]
@@ -92,7 +100,9 @@ def test_auto_for_a_target_that_nothing_here_runs_says_so(target: str) -> None:
 def test_a_provider_that_falls_back_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime lists CUDA, takes the request and runs on the CPU: the case that other tools do not tell."""
     monkeypatch.setattr(onnxruntime, "available_devices", lambda: ("cpu", "cuda"))
-    with pytest.raises(EngineError, match="did not start, ONNX Runtime fell back to CPUExecutionProvider"):
+    with pytest.raises(
+        DeviceMissingError, match="did not start, ONNX Runtime fell back to CPUExecutionProvider"
+    ):
         open_engine("onnxruntime:cuda")
     assert open_engine("onnxruntime:cuda", allow_fallback=True).name == "onnxruntime:cpu"
 
@@ -147,13 +157,13 @@ def rewritten(small_zip: Path, to: Path, *, files: dict[str, bytes] | None = Non
 
 def test_a_broken_graph_is_refused(tmp_path: Path, small_zip: Path) -> None:
     bundle = rewritten(small_zip, tmp_path / "b", files={"x_encoder.onnx": b"not a graph"})
-    with pytest.raises(EngineError, match="onnxruntime:cpu refused small/x_encoder"):
+    with pytest.raises(GraphRefusedError, match="onnxruntime:cpu refused small/x_encoder"):
         open_engine("onnxruntime:cpu").load(bundle, "x_encoder")
 
 
 def test_a_bundle_for_another_engine_is_refused(tmp_path: Path, small_zip: Path) -> None:
     bundle = rewritten(small_zip, tmp_path / "b", target="coreml")
-    with pytest.raises(EngineError, match="small is for coreml"):
+    with pytest.raises(WrongTargetError, match="small is for coreml"):
         open_engine("onnxruntime:cpu").load(bundle, "x_encoder")
 
 
@@ -190,7 +200,7 @@ def test_a_graph_cannot_reach_weights_outside(
     if location == "ABSOLUTE":
         location = str(tmp_path / "x_encoder.data")
     bundle = external(onnx, Bundle.open(small_zip), tmp_path, location, archive=archive)
-    with pytest.raises(EngineError, match="refused small/x_encoder"):
+    with pytest.raises(GraphRefusedError, match="refused small/x_encoder"):
         open_engine("onnxruntime:cpu").load(bundle, "x_encoder")
 
 

@@ -15,7 +15,13 @@ pytest.importorskip("openvino")
 
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import describe, open_engine, openvino
-from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
+from vljepa_runtime.errors import (
+    BundleError,
+    DeviceMissingError,
+    GraphRefusedError,
+    MissingExtraError,
+    WrongTargetError,
+)
 from vljepa_runtime.manifest import Manifest
 
 
@@ -72,7 +78,9 @@ def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_a_device_that_is_not_there_is_an_error(device: str) -> None:
     if device in openvino.available_devices():
         pytest.skip(f"there is a {device}")
-    with pytest.raises(EngineError, match=f"openvino:{device}: OpenVINO finds no {device.upper()} here"):
+    with pytest.raises(
+        DeviceMissingError, match=f"openvino:{device}: OpenVINO finds no {device.upper()} here"
+    ):
         open_engine(f"openvino:{device}")
 
 
@@ -102,7 +110,7 @@ def test_another_precision_or_device_than_asked_for_is_refused(
     if "FP16" in engine._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):  # type: ignore[attr-defined]
         pytest.skip("this CPU computes in f16")
     monkeypatch.setattr(openvino.OpenVinoEngine, "_precision", lambda self, wanted: (wanted, wanted))
-    with pytest.raises(EngineError, match="asked for small/x_encoder in f16, OpenVINO would run it in"):
+    with pytest.raises(GraphRefusedError, match="asked for small/x_encoder in f16, OpenVINO would run it in"):
         engine.load(rewritten(small, execution={"x_encoder": "f16"}), "x_encoder")
 
 
@@ -142,12 +150,12 @@ def test_large_weights_are_mapped_and_small_ones_read(
 
 def test_a_broken_graph_is_refused(small: Bundle) -> None:
     broken = rewritten(small, {"x_encoder.onnx": b"not a graph"})
-    with pytest.raises(EngineError, match="openvino:cpu refused small/x_encoder"):
+    with pytest.raises(GraphRefusedError, match="openvino:cpu refused small/x_encoder"):
         open_engine("openvino:cpu").load(broken, "x_encoder")
 
 
 def test_a_bundle_for_another_engine_is_refused(small: Bundle) -> None:
-    with pytest.raises(EngineError, match=r"made for openvino or onnx, small is for coreml"):
+    with pytest.raises(WrongTargetError, match=r"made for openvino or onnx, small is for coreml"):
         open_engine("openvino:cpu").load(rewritten(small, target="coreml"), "x_encoder")
 
 
@@ -188,7 +196,7 @@ def test_weights_beside_the_graph_but_not_outside(
     bundle = write_bundle(tmp_path / "out.vljepa", manifest, files, archive=archive)
     engine = open_engine("openvino:cpu")
     if not inside:
-        with pytest.raises(EngineError, match="refused small/x_encoder"):
+        with pytest.raises(GraphRefusedError, match="refused small/x_encoder"):
             engine.load(bundle, "x_encoder")
         return
     expected = engine.load(small, "x_encoder").run(window())["visual"]

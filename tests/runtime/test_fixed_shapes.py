@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot
-from vljepa_runtime.errors import EngineError, InputError
+from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 
@@ -123,12 +123,14 @@ def test_feeds_are_checked_first() -> None:
 
 def test_a_program_with_other_names_is_refused() -> None:
     program = Sums({"main": {"pixels": Slot("float16", (1, 4, 3))}}, {})
-    with pytest.raises(EngineError, match="expected inputs patches, function main of the file has pixels"):
+    with pytest.raises(
+        GraphRefusedError, match="expected inputs patches, function main of the file has pixels"
+    ):
         FixedGraph("x_encoder", spec({"patches": ("B", "N", 3)}, {"visual": ("B", "N", 2)}), program)
 
 
 def test_a_program_that_lacks_an_output() -> None:
     program = Sums({"n4": {"patches": Slot("float16", (1, 4, 3))}}, {"other": (1, 2)})
     graph = FixedGraph("x_encoder", spec({"patches": ("B", "N", 3)}, {"visual": ("B", "N", 2)}), program)
-    with pytest.raises(EngineError, match="expected an output visual, got other"):
+    with pytest.raises(RunError, match="expected an output visual, got other"):
         graph.run({"patches": np.zeros((1, 4, 3), np.uint8)})

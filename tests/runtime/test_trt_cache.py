@@ -10,7 +10,7 @@ import pytest
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines.trt.cache import CachedEngine, EngineCache, Machine, content_hash, default_folder
 from vljepa_runtime.engines.trt.estimate import estimate
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import GraphRefusedError
 
 ORIN = Machine(gpu="Orin", compute_capability="8.7", driver="540.4.0", library="tensorrt", version="10.3.0")
 
@@ -57,7 +57,7 @@ def test_another_machine_has_another_key(cache: EngineCache, bundle: Bundle, fie
     assert cache.key(other, content) != cache.key(ORIN, content)
     assert cache.find(other, content) is None
     named = f"there is one for {field.replace('_', ' ')} {getattr(ORIN, field)}"
-    with pytest.raises(EngineError, match=f"no engine of small/x_encoder.*{named}.*vljepa build"):
+    with pytest.raises(GraphRefusedError, match=f"no engine of small/x_encoder.*{named}.*vljepa build"):
         cache.require(other, content, bundle=bundle, graph="x_encoder")
 
 
@@ -69,13 +69,13 @@ def test_another_version_of_the_bundle_has_another_key(
     same = write_bundle(tmp_path / "a", replace(bundle.manifest, prompts={"caption": "New?"}), files)
     assert content_hash(same, "x_encoder") == content_hash(bundle, "x_encoder")
     other = write_bundle(tmp_path / "b", bundle.manifest, files | {"x_encoder.onnx": b"changed"})
-    with pytest.raises(EngineError, match="another version of the bundle"):
+    with pytest.raises(GraphRefusedError, match="another version of the bundle"):
         cache.require(ORIN, content_hash(other, "x_encoder"), bundle=bundle, graph="x_encoder")
 
 
 def test_an_empty_cache_says_how_to_build(cache: EngineCache, bundle: Bundle) -> None:
     with pytest.raises(
-        EngineError, match=r"Orin \(8\.7\), driver 540\.4\.0, tensorrt 10\.3\.0: run  vljepa build"
+        GraphRefusedError, match=r"Orin \(8\.7\), driver 540\.4\.0, tensorrt 10\.3\.0: run  vljepa build"
     ):
         cache.require(ORIN, "0", bundle=bundle, graph="x_encoder")
 
@@ -84,10 +84,10 @@ def test_a_damaged_engine_is_refused(cache: EngineCache, bundle: Bundle) -> None
     entry = keep(cache, bundle)
     path = cache.folder / f"{entry.key}.engine"
     path.write_bytes(b"enginE")
-    with pytest.raises(EngineError, match="damaged: build it again"):
+    with pytest.raises(GraphRefusedError, match="damaged: build it again"):
         cache.read(entry)
     path.unlink()
-    with pytest.raises(EngineError, match="cannot read"):
+    with pytest.raises(GraphRefusedError, match="cannot read"):
         cache.read(entry)
     assert list(cache.entries()) == []
 
@@ -101,7 +101,7 @@ def test_what_is_no_description_is_passed_over(cache: EngineCache, bundle: Bundl
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, bundle: Bundle) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EngineError, match=r"cannot write to .*--cache"):
+    with pytest.raises(GraphRefusedError, match=r"cannot write to .*--cache"):
         keep(EngineCache(tmp_path / "file" / "engines"), bundle)
 
 

@@ -13,7 +13,14 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import tensorrt, tensorrt_rtx
 from vljepa_runtime.engines.trt import cuda, library
 from vljepa_runtime.engines.trt.cache import Machine
-from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
+from vljepa_runtime.errors import (
+    BundleError,
+    DeviceMissingError,
+    GraphRefusedError,
+    LibraryMissingError,
+    MissingExtraError,
+    WrongTargetError,
+)
 
 ENGINES = {"tensorrt": (tensorrt, "TensorRtEngine"), "tensorrt-rtx": (tensorrt_rtx, "TensorRtRtxEngine")}
 
@@ -65,7 +72,7 @@ def install_library(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("tensorrt", EngineError, "tensorrt is not installed: on a Jetson it comes with JetPack"),
+        ("tensorrt", LibraryMissingError, "tensorrt is not installed: on a Jetson it comes with JetPack"),
         ("tensorrt-rtx", MissingExtraError, r"pip install 'vljepa-edge\[tensorrt-rtx\]'"),
     ],
 )
@@ -102,7 +109,7 @@ def test_a_missing_gpu(
 ) -> None:
     install_library(monkeypatch, "tensorrt")
     install(monkeypatch, api)
-    with pytest.raises(EngineError, match=message):
+    with pytest.raises(DeviceMissingError, match=message):
         tensorrt.TensorRtEngine()
 
 
@@ -128,7 +135,7 @@ def test_bundles_for_others_and_missing_graphs_are_refused(
     install(monkeypatch, runtime())
     module, opens = ENGINES[name]
     engine = getattr(module, opens)(cache=tmp_path)
-    with pytest.raises(EngineError, match=f"{name} runs bundles made for {name}.*, small is for onnx"):
+    with pytest.raises(WrongTargetError, match=f"{name} runs bundles made for {name}.*, small is for onnx"):
         engine.load(Bundle.open(small_zip), "x_encoder")
     with pytest.raises(BundleError, match="has no graph 'z_encoder'"):
         engine.load(Bundle.open(small_zip), "z_encoder")
@@ -148,7 +155,7 @@ def test_an_invalid_engine_comes_with_the_diagnosis() -> None:
         EngineInvalidityDiagnostics=flags,
     )
     rtx = library.Library(name="tensorrt-rtx", module=made, version="1.7", logger=None)
-    with pytest.raises(EngineError, match=r"cannot run b/x here \(version mismatch, unsupported cc\)"):
+    with pytest.raises(GraphRefusedError, match=r"cannot run b/x here \(version mismatch, unsupported cc\)"):
         tensorrt_rtx.require_valid(rtx, "b/x", b"plan")
 
 

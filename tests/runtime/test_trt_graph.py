@@ -13,7 +13,7 @@ import pytest
 from vljepa_runtime.engines.trt.cuda import Pinned, owner
 from vljepa_runtime.engines.trt.graph import TensorRTGraph, check_contract
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Range
-from vljepa_runtime.errors import BundleError, EngineError, InputError
+from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 SPEC = GraphSpec(
@@ -189,7 +189,7 @@ def test_only_whole_arrays_count_as_lying_in_a_block(device: HostDevice) -> None
 )
 def test_a_refusal_is_an_error(device: HostDevice, refuse: str, message: str) -> None:
     loaded, _ = graph(device, refuse=refuse)
-    with pytest.raises(EngineError, match=message):
+    with pytest.raises(RunError, match=message):
         loaded.run({"x": x()})
 
 

@@ -15,7 +15,7 @@ from vljepa_runtime.engines.trt import loading
 from vljepa_runtime.engines.trt.cache import EngineCache, Machine
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Range
-from vljepa_runtime.errors import BundleError, EngineError
+from vljepa_runtime.errors import BundleError, GraphRefusedError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 LAPTOP = Machine(gpu="RTX", compute_capability="8.9", driver="1", library="tensorrt-rtx", version="1.7")
@@ -117,9 +117,9 @@ def test_a_context_goes_before_its_engine_and_that_before_its_runtime(bundle: Bu
 @pytest.mark.parametrize(
     ("options", "plan", "error", "message"),
     [
-        ({}, b"bad", EngineError, "tensorrt-rtx 1.7 cannot load small/toy: magic tag does not match"),
+        ({}, b"bad", GraphRefusedError, "tensorrt-rtx 1.7 cannot load small/toy: magic tag does not match"),
         ({"tensors": ("x", "z")}, b"plan", BundleError, "small/toy: expected outputs"),
-        ({"context": False}, b"plan", EngineError, "gives no context for small/toy"),
+        ({"context": False}, b"plan", GraphRefusedError, "gives no context for small/toy"),
     ],
     ids=["plan", "contract", "memory"],
 )

@@ -13,7 +13,12 @@ from typing import Any
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.protocol import Detailed, Engine, Graph, check_feeds, describe
-from vljepa_runtime.errors import EngineError, InputError, MissingExtraError
+from vljepa_runtime.errors import (
+    DeviceMissingError,
+    EngineError,
+    InputError,
+    LibraryMissingError,
+)
 
 __all__ = [
     "Engine",
@@ -63,8 +68,8 @@ class Family:
         """Start a device.
 
         Raises:
-            EngineError: it is not there, or this version has no such engine.
-            MissingExtraError: its library is not installed.
+            DeviceMissingError: it is not there.
+            LibraryMissingError: its library is not installed, or this version has no such engine.
         """
         engine: Engine = getattr(self._module(), self.opens)(device or self.devices[0], threads=threads)
         return engine
@@ -76,7 +81,9 @@ class Family:
         except ModuleNotFoundError as error:
             if error.name != name:
                 raise
-            raise EngineError(f"{self.name}: this version has no such engine: upgrade vljepa-edge") from error
+            raise LibraryMissingError(
+                f"{self.name}: this version has no such engine: upgrade vljepa-edge"
+            ) from error
 
 
 _FAMILIES: Mapping[str, Family] = {
@@ -183,8 +190,8 @@ def open_engine(
 
     Raises:
         InputError: no engine has that name, or `threads` is below 1.
-        EngineError: the engine is not available here.
-        MissingExtraError: the engine's library is not installed.
+        DeviceMissingError: the engine is not available here.
+        LibraryMissingError: the engine's library is not installed.
     """
     if threads is not None and threads < 1:
         raise InputError(f"expected threads of at least 1, got {threads}")
@@ -193,7 +200,7 @@ def open_engine(
     family, device = _split(name)
     try:
         return family.open(device, threads=threads)
-    except (EngineError, MissingExtraError) as error:
+    except EngineError as error:
         if not allow_fallback:
             raise
         reason = str(error).partition(", or pass allow_fallback")[0]
@@ -201,7 +208,7 @@ def open_engine(
 
 
 def _best(target: str, threads: int | None) -> Engine:
-    failures = []
+    failures: list[EngineError] = []
     for name in _AUTO[target]:
         family, device = _split(name)
         try:
@@ -209,9 +216,12 @@ def _best(target: str, threads: int | None) -> Engine:
                 continue
             return family.open(device, threads=threads)
         except EngineError as error:
-            failures.append(str(error))
-    raise EngineError(
-        f"no engine for {target} bundles starts here ({'; '.join(failures) or 'none is installed'}): "
+            failures.append(error)
+    missing = all(isinstance(failure, LibraryMissingError) for failure in failures)
+    kind = LibraryMissingError if missing else DeviceMissingError
+    reasons = "; ".join(map(str, failures)) or "none is installed"
+    raise kind(
+        f"no engine for {target} bundles starts here ({reasons}): "
         "install one, or export the checkpoint for a target that runs here"
     )
 

@@ -21,7 +21,13 @@ from vljepa_runtime.engines.coreml_tools import coremltools, quiet
 from vljepa_runtime.engines.fixed_shapes import FixedFunction, FixedGraph, Slot
 from vljepa_runtime.engines.graph_files import unpack
 from vljepa_runtime.engines.protocol import Array, Graph, require_target
-from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
+from vljepa_runtime.errors import (
+    BundleError,
+    DeviceMissingError,
+    GraphRefusedError,
+    MissingEngineExtraError,
+    RunError,
+)
 from vljepa_runtime.manifest import GraphSpec
 
 __all__ = ["COMPUTE_UNITS", "CoreMlEngine", "available_devices", "package_functions", "unpack_package"]
@@ -49,20 +55,20 @@ class CoreMlEngine:
         threads: Not used: Core ML chooses.
 
     Raises:
-        EngineError: this is not a Mac.
-        MissingExtraError: coremltools is not installed.
+        DeviceMissingError: this is not a Mac.
+        MissingEngineExtraError: coremltools is not installed.
     """
 
     def __init__(self, device: str = "all", *, threads: int | None = None) -> None:
         self._device = device or "all"
         self.name = f"coreml:{self._device}"
         if sys.platform != "darwin":
-            raise EngineError(
+            raise DeviceMissingError(
                 f"{self.name}: Core ML runs on macOS, this is {sys.platform}: take the bundle to a Mac, export with "
                 "--format onnx for this machine, or pass allow_fallback=True (--allow-fallback)"
             )
         if find_spec("coremltools") is None:
-            raise MissingExtraError("coremltools", "coreml")
+            raise MissingEngineExtraError("coremltools", "coreml")
 
     @property
     def detail(self) -> str:
@@ -133,7 +139,7 @@ class _MacProgram:
             try:
                 result: Mapping[str, Array] = model.predict(dict(feeds))
             except Exception as error:  # the bindings raise bare RuntimeError and Exception
-                raise EngineError(f"{self._what} failed in Core ML: {error}") from error
+                raise RunError(f"{self._what} failed in Core ML: {error}") from error
         return result
 
     def _model(self, function: str) -> Any:
@@ -148,7 +154,7 @@ class _MacProgram:
             with quiet():
                 return ct.models.MLModel(str(self._package), compute_units=units, function_name=function)
         except Exception as error:  # as above
-            raise EngineError(
+            raise GraphRefusedError(
                 f"Core ML refused {self._what}: {error}: check that this macOS is as new as the bundle's target"
             ) from error
 
@@ -156,7 +162,7 @@ class _MacProgram:
         """How many operations Core ML plans per device; empty before macOS 14.4, which cannot tell.
 
         Raises:
-            EngineError: none on the device that was asked for.
+            GraphRefusedError: none on the device that was asked for.
         """
         try:
             plans = coremltools("models.compute_plan")
@@ -172,7 +178,7 @@ class _MacProgram:
                 counts[type(usage.preferred_compute_device).__name__] += 1
         wanted = _PLAN_CLASSES.get(self._device)
         if wanted and counts and not counts[wanted]:
-            raise EngineError(
+            raise GraphRefusedError(
                 f"{self._what}: Core ML would run no operation on {self._device}, but {dict(counts)}: "
                 "choose coreml:all, or pass allow_fallback=True (--allow-fallback)"
             )

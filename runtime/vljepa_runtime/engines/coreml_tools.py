@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-from vljepa_runtime.errors import MissingExtraError
+from vljepa_runtime.errors import MissingEngineExtraError
 
 __all__ = ["coremltools", "quiet"]
 
@@ -38,12 +38,12 @@ def coremltools(module: str = "") -> Any:
     """The package, or one of its modules by name (`proto.MIL_pb2`).
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingEngineExtraError: it is not installed.
     """
     try:
         with quiet():
             return import_module(f"coremltools.{module}" if module else "coremltools")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "coremltools":
-            raise MissingExtraError("coremltools", "coreml") from error
+            raise MissingEngineExtraError("coremltools", "coreml") from error
         raise

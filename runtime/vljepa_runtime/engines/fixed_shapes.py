@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from vljepa_runtime.engines.protocol import Array, check_feeds
-from vljepa_runtime.errors import EngineError, InputError
+from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
@@ -46,7 +46,7 @@ class FixedProgram(Protocol):
         """Run one function on arrays that fit its slots.
 
         Raises:
-            EngineError: the engine failed.
+            RunError: the engine failed.
         """
 
 
@@ -59,7 +59,7 @@ class FixedGraph:
         program: Functions whose inputs have the contract's names.
 
     Raises:
-        EngineError: the program has other inputs than the contract.
+        GraphRefusedError: the program has other inputs than the contract.
     """
 
     def __init__(self, name: str, spec: GraphSpec, program: FixedProgram) -> None:
@@ -67,7 +67,7 @@ class FixedGraph:
         wanted = {item.name for item in spec.inputs}
         for function, slots in program.functions.items():
             if set(slots) - {CACHE_LENGTH} != wanted:
-                raise EngineError(
+                raise GraphRefusedError(
                     f"{name}: expected inputs {', '.join(sorted(wanted))}, function {function} of the file has "
                     f"{', '.join(sorted(slots))}: export it again"
                 )
@@ -80,7 +80,7 @@ class FixedGraph:
 
         Raises:
             InputError: a feed is wrong, or no function has its size.
-            EngineError: the engine failed.
+            RunError: the engine failed.
         """
         check_feeds(self.name, self.inputs, feeds)
         rows = [
@@ -100,7 +100,7 @@ class FixedGraph:
 
     def _result(self, spec: TensorSpec, given: Mapping[str, Array], feeds: Mapping[str, Array]) -> Array:
         if spec.name not in given:
-            raise EngineError(
+            raise RunError(
                 f"{self.name}: expected an output {spec.name}, got {', '.join(given)}: export it again"
             )
         array = np.asarray(given[spec.name], spec.dtype)

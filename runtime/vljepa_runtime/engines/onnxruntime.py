@@ -10,7 +10,13 @@ from typing import Any
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
-from vljepa_runtime.errors import BundleError, EngineError
+from vljepa_runtime.errors import (
+    BundleError,
+    DeviceMissingError,
+    GraphRefusedError,
+    LibraryMissingError,
+    RunError,
+)
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
@@ -50,10 +56,16 @@ _PROBE = bytes.fromhex(
 
 def available_devices() -> tuple[str, ...]:
     """Devices whose provider is in the installed ONNX Runtime; one may still fail to start."""
-    import onnxruntime
-
-    present = set(onnxruntime.get_available_providers())
+    present = set(_library().get_available_providers())
     return tuple(device for device, providers in PROVIDERS.items() if providers[0] in present)
+
+
+def _library() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:  # not there, or a shared library that it needs is not
+        raise LibraryMissingError(f"onnxruntime does not load: {error}: install it again") from error
+    return onnxruntime
 
 
 class OnnxRuntimeEngine:
@@ -64,7 +76,7 @@ class OnnxRuntimeEngine:
         threads: Threads inside an operator; None lets ONNX Runtime take one per core.
 
     Raises:
-        EngineError: the provider is not installed or does not start.
+        DeviceMissingError: the provider is not installed or does not start.
     """
 
     def __init__(self, device: str = "cpu", *, threads: int | None = None) -> None:
@@ -72,7 +84,7 @@ class OnnxRuntimeEngine:
         self._providers = PROVIDERS[device]
         self._threads = threads
         if device not in available_devices():
-            raise EngineError(
+            raise DeviceMissingError(
                 f"{self.name}: the installed ONNX Runtime has no {self._providers[0]}: "
                 f"{_HINTS.get(device, 'reinstall it')}, or pass allow_fallback=True (--allow-fallback)"
             )
@@ -82,7 +94,7 @@ class OnnxRuntimeEngine:
     @property
     def detail(self) -> str:
         """Version, and the provider that computes."""
-        import onnxruntime
+        onnxruntime = _library()
 
         return f"ONNX Runtime {onnxruntime.__version__}, {self._providers[0]}"
 
@@ -110,7 +122,7 @@ class OnnxRuntimeEngine:
         return _OnnxRuntimeGraph(graph_name, spec, session)
 
     def _options(self) -> Any:
-        import onnxruntime
+        onnxruntime = _library()
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised, with a hint
@@ -125,17 +137,17 @@ class OnnxRuntimeEngine:
         return options
 
     def _session(self, content: str | bytes, options: Any, what: str) -> Any:
-        import onnxruntime
+        onnxruntime = _library()
 
         try:
             session = onnxruntime.InferenceSession(content, options, providers=list(self._usable()))
         except Exception as error:  # the library raises its own types and bare RuntimeError
-            raise EngineError(
+            raise GraphRefusedError(
                 f"{self.name} refused {what}: {_first_line(error)}: try another --engine"
             ) from error
         running = session.get_providers()
         if self._providers[0] not in running:
-            raise EngineError(
+            raise DeviceMissingError(
                 f"{self.name}: {self._providers[0]} did not start, ONNX Runtime fell back to {running[0]}: "
                 "check the driver and its libraries, or pass allow_fallback=True (--allow-fallback)"
             )
@@ -143,7 +155,7 @@ class OnnxRuntimeEngine:
 
     def _usable(self) -> tuple[str, ...]:
         """Providers to name: asking for one that is not compiled in would only warn."""
-        import onnxruntime
+        onnxruntime = _library()
 
         present = set(onnxruntime.get_available_providers())
         return tuple(provider for provider in self._providers if provider in present)
@@ -174,7 +186,7 @@ class _OnnxRuntimeGraph:
         try:
             results = self._session.run(self._names, dict(feeds))
         except Exception as error:  # the library raises its own types and bare RuntimeError
-            raise EngineError(f"{self.name} failed in ONNX Runtime: {_first_line(error)}") from error
+            raise RunError(f"{self.name} failed in ONNX Runtime: {_first_line(error)}") from error
         return dict(zip(self._names, results))
 
 

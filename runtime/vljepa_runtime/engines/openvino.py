@@ -19,7 +19,13 @@ import numpy as np
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.graph_files import paths_of, unpacked
 from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
-from vljepa_runtime.errors import BundleError, EngineError, MissingExtraError
+from vljepa_runtime.errors import (
+    BundleError,
+    DeviceMissingError,
+    GraphRefusedError,
+    MissingEngineExtraError,
+    RunError,
+)
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.tokenizer import LENGTHS
 
@@ -74,16 +80,16 @@ class OpenVinoEngine:
         threads: Threads on the CPU; None lets OpenVINO take one per core.
 
     Raises:
-        MissingExtraError: OpenVINO is not installed.
-        EngineError: the device is not there.
+        MissingEngineExtraError: OpenVINO is not installed.
+        DeviceMissingError: the device is not there.
     """
 
     def __init__(self, device: str = "cpu", *, threads: int | None = None) -> None:
         self.name = f"openvino:{device}"
         if find_spec("openvino") is None:
-            raise MissingExtraError("openvino", "openvino")
+            raise MissingEngineExtraError("openvino", "openvino")
         if device not in available_devices():
-            raise EngineError(
+            raise DeviceMissingError(
                 f"{self.name}: OpenVINO finds no {device.upper()} here: {_HINTS[device]}, "
                 "or pass allow_fallback=True (--allow-fallback)"
             )
@@ -155,7 +161,7 @@ class OpenVinoEngine:
             devices = [name.partition(".")[0] for name in compiled.get_property("EXECUTION_DEVICES")]
             running = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if devices != [self._device] or running != precision:
-            raise EngineError(
+            raise GraphRefusedError(
                 f"{self.name}: asked for {what} in {precision}, OpenVINO would run it in {running} on "
                 f"{', '.join(devices)}: choose another --engine, or export with another precision"
             )
@@ -166,7 +172,7 @@ class OpenVinoEngine:
         try:
             yield
         except RuntimeError as error:
-            raise EngineError(
+            raise GraphRefusedError(
                 f"{self.name} refused {what}: {_reason(error)}: try another --engine"
             ) from error
 
@@ -201,7 +207,7 @@ class _OpenVinoGraph:
                 spec.name: request.get_output_tensor(i).data.copy() for i, spec in enumerate(self.outputs)
             }
         except RuntimeError as error:
-            raise EngineError(f"{self.name} failed in OpenVINO: {_reason(error)}") from error
+            raise RunError(f"{self.name} failed in OpenVINO: {_reason(error)}") from error
         finally:
             with self._lock:
                 self._idle[usual].append(request)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.errors import EngineError, InputError
+from vljepa_runtime.errors import InputError, WrongTargetError
 from vljepa_runtime.manifest import TensorSpec
 
 __all__ = ["Array", "Detailed", "Engine", "Graph", "check_feeds", "describe", "require_target"]
@@ -37,7 +37,7 @@ class Graph(Protocol):
 
         Raises:
             InputError: a feed is missing, unknown, or of another type or shape.
-            EngineError: the engine failed.
+            RunError: the engine failed.
         """
 
 
@@ -53,7 +53,8 @@ class Engine(Protocol):
 
         Raises:
             BundleError: the bundle lacks the graph, or the file is not what the manifest says.
-            EngineError: the engine refuses the graph, or would run it somewhere else.
+            WrongTargetError: the bundle is made for other engines.
+            GraphRefusedError: the engine refuses the graph, or would run it somewhere else.
         """
 
 
@@ -80,10 +81,10 @@ def require_target(engine: str, bundle: Bundle, *targets: str) -> None:
         targets: What the engine loads, its own format first.
 
     Raises:
-        EngineError: naming both.
+        WrongTargetError: naming both.
     """
     if bundle.manifest.target not in targets:
-        raise EngineError(
+        raise WrongTargetError(
             f"{engine} runs bundles made for {' or '.join(targets)}, {bundle.name} is for "
             f"{bundle.manifest.target}: choose its engine or export with --format {targets[0]}"
         )

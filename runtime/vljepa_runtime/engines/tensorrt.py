@@ -34,8 +34,8 @@ class TensorRtEngine(TrtEngine):
         cache: Folder of built engines; None for the usual one.
 
     Raises:
-        EngineError: TensorRT is not installed, or there is no GPU.
-        MissingExtraError: cuda-bindings is not installed.
+        LibraryMissingError: TensorRT or cuda-bindings is not installed.
+        DeviceMissingError: there is no GPU.
     """
 
     def __init__(self, device: str = "", *, threads: int | None = None, cache: Path | None = None) -> None:

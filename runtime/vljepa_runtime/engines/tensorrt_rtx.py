@@ -17,7 +17,7 @@ from vljepa_runtime.engines.trt.engine import TrtEngine
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.loading import load_plan
 from vljepa_runtime.engines.trt.recipe import read_recipe
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import GraphRefusedError
 
 __all__ = ["TensorRtRtxEngine", "available_devices"]
 
@@ -38,8 +38,8 @@ class TensorRtRtxEngine(TrtEngine):
         cache: Folder of built engines and compiled kernels; None for the usual one.
 
     Raises:
-        MissingExtraError: the library or cuda-bindings is not installed.
-        EngineError: there is no GPU.
+        MissingEngineExtraError: the library or cuda-bindings is not installed.
+        DeviceMissingError: there is no GPU.
     """
 
     def __init__(self, device: str = "", *, threads: int | None = None, cache: Path | None = None) -> None:
@@ -67,7 +67,7 @@ def require_valid(library: Library, what: str, plan: bytes) -> None:
     """Ask the library whether it can run an engine here, before the whole of it is loaded.
 
     Raises:
-        EngineError: it cannot; with the library's diagnosis.
+        GraphRefusedError: it cannot; with the library's diagnosis.
     """
     module = library.module
     validity, diagnosis = module.Runtime(library.logger).get_engine_validity(plan)
@@ -75,7 +75,7 @@ def require_valid(library: Library, what: str, plan: bytes) -> None:
         return
     members = module.EngineInvalidityDiagnostics.__members__
     reasons = [name.lower().replace("_", " ") for name, flag in members.items() if diagnosis & int(flag)]
-    raise EngineError(
+    raise GraphRefusedError(
         f"{library.name} {library.version} cannot run {what} here ({', '.join(reasons) or 'it gave no reason'}): "
         "check the driver, or export again with this version of the library"
     )

@@ -16,7 +16,7 @@ from vljepa_runtime.engines.trt.estimate import Estimate, estimate
 from vljepa_runtime.engines.trt.layers import summary
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, read_recipe
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import WrongTargetError
 
 __all__ = ["Step", "plan_builds", "require_target", "run_build", "to_do"]
 
@@ -50,14 +50,14 @@ def require_target(bundle: Bundle) -> None:
     """Refuse a bundle with nothing to build.
 
     Raises:
-        EngineError: the bundle is not made for TensorRT.
+        WrongTargetError: the bundle is not made for TensorRT.
     """
     if bundle.manifest.target == "tensorrt-rtx":
-        raise EngineError(
+        raise WrongTargetError(
             f"{bundle.name} holds finished engines of TensorRT for RTX: there is nothing to build, run it"
         )
     if bundle.manifest.target != "tensorrt":
-        raise EngineError(
+        raise WrongTargetError(
             f"expected a bundle made for tensorrt, {bundle.name} is for {bundle.manifest.target}: "
             "export with --format tensorrt"
         )
@@ -67,8 +67,8 @@ def plan_builds(bundle: Bundle, library: Library, cache: EngineCache) -> tuple[S
     """Look at every graph of a bundle; nothing is built.
 
     Raises:
-        EngineError: TensorRT finds no GPU.
-        MissingExtraError: cuda-bindings is not installed.
+        DeviceMissingError: TensorRT finds no GPU.
+        MissingEngineExtraError: cuda-bindings is not installed.
         BundleError: a graph has no recipe.
     """
     here = None if library.portable else Machine.here(library, Cuda())
@@ -87,7 +87,7 @@ def run_build(
     """Build one engine and keep it.
 
     Raises:
-        EngineError: the library refuses it, in its own words.
+        GraphRefusedError: the library refuses it, in its own words.
     """
     timings = cache.extra("timing", step.machine)
     built = build_engine(

@@ -11,7 +11,7 @@ from typing import Any
 from vljepa_runtime.engines.trt.layers import Layer, parse_layers
 from vljepa_runtime.engines.trt.library import Heard, Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Profile
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import GraphRefusedError, LibraryMissingError
 
 __all__ = ["Built", "build_engine", "check_parser"]
 
@@ -57,7 +57,7 @@ def build_engine(
         progress: Called with the builder's phase and how much of it is done, 0 .. 1.
 
     Raises:
-        EngineError: the library refuses the graph or the recipe, in its own words.
+        GraphRefusedError: the library refuses the graph or the recipe, in its own words.
     """
     started = time.monotonic()
     with library.listening() as heard:
@@ -70,7 +70,7 @@ def build_engine(
             config.progress_monitor = _monitor(library.module, progress)
         plan = builder.build_serialized_network(network, config)
         if plan is None:
-            raise EngineError(f"{library.name} {library.version} cannot build {name}: {_words(heard)}")
+            raise GraphRefusedError(f"{library.name} {library.version} cannot build {name}: {_words(heard)}")
         return Built(
             engine=bytes(plan),
             seconds=time.monotonic() - started,
@@ -84,7 +84,7 @@ def check_parser(library: Library, name: str, graph: bytes) -> None:
     """Let a library's parser read a graph, and build nothing.
 
     Raises:
-        EngineError: it refuses the graph, in its own words.
+        GraphRefusedError: it refuses the graph, in its own words.
     """
     with library.listening() as heard:
         builder = _made(library, "a builder", lambda: library.module.Builder(library.logger), heard)
@@ -102,7 +102,7 @@ def _made(library: Library, what: str, make: Callable[[], Any], heard: Heard) ->
     else:
         reason = ""
     if made is None:
-        raise EngineError(
+        raise LibraryMissingError(
             f"{library.name} {library.version} cannot make {what} here: {_words(heard) or reason}"
         )
     return made
@@ -112,7 +112,7 @@ def _network_flags(library: Library, recipe: BuildRecipe) -> int:
     flags = library.module.NetworkDefinitionCreationFlag
     if recipe.strongly_typed:
         if not hasattr(flags, "STRONGLY_TYPED"):
-            raise EngineError(
+            raise GraphRefusedError(
                 f"{library.name} {library.version} has no strongly typed networks: use TensorRT 10 or later "
                 "(JetPack 6.1), or export with strongly_typed=False"
             )
@@ -125,7 +125,7 @@ def _parse(library: Library, name: str, network: Any, graph: bytes, heard: Heard
     if not parser.parse(graph):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         words = _parser_words(errors) or _words(heard)
-        raise EngineError(f"the parser of {library.name} {library.version} refuses {name}: {words}")
+        raise GraphRefusedError(f"the parser of {library.name} {library.version} refuses {name}: {words}")
 
 
 def _parser_words(errors: Sequence[Any]) -> str:
@@ -160,7 +160,7 @@ def _config(library: Library, builder: Any, network: Any, recipe: BuildRecipe) -
 def _capability(library: Library, name: str) -> Any:
     known = library.module.ComputeCapability.__members__
     if name not in known:
-        raise EngineError(
+        raise GraphRefusedError(
             f"{library.name} {library.version} knows the compute capabilities {', '.join(known)}, not {name[:20]!r}: "
             "upgrade it, or export again"
         )
@@ -181,7 +181,7 @@ def _allow_and_pin(library: Library, config: Any, network: Any, recipe: BuildRec
     trt = library.module
     flags = {"fp16": ("FP16",), "int8": ("FP16", "INT8")}.get(recipe.precision, ())
     if not all(hasattr(trt.BuilderFlag, flag) for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS")):
-        raise EngineError(
+        raise GraphRefusedError(
             f"{library.name} {library.version} takes only strongly typed networks: "
             "export with strongly_typed=True"
         )

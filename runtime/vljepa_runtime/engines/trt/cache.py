@@ -17,7 +17,7 @@ from typing import Any
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.trt.cuda import Cuda
 from vljepa_runtime.engines.trt.library import Library
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import GraphRefusedError
 
 __all__ = ["PORTABLE", "CachedEngine", "EngineCache", "Machine", "content_hash", "default_folder"]
 
@@ -133,12 +133,12 @@ class EngineCache:
         """As `find`.
 
         Raises:
-            EngineError: there is none; it says what differs from the nearest one.
+            GraphRefusedError: there is none; it says what differs from the nearest one.
         """
         if (entry := self.find(machine, content)) is not None:
             return entry
         others = [item for item in self.entries() if (item.bundle, item.graph) == (bundle.name, graph)]
-        raise EngineError(
+        raise GraphRefusedError(
             f"no engine of {bundle.name}/{graph} is built for {machine}{_nearest(others, machine, content)}: "
             f"run  vljepa build {bundle.location} --engine {machine.library}"
         )
@@ -147,15 +147,17 @@ class EngineCache:
         """The engine's bytes, hashed on the way.
 
         Raises:
-            EngineError: the file is gone or damaged.
+            GraphRefusedError: the file is gone or damaged.
         """
         path = self.folder / f"{entry.key}.engine"
         try:
             engine = path.read_bytes()
         except OSError as error:
-            raise EngineError(f"cannot read {path}: {error.strerror}: build it again with --force") from error
+            raise GraphRefusedError(
+                f"cannot read {path}: {error.strerror}: build it again with --force"
+            ) from error
         if hashlib.sha256(engine).hexdigest() != entry.sha256:
-            raise EngineError(f"{path} is damaged: build it again with --force")
+            raise GraphRefusedError(f"{path} is damaged: build it again with --force")
         return engine
 
     def put(self, engine: bytes, **known: Any) -> CachedEngine:
@@ -195,7 +197,7 @@ class EngineCache:
         """Write a file whole or not at all.
 
         Raises:
-            EngineError: the folder cannot be written.
+            GraphRefusedError: the folder cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -203,7 +205,7 @@ class EngineCache:
                 draft.write(content)
             os.replace(draft.name, self.folder / name)
         except OSError as error:
-            raise EngineError(
+            raise GraphRefusedError(
                 f"cannot write to {self.folder}: {error.strerror}: name a folder with --cache"
             ) from error
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.errors import EngineError, MissingExtraError
+from vljepa_runtime.errors import DeviceMissingError, MissingEngineExtraError, RunError
 
 __all__ = ["Cuda", "Device", "Pinned", "bindings_installed", "owner"]
 
@@ -96,20 +96,24 @@ class Cuda:
         integrated: CPU and GPU share their memory (Jetson), so nothing needs copying.
 
     Raises:
-        MissingExtraError: cuda-bindings is not installed.
-        EngineError: there is no device, or the driver is too old.
+        MissingEngineExtraError: cuda-bindings is not installed.
+        DeviceMissingError: there is no device, or the driver is too old.
     """
 
     def __init__(self) -> None:
         try:
             from cuda.bindings import runtime
         except ImportError as error:
-            raise MissingExtraError("cuda-bindings", "tensorrt") from error
+            raise MissingEngineExtraError("cuda-bindings", "tensorrt") from error
         self._api: Any = runtime
         self._free: dict[int, list[int]] = defaultdict(list)
         self._lock = threading.Lock()
-        if self._call("cudaGetDeviceCount") == 0:
-            raise EngineError(
+        try:
+            count = self._call("cudaGetDeviceCount")
+        except RunError as error:  # how the runtime says that there is no driver
+            raise DeviceMissingError(str(error)) from error
+        if count == 0:
+            raise DeviceMissingError(
                 "expected a CUDA device, found none: check with nvidia-smi, or use another --engine"
             )
         properties = self._call("cudaGetDeviceProperties", 0)
@@ -162,7 +166,7 @@ class Cuda:
         if int(status) != 0:
             _, text = self._api.cudaGetErrorString(status)
             reason = text.decode() if isinstance(text, bytes) else str(text)
-            raise EngineError(f"CUDA: {function} failed: {reason}: check the driver with nvidia-smi")
+            raise RunError(f"CUDA: {function} failed: {reason}: check the driver with nvidia-smi")
         return results[0] if results else None
 
 

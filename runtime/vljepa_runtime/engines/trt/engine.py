@@ -19,8 +19,8 @@ class TrtEngine:
         cache: Folder of built engines; None for the usual one.
 
     Raises:
-        EngineError: TensorRT is not installed, or there is no GPU.
-        MissingExtraError: a package of the engine's extra is not installed.
+        LibraryMissingError: TensorRT or a package of the engine's extra is not installed.
+        DeviceMissingError: there is no GPU.
     """
 
     def __init__(self, name: str, cache: Path | None) -> None:

@@ -18,7 +18,7 @@ from vljepa_runtime.engines.protocol import Array, check_feeds
 from vljepa_runtime.engines.trt.cuda import Device, Pinned, owner
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe
-from vljepa_runtime.errors import BundleError, EngineError
+from vljepa_runtime.errors import BundleError, EngineError, RunError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["TensorRTGraph", "check_contract"]
@@ -108,7 +108,7 @@ class TensorRTGraph:
     def _result(self, spec: TensorSpec) -> tuple[Pinned, Array]:
         shape = tuple(int(size) for size in self._context.get_tensor_shape(spec.name))
         if min(shape, default=1) < 1:
-            raise EngineError(
+            raise RunError(
                 f"{self.name}: TensorRT gives no size for {spec.name}, got {shape}: export it again"
             )
         block = self._device.pinned(int(np.prod(shape)) * np.dtype(spec.dtype).itemsize)
@@ -116,9 +116,7 @@ class TensorRTGraph:
 
     def _check(self, done: bool, what: str) -> None:
         if not done:
-            raise EngineError(
-                f"{self.name}: TensorRT refused {what}: build it again, or try another --engine"
-            )
+            raise RunError(f"{self.name}: TensorRT refused {what}: build it again, or try another --engine")
 
 
 class _Shared:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from vljepa_runtime.errors import EngineError, MissingExtraError
+from vljepa_runtime.errors import LibraryMissingError, MissingEngineExtraError
 
 __all__ = ["LIBRARIES", "Heard", "Library", "load_library"]
 
@@ -69,20 +69,20 @@ def load_library(name: str) -> Library:
         name: A key of `LIBRARIES`.
 
     Raises:
-        MissingExtraError: TensorRT for RTX is not installed.
-        EngineError: TensorRT is not installed, or a library does not load.
+        MissingEngineExtraError: TensorRT for RTX is not installed.
+        LibraryMissingError: TensorRT is not installed, or a library does not load.
     """
     try:
         module = importlib.import_module(LIBRARIES[name])
     except ModuleNotFoundError as error:
         if name == "tensorrt-rtx":
-            raise MissingExtraError("tensorrt-rtx", "tensorrt-rtx") from error
-        raise EngineError(
+            raise MissingEngineExtraError("tensorrt-rtx", "tensorrt-rtx") from error
+        raise LibraryMissingError(
             "tensorrt is not installed: on a Jetson it comes with JetPack (apt install python3-libnvinfer), elsewhere "
             "run  pip install tensorrt"
         ) from error
     except (ImportError, OSError) as error:  # a shared library of the driver or of CUDA is missing
-        raise EngineError(
+        raise LibraryMissingError(
             f"{name} is installed but does not load: {error}: check the driver and CUDA"
         ) from error
     return Library(name=name, module=module, version=str(module.__version__), logger=_logger(module))

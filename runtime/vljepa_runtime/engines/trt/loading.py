@@ -11,7 +11,7 @@ from vljepa_runtime.engines.trt.cuda import Device
 from vljepa_runtime.engines.trt.graph import TensorRTGraph, check_contract
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import read_recipe
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import GraphRefusedError
 
 __all__ = ["load_plan"]
 
@@ -36,7 +36,7 @@ def load_plan(
         kernels: Where TensorRT for RTX keeps the kernels that it compiles for this GPU, and for which machine.
 
     Raises:
-        EngineError: the library refuses the engine, in its own words.
+        GraphRefusedError: the library refuses the engine, in its own words.
         BundleError: the engine has other inputs or outputs than the manifest, or the graph has no recipe.
     """
     what = f"{bundle.name}/{graph_name}"
@@ -45,7 +45,7 @@ def load_plan(
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             words = "; ".join(heard.errors) or "it gave no reason"
-            raise EngineError(f"{library.name} {library.version} cannot load {what}: {words}")
+            raise GraphRefusedError(f"{library.name} {library.version} cannot load {what}: {words}")
         check_contract(library, bundle.name, graph_name, bundle.graph(graph_name), engine)
         if kernels is None:
             context, save = engine.create_execution_context(), None
@@ -54,7 +54,7 @@ def load_plan(
             name = cache.extra("kernels", machine, content_hash(bundle, graph_name))
             context, save = _with_kernels(engine, cache, name)
     if context is None:
-        raise EngineError(
+        raise GraphRefusedError(
             f"{library.name} {library.version} gives no context for {what}: is the GPU's memory full?"
         )
     return TensorRTGraph(
