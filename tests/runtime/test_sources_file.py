@@ -19,7 +19,7 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus, open_source
-from vljepa_runtime.sources.file import FileSource, StreamClock
+from vljepa_runtime.sources.file import FileSource
 from vljepa_runtime.sources.pictures import read_image, upright
 
 Image = npt.NDArray[np.uint8]
@@ -101,23 +101,6 @@ class TestTimes:
         assert len(frames) == 12
         assert steps == pytest.approx(np.full(11, steps[0]))
         assert steps[0] > 0
-
-    @pytest.mark.parametrize(
-        ("stamps", "expected"),
-        [
-            ([3.0, 3.5, 4.0], [0, 0.5, 1.0]),
-            ([None, None, None], [0, 0.5, 1.0]),
-            ([3.0, None, 4.5], [0, 0.5, 1.5]),
-            ([None, 7.0, 7.25], [0, 0.5, 0.75]),
-            ([9.0, 9.5, 1.0, 1.5], [0, 0.5, 1.0, 1.5]),
-            ([1.0, 1.0, 1.0], [0, 0.5, 1.0]),
-        ],
-        ids=["late", "none", "one missing", "first missing", "count began anew", "all the same"],
-    )
-    def test_clock(self, stamps: list[float | None], expected: list[float]) -> None:
-        clock = StreamClock()
-        clock.step_s = 0.5
-        assert [clock.tick(stamp) for stamp in stamps] == expected
 
     def test_loop_goes_on_in_time(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "clip.mp4", [0.0, 0.04, 0.08])

@@ -1,4 +1,4 @@
-"""Frames of a local file in order, none lost, with times from their presentation timestamps.
+"""Frames of a local file in order, none lost, with times as a player counts them (`clock.py`).
 
 A still picture is a file of one frame. Damage in the middle costs the damaged frames and a warning.
 """
@@ -6,7 +6,9 @@ A still picture is a file of one frame. Damage in the middle costs the damaged f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -16,16 +18,20 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.clock import Shown, Stamped, StreamClock, in_order
 from vljepa_runtime.sources.pictures import IMAGE_SUFFIXES, Converter, check_size, read_image
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, due_index, redact
 from vljepa_runtime.sources.read_ahead import read_ahead
 
-__all__ = ["FileSource", "StreamClock", "choose_stream", "decode_stream"]
+__all__ = ["FileSource", "choose_stream", "decode_stream"]
 
 DEFAULT_RATE = 25.0
+NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 TEXT_ART = ("ansi", "bintext", "idf", "xbin")  # FFmpeg would draw any text file as a terminal
 MAX_THREADS = 4  # each frame thread holds pictures of its own, and the model wants cores too
 LOST_SHARE = 0.1  # a file that gives this much less than it announces was cut off
+ALLOWED_S = 0.1  # of a very short one
+ANNOUNCING = ("asf", "avi", "flv", "mov")  # formats whose header tells the length
 
 
 class FileSource:
@@ -76,7 +82,6 @@ class FileSource:
                 yield from decode_stream(container, self.name, self.hints, clock)
             if not self.loop:
                 return
-            clock.restart()
 
     def _open(self) -> InputContainer:
         # Playlists and scripts may name other files; a local video has no business on the network.
@@ -108,39 +113,6 @@ class FileSource:
         self.close()
 
 
-class StreamClock:
-    """Turns timestamps into seconds that start at 0, never go back and fill in for missing ones."""
-
-    def __init__(self) -> None:
-        self.index = -1
-        self.time_s = 0.0
-        self.step_s = 1 / DEFAULT_RATE
-        self._offset: float | None = None
-
-    def tick(self, stamp_s: float | None) -> float:
-        """Time of the next frame.
-
-        Args:
-            stamp_s: Its presentation time in the container's own count, None when it has none.
-        """
-        self.index += 1
-        if self.index == 0:
-            self._offset = stamp_s
-            return self.time_s
-        expected = self.time_s + self.step_s
-        if stamp_s is None:
-            self.time_s = expected
-            return expected
-        if self._offset is None or stamp_s - self._offset <= self.time_s:
-            self._offset = stamp_s - expected  # the count starts late, or began anew: go on from here
-        self.time_s = stamp_s - self._offset
-        return self.time_s
-
-    def restart(self) -> None:
-        """The next frame begins the stream again and comes one step after the last."""
-        self._offset = None
-
-
 def choose_stream(container: InputContainer, name: str) -> VideoStream:
     """The video stream to show: FFmpeg's pick by disposition, size and bit rate; cover pictures do not count.
 
@@ -166,8 +138,11 @@ def decode_stream(
 ) -> Iterator[Frame | SourceStatus]:
     """Decode one pass over a container, converting only the frames that the hints ask for.
 
-    With `min_interval_s` a frame waits unconverted until the next one shows whether it is the last before a
-    sampling instant.
+    Args:
+        container: At its beginning.
+        name: For messages.
+        hints: What the consumer needs.
+        clock: One for all passes.
 
     Raises:
         SourceError: no frame at all could be decoded.
@@ -175,24 +150,87 @@ def decode_stream(
     stream = choose_stream(container, name)
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
-    rate = stream.average_rate or stream.guessed_rate
-    clock.step_s = 1 / float(rate) if rate else 1 / DEFAULT_RATE
     damage = _Damage()
-    count = 0
-    start_s = clock.time_s
-    converter = Converter()
-    waiting: tuple[av.VideoFrame, float, int] | None = None
-    for frame in _frames(container, stream, damage):
-        count += 1
-        time_s = clock.tick(frame.time)
-        if waiting is not None and _wanted(waiting[1], time_s, hints.min_interval_s):
-            yield _converted(waiting, converter, hints)
-        waiting = frame, time_s, clock.index
-    if waiting is None:
+    frames = _frames(container, stream, damage)
+    if (first := next(frames, None)) is None:
         raise SourceError(f"no frame of {name} could be decoded: {damage.reason or 'it is empty'}")
-    yield _converted(waiting, converter, hints)
-    if message := damage.summary(stream, count, clock.time_s - start_s):
+    timing = _Timing.of(container, stream, first)
+    stamped = timing.stamped(chain([first], frames))
+    converter = Converter()
+    held: Shown[av.VideoFrame] | None = None
+    count = 0
+    for shown in clock.follow(stamped, start_s=timing.start_s, step_s=timing.step_s):
+        count += 1
+        if count == 2 and timing.guessed:
+            message = (
+                f"{name} holds no times and no rate: times are guessed at {DEFAULT_RATE:g} pictures a second"
+            )
+            yield SourceStatus(kind="warning", message=redact(message))
+        if held is not None and _wanted(held, hints.min_interval_s, clock.first_s):
+            yield _converted(held, converter, hints)
+        held = shown
+    if held is not None:  # the last one tells where the stream ends
+        yield _converted(held, converter, hints)
+    if message := damage.summary(count, clock.pass_s, timing.announced_s):
         yield SourceStatus(kind="warning", message=redact(f"{name}: {message}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Timing:
+    """What a container says about the times of a stream.
+
+    Attributes:
+        start_s: Where its count begins, over all tracks; None where it does not say.
+        step_s: Time between pictures where their stamps do not tell.
+        raw: It holds pictures alone: the stamps that FFmpeg gives are made up.
+        unordered: Stamps follow the order of decoding.
+        guessed: Neither stamps nor a rate.
+        announced_s: Length of the stream by the header of a file; None where it has none, or FFmpeg estimates it.
+    """
+
+    start_s: float | None
+    step_s: float
+    raw: bool
+    unordered: bool
+    guessed: bool
+    announced_s: float | None
+
+    @classmethod
+    def of(cls, container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> _Timing:
+        """Look once the first frame is there, and with it the header inside the stream."""
+        kind = container.format
+        raw = bool(kind.flags & NO_TIMESTAMPS) or kind.name.endswith("_pipe")
+        told = stream.codec_context.framerate
+        rate = told if raw else stream.average_rate or stream.guessed_rate
+        start = getattr(container, "start_time", None)  # None where it does not say, whatever the stub says
+        return cls(
+            start_s=None if start is None else start / av.time_base,
+            step_s=1 / float(rate or DEFAULT_RATE),
+            raw=raw,
+            unordered=kind.name == "avi",
+            guessed=raw and not rate,
+            announced_s=_announced_s(container, stream, first),
+        )
+
+    def stamped(self, frames: Iterable[av.VideoFrame]) -> Iterator[Stamped[av.VideoFrame]]:
+        """Frames as the clock takes them; raw ones by their number in the stream."""
+        if self.raw:
+            return (Stamped(frame, number * self.step_s) for number, frame in enumerate(frames))
+        told = (Stamped(frame, frame.time, _duration_s(frame)) for frame in frames)
+        return in_order(told) if self.unordered else told
+
+
+def _duration_s(frame: av.VideoFrame) -> float:
+    return float(frame.duration * (frame.time_base or 0))
+
+
+def _announced_s(container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> float | None:
+    kind = container.format.name.split(",")[0]
+    if kind == "matroska" and len(container.streams) == 1 and container.duration:
+        return container.duration / av.time_base - (first.time or 0.0)  # it counts from 0
+    if kind in ANNOUNCING and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return None
 
 
 class _Damage:
@@ -203,14 +241,22 @@ class _Damage:
         self.reason = ""
         self.broke_off = False
 
-    def summary(self, stream: VideoStream, frames: int, seconds: float) -> str:
-        """One sentence, empty when all is well."""
+    def summary(self, frames: int, seconds: float, announced_s: float | None) -> str:
+        """One sentence, empty when all is well.
+
+        Args:
+            frames: Decoded.
+            seconds: Their time on show.
+            announced_s: What the file says about it.
+        """
         if self.broke_off:
             return f"reading stopped after {seconds:.1f} s ({frames} frames): {self.reason}"
         if self.packets:
             return f"{self.packets} damaged packets were skipped, {frames} frames decoded: {self.reason}"
-        if stream.frames and frames < stream.frames * (1 - LOST_SHARE) - 1:
-            return f"only {frames} of {stream.frames} announced frames decoded; the file seems cut off"
+        if announced_s is not None and seconds < announced_s * (1 - LOST_SHARE) - ALLOWED_S:
+            return (
+                f"only {seconds:.1f} of {announced_s:.1f} announced seconds decoded; the file seems cut off"
+            )
         return ""
 
 
@@ -232,13 +278,16 @@ def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
             return
 
 
-def _wanted(begin_s: float, end_s: float, interval_s: float | None) -> bool:
-    return interval_s is None or due_index(begin_s, interval_s) < due_index(end_s, interval_s)
+def _wanted(shown: Shown[av.VideoFrame], interval_s: float | None, first_s: float) -> bool:
+    if interval_s is None:
+        return True
+    begin_s = shown.time_s - first_s
+    return due_index(begin_s, interval_s) < due_index(begin_s + shown.duration_s, interval_s)
 
 
-def _converted(item: tuple[av.VideoFrame, float, int], converter: Converter, hints: Hints) -> Frame:
-    frame, time_s, index = item
-    return Frame(image=converter.to_rgb(frame, hints.short_side), time_s=time_s, index=index)
+def _converted(shown: Shown[av.VideoFrame], converter: Converter, hints: Hints) -> Frame:
+    image = converter.to_rgb(shown.picture, hints.short_side)
+    return Frame(image=image, time_s=shown.time_s, index=shown.index, duration_s=shown.duration_s)
 
 
 def _reason(error: Exception) -> str:

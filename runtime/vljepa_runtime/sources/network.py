@@ -15,7 +15,8 @@ import numpy.typing as npt
 from av.container import InputContainer
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.file import StreamClock, choose_stream, decode_stream
+from vljepa_runtime.sources.clock import StreamClock
+from vljepa_runtime.sources.file import choose_stream, decode_stream
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
 from vljepa_runtime.sources.pictures import Converter
 from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus, redact
@@ -109,7 +110,6 @@ class DownloadSource:
                 yield from decode_stream(container, self.name, self.hints, clock)
             if not self.loop:
                 return
-            clock.restart()
 
     def close(self) -> None:
         """Drop the connection; a running iteration ends at its next step by itself."""

@@ -33,17 +33,23 @@ _SECRET_OPTION = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """One upright picture.
+    """One upright picture. It is on show from `time_s` until the next one's, the last one for its own duration.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        time_s: Seconds since the first frame of the stream; never goes back.
+        time_s: Seconds since the stream began, as a player counts them: the start of all tracks of a file, so
+            a video track that starts late has its first frame late; the first picture of a live source.
+            Never goes back.
         index: Position in the stream, counting frames that were dropped or left unconverted.
+        duration_s: How long it is on show: until the stream's next picture (given or left out by `Hints`), the
+            last one for its own duration. 0 where a later picture has the same time; None where the end is not
+            known when the picture is given (live sources).
     """
 
     image: UInt8
     time_s: float
     index: int
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +65,9 @@ class Hints:
     """What the consumer will use, so that a source can leave the rest undone.
 
     Attributes:
-        min_interval_s: Only the last frame before each multiple of this time is wanted. A file then gives
-            exactly the frames that a sampler at this interval would pick; a live source gives at most four
-            times as many. None: every frame.
+        min_interval_s: Only the frames on show at the first frame's time and each multiple of this after it are
+            wanted. A file then gives exactly the frames that a sampler at this interval would pick, and its
+            last one; a live source gives at most four times as many. None: every frame.
         short_side: Pictures may be shrunk until their shorter side has this many pixels. None: full size.
     """
 
@@ -104,7 +110,8 @@ def due_index(time_s: float, interval_s: float) -> int:
     """Number of the first sampling instant (a multiple of `interval_s`) at or after `time_s`.
 
     A frame that lasts from `a` to `b` is the one on show at the instants `due_index(a)` to
-    `due_index(b) - 1`; sources and the window sampler share this rule, so they agree on every frame.
+    `due_index(b) - 1`, all times counted from the first frame; sources and the window sampler share this
+    rule, so they agree on every frame.
     """
     return int(np.ceil((time_s - _tolerance(interval_s)) / interval_s))
 
