@@ -143,7 +143,7 @@ def parity(folder: Path) -> None:
     from vljepa_model.families.vision import open_vision
     from vljepa_model.layers import TextStack, pad_bias
     from vljepa_model.x_encoder import XEncoder
-    from vljepa_runtime.patches import Preprocess, patchify
+    from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 
     torch.manual_seed(SEED)
     config, files, pieces = open_vision(folder / "vision", frames=16)
@@ -154,7 +154,7 @@ def parity(folder: Path) -> None:
     theirs.load_state_dict({name: files[name] for name in files}, strict=False)
     pre = Preprocess(frames=16, size=256, patch=16)
     raw = np.random.default_rng(SEED).integers(0, 256, (16, 256, 256, 3), dtype=np.uint8)
-    patches, positions = map(torch.from_numpy, patchify(raw, pre))
+    patches, positions = map(torch.from_numpy, patchify(fit_frames(raw, pre)))
     video = (torch.from_numpy(raw).float() / 255 - torch.tensor(pre.mean)) / torch.tensor(pre.std)
     video = video.permute(0, 3, 1, 2)[None]
     kept = torch.randperm(len(patches))[: len(patches) // 2].sort().values[None]

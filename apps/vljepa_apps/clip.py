@@ -5,11 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.patches import fit_frame
+from vljepa_runtime.patches import Clip, FittedFrame, fit_frame, pick_numbers
 
 if TYPE_CHECKING:
     from vljepa_runtime.patches import Preprocess
@@ -19,9 +16,7 @@ __all__ = ["read_clip"]
 KEEP = 512  # frames held at most; past it, every second one goes
 
 
-def read_clip(
-    spec: str, pre: Preprocess, *, start_s: float = 0.0, seconds: float | None = None
-) -> npt.NDArray[np.uint8]:
+def read_clip(spec: str, pre: Preprocess, *, start_s: float = 0.0, seconds: float | None = None) -> Clip:
     """Read a source as one clip.
 
     Args:
@@ -31,7 +26,7 @@ def read_clip(
         seconds: Length of the clip; by default a whole file, and one window of a live source.
 
     Returns:
-        (T, size, size, 3) uint8 RGB, T at most `KEEP`, evenly spaced in time.
+        The clip.
 
     Raises:
         SourceError: the source cannot be read, or has no frame in that part.
@@ -39,7 +34,7 @@ def read_clip(
     from vljepa_runtime.sampling import hints_for
     from vljepa_runtime.sources import Frame, open_source
 
-    kept: list[npt.NDArray[np.uint8]] = []
+    kept: list[FittedFrame] = []
     step, seen = 1, 0
     with open_source(spec) as source:
         if seconds is None and source.live:
@@ -63,4 +58,4 @@ def read_clip(
     if not kept:
         part = f" from {start_s:g} s on" if start_s else ""
         raise SourceError(f"{name} has no frame{part}: choose another --start or --seconds")
-    return np.stack(kept)
+    return Clip.of([kept[i] for i in pick_numbers(len(kept), pre)], pre)

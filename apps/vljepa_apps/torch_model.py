@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vljepa_apps.latency_cells import QUERY_TOKENS
 from vljepa_runtime.decoder import MAX_TOKENS
 from vljepa_runtime.errors import BundleError, MissingExtraError
-from vljepa_runtime.patches import Preprocess, fit_frames, patchify
+from vljepa_runtime.patches import Clip, Preprocess, fit_frames, patchify
 from vljepa_runtime.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -74,15 +74,15 @@ class TorchModel:
         self._tokenizer = Tokenizer.from_file(checkpoint.tokenizer_file)
         self._texts: dict[str, Float32] = {}
 
-    def encode(self, frames: UInt8) -> Float32:
-        """Frames (T, H, W, 3) -> visual tokens (N, Dv)."""
+    def encode(self, frames: UInt8 | Clip) -> Float32:
+        """Frames (T, H, W, 3), or a fitted clip -> visual tokens (N, Dv)."""
         return self._numpy(self._encode(frames)[0])
 
     def predict(self, visual: Float32, query: str | None = None) -> Float32:
         """Visual tokens (N, Dv) and a query -> embedding (S,)."""
         return self._predict(self._torch.from_numpy(visual)[None], query)
 
-    def embed(self, frames: UInt8, query: str | None = None) -> Float32:
+    def embed(self, frames: UInt8 | Clip, query: str | None = None) -> Float32:
         """Frames (T, H, W, 3) and a query -> embedding (S,)."""
         return self._predict(self._encode(frames), query)
 
@@ -134,11 +134,11 @@ class TorchModel:
         with self._torch.inference_mode():
             return call()
 
-    def _patches(self, frames: UInt8) -> tuple[torch.Tensor, torch.Tensor]:
-        patches, positions = patchify(fit_frames(frames, self.preprocess), self.preprocess)
+    def _patches(self, frames: UInt8 | Clip) -> tuple[torch.Tensor, torch.Tensor]:
+        patches, positions = patchify(fit_frames(frames, self.preprocess))
         return self._torch.from_numpy(patches)[None], self._torch.from_numpy(positions)[None]
 
-    def _encode(self, frames: UInt8) -> torch.Tensor:
+    def _encode(self, frames: UInt8 | Clip) -> torch.Tensor:
         with self._torch.inference_mode():
             visual: torch.Tensor = self.network.x_encoder(*self._patches(frames))
         return visual

@@ -17,8 +17,8 @@ from vljepa_data.world import PROMPTS, Split, captioned, make_clip
 from vljepa_model.checkpoint import Checkpoint
 from vljepa_model.config import ModelConfig, TextStackConfig
 from vljepa_model.y_decoder import YDecoder
-from vljepa_runtime.patches import Preprocess, fit_frames, patchify
-from vljepa_runtime.token_selection import salient_tokens
+from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["ParitySamples", "parity_samples"]
@@ -137,8 +137,5 @@ class ParitySamples:
 
 
 def _window(frames: Array, preprocess: Preprocess, tokens: int) -> Feeds:
-    patches, positions = patchify(fit_frames(frames, preprocess), preprocess)
-    if tokens < preprocess.tokens:
-        keep = salient_tokens(patches, tokens)
-        patches, positions = patches[keep], positions[keep]
+    patches, positions = clip_tokens(fit_frames(frames, preprocess), keep=tokens)
     return {"patches": patches[None], "positions": positions[None]}

@@ -22,7 +22,7 @@ from vljepa_model.families.pieces import Piece, Pieces
 from vljepa_model.families.pooling import open_dense_layers
 from vljepa_model.families.settings import Settings
 from vljepa_model.families.text import TextFolder, open_text
-from vljepa_model.families.vision import open_vision
+from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.tensor_files import TensorFiles, replace_file, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_runtime.patches import Preprocess
@@ -152,7 +152,7 @@ def assemble(
         config=config,
         parts=tuple(parts),
         tokenizers=tokenizers,
-        preprocess=vision_preprocess(config),
+        preprocess=vision_preprocess(config, crop_offset=crop_offset(vision)),
         prompts=PROMPTS,
         importer="parts",
         seed=seed,

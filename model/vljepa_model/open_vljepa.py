@@ -81,7 +81,7 @@ def open_open_vljepa(
             "predictor": _cut_at(tokenizer_of(llama), options.get("data.max_query_len", 512)),
             "y_encoder": _cut_at(tokenizer_of(gemma), options.get("data.max_caption_len", 512)),
         },
-        preprocess=vision_preprocess(config, short_side=0, picks="floor"),
+        preprocess=vision_preprocess(config, short_side=0, sampling="frames", picks="floor"),
         prompts=dict.fromkeys(("caption", "classify", "retrieval"), PROMPT),
         importer="open-vljepa",
     )

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from vljepa_runtime.model import Model as Model
     from vljepa_runtime.model import Scored as Scored
     from vljepa_runtime.model import load as load
+    from vljepa_runtime.patches import Clip as Clip
     from vljepa_runtime.patches import Preprocess as Preprocess
     from vljepa_runtime.selection import EveryWindow as EveryWindow
     from vljepa_runtime.selection import OfflineWard as OfflineWard
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Bundle": "bundle",
     "BundleError": "errors",
+    "Clip": "patches",
     "DeviceMissingError": "errors",
     "EngineError": "errors",
     "Event": "events",
@@ -85,6 +87,7 @@ _HOMES = {
 __all__ = [
     "Bundle",
     "BundleError",
+    "Clip",
     "DeviceMissingError",
     "EngineError",
     "Event",

@@ -19,8 +19,8 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.protocol import Engine, Graph, describe
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.patches import Preprocess, fit_frames, patchify
-from vljepa_runtime.token_selection import salient_tokens
+from vljepa_runtime.patches import Clip, Preprocess, fit_frames
+from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import LENGTHS, Tokenizer
 
 if TYPE_CHECKING:
@@ -131,11 +131,11 @@ class Model:
         """Whether the Y-decoder is in memory; it is not before the first `decode`."""
         return self._decoder is not None
 
-    def patches(self, frames: UInt8, *, keep: int | None = None) -> tuple[UInt8, Int32]:
+    def patches(self, frames: UInt8 | Clip, *, keep: int | None = None) -> tuple[UInt8, Int32]:
         """Turn frames into the X-encoder's input.
 
         Args:
-            frames: (T, H, W, 3) uint8 RGB, any T, H and W.
+            frames: (T, H, W, 3) uint8 RGB, any T, H and W, which are fitted here; or a clip, which is already.
             keep: Encode only this many of the window's tubelets, the salient ones.
 
         Returns:
@@ -145,16 +145,13 @@ class Model:
             InputError: the frames are not uint8 RGB, or the bundle has no graph for that many tokens.
         """
         pre = self.preprocess
-        patches, positions = patchify(fit_frames(frames, pre), pre)
+        clip = fit_frames(frames, pre)
         budgets = self._bundle.manifest.graphs["x_encoder"].token_budgets
         if budgets and (keep or pre.tokens) not in budgets:
             raise InputError(
                 f"expected a token budget of {', '.join(map(str, budgets))}, got {keep or pre.tokens}"
             )
-        if keep is not None:
-            kept = salient_tokens(patches, keep, tubelets_in_time=self.preprocess.grid[0])
-            patches, positions = patches[kept], positions[kept]
-        return patches, positions
+        return clip_tokens(clip, keep=keep)
 
     def encode_patches(self, patches: UInt8, positions: Int32) -> Float32:
         """Run the X-encoder.
@@ -169,11 +166,11 @@ class Model:
         visual = self._x_encoder.run({"patches": patches[None], "positions": positions[None]})["visual"]
         return np.asarray(visual[0], np.float32)
 
-    def encode(self, frames: UInt8, *, keep: int | None = None) -> Float32:
+    def encode(self, frames: UInt8 | Clip, *, keep: int | None = None) -> Float32:
         """Turn frames into visual tokens; one window can then be asked several queries.
 
         Args:
-            frames: (T, H, W, 3) uint8 RGB, any T, H and W.
+            frames: See `patches`.
             keep: See `patches`.
 
         Returns:
@@ -196,8 +193,8 @@ class Model:
         embedding: Float32 = _unit(self._predictor.run(feeds)["embedding"])[0]
         return embedding
 
-    def embed(self, frames: UInt8, query: str | None = None, *, keep: int | None = None) -> Float32:
-        """Frames (T, H, W, 3) uint8 RGB and a query become one embedding (S,) float32, L2-normalised."""
+    def embed(self, frames: UInt8 | Clip, query: str | None = None, *, keep: int | None = None) -> Float32:
+        """Frames (see `patches`) and a query become one embedding (S,) float32, L2-normalised."""
         return self.predict(self.encode(frames, keep=keep), query)
 
     def embed_text(self, texts: Sequence[str]) -> Float32:
@@ -235,12 +232,12 @@ class Model:
         return tuple(Scored(label=labels[index], score=float(scores[index])) for index in order)
 
     def classify(
-        self, frames: UInt8, labels: Sequence[str], *, query: str | None = None
+        self, frames: UInt8 | Clip, labels: Sequence[str], *, query: str | None = None
     ) -> tuple[Scored, ...]:
         """Rank labels in anyone's words for a clip.
 
         Args:
-            frames: (T, H, W, 3) uint8 RGB.
+            frames: See `patches`.
             labels: Texts.
             query: What to ask the predictor; None takes the bundle's classify prompt.
 
@@ -249,8 +246,8 @@ class Model:
         """
         return self.rank(self.embed(frames, self._default(query, "classify", "caption")), labels)
 
-    def answer(self, frames: UInt8, question: str, candidates: Sequence[str]) -> tuple[Scored, ...]:
-        """Rank candidate answers to a question about a clip (T, H, W, 3) uint8 RGB, best first."""
+    def answer(self, frames: UInt8 | Clip, question: str, candidates: Sequence[str]) -> tuple[Scored, ...]:
+        """Rank candidate answers to a question about frames (see `patches`), best first."""
         return self.rank(self.embed(frames, question), candidates)
 
     def decode(self, embedding: Float32, *, max_tokens: int | None = None) -> str:

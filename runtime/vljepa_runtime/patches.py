@@ -6,10 +6,10 @@ normalisation is not done here: it is folded into the exported patch embedding, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, NewType
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,18 @@ import numpy.typing as npt
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.preprocess_limits import check_limits
 
-__all__ = ["Preprocess", "fit_frame", "fit_frames", "patchify"]
+__all__ = ["Clip", "FittedFrame", "Preprocess", "fit_frame", "fit_frames", "patchify", "pick_numbers"]
 
 UInt8 = npt.NDArray[np.uint8]
+FittedFrame = NewType("FittedFrame", npt.NDArray[np.uint8])
+"""One picture (size, size, 3) as `fit_frame` gives it; fitting it again could change it."""
+
 RESIZE_MODES = ("crop", "stretch", "pad", "antialias")
-PICKS = ("nearest", "floor")
+SAMPLINGS = ("time", "frames")
+ROUNDINGS = ("nearest", "floor")
+CHOICES = {"resize": RESIZE_MODES, "crop_offset": ROUNDINGS, "sampling": SAMPLINGS, "picks": ROUNDINGS}
+USUAL = {"short_side": 0, "crop_offset": "nearest", "sampling": "time", "picks": "nearest"}
+"""Newer fields, written to a bundle only where they say something else than this."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -41,7 +48,11 @@ class Preprocess:
         resize: `crop` (short side to `size`, centre crop), `stretch`, `pad` (letterbox), or `antialias` (as `crop`,
             with the triangle filter of torchvision and PIL, which imported models were trained with).
         short_side: With `antialias`, the short side before the crop; 0 for `size`.
-        picks: How evenly spaced times become frame numbers: the `nearest`, or the `floor`.
+        crop_offset: With `antialias`, where the crop begins when the margin is odd: at the `nearest` whole pixel
+            (torchvision; a half goes to the even one), or the `floor` (transformers).
+        sampling: What the frames of a whole clip are spread over evenly: its `time`, so that the picture on show
+            at each instant counts, or all its `frames` by number, whatever the rate.
+        picks: How evenly spaced numbers become frame numbers: the `nearest`, or the `floor`.
     """
 
     frames: int = 8
@@ -53,6 +64,8 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
     resize: str = "crop"
     short_side: int = 0
+    crop_offset: str = "nearest"
+    sampling: str = "time"
     picks: str = "nearest"
 
     def __post_init__(self) -> None:
@@ -64,15 +77,18 @@ class Preprocess:
                 f"preprocess: {self.frames} frames of {self.size} px do not divide into "
                 f"tubelets of {self.tubelet} frames x {self.patch} px"
             )
-        if self.resize not in RESIZE_MODES:
-            raise InputError(
-                f"preprocess: resize must be one of {', '.join(RESIZE_MODES)}, got {self.resize!r}"
-            )
-        if self.picks not in PICKS:
-            raise InputError(f"preprocess: picks must be one of {', '.join(PICKS)}, got {self.picks!r}")
+        for name, allowed in CHOICES.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise InputError(
+                    f"preprocess: {name} must be one of {', '.join(allowed)}, got {repr(value)[:40]}"
+                )
         if self.short_side and (self.resize != "antialias" or self.short_side < self.size):
             raise InputError(
                 f"preprocess: short_side goes with resize antialias and is at least size, got {self.short_side}"
+            )
+        if self.crop_offset != USUAL["crop_offset"] and self.resize != "antialias":
+            raise InputError(
+                f"preprocess: crop_offset {self.crop_offset} goes with resize antialias, got {self.resize}"
             )
         if {len(list(self.mean)), len(list(self.std))} != {3} or min(self.std) <= 0:
             raise InputError("preprocess: mean and std need three numbers each, std above 0")
@@ -101,11 +117,10 @@ class Preprocess:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written to `bundle.json`; the newer fields only where they say something."""
-        usual = {"short_side": 0, "picks": "nearest"}
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(self).items()
-            if key not in usual or value != usual[key]
+            if key not in USUAL or value != USUAL[key]
         }
 
     @classmethod
@@ -124,16 +139,40 @@ class Preprocess:
         return cls(**plain)
 
 
-def fit_frame(frame: UInt8, pre: Preprocess) -> UInt8:
+@dataclass(frozen=True, slots=True, eq=False)
+class Clip:
+    """One window, fitted: what the model sees. Made by `fit_frames`, or of fitted frames by `Clip.of`.
+
+    Attributes:
+        frames: (T, size, size, 3) uint8 RGB.
+        preprocess: What it was fitted to.
+    """
+
+    frames: UInt8
+    preprocess: Preprocess
+
+    def __post_init__(self) -> None:
+        pre, frames = self.preprocess, self.frames
+        expected = (pre.frames, pre.size, pre.size, 3)
+        if frames.shape != expected or frames.dtype != np.uint8:
+            raise InputError(f"expected fitted frames {expected} uint8, got {frames.shape} {frames.dtype}")
+
+    @classmethod
+    def of(cls, frames: Sequence[FittedFrame], pre: Preprocess) -> Clip:
+        """Frames fitted one by one, as a stream gives them."""
+        return cls(np.stack(frames), pre)
+
+
+def fit_frame(frame: UInt8, pre: Preprocess) -> FittedFrame:
     """Resize one RGB frame `(H, W, 3)` to `(size, size, 3)` as `pre.resize` says."""
     import cv2
 
     height, width = frame.shape[:2]
     size = pre.size
     if pre.resize == "antialias":
-        return _antialiased(frame, pre.short_side or size, size)
+        return FittedFrame(_antialiased(frame, pre))
     if (height, width) == (size, size):
-        return np.ascontiguousarray(frame)
+        return FittedFrame(np.ascontiguousarray(frame))
     if pre.resize == "stretch":
         new_h = new_w = size
     else:
@@ -149,66 +188,72 @@ def fit_frame(frame: UInt8, pre: Preprocess) -> UInt8:
         frame, (new_w, new_h), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     )
     if pre.resize != "pad":
-        return np.asarray(resized, np.uint8)
+        return FittedFrame(np.asarray(resized, np.uint8))
     canvas = np.zeros((size, size, 3), np.uint8)
     top, left = (size - new_h) // 2, (size - new_w) // 2
     canvas[top : top + new_h, left : left + new_w] = resized
-    return canvas
+    return FittedFrame(canvas)
 
 
-def fit_frames(frames: UInt8, pre: Preprocess) -> UInt8:
+def fit_frames(frames: UInt8 | Clip, pre: Preprocess) -> Clip:
     """Bring any number of frames of any size to what the model takes.
 
     Args:
-        frames: (T, H, W, 3) uint8 RGB, any T >= 1; a single image may be (H, W, 3).
+        frames: (T, H, W, 3) uint8 RGB, any T >= 1; a single image may be (H, W, 3). A clip stays as it is.
         pre: The model's geometry.
 
     Returns:
-        (pre.frames, pre.size, pre.size, 3) uint8, sampled at evenly spaced indices or repeated.
+        The clip: `pre.frames` frames, taken at evenly spaced numbers or repeated.
 
     Raises:
-        InputError: the array is not uint8 RGB or is empty.
+        InputError: the array is not uint8 RGB or is empty, or the clip was fitted to another geometry.
     """
+    if isinstance(frames, Clip):
+        if frames.preprocess != pre:
+            raise InputError(
+                f"expected raw frames or a clip fitted to {pre}, got one fitted to {frames.preprocess}"
+            )
+        return frames
     array = np.asarray(frames)
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise InputError(f"expected frames (T, H, W, 3) uint8 RGB, got {np.shape(frames)} {array.dtype}")
-    times = np.linspace(0, len(array) - 1, pre.frames)
-    picks = (times.round() if pre.picks == "nearest" else np.floor(times)).astype(int)
+    picks = pick_numbers(len(array), pre)
     fitted = {int(i): fit_frame(array[i], pre) for i in np.unique(picks)}
-    return np.stack([fitted[int(i)] for i in picks])
+    return Clip.of([fitted[int(i)] for i in picks], pre)
 
 
-def patchify(frames: UInt8, pre: Preprocess) -> tuple[UInt8, npt.NDArray[np.int32]]:
-    """Cut fitted frames into tubelets, ordered (t, h, w).
+def pick_numbers(count: int, pre: Preprocess) -> npt.NDArray[np.int64]:
+    """Which of `count` frames a clip takes by number: (pre.frames,) evenly spaced from first to last."""
+    even = np.linspace(0, count - 1, pre.frames)
+    return np.asarray(even.round() if pre.picks == "nearest" else np.floor(even), np.int64)
 
-    Args:
-        frames: (pre.frames, pre.size, pre.size, 3) uint8 RGB.
-        pre: The model's geometry.
+
+def patchify(clip: Clip) -> tuple[UInt8, npt.NDArray[np.int32]]:
+    """Cut a clip into tubelets, ordered (t, h, w).
 
     Returns:
         patches (N, tubelet*patch*patch*3) uint8, each laid out (frame, row, column, RGB), and
         positions (N, 3) int32 = (t, h, w) tubelet indices.
-
-    Raises:
-        InputError: frames have another shape.
     """
-    expected = (pre.frames, pre.size, pre.size, 3)
-    if frames.shape != expected:
-        raise InputError(f"expected fitted frames {expected}, got {frames.shape}: call fit_frames first")
+    pre = clip.preprocess
     t, h, w = pre.grid
-    cut = frames.reshape(t, pre.tubelet, h, pre.patch, w, pre.patch, 3).transpose(0, 2, 4, 1, 3, 5, 6)
+    cut = clip.frames.reshape(t, pre.tubelet, h, pre.patch, w, pre.patch, 3).transpose(0, 2, 4, 1, 3, 5, 6)
     positions = np.indices((t, h, w), dtype=np.int32).reshape(3, -1).T
     return cut.reshape(pre.tokens, pre.patch_dim), np.ascontiguousarray(positions)
 
 
-def _antialiased(frame: UInt8, short_side: int, size: int) -> UInt8:
-    """Resize so that the short side is `short_side`, then cut `size` out of the middle, rounding once."""
+def _antialiased(frame: UInt8, pre: Preprocess) -> UInt8:
+    """Resize so that the short side is `pre.short_side`, then cut `pre.size` out of the middle, rounding once."""
     height, width = frame.shape[:2]
-    sides = [side * short_side // min(height, width) for side in (height, width)]
+    sides = [side * (pre.short_side or pre.size) // min(height, width) for side in (height, width)]
+    offsets = [
+        (side - pre.size) // 2 if pre.crop_offset == "floor" else round((side - pre.size) / 2)
+        for side in sides
+    ]
     rows, columns = (
-        _triangle(old, new, round((new - size) / 2), size) for old, new in zip((height, width), sides)
+        _triangle(old, new, start, pre.size) for old, new, start in zip((height, width), sides, offsets)
     )
     narrow = np.tensordot(rows, frame.astype(np.float32), axes=1)  # (size, W, 3)
     pixels = np.einsum("ow,hwc->hoc", columns, narrow, optimize=True)

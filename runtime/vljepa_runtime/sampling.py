@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.patches import Preprocess, fit_frame
+from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame
 from vljepa_runtime.sources.protocol import Frame, Hints, due_index, is_instant
 
 __all__ = ["Window", "WindowSampler", "hints_for"]
@@ -26,13 +26,13 @@ class Window:
     """One window of a stream.
 
     Attributes:
-        frames: (T, size, size, 3) uint8 RGB, fitted to the model's geometry.
+        clip: The frames, fitted to the model's geometry.
         start_s: Time of the first sample.
         end_s: One sampling period after the last sample taken from the stream.
         index: 0, 1, 2, ... in the order of giving.
     """
 
-    frames: UInt8
+    clip: Clip
     start_s: float
     end_s: float
     index: int
@@ -64,9 +64,9 @@ class WindowSampler:
         self.interval_s = 1 / pre.fps
         self.stride = max(1, round(stride_s * pre.fps))
         self._max_gap_s = max_gap_s
-        self._samples: deque[UInt8] = deque(maxlen=pre.frames)
+        self._samples: deque[FittedFrame] = deque(maxlen=pre.frames)
         self._current: Frame | None = None
-        self._fitted: UInt8 | None = None
+        self._fitted: FittedFrame | None = None
         self._next = 0  # number of the next sampling instant
         self._window_start = 0  # number of the instant at which the next window begins
         self._covered = 0  # instants before this one are in a window already given
@@ -117,7 +117,7 @@ class WindowSampler:
                 yield self._window(self._window_start)
                 self._window_start += self.stride
 
-    def _fit(self, image: UInt8) -> UInt8:
+    def _fit(self, image: UInt8) -> FittedFrame:
         if self._fitted is None:
             self._fitted = fit_frame(image, self.pre)
         return self._fitted
@@ -129,7 +129,7 @@ class WindowSampler:
         self._run_has_window = True
         self._count += 1
         return Window(
-            frames=np.stack(samples),
+            clip=Clip.of(samples, self.pre),
             start_s=start * self.interval_s,
             end_s=self._next * self.interval_s,
             index=self._count - 1,

@@ -277,7 +277,7 @@ class Session:
     def _window_events(self, name: str, window: Window) -> Iterator[Event]:
         clock = self._clock
         with clock.stage("fit"):
-            patches, positions = self.model.patches(window.frames, keep=self._keep)
+            patches, positions = self.model.patches(window.clip, keep=self._keep)
         capture_ms = clock.end_window()
         with clock.stage("encode") as encode:
             visual = self.model.encode_patches(patches, positions)

@@ -10,16 +10,46 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.patches import Clip, patchify
 
-__all__ = ["saliency", "salient_tokens"]
+__all__ = ["clip_tokens", "saliency"]
+
+UInt8 = npt.NDArray[np.uint8]
+Int32 = npt.NDArray[np.int32]
 
 
-def saliency(patches: npt.NDArray[np.uint8], *, tubelets_in_time: int = 1) -> npt.NDArray[np.float32]:
-    """Score tubelets by spatial contrast plus change over time.
+def clip_tokens(clip: Clip, *, keep: int | None = None) -> tuple[UInt8, Int32]:
+    """The X-encoder's input for one clip: all its tubelets, or the salient ones in token order.
 
     Args:
-        patches: (N, P) uint8 of one full window, ordered (t, h, w); for change over time, P must be even.
-        tubelets_in_time: Tubelets along time; above 1, change against the window's mean at that place counts.
+        clip: A fitted window.
+        keep: How many tokens stay, 1..N; None for all.
+
+    Returns:
+        patches (keep, P) uint8 and positions (keep, 3) int32 = (t, h, w) tubelet indices.
+
+    Raises:
+        InputError: `keep` is outside 1..N.
+    """
+    patches, positions = patchify(clip)
+    if keep is None:
+        return patches, positions
+    if not 1 <= keep <= len(patches):
+        raise InputError(f"keep must be in 1..{len(patches)} tokens, got {keep}")
+    score = saliency(patches, positions)
+    kept = np.sort(np.argpartition(-score, keep - 1)[:keep])
+    return patches[kept], positions[kept]
+
+
+def saliency(patches: UInt8, positions: Int32) -> npt.NDArray[np.float32]:
+    """Score tubelets by spatial contrast plus change over time.
+
+    Change against the mean of all instants at the same place counts where there are several instants.
+
+    Args:
+        patches: (N, P) uint8 of all tubelets of one or more instants, ordered (t, h, w); for change over time, P
+            must be even.
+        positions: (N, 3) int32 tubelet indices (t, h, w).
 
     Returns:
         (N,) float32, larger is more informative.
@@ -31,32 +61,11 @@ def saliency(patches: npt.NDArray[np.uint8], *, tubelets_in_time: int = 1) -> np
     mean = values.mean(axis=2)
     squares = np.einsum("ncp,ncp->nc", values, values) / values.shape[2]
     contrast = np.sqrt(np.maximum(squares - mean * mean, 0)).mean(axis=1)
-    if tubelets_in_time < 2:
+    instants = len(np.unique(positions[:, 0]))
+    if instants < 2:
         return np.asarray(contrast, np.float32)
-    places = mean.reshape(tubelets_in_time, -1, 3)
+    places = mean.reshape(instants, -1, 3)
     drift = np.abs(places - places.mean(axis=0)).mean(axis=2).reshape(-1)
     halves = patches.reshape(len(patches), 2, -1)[:, :, ::3].astype(np.int16)
     motion = np.abs(halves[:, 0] - halves[:, 1]).mean(axis=1)
     return np.asarray(contrast + 2 * drift + 2 * motion, np.float32)
-
-
-def salient_tokens(
-    patches: npt.NDArray[np.uint8], keep: int, *, tubelets_in_time: int = 1
-) -> npt.NDArray[np.int64]:
-    """Indices of the `keep` most salient tubelets, in token order.
-
-    Args:
-        patches: (N, P) uint8 of one full window.
-        keep: How many tokens stay, 1..N.
-        tubelets_in_time: See `saliency`.
-
-    Returns:
-        (keep,) int64, ascending.
-
-    Raises:
-        InputError: `keep` is outside 1..N.
-    """
-    if not 1 <= keep <= len(patches):
-        raise InputError(f"keep must be in 1..{len(patches)} tokens, got {keep}")
-    score = saliency(patches, tubelets_in_time=tubelets_in_time)
-    return np.sort(np.argpartition(-score, keep - 1)[:keep]).astype(np.int64)

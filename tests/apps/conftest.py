@@ -14,7 +14,7 @@ import pytest
 
 from vljepa_apps import arguments
 from vljepa_runtime.events import Event
-from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.patches import Clip, Preprocess
 from vljepa_runtime.session import SessionStats
 from vljepa_runtime.sources import Frame
 
@@ -81,28 +81,24 @@ class FakeModel:
     preprocess = Preprocess()
 
     def __init__(self) -> None:
-        self.frames: npt.NDArray[np.uint8] | None = None
+        self.clip: Clip | None = None
         self.query: str | None = None
         self.sessions: list[FakeSession] = []
 
-    def embed(self, frames: npt.NDArray[np.uint8], query: str | None = None) -> npt.NDArray[np.float32]:
-        self.frames, self.query = frames, query
+    def embed(self, clip: Clip, query: str | None = None) -> npt.NDArray[np.float32]:
+        self.clip, self.query = clip, query
         return np.array([1.0, 0.0, 0.0, 0.0, 0.0], np.float32)
 
     def embed_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         return np.tile(np.array([0.6, 0.8, 0.0, 0.0, 0.0], np.float32), (len(texts), 1))
 
-    def classify(
-        self, frames: npt.NDArray[np.uint8], labels: Sequence[str], *, query: str | None = None
-    ) -> tuple[Scored, ...]:
-        self.frames, self.query = frames, query
+    def classify(self, clip: Clip, labels: Sequence[str], *, query: str | None = None) -> tuple[Scored, ...]:
+        self.clip, self.query = clip, query
         ranked = sorted(labels, key=len, reverse=True)
         return tuple(Scored(label, len(label) / 100) for label in ranked)
 
-    def answer(
-        self, frames: npt.NDArray[np.uint8], question: str, candidates: Sequence[str]
-    ) -> tuple[Scored, ...]:
-        return self.classify(frames, candidates, query=question)
+    def answer(self, clip: Clip, question: str, candidates: Sequence[str]) -> tuple[Scored, ...]:
+        return self.classify(clip, candidates, query=question)
 
     def decode(self, z: npt.NDArray[np.float32]) -> str:
         return f"decoded {len(z)} values"

@@ -104,7 +104,7 @@ class Speaking:
 
     def encode(self, frames: Any) -> Any:
         self.encoded += 1
-        return frames.mean(axis=(1, 2)).astype(np.float32)
+        return frames.frames.mean(axis=(1, 2)).astype(np.float32)
 
     def predict(self, visual: Any, query: str) -> Any:
         z = visual.reshape(-1) - visual.mean()

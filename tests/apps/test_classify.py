@@ -16,7 +16,7 @@ def test_prints_the_best_labels_first(model: Any, pictures: Path, capsys: pytest
     out, err = capsys.readouterr()
     assert out == "a red ball  0.100\na dog       0.050\n"
     assert err == ""
-    assert model.frames.shape == (12, 96, 96, 3)
+    assert model.clip.frames.shape == (8, 96, 96, 3)
 
 
 def test_labels_come_from_a_file_too_each_once(
@@ -33,19 +33,22 @@ def test_labels_come_from_a_file_too_each_once(
 
 
 @pytest.mark.parametrize(
-    ("options", "frames", "first"), [(["--start", "1"], 8, 40), (["--start", "1", "--seconds", "0.5"], 2, 40)]
+    ("options", "levels"),
+    [
+        (["--start", "1"], list(range(40, 120, 10))),
+        (["--start", "1", "--seconds", "0.5"], [40] * 4 + [50] * 4),
+    ],
+    ids=["to the end", "two pictures"],
 )
 def test_a_part_of_the_clip(
     options: list[str],
-    frames: int,
-    first: int,
+    levels: list[int],
     model: Any,
     pictures: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["classify", "toy", str(pictures), "--label", "x", *options]) == 0
-    assert len(model.frames) == frames
-    assert model.frames[0].max() == first
+    assert model.clip.frames.max(axis=(1, 2, 3)).tolist() == levels
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ PRE = Preprocess(frames=4, fps=4.0, size=32, patch=8)
 def test_a_segment_gives_the_frames_of_its_time(
     film: Path, start_s: float, end_s: float | None, levels: tuple[int, ...]
 ) -> None:
-    frames = read_segment(Segment(film, start_s, end_s), PRE)
+    frames = read_segment(Segment(film, start_s, end_s), PRE).frames
     assert frames.shape == (4, 32, 32, 3)
     means = frames.mean(axis=(1, 2, 3))
     np.testing.assert_allclose(means, levels, atol=30)  # a sampling period
@@ -237,4 +237,4 @@ def test_every_real_clip_can_be_read(shared_data: Path) -> None:
     pre = Preprocess()
     clips = sorted(shared_data.glob("clips/intel/*.mkv"))
     assert survey(map(Segment, clips), pre) == []
-    assert read_segment(Segment(clips[0], 0.5, 1.5), pre).shape == (8, 96, 96, 3)
+    assert read_segment(Segment(clips[0], 0.5, 1.5), pre).frames.shape == (8, 96, 96, 3)

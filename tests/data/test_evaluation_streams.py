@@ -24,7 +24,7 @@ class Counting:
 
     def encode(self, frames: Any, /) -> Any:
         self.windows += 1
-        return frames.mean(axis=(1, 2)).astype(np.float32)
+        return frames.frames.mean(axis=(1, 2)).astype(np.float32)
 
     def predict(self, visual: Any, query: str, /) -> Any:
         return np.asarray(visual.reshape(-1) / np.linalg.norm(visual), np.float32)

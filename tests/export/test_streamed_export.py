@@ -22,7 +22,7 @@ from vljepa_export.targets.protocol import Streams
 from vljepa_model.checkpoint import load_checkpoint
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
-from vljepa_runtime.patches import patchify
+from vljepa_runtime.patches import fit_frames, patchify
 from vljepa_runtime.tokenizer import Tokenizer
 
 PRECISION = {"y_encoder": "int8", "y_decoder_prefill": "int8", "y_decoder_step": "int8"}  # the rest is fp32
@@ -49,7 +49,7 @@ def test_the_bundle_is_the_torch_model(report: ExportReport, small_checkpoint: P
         load_checkpoint(small_checkpoint),
     )
     frames = np.random.default_rng(0).integers(0, 256, (4, 48, 48, 3), dtype=np.uint8)
-    patches, positions = patchify(frames, checkpoint.preprocess)
+    patches, positions = patchify(fit_frames(frames, checkpoint.preprocess))
     ids, mask = Tokenizer.from_file(checkpoint.tokenizer_file).encode(["What is the action shown?"])
     with torch.no_grad():
         visual = checkpoint.model.x_encoder(

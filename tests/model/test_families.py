@@ -17,7 +17,7 @@ from vljepa_model.families.vision import open_vision
 from vljepa_model.layers import TextStack, TokenTable, pad_bias
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
-from vljepa_runtime.patches import Preprocess, patchify
+from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 
 SEEDS = (0, 1, 2)
 BAR = 0.99999
@@ -55,7 +55,7 @@ def test_vision_folder_equals_vjepa2(
     ours.load_state_dict(load_pieces(files, pieces))
     pre = Preprocess(frames=frames, size=size, patch=4)
     raw = np.random.default_rng(seed).integers(0, 256, (frames, size, size, 3), dtype=np.uint8)
-    patches, positions = map(torch.from_numpy, patchify(raw, pre))
+    patches, positions = map(torch.from_numpy, patchify(fit_frames(raw, pre)))
     video = (torch.from_numpy(raw).float() / 255 - torch.tensor(pre.mean)) / torch.tensor(pre.std)
     kept = torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed))[
         : len(patches) // 2 + 1

@@ -14,7 +14,7 @@ from vljepa_model.errors import CheckpointError
 from vljepa_model.families.pieces import load_pieces
 from vljepa_model.families.vision import open_vision
 from vljepa_model.x_encoder import XEncoder
-from vljepa_runtime.patches import Preprocess, patchify
+from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 
 WIDTH, HEADS, DEPTH, PATCH = 128, 2, 2, 4
 
@@ -94,7 +94,7 @@ def test_equals_its_twin(size: int, seed: int, tmp_path: Path) -> None:
     ours.load_state_dict(load_pieces(files, pieces))
     pre = Preprocess(frames=4, size=size, patch=PATCH)
     raw = np.random.default_rng(seed).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
-    patches, positions = map(torch.from_numpy, patchify(raw, pre))
+    patches, positions = map(torch.from_numpy, patchify(fit_frames(raw, pre)))
     video = (torch.from_numpy(raw).float() / 255 - torch.tensor(pre.mean)) / torch.tensor(pre.std)
     with torch.no_grad():
         got, expected = ours(patches[None], positions[None])[0], twin(state, video.permute(3, 0, 1, 2))

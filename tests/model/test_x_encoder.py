@@ -11,7 +11,7 @@ from vljepa_model.config import ModelConfig, XEncoderConfig
 from vljepa_model.families.vjepa2 import vjepa2_pieces
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_model.x_encoder import XEncoder
-from vljepa_runtime.patches import Preprocess, patchify
+from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 
 # width, heads, depth, patch, size; head_dim 24 (8 dimensions an axis, none left), 16 (4 and 4), 64 (20 and 4)
 SHAPES = [(48, 2, 3, 4, 16), (64, 4, 2, 8, 32), (128, 2, 2, 4, 12)]
@@ -50,7 +50,7 @@ def make_clip(oracle: VJEPA2Model, frames: int) -> tuple[torch.Tensor, torch.Ten
     pre = Preprocess(frames=frames, size=size, patch=patch)
     rng = np.random.default_rng(frames)
     raw = rng.integers(0, 256, (2, frames, size, size, 3), dtype=np.uint8)
-    cut = [patchify(video, pre) for video in raw]
+    cut = [patchify(fit_frames(video, pre)) for video in raw]
     video = (torch.from_numpy(raw).float() / 255 - torch.tensor(pre.mean)) / torch.tensor(pre.std)
     patches = torch.from_numpy(np.stack([patches for patches, _ in cut]))
     positions = torch.from_numpy(np.stack([positions for _, positions in cut]))

@@ -24,7 +24,7 @@ def frame(time_s: float, index: int) -> Frame:
 
 def which(window: Window) -> list[int]:
     """Numbers of the frames in a window."""
-    pixels = window.frames[:, 0, 0].astype(int)
+    pixels = window.clip.frames[:, 0, 0].astype(int)
     return list(pixels @ (65536, 256, 1))
 
 
@@ -134,7 +134,7 @@ def test_memory_does_not_grow() -> None:
     sampler = WindowSampler(PRE, 1.0)
     for index in range(5000):
         for window in sampler.push(frame(index / 30, index)):
-            assert window.frames.shape == (8, 4, 4, 3)
+            assert window.clip.frames.shape == (8, 4, 4, 3)
     assert len(sampler._samples) == PRE.frames
 
 
@@ -155,7 +155,7 @@ def test_frames_are_fitted_to_the_model() -> None:
     image = np.zeros((33, 71, 3), np.uint8)
     list(sampler.push(Frame(image=image, time_s=0.0, index=0)))
     (window,) = sampler.flush()
-    assert window.frames.shape == (8, 96, 96, 3)
+    assert window.clip.frames.shape == (8, 96, 96, 3)
 
 
 @pytest.mark.parametrize("stride_s", [0.0, -1.0, float("nan"), float("inf")])

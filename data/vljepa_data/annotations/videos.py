@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from vljepa_data.annotations.example import Segment
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.patches import Preprocess, fit_frame, fit_frames
+from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame, pick_numbers
 from vljepa_runtime.sampling import hints_for
 from vljepa_runtime.sources.file import FileSource
 from vljepa_runtime.sources.protocol import Frame, SourceStatus
@@ -30,7 +27,7 @@ class Unusable:
 
 def read_segment(
     segment: Segment, pre: Preprocess, *, on_warning: Callable[[str], None] = lambda message: None
-) -> npt.NDArray[np.uint8]:
+) -> Clip:
     """Frames of a segment, evenly spaced, as `vljepa classify FILE` would see it.
 
     Args:
@@ -39,12 +36,12 @@ def read_segment(
         on_warning: Told when a file is damaged and yet gives frames.
 
     Returns:
-        (pre.frames, pre.size, pre.size, 3) uint8 RGB.
+        The clip.
 
     Raises:
         SourceError: the file is missing or broken, or ends before the segment begins.
     """
-    kept: list[npt.NDArray[np.uint8]] = []
+    kept: list[FittedFrame] = []
     step = 1
     for seen, frame in enumerate(_frames(segment, pre, on_warning)):
         if seen % step == 0:
@@ -53,7 +50,7 @@ def read_segment(
                 kept, step = kept[::2], step * 2
     if not kept:
         raise SourceError(f"{segment.path} has no frame from {segment.start_s:g} s on: is the time right?")
-    return fit_frames(np.stack(kept), pre)
+    return Clip.of([kept[i] for i in pick_numbers(len(kept), pre)], pre)
 
 
 def survey(

@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.patches import Clip
+
 __all__ = ["Evaluable", "Float32", "UInt8"]
 
 Float32 = npt.NDArray[np.float32]
@@ -17,8 +19,8 @@ UInt8 = npt.NDArray[np.uint8]
 class Evaluable(Protocol):
     """A model under test."""
 
-    def encode(self, frames: UInt8, /) -> Float32:
-        """Frames (T, H, W, 3) uint8 RGB -> visual tokens (N, Dv)."""
+    def encode(self, frames: UInt8 | Clip, /) -> Float32:
+        """Frames (T, H, W, 3) uint8 RGB, or a fitted clip -> visual tokens (N, Dv)."""
 
     def predict(self, visual: Float32, query: str, /) -> Float32:
         """Visual tokens (N, Dv) and a query -> embedding (S,), L2-normalised."""

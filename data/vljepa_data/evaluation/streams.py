@@ -133,7 +133,7 @@ def record(
     stream = make_stream(seed, Split.TEST, minutes=plan.minutes, size=plan.size, fps=plan.fps, hands=hands)
     embeddings, times = [], []
     for window in windows_of(stream, pre, plan.stride_s):
-        embeddings.append(model.predict(model.encode(window.frames), plan.query))
+        embeddings.append(model.predict(model.encode(window.clip), plan.query))
         times.append((window.start_s, window.end_s))
     events_s = np.array([(event.start_s, event.end_s) for event in stream.events])
     recording = Recording(np.stack(embeddings), np.array(times), events_s, references_of(stream))

@@ -171,8 +171,8 @@ def _triggers(
     stream = make_stream(FIRST_STREAM + scenes.seed, Split.TEST, minutes=scenes.seconds / 60, size=pre.size)
     rows, times = [], []
     for window in windows_of(stream, pre, STRIDE_S):
-        checksum = zlib.crc32(window.frames.tobytes(), checksum)
-        rows.append(model.predict(model.encode(window.frames), PROMPTS["caption"]))
+        checksum = zlib.crc32(window.clip.frames.tobytes(), checksum)
+        rows.append(model.predict(model.encode(window.clip), PROMPTS["caption"]))
         times.append((window.start_s + window.end_s) / 2)
         told(0.5 + 0.5 * min(1.0, window.end_s / scenes.seconds))
     seen = observe(np.stack(rows), np.array(times), window_s=pre.seconds)

@@ -18,8 +18,8 @@ from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest import GraphSpec, Manifest
 from vljepa_runtime.model import Model
-from vljepa_runtime.patches import Preprocess, fit_frames, patchify
-from vljepa_runtime.token_selection import salient_tokens
+from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import LENGTHS, Tokenizer
 
 __all__ = ["REFERENCE_FILE", "Reference", "Sample", "record_reference"]
@@ -197,10 +197,7 @@ class _Recorder:
             counts = (fixed,)
         feeds: list[dict[str, Array]] = []
         for frames, count in zip(clips, counts):
-            patches, positions = patchify(fit_frames(frames, self.pre), self.pre)
-            if count < tokens:
-                kept = salient_tokens(patches, count, tubelets_in_time=self.pre.grid[0])
-                patches, positions = patches[kept], positions[kept]
+            patches, positions = clip_tokens(fit_frames(frames, self.pre), keep=count)
             feeds.append({"patches": patches[None], "positions": positions[None]})
         return feeds
 

@@ -144,7 +144,7 @@ def load_clips(segments: Sequence[Segment], pre: Preprocess, cache: VisualCache 
     """
     visual = tuple(cache.get(segment) if cache else None for segment in segments)
     missing = [segment for segment, known in zip(segments, visual, strict=True) if known is None]
-    cut = [torch.from_numpy(patchify(read_segment(segment, pre), pre)[0]) for segment in missing]
+    cut = [torch.from_numpy(patchify(read_segment(segment, pre))[0]) for segment in missing]
     positions = np.indices(pre.grid, dtype=np.int32).reshape(3, -1).T
     patches = torch.stack(cut) if cut else torch.empty(0, pre.tokens, pre.patch_dim, dtype=torch.uint8)
     return Clips(tuple(segments), visual, patches, torch.from_numpy(np.ascontiguousarray(positions))[None])

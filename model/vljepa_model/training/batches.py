@@ -14,8 +14,8 @@ from torch.utils.data import Dataset
 from vljepa_data.world import Clip, HandBank, Split, draw_lesson, make_clip, tubelet_truth
 from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
 from vljepa_model.training.recipe import Recipe
-from vljepa_runtime.patches import Preprocess, patchify
-from vljepa_runtime.token_selection import saliency
+from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.token_selection import clip_tokens, saliency
 
 __all__ = ["Batch", "WorldBatches", "encode_texts"]
 
@@ -115,7 +115,7 @@ class WorldBatches(Dataset[Batch]):
     def _tokens(
         self, clip: Clip, keep: int, rng: np.random.Generator, *, glimpse: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        patches, positions = patchify(clip.frames, self.pre)
+        patches, positions = clip_tokens(fit_frames(clip.frames, self.pre))
         truth = tubelet_truth(clip, self.pre.grid)
         if keep >= self.pre.tokens:
             return patches, positions, truth
@@ -126,8 +126,7 @@ class WorldBatches(Dataset[Batch]):
                 truth[:, MOVING] = IGNORE
         order = rng.random(len(patches))
         if rng.random() < self.recipe.salient:  # most salient tokens first, a quarter of the budget at random
-            instants = len(np.unique(positions[:, 0]))
-            wanted = saliency(patches, tubelets_in_time=instants) + 1e-3 * order
+            wanted = saliency(patches, positions) + 1e-3 * order
             top = np.argsort(-wanted)[: keep * 3 // 4]
             order[top] -= 1
         picks = np.sort(np.argpartition(order, keep - 1)[:keep])

@@ -22,10 +22,10 @@ from vljepa_data.evaluation.classification import all_labels
 from vljepa_data.world import Clip, Split, make_clip
 from vljepa_data.world.language import brief_caption, caption, meaning, paraphrases
 from vljepa_model.x_encoder import XEncoder
-from vljepa_runtime.patches import Preprocess, patchify
-from vljepa_runtime.token_selection import saliency
+from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.token_selection import clip_tokens
 
-__all__ = ["LEVELS", "Bank", "Entry", "salient_tokens"]
+__all__ = ["LEVELS", "Bank", "Entry", "world_tokens"]
 
 LEVELS = ("classify", "caption")
 """Kinds of answer that are learned, those that are measured."""
@@ -104,23 +104,18 @@ class Bank:
         return cls(torch.cat(visual), entries)
 
 
-def salient_tokens(
+def world_tokens(
     clip: Clip, pre: Preprocess, keep: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """The `keep` most salient tubelets of a clip, in their order: patches (keep, P) and positions (keep, 3)."""
-    patches, positions = patchify(clip.frames, pre)
-    if keep >= len(patches):
-        return patches, positions
-    wanted = saliency(patches, tubelets_in_time=pre.grid[0])
-    picks = np.sort(np.argsort(-wanted, kind="stable")[:keep])
-    return patches[picks], positions[picks]
+    """The `keep` most salient tubelets of a clip, all where it has fewer: patches (N, P) and positions (N, 3)."""
+    return clip_tokens(fit_frames(clip.frames, pre), keep=min(keep, pre.tokens))
 
 
 def _encode(encoder: XEncoder, clips: Sequence[Clip], pre: Preprocess, keep: int) -> npt.NDArray[np.float16]:
     parts = []
     device = next(encoder.parameters()).device
     for start in range(0, len(clips), 32):
-        tokens = [salient_tokens(clip, pre, keep) for clip in clips[start : start + 32]]
+        tokens = [world_tokens(clip, pre, keep) for clip in clips[start : start + 32]]
         patches, positions = (
             torch.from_numpy(np.stack(part)).to(device) for part in zip(*tokens, strict=True)
         )

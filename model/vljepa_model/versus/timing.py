@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vljepa_data.evaluation.classification import all_labels
 from vljepa_data.world import Split, make_clip
-from vljepa_model.versus.bank import salient_tokens
+from vljepa_model.versus.bank import world_tokens
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender
 from vljepa_model.versus.contest import HELD_OUT_SEED, Contest
 
@@ -30,7 +30,7 @@ def answer_cells(contest: Contest) -> dict[str, dict[str, Callable[[], object]]]
     """
     pre, encoder = contest.checkpoint.preprocess, contest.checkpoint.model.x_encoder
     clip = make_clip(HELD_OUT_SEED, Split.TEST, kind="single", size=pre.size, frames=pre.frames)
-    patches, positions = (torch.from_numpy(x)[None] for x in salient_tokens(clip, pre, contest.plan.keep))
+    patches, positions = (torch.from_numpy(x)[None] for x in world_tokens(clip, pre, contest.plan.keep))
     visual = contest.held_out.visual[:1].float()
     picks = np.random.default_rng(7).permutation(len(all_labels()))[: contest.plan.candidates]
     labels = [all_labels()[i] for i in picks]

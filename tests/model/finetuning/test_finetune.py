@@ -288,8 +288,8 @@ def test_choices_are_counted_by_hand(small: Path, films: Path) -> None:
     with torch.inference_mode():
         names = checkpoint.model.y_encoder(*tokenise(tokenizers.text, texts, 16))
         for example in examples:
-            frames = read_segment(example.segment, checkpoint.preprocess)
-            patches, positions = (torch.from_numpy(x)[None] for x in patchify(frames, checkpoint.preprocess))
+            clip = read_segment(example.segment, checkpoint.preprocess)
+            patches, positions = (torch.from_numpy(x)[None] for x in patchify(clip))
             query = tokenise(tokenizers.query, [example.query], 64)
             predicted = checkpoint.model.predictor(checkpoint.model.x_encoder(patches, positions), *query)
             right += texts[int((names @ predicted[0]).argmax())] == example.text
