@@ -7,16 +7,25 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus, redact
+from vljepa_runtime.errors import InputError, SourceError
+from vljepa_runtime.sources.address import Address
+from vljepa_runtime.sources.naming import DEVICE, resolve, source_name
+from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus
+from vljepa_runtime.sources.redaction import redact
 
-__all__ = ["Frame", "Hints", "Source", "SourceStatus", "open_source", "redact"]
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+__all__ = [
+    "Address",
+    "Frame",
+    "Hints",
+    "Source",
+    "SourceStatus",
+    "open_source",
+    "redact",
+    "resolve",
+    "source_name",
+]
 
 
 def open_source(
@@ -26,7 +35,8 @@ def open_source(
 
     Args:
         spec: A camera number (`0`, `"0"`), a device (`/dev/video0`), a video or picture file, a folder of
-            pictures, an `rtsp://` or `http(s)://` address, or a GStreamer pipeline (it holds ` ! `).
+            pictures, an `rtsp://` or `http(s)://` address, or a GStreamer pipeline (it holds ` ! `). What exists as
+            a file or folder under the very name is that; `~/` and blanks around a name count only when nothing does.
         loop: Start a file or folder again at its end; live sources refuse it.
         fps: Pictures per second of a folder; by default what `hints` ask for, else 4.
         hints: What the consumer will use; may also be set later as `source.hints`.
@@ -36,32 +46,32 @@ def open_source(
 
     Raises:
         SourceError: nothing can be opened under this name; the message says what was tried.
+        InputError: an argument is of another kind.
     """
-    text = str(spec).strip()
-    if not text:
-        raise SourceError("the source is empty: give a file, folder, URL, camera number or pipeline")
-    if (match := _SCHEME.match(text)) and " ! " not in text:
-        return _open_url(text, match[1].lower(), loop, hints)
-    is_device = text.isdecimal() or re.fullmatch(r"/dev/video\d+", text)
-    if is_device or " ! " in text:
-        if loop:
-            raise SourceError(f"{redact(text)} is live and cannot loop: leave loop out")
-        from vljepa_runtime.sources.camera import open_camera, open_pipeline
+    if hints is not None and not isinstance(hints, Hints):
+        raise InputError(f"expected hints as Hints or None, got {type(hints).__name__}")
+    found = resolve(spec)
+    if isinstance(found, Address) and found.scheme:
+        return _open_url(found, loop, hints)
+    if isinstance(found, Path) and not DEVICE.fullmatch(str(found)):
+        return _open_path(found, loop, fps, hints)
+    if loop:
+        raise SourceError(f"{found} is live and cannot loop: leave loop out")
+    from vljepa_runtime.sources.camera import open_camera, open_pipeline
 
-        if is_device:
-            return open_camera(int(text) if text.isdecimal() else text, hints=hints)
-        return open_pipeline(text, hints=hints)
-    return _open_path(Path(text).expanduser(), loop, fps, hints)
+    if isinstance(found, Address):
+        return open_pipeline(found, hints=hints)
+    return open_camera(found if isinstance(found, int) else str(found), hints=hints)
 
 
-def _open_url(url: str, scheme: str, loop: bool, hints: Hints | None) -> Source:
-    if scheme == "file":
-        return _open_path(Path(unquote(urlsplit(url).path)), loop, None, hints)
+def _open_url(address: Address, loop: bool, hints: Hints | None) -> Source:
     from vljepa_runtime.sources.network import SCHEMES, open_network
 
-    if scheme not in SCHEMES:
-        raise SourceError(f"unknown scheme {scheme}:// in {redact(url)}; known: file, {', '.join(SCHEMES)}")
-    return open_network(url, loop=loop, hints=hints)
+    if address.scheme not in SCHEMES:
+        raise SourceError(
+            f"unknown scheme {address.scheme}:// in {address}; known: file, {', '.join(SCHEMES)}"
+        )
+    return open_network(address, loop=loop, hints=hints)
 
 
 def _open_path(path: Path, loop: bool, fps: float | None, hints: Hints | None) -> Source:

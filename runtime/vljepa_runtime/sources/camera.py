@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
 from vljepa_runtime.sources.pictures import shrink
-from vljepa_runtime.sources.protocol import Hints, redact
+from vljepa_runtime.sources.protocol import Hints
 
 __all__ = ["open_camera", "open_pipeline"]
 
 FAILED_READS = 10  # in a row before a device counts as unplugged
+SINK = " ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 
 
 def open_camera(
@@ -44,7 +46,9 @@ def open_camera(
     return _live(name, partial(cv2.VideoCapture, device, backend), backoff, hints)
 
 
-def open_pipeline(pipeline: str, *, backoff: Backoff | None = None, hints: Hints | None = None) -> LiveSource:
+def open_pipeline(
+    pipeline: str | Address, *, backoff: Backoff | None = None, hints: Hints | None = None
+) -> LiveSource:
     """Open a GStreamer pipeline; without an `appsink` one that keeps only the newest picture is added.
 
     Raises:
@@ -55,9 +59,13 @@ def open_pipeline(pipeline: str, *, backoff: Backoff | None = None, hints: Hints
             "this OpenCV has no GStreamer, so pipelines cannot be opened: "
             "use an OpenCV built with it (JetPack's system package is) or an rtsp:// address"
         )
-    if "appsink" not in pipeline:
-        pipeline += " ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
-    return _live(pipeline, partial(cv2.VideoCapture, pipeline, cv2.CAP_GSTREAMER), backoff, hints)
+    address = Address(pipeline)
+
+    def capture() -> cv2.VideoCapture:
+        text = address.secret_url()
+        return cv2.VideoCapture(text if "appsink" in text else text + SINK, cv2.CAP_GSTREAMER)
+
+    return _live(address, capture, backoff, hints)
 
 
 def _live(
@@ -66,7 +74,7 @@ def _live(
     capture = opener()
     if not capture.isOpened():
         capture.release()
-        raise SourceError(f"{redact(name)} does not open: it is missing, busy or not permitted")
+        raise SourceError(f"{name} does not open: it is missing, busy or not permitted")
     first = [capture]
     return LiveSource(name, lambda: _Device(first.pop() if first else opener()), backoff=backoff, hints=hints)
 

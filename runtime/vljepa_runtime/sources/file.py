@@ -19,8 +19,9 @@ from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.clock import Shown, Stamped, StreamClock, in_order
+from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.pictures import IMAGE_SUFFIXES, Converter, check_size, read_image
-from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, due_index, redact
+from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, due_index
 from vljepa_runtime.sources.read_ahead import read_ahead
 
 __all__ = ["FileSource", "choose_stream", "decode_stream"]
@@ -50,7 +51,7 @@ class FileSource:
 
     def __init__(self, path: str | Path, *, loop: bool = False, hints: Hints | None = None) -> None:
         self.path = Path(path)
-        self.name = str(path)
+        self.name = shown_path(path)
         self.loop = loop
         self.hints = hints or Hints()
         self._container: InputContainer | None = None
@@ -165,14 +166,14 @@ def decode_stream(
             message = (
                 f"{name} holds no times and no rate: times are guessed at {DEFAULT_RATE:g} pictures a second"
             )
-            yield SourceStatus(kind="warning", message=redact(message))
+            yield SourceStatus(kind="warning", message=message)
         if held is not None and _wanted(held, hints.min_interval_s, clock.first_s):
             yield _converted(held, converter, hints)
         held = shown
     if held is not None:  # the last one tells where the stream ends
         yield _converted(held, converter, hints)
     if message := damage.summary(count, clock.pass_s, timing.announced_s):
-        yield SourceStatus(kind="warning", message=redact(f"{name}: {message}"))
+        yield SourceStatus(kind="warning", message=f"{name}: {message}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

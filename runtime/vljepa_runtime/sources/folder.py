@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from vljepa_runtime.errors import InputError, SourceError
+from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.pictures import IMAGE_SUFFIXES, read_image
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
 
@@ -36,7 +37,7 @@ class FolderSource:
     ) -> None:
         if fps is not None and not fps > 0:
             raise InputError(f"fps must be above 0, got {fps}")
-        self.name = str(path)
+        self.name = shown_path(path)
         self.fps = fps
         self.loop = loop
         self.hints = hints or Hints()

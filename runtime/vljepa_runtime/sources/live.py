@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind, redact
+from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind
+from vljepa_runtime.sources.redaction import redact
 
 __all__ = ["Backoff", "Connection", "ConnectionLostError", "LiveSource"]
 

@@ -15,11 +15,13 @@ import numpy.typing as npt
 from av.container import InputContainer
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.clock import StreamClock
 from vljepa_runtime.sources.file import choose_stream, decode_stream
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
 from vljepa_runtime.sources.pictures import Converter
-from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus, redact
+from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus
+from vljepa_runtime.sources.redaction import redact
 
 __all__ = ["SCHEMES", "DownloadSource", "open_network"]
 
@@ -53,7 +55,7 @@ _REFUSED = (
 
 
 def open_network(
-    url: str, *, loop: bool = False, backoff: Backoff | None = None, hints: Hints | None = None
+    url: str | Address, *, loop: bool = False, backoff: Backoff | None = None, hints: Hints | None = None
 ) -> Source:
     """Open a URL as a live source or, for an HTTP file of known length, as a file.
 
@@ -66,18 +68,20 @@ def open_network(
     Raises:
         SourceError: an HTTP server does not answer or has no video there, or a live stream shall loop.
     """
-    if url.lower().startswith("rtsp"):
-        source = LiveSource(url, partial(_Stream.connect, url), backoff=backoff, hints=hints)
+    address = Address(url)
+    address.check()
+    if address.scheme.startswith("rtsp"):
+        source = LiveSource(address, partial(_Stream.connect, address), backoff=backoff, hints=hints)
     else:
         try:
-            container = _open(url)
+            container = _open(address)
         except ConnectionLostError as error:
-            raise SourceError(f"cannot open {redact(url)}: {redact(str(error))}") from error
+            raise SourceError(f"cannot open {address}: {error}") from error
         if container.duration is not None:
-            return DownloadSource(url, container, loop=loop, hints=hints)
+            return DownloadSource(address, container, loop=loop, hints=hints)
         first = [container]
-        connect: Callable[[], _Stream] = lambda: _Stream(first.pop() if first else _open(url), url)  # noqa: E731
-        source = LiveSource(url, connect, backoff=backoff, hints=hints)
+        connect: Callable[[], _Stream] = lambda: _Stream(first.pop() if first else _open(address), address)  # noqa: E731
+        source = LiveSource(address, connect, backoff=backoff, hints=hints)
     if loop:
         source.close()
         raise SourceError(f"{source.name} is a live stream and cannot loop: leave loop out")
@@ -90,12 +94,12 @@ class DownloadSource:
     live = False
 
     def __init__(
-        self, url: str, container: InputContainer, *, loop: bool = False, hints: Hints | None = None
+        self, address: Address, container: InputContainer, *, loop: bool = False, hints: Hints | None = None
     ) -> None:
-        self.name = redact(url)
+        self.name = str(address)
         self.loop = loop
         self.hints = hints or Hints()
-        self._url = url
+        self._address = address
         self._container: InputContainer | None = container
 
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
@@ -103,9 +107,9 @@ class DownloadSource:
         clock = StreamClock()
         while True:
             try:
-                container, self._container = self._container or _open(self._url), None
+                container, self._container = self._container or _open(self._address), None
             except ConnectionLostError as error:
-                raise SourceError(f"cannot open {self.name} again: {redact(str(error))}") from error
+                raise SourceError(f"cannot open {self.name} again: {error}") from error
             with container:
                 yield from decode_stream(container, self.name, self.hints, clock)
             if not self.loop:
@@ -130,18 +134,18 @@ class DownloadSource:
 class _Stream:
     """One live connection; see `Connection`."""
 
-    def __init__(self, container: InputContainer, url: str) -> None:
+    def __init__(self, container: InputContainer, address: Address) -> None:
         self._container = container
         try:
-            self._stream = choose_stream(container, redact(url))
+            self._stream = choose_stream(container, address)
         except SourceError:
             container.close()
             raise
         self._stream.thread_type = "SLICE"  # frame threads would hold pictures back
 
     @classmethod
-    def connect(cls, url: str) -> _Stream:
-        return cls(_open(url), url)
+    def connect(cls, address: Address) -> _Stream:
+        return cls(_open(address), address)
 
     def pictures(self) -> Iterator[Callable[[int | None], npt.NDArray[np.uint8]]]:
         packets = self._container.demux(self._stream)
@@ -165,18 +169,23 @@ class _Stream:
         self._container.close()
 
 
-def _open(url: str) -> InputContainer:
-    options = _RTSP if url.lower().startswith("rtsp") else _HTTP
+def _open(address: Address) -> InputContainer:
+    options = _RTSP if address.scheme.startswith("rtsp") else _HTTP
+    # Not chained: FFmpeg's own errors repeat the URL, and its reason is in the message.
     try:
+        url = address.secret_url()
         return av.open(url, container_options=dict(options), timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
     except _REFUSED as error:
-        raise SourceError(f"cannot open {redact(url)}: {_reason(error)}") from error
+        denied = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError) and "***@" in address
+        advice = ESCAPES if denied else address.advice
+        raise SourceError(f"cannot open {address}: {_reason(error)}{advice and '; '}{advice}") from None
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ConnectionLostError(_reason(error)) from error
+        raise ConnectionLostError(f"{_reason(error)}{address.advice and '; '}{address.advice}") from None
 
 
 def _reason(error: Exception) -> str:
+    """FFmpeg's own words; the URL is not in them."""
     if isinstance(error, av.ExitError):
         return f"no data for {READ_TIMEOUT_S:.0f} s"
-    text = str(getattr(error, "strerror", None) or error)
-    return redact(text[:1].lower() + text[1:])
+    text = redact(str(getattr(error, "strerror", None) or error))
+    return text[:1].lower() + text[1:]

@@ -5,7 +5,6 @@ Nothing here opens or decodes anything; the modules beside this one do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,19 +15,12 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant", "redact"]
+__all__ = ["Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant"]
 
 UInt8 = npt.NDArray[np.uint8]
 StatusKind = Literal["connected", "reconnecting", "warning"]
 
 TOLERANCE_S = 1e-3  # containers such as Matroska round times to a millisecond
-
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")  # greedy: a password may hold an unescaped '@'
-_SECRET_OPTION = re.compile(
-    r"((?:^|[?&;\s])[\w.-]*(?:pass|passwd|password|pwd|pw|token|secret|key|auth|sig|signature|credential)\s*=)"
-    r"(\"[^\"]*\"|[^&;#\s]+)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,8 +115,3 @@ def is_instant(time_s: float, number: int, interval_s: float) -> bool:
 
 def _tolerance(interval_s: float) -> float:
     return min(TOLERANCE_S, interval_s / 20)
-
-
-def redact(text: str) -> str:
-    """Hide user names, passwords and tokens of every URL and `key=value` pair in a text."""
-    return _SECRET_OPTION.sub(r"\1***", _USER_INFO.sub("***@", text))

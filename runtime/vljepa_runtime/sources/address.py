@@ -1,0 +1,96 @@
+"""The address of a stream, parsed once: whatever prints it prints it without what is secret."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import NoReturn
+
+from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.redaction import hide_in_name, hide_in_url, is_host, redact, split_authority
+
+__all__ = ["ESCAPES", "Address"]
+
+ESCAPES = "write # as %23, / as %2F, ? as %3F, @ as %40, : as %3A and % as %25 in a user name or password"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=://)")
+
+
+class Address(str):
+    """A URL, a GStreamer pipeline, or a name that is neither; as a text it is the redacted form.
+
+    So `str`, f-strings, JSON, plots, logs and copies of it show no password, and two addresses are equal when they
+    look alike. Only `secret_url` gives what was typed; it is for the libraries that open streams.
+
+    >>> Address("RTSP://admin:hunter2@10.0.0.5/live?token=abc")
+    Address('rtsp://***@10.0.0.5/live?token=***')
+    """
+
+    __slots__ = ("_secret",)
+    _secret: str
+
+    def __new__(cls, text: str) -> Address:
+        if isinstance(text, Address):
+            return text
+        if found := _SCHEME.match(text):  # FFmpeg knows protocols in small letters only
+            text = found[0].lower() + text[found.end() :]
+            shown = hide_in_url(text)
+        else:
+            shown = redact(text) if " ! " in text else hide_in_name(text)
+        self = super().__new__(cls, shown)
+        object.__setattr__(self, "_secret", text)
+        return self
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"an address does not change: cannot set {name}")
+
+    def __repr__(self) -> str:
+        return f"Address({str(self)!r})"
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # what is stored or sent is for reading only
+
+    @property
+    def scheme(self) -> str:
+        """In small letters; empty for a pipeline."""
+        found = _SCHEME.match(self._secret)
+        return found[0] if found else ""
+
+    @property
+    def advice(self) -> str:
+        """What to try when it does not open and a password may be the reason; empty when none is."""
+        authority, body = split_authority(self._secret.partition("://")[2])
+        return ESCAPES if "***@" in self and ("@" not in authority or "@" in body) else ""
+
+    def secret_url(self) -> str:
+        """What was typed, its scheme in small letters; never to be printed."""
+        return self._secret
+
+    def check(self) -> None:
+        """Look for what keeps a URL from working as it was typed.
+
+        Raises:
+            SourceError: it names no host, or a character of the password ends it too early.
+        """
+        authority, body = split_authority(self._secret.partition("://")[2])
+        host = authority.rpartition("@")[2]
+        if _is_ipv6(host):
+            raise SourceError(f"expected an IPv6 address in brackets, as in {self.scheme}://[::1]/live")
+        ends_early = "@" in body and "***@" in self
+        if is_host(host) and host.partition(":")[0] and not (ends_early and body[0] == "#"):
+            return
+        if ends_early:
+            raise SourceError(f"{self} cannot be taken apart: {ESCAPES}")
+        raise SourceError(
+            f"{self} names no host with a number as its port: expected {self.scheme}://HOST:PORT/PATH; {ESCAPES}"
+        )
+
+    def hide_in(self, text: str) -> str:
+        """Somebody else's sentence, such as FFmpeg's, without this address and its secrets."""
+        return redact(text.replace(self._secret, self))
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
