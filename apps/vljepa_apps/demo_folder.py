@@ -18,12 +18,12 @@ OUTPUTS = {
 }
 
 
-def prepare(folder: Path, *, source: str | None, force: bool) -> dict[str, Path]:
+def prepare(folder: Path, *, source: object, force: bool) -> dict[str, Path]:
     """Make the folder ready and name the files in it; what an earlier demo left there goes.
 
     Args:
         folder: To write to; made when missing.
-        source: What the demo is to read; must not be one of the files that go.
+        source: What the demo is to read; as a path it must not be one of the files that go.
         force: Allow a folder that holds anything.
 
     Returns:
@@ -35,7 +35,7 @@ def prepare(folder: Path, *, source: str | None, force: bool) -> dict[str, Path]
     paths = {name: folder / file for name, file in OUTPUTS.items()}
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: name a folder with --out")
-    if source is not None and any(_same(path, Path(source)) for path in paths.values()):
+    if isinstance(source, Path) and any(_same(path, source) for path in paths.values()):
         raise InputError(
             f"{source} would be replaced by this demo's own output: choose another folder with --out"
         )

@@ -9,8 +9,10 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from types import TracebackType
+from typing import Any, NoReturn, Protocol, cast
 
 from vljepa_apps.commands import COMMANDS, module_of
 
@@ -79,13 +81,45 @@ def unknown_command(name: str) -> int:
 
     close = get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean `vljepa {close[0]}`?" if close else f"commands: {', '.join(COMMANDS)}"
-    print(f"vljepa: there is no command {name!r}: {hint}", file=sys.stderr)
+    print(f"vljepa: there is no command {without_secrets(name, [name])!r}: {hint}", file=sys.stderr)
     return EXIT_USAGE
+
+
+class Parser(argparse.ArgumentParser):
+    """Its usage errors repeat arguments, which may be URLs with a password."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `ArgumentParser`."""
+        self._given = list(args or ())
+        return super().parse_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Print a usage error and exit with 2."""
+        super().error(without_secrets(message, self._given))
+
+
+def without_secrets(text: str, argv: Sequence[str]) -> str:
+    """A text that may repeat some of the arguments, without their passwords and tokens."""
+    if not any(mark in text for mark in ("=", "@", "://")):
+        return text
+    from vljepa_runtime.sources import Address, redact
+
+    for given in argv:
+        text = text.replace(given, Address(given)).replace(repr(given)[1:-1], Address(given))
+    return redact(text)
+
+
+def print_without_secrets(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """As `sys.excepthook` prints a traceback; FFmpeg's errors repeat the URL."""
+    for line in "".join(traceback.format_exception(kind, error, trace)).splitlines(keepends=True):
+        print(without_secrets(line, sys.argv) if "://" in line else line, end="", file=sys.stderr)
 
 
 def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     """The argument parser of one command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"vljepa {name}",
         description=command.SUMMARY[:1].upper() + command.SUMMARY[1:] + ".",
         allow_abbrev=False,
@@ -115,6 +149,7 @@ def guarded(name: str, argv: Sequence[str]) -> int:
         return EXIT_PIPE
     except Exception as error:
         if debug or not (message := sentence(error)):
+            sys.excepthook = print_without_secrets
             raise
         print(f"vljepa: {message}", file=sys.stderr)
         return EXIT_FAILURE

@@ -175,7 +175,9 @@ class TestFolder:
         paths = demo_folder.prepare(demo_folder.DEFAULT, source=None, force=False)
         paths["stream"].write_text("a stream")
         with pytest.raises(InputError, match="another folder"):
-            demo_folder.prepare(demo_folder.DEFAULT, source="demo-out/../demo-out/stream.mp4", force=True)
+            demo_folder.prepare(
+                demo_folder.DEFAULT, source=Path("demo-out/../demo-out/stream.mp4"), force=True
+            )
         assert paths["stream"].read_text() == "a stream"
 
 

@@ -26,13 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the ranked candidates, or the decoded answer when there are none."""
     from vljepa_apps.clip import read_clip
-    from vljepa_runtime.sources import redact
+    from vljepa_runtime.sources import source_name
 
     candidates = arguments.texts_from(args.label, args.labels)
     model = arguments.load_model(args)
     frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
     result: dict[str, object] = {
-        "source": redact(args.source),
+        "source": source_name(args.source),
         "engine": model.engine_name,
         "question": args.question,
     }

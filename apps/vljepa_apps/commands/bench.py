@@ -92,8 +92,8 @@ def stream(model: Model, path: str) -> SessionStats:
     """Run a session over a file and give its times."""
     import vljepa_runtime as vj
 
-    console.note(f"running on {path}")
     with vj.open_source(path) as source, model.session() as session:
+        console.note(f"running on {source.name}")
         for _ in session.run(source):
             pass
         return session.stats

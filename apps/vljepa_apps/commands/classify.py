@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the best labels with their scores."""
     from vljepa_apps.clip import read_clip
-    from vljepa_runtime.sources import redact
+    from vljepa_runtime.sources import source_name
 
     labels = arguments.texts_from(args.label, args.labels)
     if not labels:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         print(
             json.dumps(
                 {
-                    "source": redact(args.source),
+                    "source": source_name(args.source),
                     "engine": model.engine_name,
                     "query": args.query,
                     "labels": len(labels),

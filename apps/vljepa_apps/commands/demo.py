@@ -100,7 +100,7 @@ def policy(text: str) -> Any:
 def run(args: argparse.Namespace) -> int:
     """Make or open the stream, watch it, and write and print what came of it."""
     from vljepa_apps.commands.run import terminate_as_interrupt
-    from vljepa_runtime.sources import open_source
+    from vljepa_runtime.sources import open_source, resolve
 
     model = arguments.load_model(args)
     if not model.has_decoder:
@@ -113,12 +113,12 @@ def run(args: argparse.Namespace) -> int:
         source = open_source(paths["stream"])
     else:
         source, truth = open_source(args.source), None  # a wrong name must not cost the last demo's results
-        paths = demo_folder.prepare(args.out, source=args.source, force=args.force)
+        paths = demo_folder.prepare(args.out, source=resolve(args.source), force=args.force)
         del paths["stream"]
     with source, terminate_as_interrupt():
         live = source.live
         watched = watched_with_rows(model, source, truth, args, paths)
-    report = reported(model, watched, truth, args, paths)
+    report = reported(model, watched, truth, source.name, args, paths)
     finish(report, paths, as_json=args.json)
     if watched.interrupted and not live:
         raise KeyboardInterrupt
@@ -192,7 +192,12 @@ def clock(seconds: float) -> str:
 
 
 def reported(
-    model: Model, watched: Viewing, truth: Truth | None, args: argparse.Namespace, paths: dict[str, Path]
+    model: Model,
+    watched: Viewing,
+    truth: Truth | None,
+    source: str,
+    args: argparse.Namespace,
+    paths: dict[str, Path],
 ) -> Report:
     """The run as a report."""
     from vljepa_apps.demo_report import Report
@@ -201,7 +206,7 @@ def reported(
     return Report(
         bundle=model.bundle.name,
         engine=model.engine_name,
-        source=str(paths["stream"]) if truth else args.source,
+        source=source,
         seed=args.seed if truth else None,
         window_s=model.preprocess.seconds,
         watched=watched,

@@ -61,13 +61,13 @@ def run(args: argparse.Namespace) -> int:
 def embeddings(args: argparse.Namespace) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Names and rows (R, S): the clip first, then the texts."""
     from vljepa_apps.clip import read_clip
-    from vljepa_runtime.sources import redact
+    from vljepa_runtime.sources import source_name
 
     model = arguments.load_model(args)
     names, rows = [], []
     if args.source is not None:
         frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
-        names.append(redact(args.source))
+        names.append(source_name(args.source))
         rows.append(model.embed(frames, query=args.query)[None])
     if args.text:
         names.extend(args.text)
