@@ -36,6 +36,10 @@ class OnlineSelection:
     The defaults suit a window every 0.5 to 1 s and were chosen on ten streams of the procedural world with the shipped
     model; `calibrate` finds the threshold for another model or query.
 
+    A window that shows one held picture is no mixture: whatever change is open settles with it, and the segment
+    starts where that picture came on show. It counts once, however long it lasts: a heartbeat (`max_age_s`) waits
+    for its end.
+
     A change opens when the mean of the last `smooth` embeddings is further than `threshold` from the
     reference. It is withdrawn when that mean comes back within `hysteresis * threshold` before it settled (a
     blink). It settles when the last two embeddings are within `agree` of each other; or within `agree_clear`,
@@ -134,6 +138,8 @@ class _OnlineState:
     def push(self, observation: Observation) -> list[Decision]:
         self._tick(observation.time_s)
         seen = replace(observation, embedding=unit(observation.embedding))
+        if seen.held:
+            self.recent.clear()  # what was before has no part in it
         self.recent.append(seen)
         self._follow(seen)
         if self.opened is None:
@@ -163,9 +169,9 @@ class _OnlineState:
             self.opened = None
         if self.opened is None and self.waiting is not None and self.inside:
             self.waiting.end_s = seen.end_s
-            self.waiting.total = self.waiting.total + seen.embedding
-            self.waiting.time_total_s += seen.time_s
-            self.waiting.count += 1
+            self.waiting.total = self.waiting.total + seen.weight * seen.embedding
+            self.waiting.time_total_s += seen.weight * seen.time_s
+            self.waiting.count += seen.weight
 
     def _onset(self) -> Observation:
         """The earliest of the smoothed windows that is itself beyond the threshold."""
@@ -174,9 +180,9 @@ class _OnlineState:
         return next(beyond, smoothed[-1])
 
     def _settled(self) -> bool:
-        """Two windows of the open change agree, or it has waited long enough."""
+        """Two windows of the open change agree, or one picture is held, or it has waited long enough."""
         assert self.opened is not None
-        if self.now_s - self.opened.time_s >= self.policy.max_delay_s:
+        if self.recent[-1].held or self.now_s - self.opened.time_s >= self.policy.max_delay_s:
             return True
         pair = self._pair()
         limit = self.policy.agree_clear if self._is_clear(pair[0]) else self.policy.agree
@@ -202,7 +208,8 @@ class _OnlineState:
         """The open change becomes the waiting segment."""
         assert self.opened is not None
         spoken = self._spoken()
-        onset_s = max(self.opened.start_s, min(self.old_end_s, spoken[0].time_s))
+        latest_s = spoken[0].start_s if spoken[0].held else spoken[0].time_s
+        onset_s = max(self.opened.start_s, min(self.old_end_s, latest_s))
         total = np.stack([_f32(seen) for seen in spoken]).sum(axis=0, dtype=np.float32)
         times_s = sum(seen.time_s for seen in spoken)
         segment = _Segment(onset_s, spoken[-1].end_s, total, times_s, len(spoken))

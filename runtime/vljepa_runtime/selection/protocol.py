@@ -36,17 +36,25 @@ class Observation:
         start_s: Time of its first frame.
         end_s: Time of its last frame.
         embedding: (S,) predicted embedding.
+        held: 0 where it shows several pictures. Else one picture is on show from `start_s` to `end_s`, however
+            long, and this many windows that show nothing else were made one.
     """
 
     index: int
     start_s: float
     end_s: float
     embedding: npt.NDArray[np.floating]
+    held: int = 0
 
     @property
     def time_s(self) -> float:
         """Middle of the window."""
         return (self.start_s + self.end_s) / 2
+
+    @property
+    def weight(self) -> int:
+        """How many windows of the stride it stands for."""
+        return max(1, self.held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -46,7 +46,7 @@ class _EveryWindowState:
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """Decode once per interval, whatever happens.
+    """Decode once per interval, whatever happens; a picture that is held over several intervals is decoded once.
 
     Attributes:
         interval_s: Seconds between decodings.
@@ -79,14 +79,16 @@ class _UniformState:
 
     def push(self, observation: Observation) -> list[Decision]:
         if self.origin_s is None:
-            self.origin_s = observation.time_s
-        # The small constant keeps 3 * 0.1 s in slot 3 of a 0.1 s grid.
-        slot = math.floor((observation.time_s - self.origin_s) / self.policy.interval_s + 1e-6)
+            self.origin_s = observation.start_s
+        reached_s = observation.end_s if observation.held else observation.start_s
+        # The small constant keeps 3 * 0.1 s in slot 3 of a 0.1 s grid; where a hold ends the next one begins.
+        slack = -1e-6 if observation.held else 1e-6
+        slot = math.floor((reached_s - self.origin_s) / self.policy.interval_s + slack)
         opens, self.slot = slot > self.slot, max(slot, self.slot)
         if self.policy.pooling == "point":
             return [self._decide([observation], observation.embedding.astype(np.float32))] if opens else []
         closed = self.finish() if opens else []
-        self.total = observation.embedding + (0 if self.total is None else self.total)
+        self.total = observation.weight * observation.embedding + (0 if self.total is None else self.total)
         self.seen = [self.seen[0] if self.seen else observation, observation]
         return closed
 

@@ -19,7 +19,9 @@ from vljepa_runtime.selection.protocol import Decision, Floats, Observation, dis
 __all__ = ["OfflineWard", "ward_segments"]
 
 
-def ward_segments(embeddings: npt.NDArray[np.floating], segments: int) -> npt.NDArray[np.int64]:
+def ward_segments(
+    embeddings: npt.NDArray[np.floating], segments: int, *, weights: npt.NDArray[np.floating] | None = None
+) -> npt.NDArray[np.int64]:
     """Split a sequence into runs by merging the neighbours whose union adds least variance.
 
     A heap holds the cost of every pair of neighbours: O(T log T), a merge costs O(S).
@@ -28,6 +30,7 @@ def ward_segments(embeddings: npt.NDArray[np.floating], segments: int) -> npt.ND
     Args:
         embeddings: (T, S).
         segments: Runs to leave; as many as there are embeddings when fewer.
+        weights: (T,) how many windows each stands for; default 1.
 
     Returns:
         (segments,) int64, the first index of each run, ascending, starting with 0.
@@ -41,12 +44,14 @@ def ward_segments(embeddings: npt.NDArray[np.floating], segments: int) -> npt.ND
         )
     count = len(embeddings)
     mean = embeddings.astype(np.float64)
-    size = np.ones(count, np.int64).tolist()
+    sizes = np.ones(count) if weights is None else weights.astype(np.float64)
+    size = sizes.tolist()
     following, before = list(range(1, count + 1)), list(range(-1, count - 1))
     changed = [
         0
     ] * count  # how often the run that starts here changed; a heap entry of older versions is stale
-    costs = (0.5 * np.square(np.diff(mean, axis=0)).sum(axis=1)).tolist()
+    shares = sizes[:-1] * sizes[1:] / (sizes[:-1] + sizes[1:])
+    costs = (shares * np.square(np.diff(mean, axis=0)).sum(axis=1)).tolist()
     heap = [(cost, left, left + 1, 0, 0) for left, cost in enumerate(costs)]
     heapq.heapify(heap)
 
@@ -82,7 +87,8 @@ class OfflineWard:
     Attributes:
         segments: How many segments; or None and
         per_minute: segments per minute of the stream.
-        pooling: `mean` decodes the normalised mean of a segment's embeddings, `midpoint` the middle one.
+        pooling: `mean` decodes the normalised mean of a segment's embeddings, `midpoint` the middle one; a held
+            picture weighs as many as it stands for.
     """
 
     segments: int | None = None
@@ -124,16 +130,13 @@ class _WardState:
         if not seen:
             return []
         embeddings = np.stack([unit(observation.embedding) for observation in seen])
+        weights = np.array([observation.weight for observation in seen], np.float32)
         segments = self.policy.count(seen[-1].end_s - seen[0].start_s)
-        starts = ward_segments(embeddings, segments).tolist()
+        starts = ward_segments(embeddings, segments, weights=weights).tolist()
         decisions: list[Decision] = []
         last: Floats | None = None
         for start, stop in zip(starts, [*starts[1:], len(seen)]):
-            middle = (start + stop - 1) // 2
-            pooled = (
-                embeddings[start:stop].mean(axis=0) if self.policy.pooling == "mean" else embeddings[middle]
-            )
-            embedding = unit(pooled)
+            embedding = self._pooled(embeddings[start:stop], weights[start:stop])
             decisions.append(
                 Decision(
                     start_s=seen[start].start_s,
@@ -145,3 +148,8 @@ class _WardState:
             )
             last = embedding
         return decisions
+
+    def _pooled(self, embeddings: Floats, weights: Floats) -> Floats:
+        if self.policy.pooling == "mean":
+            return unit((embeddings * weights[:, None]).sum(axis=0) / weights.sum())
+        return unit(embeddings[np.searchsorted(weights.cumsum(), weights.sum() / 2)])
