@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
 from vljepa_runtime.sources import Frame, Source, SourceStatus
@@ -43,9 +44,18 @@ class Watched:
             late = self.live and time.monotonic() - begun >= self._max_seconds
             if late or (isinstance(item, Frame) and item.time_s >= self._max_seconds):
                 return
-            if self._on_frame is not None and isinstance(item, Frame):
-                self._on_frame(item)
+            if isinstance(item, Frame):
+                item = self._cut(item)
+                if self._on_frame is not None:
+                    self._on_frame(item)
             yield item
+
+    def _cut(self, frame: Frame) -> Frame:
+        """A frame that is on show no longer than the source is watched."""
+        left_s = self._max_seconds - frame.time_s
+        if frame.duration_s is None or frame.duration_s <= left_s:
+            return frame
+        return replace(frame, duration_s=left_s)
 
     def close(self) -> None:
         """Close the source underneath."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame
-from vljepa_runtime.sources.protocol import Frame, Hints, due_index, is_instant
+from vljepa_runtime.sources.protocol import TOLERANCE_S, Frame, Hints, due_index, is_instant
 
 __all__ = ["Window", "WindowSampler", "hints_for"]
 
@@ -28,31 +28,39 @@ class Window:
     Attributes:
         clip: The frames, fitted to the model's geometry.
         start_s: Time of the first sample.
-        end_s: One sampling period after the last sample taken from the stream.
+        end_s: One sampling period after the last sample taken from the stream, or where the stream ends.
         index: 0, 1, 2, ... in the order of giving.
+        held: 0 where it shows several pictures. Else it shows one, `start_s` and `end_s` are that picture's
+            time on show, and this many windows that show nothing else were made one.
     """
 
     clip: Clip
     start_s: float
     end_s: float
     index: int
+    held: int = 0
 
 
 class WindowSampler:
     """Cuts a stream into windows of `pre.frames` samples at `pre.fps`, one every `stride_s`.
 
-    At each sampling instant the frame on show is taken: the last one that began at or before it. So a fast
-    source is thinned out, a slow or variable one is held, and a frame is resized once however often it is
-    used. The sampler keeps `pre.frames` fitted samples and one raw frame, whatever the length of the stream.
+    Sampling instants are the first frame's time and every `1 / pre.fps` seconds after it. At each the frame on
+    show is taken. So a fast source is thinned out, a slow or variable one is held, and a frame is resized once
+    however often it is used. The sampler keeps `pre.frames` fitted samples and one raw frame, whatever the
+    length of the stream.
 
-    A pause longer than `max_gap_s`, or time running backwards, ends a run: no window spans it. Each run gives
-    at least one window (a short one repeats its last sample) and, when windows touch or overlap, a last one
-    that ends with its last sample.
+    A frame that says how long it is on show (`Frame.duration_s`) is held that long. Windows that show nothing
+    else are given as one, so a hole of hours costs one window; where windows touch or overlap, a frame held for
+    the length of a window gets one of its own wherever it falls between the strides.
+
+    A pause longer than `max_gap_s` after a frame that does not say so, or time running backwards, ends a run: no
+    window spans it. Each run gives at least one window (a short one repeats its last sample) and, when windows
+    touch or overlap, a last one that ends with its last sample.
 
     Args:
         pre: The model's geometry.
         stride_s: Seconds between starts of windows; rounded to whole sampling periods, at least one.
-        max_gap_s: The longest pause to fill by holding the last frame.
+        max_gap_s: The longest pause of a live source to fill by holding the last frame.
     """
 
     def __init__(self, pre: Preprocess, stride_s: float = 1.0, *, max_gap_s: float = 60.0) -> None:
@@ -67,6 +75,8 @@ class WindowSampler:
         self._samples: deque[FittedFrame] = deque(maxlen=pre.frames)
         self._current: Frame | None = None
         self._fitted: FittedFrame | None = None
+        self._ready: Window | None = None  # complete, unless the stream ends before it
+        self._origin_s = 0.0  # time of instant number 0
         self._next = 0  # number of the next sampling instant
         self._window_start = 0  # number of the instant at which the next window begins
         self._covered = 0  # instants before this one are in a window already given
@@ -85,44 +95,98 @@ class WindowSampler:
             frame: Any size; `frame.image` may be reused by the caller once the next frame is pushed.
         """
         if self._current is not None:
-            pause_s = frame.time_s - self._current.time_s
-            if pause_s < 0 or pause_s > self._max_gap_s:
+            if self._is_broken_by(frame):
                 yield from self.flush()
             else:
-                yield from self._advance(due_index(frame.time_s, self.interval_s), self._current.image)
+                until = due_index(frame.time_s - self._origin_s, self.interval_s)
+                yield from self._advance(self._current, until, self._end_s(self._current, frame.time_s))
         if self._current is None:
-            self._next = self._window_start = self._covered = due_index(frame.time_s, self.interval_s)
+            self._origin_s = frame.time_s
+            self._next = self._window_start = self._covered = 0
         self._current, self._fitted = frame, None
+        if self._ready is not None and self._end_s(frame, frame.time_s) >= self._ready.end_s - TOLERANCE_S:
+            yield from self._release()
 
     def flush(self) -> Iterator[Window]:
         """End of the stream: give what remains and start anew with the next frame."""
-        if self._current is None:
+        if (frame := self._current) is None:
             return
-        ends_on_instant = is_instant(self._current.time_s, self._next, self.interval_s)
-        if ends_on_instant or not self._samples:
-            yield from self._advance(self._next + 1, self._current.image)
+        began, until = self._next, self._last_instant(frame)
+        end_s = self._end_s(frame, self._instant_s(until))
+        yield from self._advance(frame, until, end_s)
+        yield from self._release(end_s)
         unseen = self._next > self._covered
         if not self._run_has_window or (unseen and self.stride <= self.pre.frames):
-            yield self._window(self._next - len(self._samples))
+            first = self._next - len(self._samples)
+            if first >= began:
+                yield self._window(frame.time_s, end_s, held=1)
+            else:
+                yield self._window(self._instant_s(first), min(end_s, self._instant_s(self._next)))
         self._samples.clear()
         self._run_has_window = False
         self._current = self._fitted = None
 
-    def _advance(self, until: int, image: UInt8) -> Iterator[Window]:
-        """Take the current image for every instant before number `until`."""
+    def _is_broken_by(self, frame: Frame) -> bool:
+        assert self._current is not None
+        pause_s = frame.time_s - self._current.time_s
+        return pause_s < 0 or (self._current.duration_s is None and pause_s > self._max_gap_s)
+
+    def _end_s(self, frame: Frame, otherwise_s: float) -> float:
+        return otherwise_s if frame.duration_s is None else frame.time_s + frame.duration_s
+
+    def _last_instant(self, frame: Frame) -> int:
+        """Number of the instant after the last one that the last frame of a run is on show at."""
+        since_s = frame.time_s - self._origin_s
+        if frame.duration_s is not None:
+            until = due_index(since_s + frame.duration_s, self.interval_s)
+        else:
+            until = self._next + is_instant(since_s, self._next, self.interval_s)
+        return until if self._samples else max(until, self._next + 1)
+
+    def _instant_s(self, number: int) -> float:
+        return self._origin_s + number * self.interval_s
+
+    def _release(self, end_s: float = float("inf")) -> Iterator[Window]:
+        """Give the window that waits to see whether the stream goes on to its end."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            yield replace(ready, end_s=min(ready.end_s, end_s))
+
+    def _advance(self, frame: Frame, until: int, end_s: float) -> Iterator[Window]:
+        """Take a frame, which is on show until `end_s`, for every instant before number `until`."""
+        began, size = self._next, self.pre.frames
+        own = False
         while self._next < until:
-            self._samples.append(self._fit(image))
-            self._next += 1
-            if self._next - self._window_start == self.pre.frames:
-                yield self._window(self._window_start)
+            if self._window_start >= began and until - self._window_start >= size:
+                more = (until - self._window_start - size) // self.stride
+                self._take(frame, self._window_start + more * self.stride + size)
+                self._window_start += (more + 1) * self.stride
+                own = True
+                yield from self._release()
+                yield self._window(frame.time_s, end_s, held=more + 1)
+                self._covered = until
+                continue
+            self._take(frame, min(until, self._window_start + size))
+            if self._next == self._window_start + size:
+                yield from self._release()
+                self._ready = self._window(self._instant_s(self._window_start), self._instant_s(self._next))
                 self._window_start += self.stride
+                if frame.duration_s is None:
+                    yield from self._release()
+        if not own and until - began >= size >= self.stride:
+            yield from self._release()
+            yield self._window(frame.time_s, end_s, held=1)
+
+    def _take(self, frame: Frame, until: int) -> None:
+        self._samples.extend([self._fit(frame.image)] * min(until - self._next, self.pre.frames))
+        self._next = until
 
     def _fit(self, image: UInt8) -> FittedFrame:
         if self._fitted is None:
             self._fitted = fit_frame(image, self.pre)
         return self._fitted
 
-    def _window(self, start: int) -> Window:
+    def _window(self, start_s: float, end_s: float, *, held: int = 0) -> Window:
         samples = list(self._samples)
         samples += [samples[-1]] * (self.pre.frames - len(samples))
         self._covered = self._next
@@ -130,9 +194,10 @@ class WindowSampler:
         self._count += 1
         return Window(
             clip=Clip.of(samples, self.pre),
-            start_s=start * self.interval_s,
-            end_s=self._next * self.interval_s,
+            start_s=start_s,
+            end_s=end_s,
             index=self._count - 1,
+            held=held,
         )
 
 

@@ -55,7 +55,7 @@ class SessionStats:
     """What a session did so far.
 
     Attributes:
-        windows: Windows encoded.
+        windows: Windows encoded; a held picture counts once, however long.
         queries: Queries asked of each window.
         decisions: Segments that selection gave.
         decodings: Times the Y-decoder ran.
@@ -288,7 +288,11 @@ class Session:
             with clock.stage("predict") as predict:
                 embedding = self.model.predict(visual, query)
             seen = Observation(
-                index=window.index, start_s=window.start_s, end_s=window.end_s, embedding=embedding
+                index=window.index,
+                start_s=window.start_s,
+                end_s=window.end_s,
+                embedding=embedding,
+                held=window.held,
             )
             spent_ms += predict.ms
             spent = LatencyMs(capture=capture_ms, encode=encode.ms, predict=predict.ms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +16,10 @@ from vljepa_runtime.sources.protocol import Frame
 PRE = Preprocess(frames=8, fps=4.0, size=4, patch=2)
 
 
-def frame(time_s: float, index: int) -> Frame:
+def frame(time_s: float, index: int, duration_s: float | None = None) -> Frame:
     """A frame whose pixels say which one it is."""
     image = np.full((4, 4, 3), (index // 65536, index // 256 % 256, index % 256), np.uint8)
-    return Frame(image=image, time_s=time_s, index=index)
+    return Frame(image=image, time_s=time_s, index=index, duration_s=duration_s)
 
 
 def which(window: Window) -> list[int]:
@@ -28,28 +28,56 @@ def which(window: Window) -> list[int]:
     return list(pixels @ (65536, 256, 1))
 
 
-def windows(times: list[float], pre: Preprocess, stride_s: float) -> list[Window]:
+def windows(
+    times: list[float], pre: Preprocess, stride_s: float, last_s: float | None = None, begin_s: float = 0.0
+) -> list[Window]:
+    """All windows; with `last_s`, the duration of the last frame, every frame says how long it is on show."""
     sampler = WindowSampler(pre, stride_s)
-    found = [window for i, time_s in enumerate(times) for window in sampler.push(frame(time_s, i))]
+    durations = [None] * len(times) if last_s is None else [*np.diff(times).tolist(), last_s]
+    found = [
+        window
+        for index, (time_s, duration_s) in enumerate(zip(times, durations))
+        for window in sampler.push(frame(begin_s + time_s, index, duration_s))
+    ]
     return found + list(sampler.flush())
 
 
-def twin(times: list[float], pre: Preprocess, stride_s: float) -> Iterator[tuple[list[int], float, float]]:
+def twin(
+    times: list[float], pre: Preprocess, stride_s: float, last_s: float | None = None
+) -> list[tuple[list[int], float, float, int]]:
     """Look at the whole list at once: at each instant, the last frame that has begun."""
-    stride = max(1, round(stride_s * pre.fps))
-    picks = []
-    instant = 0
-    while instant / pre.fps <= times[-1] + 1e-3:
-        picks.append(max(i for i, time_s in enumerate(times) if time_s <= instant / pre.fps + 1e-3))
-        instant += 1
-    starts = list(range(0, len(picks) - pre.frames + 1, stride))
-    covered = starts[-1] + pre.frames if starts else 0
-    if covered < len(picks) and (not starts or stride <= pre.frames):
-        starts.append(max(0, len(picks) - pre.frames))
-    for start in starts:
-        chosen = picks[start : start + pre.frames]
-        end = start + len(chosen)
-        yield chosen + [chosen[-1]] * (pre.frames - len(chosen)), start / pre.fps, end / pre.fps
+    stride, size, step_s = max(1, round(stride_s * pre.fps)), pre.frames, 1 / pre.fps
+    end_s = times[-1] + (last_s or 0.0)
+    picks: list[int] = []
+    while not picks or (
+        len(picks) * step_s < end_s - 1e-3 if last_s else len(picks) * step_s <= end_s + 1e-3
+    ):
+        picks.append(max(i for i, time_s in enumerate(times) if time_s <= len(picks) * step_s + 1e-3))
+    end_s = end_s if last_s else len(picks) * step_s
+    found: dict[tuple[float, int], tuple[list[int], float, float, int]] = {}  # when it is complete -> window
+    held: dict[int, list[int]] = {}
+    covered = 0
+    for start in range(0, len(picks) - size + 1, stride):
+        chosen = picks[start : start + size]
+        if len(set(chosen)) == 1:
+            held.setdefault(chosen[0], []).append(start)
+        else:
+            covered = max(covered, start + size)
+            found[start + size, 0] = (chosen, start * step_s, min(end_s, (start + size) * step_s), 0)
+    for one in set(picks):
+        first, until = picks.index(one), len(picks) - picks[::-1].index(one)
+        if one not in held and not until - first >= size >= stride:
+            continue
+        starts = held.get(one, [])
+        covered = max(covered, until)
+        ends_s = times[one + 1] if one + 1 < len(times) else end_s
+        found[starts[0] + size if starts else until, 1] = ([one] * size, times[one], ends_s, len(starts) or 1)
+    if covered < len(picks) and (not found or stride <= size):
+        start = max(0, len(picks) - size)
+        chosen = picks[start:] + [picks[-1]] * (start + size - len(picks))
+        only = set(chosen) == {len(times) - 1}
+        found[len(picks), 2] = (chosen, times[chosen[0]] if only else start * step_s, end_s, int(only))
+    return [found[key] for key in sorted(found)]
 
 
 def regular(fps: float, seconds: float) -> list[float]:
@@ -61,6 +89,7 @@ def variable(seed: int, mean_s: float, count: int) -> list[float]:
     return [0.0, *np.cumsum(gaps).tolist()]
 
 
+@pytest.mark.parametrize("last_s", [None, 0.04, 0.25, 1.1, 5.0])
 @pytest.mark.parametrize("stride_s", [0.25, 1.0, 2.0, 3.0, 0.6])
 @pytest.mark.parametrize(
     "times",
@@ -71,6 +100,8 @@ def variable(seed: int, mean_s: float, count: int) -> list[float]:
         regular(5, 7.1),
         regular(1, 12),
         regular(0.3, 20),
+        regular(0.2, 35),
+        regular(0.4545, 20),
         regular(240, 3),
         [round(t, 3) for t in regular(16, 5)],
         variable(1, 0.05, 200),
@@ -82,11 +113,27 @@ def variable(seed: int, mean_s: float, count: int) -> list[float]:
     ],
     ids=lambda times: f"{len(times)} frames in {times[-1]:.2f} s",
 )
-def test_equals_the_plain_twin(times: list[float], stride_s: float) -> None:
-    found = windows(times, PRE, stride_s)
-    expected = list(twin(times, PRE, stride_s))
-    assert [(which(w), pytest.approx(w.start_s), pytest.approx(w.end_s)) for w in found] == expected
+def test_equals_the_plain_twin(times: list[float], stride_s: float, last_s: float | None) -> None:
+    found = windows(times, PRE, stride_s, last_s)
+    expected = twin(times, PRE, stride_s, last_s)
+    assert [(which(w), pytest.approx(w.start_s), pytest.approx(w.end_s), w.held) for w in found] == expected
     assert [w.index for w in found] == list(range(len(found)))
+    assert all(a.start_s < b.start_s and a.end_s <= b.end_s for a, b in pairwise(found))
+
+
+@pytest.mark.parametrize("begin_s", [0.003, 0.083, 4.0, 3600.02])
+def test_a_stream_that_begins_late_gives_the_same_windows_later(begin_s: float) -> None:
+    for times in (regular(25, 7.3), regular(0.4, 20), variable(1, 0.05, 200)):
+        now, later = windows(times, PRE, 1.0, 0.04), windows(times, PRE, 1.0, 0.04, begin_s)
+        assert [which(w) for w in now] == [which(w) for w in later]
+        assert [w.start_s + begin_s for w in now] == pytest.approx([w.start_s for w in later])
+        assert [w.end_s + begin_s for w in now] == pytest.approx([w.end_s for w in later])
+
+
+@pytest.mark.parametrize("fps", [8, 24, 25, 30000 / 1001, 50, 60])
+def test_the_last_window_ends_with_the_stream(fps: float) -> None:
+    for count in (1, 7, 50, 253):
+        assert windows(regular(fps, count / fps), PRE, 1.0, 1 / fps)[-1].end_s == pytest.approx(count / fps)
 
 
 def test_windows_come_as_early_as_possible() -> None:
@@ -112,15 +159,29 @@ def test_no_frames_no_windows() -> None:
 def test_a_short_pause_is_held_and_a_long_one_ends_the_run() -> None:
     times = [*regular(10, 3), *(8 + t for t in regular(10, 3))]
     held = windows(times, PRE, 1.0)
-    assert [w.start_s for w in held] == list(range(10))
-    assert which(held[4]) == [29] * 8
+    assert [(w.start_s, w.held) for w in held] == [
+        *((s, 0) for s in (0, 1, 2)),
+        (pytest.approx(2.9), 4),
+        *((s, 0) for s in (7, 8, 9)),
+    ]
+    assert (which(held[3]), held[3].end_s) == ([29] * 8, 8.0)
     sampler = WindowSampler(PRE, 1.0, max_gap_s=2.0)
     cut = [w for i, t in enumerate(times) for w in sampler.push(frame(t, i))] + list(sampler.flush())
     assert [(w.start_s, w.end_s) for w in cut] == [(0, 2), (1, 3), (8, 10), (9, 11)]
     assert all(max(which(w)) < 30 or min(which(w)) >= 30 for w in cut)
 
 
-def test_enormous_pause_costs_nothing() -> None:
+@pytest.mark.parametrize("stride_s", [0.25, 1.0, 30.0, 1e6])
+def test_a_hole_of_years_costs_one_window(stride_s: float) -> None:
+    """No pause ends the run where frames say how long they are on show."""
+    found = windows([0.0, 0.3, 1e9, 1e9 + 0.3], PRE, stride_s, 0.3)
+    hole = next(w for w in found if w.held)
+    assert (which(hole), hole.start_s, hole.end_s) == ([1] * 8, 0.3, 1e9)
+    assert hole.held == pytest.approx(1e9 / stride_s, rel=1e-2)
+    assert len(found) < 20
+
+
+def test_an_unexplained_pause_of_years_ends_the_run() -> None:
     found = windows([0.0, 0.3, 1e9, 1e9 + 0.3], PRE, 1.0)
     assert [which(w)[0] for w in found] == [0, 2]
 

@@ -64,7 +64,7 @@ class FolderSource:
                 except SourceError as error:
                     yield SourceStatus(kind="warning", message=str(error))
                     continue
-                yield Frame(image=image, time_s=index * interval_s, index=index)
+                yield Frame(image=image, time_s=index * interval_s, index=index, duration_s=interval_s)
                 index += 1
             if index == first:
                 raise SourceError(f"none of the {len(self.files)} pictures in {self.name} could be read")
