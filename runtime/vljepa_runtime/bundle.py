@@ -23,6 +23,7 @@ from typing import IO
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_name
 from vljepa_runtime.strict_json import parse_json
+from vljepa_runtime.tokenizer_limits import check_tokenizer
 
 __all__ = ["Bundle", "shipped_bundles", "write_bundle"]
 
@@ -123,13 +124,15 @@ class Bundle:
         return found
 
     def verify(self) -> None:
-        """Hash every listed file.
+        """Hash every listed file, and look at the tokenizers before anything runs them.
 
         Raises:
-            BundleError: one differs from what was listed.
+            BundleError: one differs from what was listed, or is no tokenizer of a known kind.
         """
         for name in self.manifest.files:
             self._hash(name)
+        for name in sorted(set(self.manifest.tokenizers.values())):
+            check_tokenizer(self.read(name), name, rows=self.manifest.token_rows(name))
 
     def _spec(self, name: str) -> FileSpec:
         if name not in self.manifest.files:

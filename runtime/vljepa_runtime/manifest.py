@@ -321,6 +321,19 @@ class Manifest:
         manifest._check_claims()
         return manifest
 
+    def token_rows(self, tokenizer: str) -> int | None:
+        """Rows of the token table that a tokenizer file's ids go into; None where the graphs do not say.
+
+        A graph shows its table in its logits alone, so this is known of the Y-decoder's tokenizer.
+        """
+        prefill = self.graphs.get("y_decoder_prefill")
+        listed = set(self.tokenizers.values())
+        mine = self.tokenizers.get("y_decoder", next(iter(listed)) if len(listed) == 1 else None)
+        if prefill is None or tokenizer != mine:
+            return None
+        rows = next(spec.shape[-1] for spec in prefill.outputs if spec.name == "logits")
+        return rows if isinstance(rows, int) else None
+
     def _check_claims(self) -> None:
         """What one part says must fit the others, before anything is read or allocated by it."""
         sizes = {"P": self.preprocess.patch_dim, "S": self.embedding_dim}

@@ -324,7 +324,8 @@ class Model:
             raise BundleError(f"{self._bundle.name} names no tokenizer for {role}: export the bundle again")
         file = listed[role] if role in listed else next(iter(files))
         if file not in self._tokenizers:
-            self._tokenizers[file] = Tokenizer.from_bytes(self._bundle.read(file))
+            rows = self._bundle.manifest.token_rows(file)
+            self._tokenizers[file] = Tokenizer.from_bytes(self._bundle.read(file), rows=rows)
         return self._tokenizers[file]
 
 

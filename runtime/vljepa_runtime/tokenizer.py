@@ -7,17 +7,21 @@ none, imported ones for what their model was trained with.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.errors import BundleError, InputError, VljepaError
+from vljepa_runtime.manifest_values import shown
+from vljepa_runtime.tokenizer_limits import MAX_CHARACTERS, check_tokenizer
 
 __all__ = ["LENGTHS", "Tokenizer"]
 
 Int32 = npt.NDArray[np.int32]
+_DROPPED = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - set(map(ord, "\t\n\v\f\r")))  # never words
 LENGTHS = (32, 64, 128, 256, 512)  # padding always to the last would cost the predictor up to 28 %
 
 # The first spelling is this project's own; the others belong to the text models that can be imported.
@@ -31,7 +35,8 @@ _SPECIAL = {
 class Tokenizer:
     """An immutable tokenizer; safe to share between threads."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Any, *, rows: int | None = None) -> None:
+        self._rows = rows
         self._limit: int | None = (inner.truncation or {}).get("max_length")
         inner.no_padding()
         inner.no_truncation()
@@ -54,21 +59,21 @@ class Tokenizer:
             raise BundleError(f"expected a tokenizer.json, cannot read {path}: {error.strerror}") from error
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Tokenizer:
+    def from_bytes(cls, data: bytes, *, rows: int | None = None) -> Tokenizer:
         """Read the content of a `tokenizer.json`.
 
+        Args:
+            data: The file.
+            rows: Rows of the token table that its ids go into, where they are known.
+
         Raises:
-            BundleError: it is not a tokenizer, or it lacks a padding, opening or closing token.
+            BundleError: it is not a tokenizer of a known kind, or it lacks a padding, opening or closing token.
         """
+        check_tokenizer(data, rows=rows)
         import tokenizers
 
-        try:
-            inner = tokenizers.Tokenizer.from_buffer(data)
-        except Exception as error:  # the library raises bare Exception
-            raise BundleError(
-                f"expected a tokenizer.json, got something else ({error}): export the bundle again"
-            ) from error
-        return cls(inner)
+        with _library("expected a tokenizer.json, got something else"):
+            return cls(tokenizers.Tokenizer.from_buffer(data), rows=rows)
 
     def encode(self, texts: Sequence[str], *, lengths: Sequence[int] = LENGTHS) -> tuple[Int32, Int32]:
         """Turn texts into padded ids; a text longer than the last length is cut.
@@ -81,10 +86,10 @@ class Tokenizer:
             ids (B, L) int32 and mask (B, L) int32, 1 where a token is.
 
         Raises:
-            InputError: there is no text, or one is empty or not text.
+            InputError: there is no text; one is empty, not text or too long; or a token is outside the model's table.
         """
         if isinstance(texts, str) or len(texts) == 0:
-            raise InputError(f"expected a list of texts, got {texts!r}: write [text]")
+            raise InputError(f"expected a list of texts, got {shown(texts)}: write [text]")
         limit = min(lengths[-1], self._limit or lengths[-1])
         rows = [self._row(text, limit) for text in texts]
         longest = max(map(len, rows))
@@ -97,26 +102,71 @@ class Tokenizer:
         return ids, mask
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turn ids into text without special tokens."""
-        return str(self._inner.decode([int(token) for token in ids], skip_special_tokens=True)).strip()
+        """Turn ids into text without special tokens and without control characters.
+
+        Raises:
+            InputError: an id is negative or too large for any vocabulary.
+        """
+        tokens = [int(token) for token in ids]
+        if tokens and not 0 <= min(tokens) <= max(tokens) < 2**31:
+            raise InputError(f"expected token ids of 0 to 2**31 - 1, got {min(tokens)} to {max(tokens)}")
+        with _library("the tokenizer cannot decode"):
+            text = str(self._inner.decode(tokens, skip_special_tokens=True))
+        return text.translate(_DROPPED).strip()
 
     def _row(self, text: str, limit: int) -> list[int]:
-        if not text.strip():
-            raise InputError(f"expected a text with at least one word, got {text!r}")
-        encoded = self._inner.encode(text, add_special_tokens=False)
-        if not encoded.ids:
-            raise InputError(f"expected a text that the tokenizer knows, got {text!r}, which gives no token")
-        if self._added:  # cut first: the closing token stays
-            encoded.truncate(max(1, limit - self._added))
-            encoded = self._inner.post_process(encoded)
-        row: list[int] = encoded.ids[:limit]
+        _check_text(text)
+        with _library(f"the tokenizer cannot encode {shown(text)}"):
+            encoded = self._inner.encode(text, add_special_tokens=False)
+            if encoded.ids and self._added:  # cut first: the closing token stays
+                encoded.truncate(max(1, limit - self._added))
+                encoded = self._inner.post_process(encoded)
+            row: list[int] = encoded.ids[:limit]
+        if not row:
+            raise InputError(
+                f"expected a text that the tokenizer knows, got {shown(text)}, which gives no token"
+            )
+        if self._rows is not None and max(row) >= self._rows:
+            raise InputError(
+                f"expected tokens of 0 to {self._rows - 1}, {shown(text)} gives {max(row)}: "
+                "leave out what is no plain text, or export the bundle again"
+            )
         return row
 
     def _special(self, role: str) -> int:
         for spelling in _SPECIAL[role]:
-            if (found := self._inner.token_to_id(spelling)) is not None:
+            found = self._inner.token_to_id(spelling)
+            if found is not None and (self._rows is None or found < self._rows):
                 return int(found)
+        inside = "" if self._rows is None else f" below {self._rows}"
         raise BundleError(
-            f"the tokenizer has no {role} token, expected one of {', '.join(_SPECIAL[role])}: "
+            f"the tokenizer has no {role} token{inside}, expected one of {', '.join(_SPECIAL[role])}: "
             "add it and export again"
         )
+
+
+def _check_text(text: object) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise InputError(f"expected a text with at least one word, got {shown(text)}")
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(
+            f"expected a text of at most {MAX_CHARACTERS} characters, got {len(text)}: shorten it"
+        )
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"expected text, got half a character (a lone surrogate) in {shown(text)}: decode it as UTF-8"
+        ) from error
+
+
+@contextmanager
+def _library(problem: str) -> Iterator[None]:
+    """Whatever the library raises becomes an error of ours: bare exceptions, and panics, which derive from none."""
+    try:
+        yield
+    except (VljepaError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(f"{problem} ({reason}): export the bundle again") from error
