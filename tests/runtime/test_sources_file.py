@@ -20,7 +20,8 @@ from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus, open_source
 from vljepa_runtime.sources.file import FileSource
-from vljepa_runtime.sources.pictures import read_image, upright
+from vljepa_runtime.sources.pictures import upright
+from vljepa_runtime.sources.stills import read_image
 
 Image = npt.NDArray[np.uint8]
 

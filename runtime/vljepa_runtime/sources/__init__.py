@@ -29,7 +29,12 @@ __all__ = [
 
 
 def open_source(
-    spec: str | Path | int, *, loop: bool = False, fps: float | None = None, hints: Hints | None = None
+    spec: str | Path | int,
+    *,
+    loop: bool = False,
+    fps: float | None = None,
+    stretch: bool = False,
+    hints: Hints | None = None,
 ) -> Source:
     """Open whatever a user may name.
 
@@ -39,6 +44,8 @@ def open_source(
             a file or folder under the very name is that; `~/` and blanks around a name count only when nothing does.
         loop: Start a file or folder again at its end; live sources refuse it.
         fps: Pictures per second of a folder; by default what `hints` ask for, else 4.
+        stretch: Spread the values of grey pictures of more than 8 bits, as thermal cameras give, so that each
+            picture's 1st to 99th percentile goes from black to white. Files and folders only.
         hints: What the consumer will use; may also be set later as `source.hints`.
 
     Returns:
@@ -52,11 +59,12 @@ def open_source(
         raise InputError(f"expected hints as Hints or None, got {type(hints).__name__}")
     found = resolve(spec)
     if isinstance(found, Address) and found.scheme:
-        return _open_url(found, loop, hints)
+        return _open_url(found, loop, stretch, hints)
     if isinstance(found, Path) and not DEVICE.fullmatch(str(found)):
-        return _open_path(found, loop, fps, hints)
+        return _open_path(found, loop, fps, stretch, hints)
     if loop:
         raise SourceError(f"{found} is live and cannot loop: leave loop out")
+    _refuse_stretch(stretch, str(found))
     from vljepa_runtime.sources.camera import open_camera, open_pipeline
 
     if isinstance(found, Address):
@@ -64,21 +72,29 @@ def open_source(
     return open_camera(found if isinstance(found, int) else str(found), hints=hints)
 
 
-def _open_url(address: Address, loop: bool, hints: Hints | None) -> Source:
+def _open_url(address: Address, loop: bool, stretch: bool, hints: Hints | None) -> Source:
     from vljepa_runtime.sources.network import SCHEMES, open_network
 
     if address.scheme not in SCHEMES:
         raise SourceError(
             f"unknown scheme {address.scheme}:// in {address}; known: file, {', '.join(SCHEMES)}"
         )
+    _refuse_stretch(stretch, str(address))
     return open_network(address, loop=loop, hints=hints)
 
 
-def _open_path(path: Path, loop: bool, fps: float | None, hints: Hints | None) -> Source:
+def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool, hints: Hints | None) -> Source:
     if path.is_dir():
         from vljepa_runtime.sources.folder import FolderSource
 
-        return FolderSource(path, fps=fps, loop=loop, hints=hints)
+        return FolderSource(path, fps=fps, loop=loop, stretch=stretch, hints=hints)
     from vljepa_runtime.sources.file import FileSource
 
-    return FileSource(path, loop=loop, hints=hints)
+    return FileSource(path, loop=loop, stretch=stretch, hints=hints)
+
+
+def _refuse_stretch(stretch: bool, text: str) -> None:
+    if stretch:
+        raise SourceError(
+            f"{redact(text)} is no local file: only files and folders are stretched, leave it out"
+        )

@@ -20,9 +20,10 @@ from av.video.stream import VideoStream
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.clock import Shown, Stamped, StreamClock, in_order
 from vljepa_runtime.sources.naming import shown_path
-from vljepa_runtime.sources.pictures import IMAGE_SUFFIXES, Converter, check_size, read_image
+from vljepa_runtime.sources.pictures import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, due_index
 from vljepa_runtime.sources.read_ahead import read_ahead
+from vljepa_runtime.sources.stills import is_still, read_image
 
 __all__ = ["FileSource", "choose_stream", "decode_stream"]
 
@@ -41,6 +42,7 @@ class FileSource:
     Args:
         path: The file.
         loop: Start again at the end, with times that go on rising.
+        stretch: Spread the values of grey pictures of more than 8 bits over black to white.
         hints: What the consumer needs.
 
     Raises:
@@ -49,30 +51,36 @@ class FileSource:
 
     live = False
 
-    def __init__(self, path: str | Path, *, loop: bool = False, hints: Hints | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, loop: bool = False, stretch: bool = False, hints: Hints | None = None
+    ) -> None:
         self.path = Path(path)
         self.name = shown_path(path)
         self.loop = loop
+        self.stretch = stretch
         self.hints = hints or Hints()
         self._container: InputContainer | None = None
         if not self.path.exists():
             raise SourceError(f"no such file: {self.path}; give a file, a folder, a URL or a camera number")
         if not self.path.is_file():
             raise SourceError(f"{self.path} is neither a regular file nor a folder of pictures")
-        if self.path.suffix.lower() not in IMAGE_SUFFIXES:
+        self._is_still = is_still(self.path)
+        if not self._is_still:
             self._container = self._open()
 
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
         """Give every frame, or only those the hints ask for."""
-        if self.path.suffix.lower() in IMAGE_SUFFIXES:
+        if self._is_still:
             return self._still()
         return read_ahead(self._looped())
 
     def _still(self) -> Iterator[Frame | SourceStatus]:
-        image = read_image(self.path, self.hints.short_side)
+        still = read_image(self.path, self.hints.short_side, stretch=self.stretch)
+        if still.note:
+            yield SourceStatus(kind="warning", message=still.note)
         index = 0
         while index == 0 or self.loop:
-            yield Frame(image=image, time_s=index / DEFAULT_RATE, index=index)
+            yield Frame(image=still.image, time_s=index / DEFAULT_RATE, index=index)
             index += 1
 
     def _looped(self) -> Iterator[Frame | SourceStatus]:
@@ -80,7 +88,7 @@ class FileSource:
         while True:
             container, self._container = self._container or self._open(), None
             with container:
-                yield from decode_stream(container, self.name, self.hints, clock)
+                yield from decode_stream(container, self.name, self.hints, clock, stretch=self.stretch)
             if not self.loop:
                 return
 
@@ -88,7 +96,7 @@ class FileSource:
         # Playlists and scripts may name other files; a local video has no business on the network.
         options = {"protocol_whitelist": "file,crypto,data"}
         try:
-            container = av.open(f"file:{self.path}", container_options=options)
+            container = av.open(f"file:{self.path}", container_options=options, options=dict(DECODER_LIMITS))
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"cannot read {self.path} as video: {_reason(error)}") from error
         try:
@@ -131,11 +139,12 @@ def choose_stream(container: InputContainer, name: str) -> VideoStream:
     if decoder.name in TEXT_ART:
         raise SourceError(f"{name} is a text file, not a video")
     check_size(best.width, best.height, name)
+    decoder.options = dict(DECODER_LIMITS)
     return best
 
 
 def decode_stream(
-    container: InputContainer, name: str, hints: Hints, clock: StreamClock
+    container: InputContainer, name: str, hints: Hints, clock: StreamClock, *, stretch: bool = False
 ) -> Iterator[Frame | SourceStatus]:
     """Decode one pass over a container, converting only the frames that the hints ask for.
 
@@ -156,22 +165,24 @@ def decode_stream(
     if (first := next(frames, None)) is None:
         raise SourceError(f"no frame of {name} could be decoded: {damage.reason or 'it is empty'}")
     timing = _Timing.of(container, stream, first)
-    stamped = timing.stamped(chain([first], frames))
-    converter = Converter()
-    held: Shown[av.VideoFrame] | None = None
+    converter = Converter(stream, stretch=stretch)
+    stamped = timing.stamped(chain([first], frames), converter)
+    held: Shown[Picture] | None = None
     count = 0
     for shown in clock.follow(stamped, start_s=timing.start_s, step_s=timing.step_s):
         count += 1
+        if count == 1 and converter.note:
+            yield SourceStatus(kind="warning", message=f"{name} holds {converter.note}")
         if count == 2 and timing.guessed:
             message = (
                 f"{name} holds no times and no rate: times are guessed at {DEFAULT_RATE:g} pictures a second"
             )
             yield SourceStatus(kind="warning", message=message)
         if held is not None and _wanted(held, hints.min_interval_s, clock.first_s):
-            yield _converted(held, converter, hints)
+            yield _converted(held, hints)
         held = shown
     if held is not None:  # the last one tells where the stream ends
-        yield _converted(held, converter, hints)
+        yield _converted(held, hints)
     if message := damage.summary(count, clock.pass_s, timing.announced_s):
         yield SourceStatus(kind="warning", message=f"{name}: {message}")
 
@@ -213,11 +224,12 @@ class _Timing:
             announced_s=_announced_s(container, stream, first),
         )
 
-    def stamped(self, frames: Iterable[av.VideoFrame]) -> Iterator[Stamped[av.VideoFrame]]:
+    def stamped(self, frames: Iterable[av.VideoFrame], converter: Converter) -> Iterator[Stamped[Picture]]:
         """Frames as the clock takes them; raw ones by their number in the stream."""
+        prepare = converter.prepare
         if self.raw:
-            return (Stamped(frame, number * self.step_s) for number, frame in enumerate(frames))
-        told = (Stamped(frame, frame.time, _duration_s(frame)) for frame in frames)
+            return (Stamped(prepare(frame), number * self.step_s) for number, frame in enumerate(frames))
+        told = (Stamped(prepare(frame), frame.time, _duration_s(frame)) for frame in frames)
         return in_order(told) if self.unordered else told
 
 
@@ -279,19 +291,21 @@ def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
             return
 
 
-def _wanted(shown: Shown[av.VideoFrame], interval_s: float | None, first_s: float) -> bool:
+def _wanted(shown: Shown[Picture], interval_s: float | None, first_s: float) -> bool:
     if interval_s is None:
         return True
     begin_s = shown.time_s - first_s
     return due_index(begin_s, interval_s) < due_index(begin_s + shown.duration_s, interval_s)
 
 
-def _converted(shown: Shown[av.VideoFrame], converter: Converter, hints: Hints) -> Frame:
-    image = converter.to_rgb(shown.picture, hints.short_side)
+def _converted(shown: Shown[Picture], hints: Hints) -> Frame:
+    image = shown.picture(hints.short_side)
     return Frame(image=image, time_s=shown.time_s, index=shown.index, duration_s=shown.duration_s)
 
 
 def _reason(error: Exception) -> str:
     """FFmpeg's own words without the file name, which PyAV appends."""
+    if isinstance(error, av.ArgumentError):
+        return f"a frame is broken or has more than {MAX_PIXELS:,} pixels"
     text = getattr(error, "strerror", None) or str(error)
     return str(text)[:1].lower() + str(text)[1:]

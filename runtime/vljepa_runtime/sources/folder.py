@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,8 @@ from types import TracebackType
 
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.sources.naming import shown_path
-from vljepa_runtime.sources.pictures import IMAGE_SUFFIXES, read_image
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
+from vljepa_runtime.sources.stills import IMAGE_SUFFIXES, read_image
 
 __all__ = ["FolderSource", "natural_key"]
 
@@ -18,12 +19,13 @@ DEFAULT_FPS = 4.0
 
 
 class FolderSource:
-    """Pictures directly inside a folder; see `Source`. A damaged picture costs a warning, not the stream.
+    """Pictures directly inside a folder; see `Source`. One that cannot be read costs a warning, not the stream.
 
     Args:
         path: The folder.
         fps: Pictures per second; None takes one per `hints.min_interval_s`, else 4.
         loop: Start again at the end.
+        stretch: Spread the values of grey pictures of more than 8 bits over black to white.
         hints: What the consumer needs.
 
     Raises:
@@ -33,20 +35,31 @@ class FolderSource:
     live = False
 
     def __init__(
-        self, path: str | Path, *, fps: float | None = None, loop: bool = False, hints: Hints | None = None
+        self,
+        path: str | Path,
+        *,
+        fps: float | None = None,
+        loop: bool = False,
+        stretch: bool = False,
+        hints: Hints | None = None,
     ) -> None:
         if fps is not None and not fps > 0:
             raise InputError(f"fps must be above 0, got {fps}")
         self.name = shown_path(path)
         self.fps = fps
         self.loop = loop
+        self.stretch = stretch
         self.hints = hints or Hints()
         folder = Path(path)
         if not folder.is_dir():
             raise SourceError(f"no such folder: {folder}")
+        try:
+            found = [item for item in folder.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES]
+        except OSError as error:
+            raise SourceError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+        # pipes, broken links and the like stay, for a warning each
         self.files = sorted(
-            (item for item in folder.iterdir() if item.suffix.lower() in IMAGE_SUFFIXES and item.is_file()),
-            key=lambda item: natural_key(item.name),
+            (f for f in found if not os.path.isdir(f)), key=lambda item: natural_key(item.name)
         )
         if not self.files:
             kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
@@ -55,16 +68,19 @@ class FolderSource:
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
         """Read one picture at a time."""
         interval_s = 1 / self.fps if self.fps else self.hints.min_interval_s or 1 / DEFAULT_FPS
-        index = 0
+        index, noted = 0, False
         while True:
             first = index
             for path in self.files:
                 try:
-                    image = read_image(path, self.hints.short_side)
+                    still = read_image(path, self.hints.short_side, stretch=self.stretch)
                 except SourceError as error:
                     yield SourceStatus(kind="warning", message=str(error))
                     continue
-                yield Frame(image=image, time_s=index * interval_s, index=index, duration_s=interval_s)
+                if still.note and not noted:
+                    noted = True
+                    yield SourceStatus(kind="warning", message=still.note)
+                yield Frame(image=still.image, time_s=index * interval_s, index=index, duration_s=interval_s)
                 index += 1
             if index == first:
                 raise SourceError(f"none of the {len(self.files)} pictures in {self.name} could be read")

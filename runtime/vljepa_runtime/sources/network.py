@@ -19,7 +19,7 @@ from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.clock import StreamClock
 from vljepa_runtime.sources.file import choose_stream, decode_stream
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.pictures import Converter
+from vljepa_runtime.sources.pictures import DECODER_LIMITS, Converter
 from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus
 from vljepa_runtime.sources.redaction import redact
 
@@ -149,7 +149,7 @@ class _Stream:
 
     def pictures(self) -> Iterator[Callable[[int | None], npt.NDArray[np.uint8]]]:
         packets = self._container.demux(self._stream)
-        converter = Converter()
+        converter = Converter(self._stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -157,7 +157,7 @@ class _Stream:
                 raise ConnectionLostError(_reason(error)) from error
             try:
                 for frame in self._stream.decode(packet):
-                    yield partial(converter.to_rgb, frame)
+                    yield converter.prepare(frame)
             except av.EOFError:
                 return
             except (av.FFmpegError, ValueError):
@@ -173,8 +173,12 @@ def _open(address: Address) -> InputContainer:
     options = _RTSP if address.scheme.startswith("rtsp") else _HTTP
     # Not chained: FFmpeg's own errors repeat the URL, and its reason is in the message.
     try:
-        url = address.secret_url()
-        return av.open(url, container_options=dict(options), timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S))
+        return av.open(
+            address.secret_url(),
+            container_options=dict(options),
+            options=dict(DECODER_LIMITS),
+            timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
+        )
     except _REFUSED as error:
         denied = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError) and "***@" in address
         advice = ESCAPES if denied else address.advice

@@ -1,66 +1,153 @@
-"""One decoded picture becomes an upright RGB array, whatever its pixel format, orientation or file type."""
+"""One decoded frame becomes an upright RGB array of square pixels, whatever its pixel format or orientation."""
 
 from __future__ import annotations
 
-import threading
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache, partial
 from typing import Any
 
 import av
-import av.logging
 import cv2
 import numpy as np
 import numpy.typing as npt
 from av.sidedata.sidedata import SideData
+from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
 
-__all__ = ["Converter", "IMAGE_SUFFIXES", "check_size", "one_thread", "read_image", "shrink", "upright"]
+__all__ = [
+    "DECODER_LIMITS",
+    "DEEP_GREY",
+    "Converter",
+    "Picture",
+    "check_size",
+    "is_deep_grey",
+    "one_thread",
+    "shrink",
+    "spread",
+    "to_array",
+    "upright",
+]
 
 UInt8 = npt.NDArray[np.uint8]
+Picture = Callable[[int | None], UInt8]  # converted only when called
 
-IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
 MAX_PIXELS = 2**27  # 134 million, four times 8K
-_LOG_LOCK = threading.Lock()
+DECODER_LIMITS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg then refuses a larger frame before it takes memory
+MAX_ASPECT = 10  # of one pixel; anamorphic film has 2, and a few wrong bits claim thousands
+HD_LINES = 720
+DEEP_GREY = (
+    "grey of more than 8 bits, of which only the upper 8 are seen: stretch=True (--stretch) spreads them"
+)
+_UNTAGGED = 2  # FFmpeg's AVCOL_SPC_UNSPECIFIED
 
 
 class Converter:
-    """Turns the decoded frames of one stream into upright RGB.
+    """Turns the decoded frames of one stream into upright RGB of square pixels.
 
     The display matrix is read from the first frame and again when the rotation changes, not from every frame:
     PyAV's side data keep their frame alive until the garbage collector comes, which it seldom does.
+
+    Args:
+        stream: Where the frames come from.
+        stretch: Spread the values of deep grey pictures; see `spread`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stream: VideoStream, *, stretch: bool = False) -> None:
+        self.note = ""
+        self._stream = stream
+        self._stretch = stretch
+        self._coded_aspect: Fraction | None = None
+        self._count = 0
         self._rotation: int | None = None
         self._matrix: npt.NDArray[np.int32] | None = None
 
-    def to_rgb(self, frame: av.VideoFrame, short_side: int | None = None) -> UInt8:
-        """Convert a frame with its own colour matrix and range.
+    def prepare(self, frame: av.VideoFrame) -> Picture:
+        """Take note of what only the moment of decoding knows, and leave the conversion for later.
 
         Args:
-            frame: Any pixel format FFmpeg can read.
-            short_side: Shrink until the shorter side has at most this many pixels.
+            frame: The newest frame of the stream, of any pixel format FFmpeg can read.
 
         Returns:
-            (H, W, 3) uint8 RGB, turned and mirrored as the display matrix says.
+            A function of the shorter side to shrink to (None: full size) that gives (H, W, 3) uint8 RGB, with
+            the frame's own colours, its pixels made square, turned and mirrored as the display matrix says.
         """
+        if is_deep_grey(frame.format) and not self._stretch:
+            self.note = DEEP_GREY
+        return partial(self._to_rgb, frame, self._aspect())
+
+    def _aspect(self) -> Fraction:
+        """Width of a pixel over its height: the container's word, until the coded stream changes its own."""
+        coded = self._stream.codec_context.sample_aspect_ratio
+        if self._count == 0:
+            self._coded_aspect = coded
+        self._count += 1
+        told = self._stream.sample_aspect_ratio if coded == self._coded_aspect else coded
+        return told if told and 1 / MAX_ASPECT <= told <= MAX_ASPECT else Fraction(1)
+
+    def _to_rgb(self, frame: av.VideoFrame, aspect: Fraction, short_side: int | None = None) -> UInt8:
         if frame.rotation != self._rotation:
             self._rotation, self._matrix = frame.rotation, _display_matrix(frame)
-        size: dict[str, Any] = {}
-        width, height = _fitted(frame.width, frame.height, short_side)
-        if (width, height) != (frame.width, frame.height):
-            # AREA averages, as cv2.INTER_AREA does, so that shrinking twice does not alias
-            size = {"width": width, "height": height, "interpolation": "AREA"}
-        pixels = np.asarray(frame.to_ndarray(format="rgb24", **size, **one_thread()), np.uint8)
+        shown = _shown_size(frame.width, frame.height, aspect)
+        pixels = to_array(frame, _fitted(*shown, short_side), stretch=self._stretch)
         if self._matrix is not None:
             pixels = upright(pixels, self._matrix)
         elif frame.rotation:
             pixels = np.rot90(pixels, round(frame.rotation / 90))
         return np.ascontiguousarray(pixels)
+
+
+def to_array(frame: av.VideoFrame, size: tuple[int, int], *, stretch: bool = False, hd: bool = True) -> UInt8:
+    """Convert a frame as stored, with its own colour matrix and range.
+
+    Args:
+        frame: Any pixel format FFmpeg can read.
+        size: Width and height to scale to.
+        stretch: Spread the values of deep grey pictures; see `spread`.
+        hd: Untagged pictures of 720 lines and more are BT.709, as players have it, else BT.601.
+
+    Returns:
+        (H, W, 3) uint8 RGB. Transparency is dropped.
+
+    Raises:
+        SourceError: FFmpeg cannot convert it.
+    """
+    options: dict[str, Any] = dict(one_thread())
+    if size != (frame.width, frame.height):
+        # AREA averages, as cv2.INTER_AREA does, so that shrinking twice does not alias
+        grows = size[0] > frame.width or size[1] > frame.height
+        options |= {"width": size[0], "height": size[1], "interpolation": "BICUBIC" if grows else "AREA"}
+    if hd and frame.colorspace == _UNTAGGED and frame.height >= HD_LINES:
+        options["src_colorspace"] = "ITU709"
+    grey = stretch and is_deep_grey(frame.format)
+    try:
+        pixels = frame.to_ndarray(format="gray16le" if grey else "rgb24", **options)
+    except (av.FFmpegError, ValueError) as error:
+        raise SourceError(f"a picture in {frame.format.name} cannot be turned into RGB: {error}") from error
+    return spread(pixels) if grey else np.asarray(pixels, np.uint8)
+
+
+def is_deep_grey(pixels: av.VideoFormat) -> bool:
+    """Whether a pixel format is grey with more than 8 bits, as thermal and depth cameras have it."""
+    return pixels.name.startswith(("gray", "ya")) and pixels.components[0].bits > 8
+
+
+def spread(pixels: npt.NDArray[Any]) -> UInt8:
+    """Spread a grey picture's 1st to 99th percentile over black to white; each picture by itself.
+
+    Args:
+        pixels: (H, W) of any number type; what is not finite becomes black.
+
+    Returns:
+        (H, W, 3) uint8, three equal channels.
+    """
+    values = pixels.astype(np.float32)
+    finite = np.isfinite(values)
+    low, high = np.percentile(values[finite], (1, 99)) if finite.any() else (0.0, 0.0)
+    scaled = (values - low) * (255 / max(high - low, np.finfo(np.float32).tiny))
+    grey = np.where(finite, scaled, 0).clip(0, 255).round().astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
 
 
 def check_size(width: int, height: int, name: str) -> None:
@@ -89,48 +176,27 @@ def one_thread() -> dict[str, Any]:
     return {"threads": 1}
 
 
-def upright(image: UInt8, matrix: npt.NDArray[np.int32]) -> UInt8:
+def upright(image: npt.NDArray[Any], matrix: npt.NDArray[np.int32]) -> npt.NDArray[Any]:
     """Apply the nearest of the eight turns and mirrorings to an image.
 
     Args:
-        image: (H, W, 3) as stored.
+        image: (H, W, 3) or (H, W) as stored.
         matrix: (3, 3) int32 display matrix [[a, b, u], [c, d, v], [x, y, w]] in ISO/IEC 14496-12 6.2.2 order:
             a stored point (p, q) is shown at (a p + c q, b p + d q).
     """
     (a, b), (c, d) = (int(v) for v in matrix[0, :2]), (int(v) for v in matrix[1, :2])
     if abs(a) + abs(d) < abs(b) + abs(c):  # rows and columns change places
-        image, a, d = image.transpose(1, 0, 2), c, b
+        image, a, d = image.swapaxes(0, 1), c, b
     return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
 
 
-def read_image(path: Path, short_side: int | None = None) -> UInt8:
-    """Read a still picture upright (EXIF orientation honoured) as (H, W, 3) uint8 RGB.
-
-    Raises:
-        SourceError: the file cannot be read, is no picture or is damaged.
-    """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        whole = len(data) and not _is_damaged(path)  # first, because libjpeg writes to stderr on its own
-        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if whole else None
-    except cv2.error:
-        decoded = None
-    if decoded is None:
-        what = "is empty" if not len(data) else "is damaged or not a picture"
-        raise SourceError(f"{path} {what}: check the file or leave it out")
-    return shrink(np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8), short_side)
-
-
-def shrink(image: UInt8, short_side: int | None) -> UInt8:
+def shrink(image: npt.NDArray[Any], short_side: int | None) -> npt.NDArray[Any]:
     """Shrink an image until its shorter side has at most `short_side` pixels."""
     height, width = image.shape[:2]
     size = _fitted(width, height, short_side)
     if size == (width, height):
         return image
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def _fitted(width: int, height: int, short_side: int | None) -> tuple[int, int]:
@@ -138,6 +204,14 @@ def _fitted(width: int, height: int, short_side: int | None) -> tuple[int, int]:
     if short_side is None or shortest <= short_side:
         return width, height
     return max(1, round(width * short_side / shortest)), max(1, round(height * short_side / shortest))
+
+
+def _shown_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """The size with square pixels: the longer side of a pixel grows the picture, so that nothing is lost."""
+    grown = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+    if grown[0] * grown[1] <= MAX_PIXELS:
+        return grown
+    return (width, max(1, round(height / aspect))) if aspect > 1 else (max(1, round(width * aspect)), height)
 
 
 def _display_matrix(frame: av.VideoFrame) -> npt.NDArray[np.int32] | None:
@@ -148,23 +222,3 @@ def _display_matrix(frame: av.VideoFrame) -> npt.NDArray[np.int32] | None:
     if not isinstance(data, SideData):
         return None
     return np.frombuffer(bytes(data), np.int32).reshape(3, 3)
-
-
-def _is_damaged(path: Path) -> bool:
-    """OpenCV fills broken JPEG blocks with grey and says nothing; FFmpeg reports them, in its log only."""
-    with _LOG_LOCK:
-        opened = False
-        level = av.logging.get_level()
-        av.logging.set_level(av.logging.ERROR)
-        try:
-            with av.logging.Capture() as logs, av.open(f"file:{path}") as container:
-                stream = container.streams.video[0]
-                check_size(stream.width, stream.height, str(path))
-                stream.thread_type = "NONE"  # the log of this thread only
-                opened = True
-                frame = next(container.decode(stream), None)
-            return bool(logs) or frame is None
-        except (av.FFmpegError, IndexError):
-            return opened  # else it is a format that only OpenCV reads
-        finally:
-            av.logging.set_level(level)
