@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame
-from vljepa_runtime.sources.protocol import TOLERANCE_S, Frame, Hints, due_index, is_instant
+from vljepa_runtime.sources.protocol import Frame, Hints, due_index, is_instant
 
 __all__ = ["Window", "WindowSampler", "hints_for"]
 
@@ -75,7 +75,7 @@ class WindowSampler:
         self._samples: deque[FittedFrame] = deque(maxlen=pre.frames)
         self._current: Frame | None = None
         self._fitted: FittedFrame | None = None
-        self._ready: Window | None = None  # complete, unless the stream ends before it
+        self._ready: Window | None = None  # complete, but for where the stream ends
         self._origin_s = 0.0  # time of instant number 0
         self._next = 0  # number of the next sampling instant
         self._window_start = 0  # number of the instant at which the next window begins
@@ -104,7 +104,7 @@ class WindowSampler:
             self._origin_s = frame.time_s
             self._next = self._window_start = self._covered = 0
         self._current, self._fitted = frame, None
-        if self._ready is not None and self._end_s(frame, frame.time_s) >= self._ready.end_s - TOLERANCE_S:
+        if self._ready is not None and self._goes_on(frame, self._ready):
             yield from self._release()
 
     def flush(self) -> Iterator[Window]:
@@ -114,14 +114,14 @@ class WindowSampler:
         began, until = self._next, self._last_instant(frame)
         end_s = self._end_s(frame, self._instant_s(until))
         yield from self._advance(frame, until, end_s)
-        yield from self._release(end_s)
         unseen = self._next > self._covered
+        if self._ready is not None:
+            self._ready = replace(self._ready, end_s=min(self._ready.end_s, end_s) if unseen else end_s)
+            yield from self._release()
         if not self._run_has_window or (unseen and self.stride <= self.pre.frames):
             first = self._next - len(self._samples)
-            if first >= began:
-                yield self._window(frame.time_s, end_s, held=1)
-            else:
-                yield self._window(self._instant_s(first), min(end_s, self._instant_s(self._next)))
+            held = first >= began
+            yield self._window(frame.time_s if held else self._instant_s(first), end_s, held=int(held))
         self._samples.clear()
         self._run_has_window = False
         self._current = self._fitted = None
@@ -131,26 +131,33 @@ class WindowSampler:
         pause_s = frame.time_s - self._current.time_s
         return pause_s < 0 or (self._current.duration_s is None and pause_s > self._max_gap_s)
 
+    def _goes_on(self, frame: Frame, window: Window) -> bool:
+        """Whether the stream goes on so long after a window that another one will show its end."""
+        return self._end_s(frame, frame.time_s) >= window.end_s + self.interval_s / 2
+
     def _end_s(self, frame: Frame, otherwise_s: float) -> float:
         return otherwise_s if frame.duration_s is None else frame.time_s + frame.duration_s
 
     def _last_instant(self, frame: Frame) -> int:
-        """Number of the instant after the last one that the last frame of a run is on show at."""
+        """Number of the instant after the last one that shows the last frame of a run.
+
+        It begins at that instant, or is on show for half a sampling period after it: a few milliseconds at the
+        end of a stream are no reason for a window more.
+        """
         since_s = frame.time_s - self._origin_s
-        if frame.duration_s is not None:
-            until = due_index(since_s + frame.duration_s, self.interval_s)
-        else:
-            until = self._next + is_instant(since_s, self._next, self.interval_s)
-        return until if self._samples else max(until, self._next + 1)
+        until = self._next + (is_instant(since_s, self._next, self.interval_s) or not self._samples)
+        if frame.duration_s is None:
+            return until
+        return max(until, due_index(since_s + frame.duration_s - self.interval_s / 2, self.interval_s))
 
     def _instant_s(self, number: int) -> float:
         return self._origin_s + number * self.interval_s
 
-    def _release(self, end_s: float = float("inf")) -> Iterator[Window]:
-        """Give the window that waits to see whether the stream goes on to its end."""
+    def _release(self) -> Iterator[Window]:
+        """Give the window that waits to see whether the stream goes on."""
         ready, self._ready = self._ready, None
         if ready is not None:
-            yield replace(ready, end_s=min(ready.end_s, end_s))
+            yield ready
 
     def _advance(self, frame: Frame, until: int, end_s: float) -> Iterator[Window]:
         """Take a frame, which is on show until `end_s`, for every instant before number `until`."""

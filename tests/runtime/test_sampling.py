@@ -48,10 +48,9 @@ def twin(
     """Look at the whole list at once: at each instant, the last frame that has begun."""
     stride, size, step_s = max(1, round(stride_s * pre.fps)), pre.frames, 1 / pre.fps
     end_s = times[-1] + (last_s or 0.0)
+    latest_s = max(times[-1] + 1e-3, end_s - step_s / 2 - 2e-3)
     picks: list[int] = []
-    while not picks or (
-        len(picks) * step_s < end_s - 1e-3 if last_s else len(picks) * step_s <= end_s + 1e-3
-    ):
+    while not picks or len(picks) * step_s <= latest_s:
         picks.append(max(i for i, time_s in enumerate(times) if time_s <= len(picks) * step_s + 1e-3))
     end_s = end_s if last_s else len(picks) * step_s
     found: dict[tuple[float, int], tuple[list[int], float, float, int]] = {}  # when it is complete -> window
@@ -76,7 +75,11 @@ def twin(
         start = max(0, len(picks) - size)
         chosen = picks[start:] + [picks[-1]] * (start + size - len(picks))
         only = set(chosen) == {len(times) - 1}
+        covered = len(picks)
         found[len(picks), 2] = (chosen, times[chosen[0]] if only else start * step_s, end_s, int(only))
+    last = max(found)
+    if covered == len(picks) and not found[last][3]:  # the last one ends with the stream
+        found[last] = (*found[last][:2], end_s, found[last][3])
     return [found[key] for key in sorted(found)]
 
 

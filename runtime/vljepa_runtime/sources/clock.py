@@ -41,14 +41,19 @@ class Shown(Generic[Picture]):
     Attributes:
         picture: The one that came in.
         time_s: When it appears; never before the picture ahead of it.
-        duration_s: How long it is on show: until the next one, the last one for its own duration.
+        end_s: When the next one appears; of the last one, when its own duration is over.
         index: 0, 1, 2, ... over all passes.
     """
 
     picture: Picture
     time_s: float
-    duration_s: float
+    end_s: float
     index: int
+
+    @property
+    def duration_s(self) -> float:
+        """How long it is on show."""
+        return self.end_s - self.time_s
 
 
 def in_order(pictures: Iterable[Stamped[Picture]]) -> Iterator[Stamped[Picture]]:
@@ -112,8 +117,8 @@ class StreamClock:
             if self.index == 0:
                 self.first_s = shown.time_s
             self.pass_s += shown.duration_s
-            self.end_s = shown.time_s + shown.duration_s
-            yield Shown(shown.picture, shown.time_s, shown.duration_s, self.index)
+            self.end_s = shown.end_s
+            yield replace(shown, index=self.index)
 
 
 class _Track(Generic[Picture]):
@@ -137,7 +142,7 @@ class _Track(Generic[Picture]):
         yield from self._fill(None)
         if self._last is not None:
             picture, time_s = self._last
-            yield Shown(picture.picture, time_s, self._length_s(picture), 0)
+            yield Shown(picture.picture, time_s, self._end_s(), 0)
 
     def _is_ripe(self) -> bool:
         """Whether the first in the queue can be judged by what is there."""
@@ -192,7 +197,7 @@ class _Track(Generic[Picture]):
         if self._last is not None:
             ahead, before_s = self._last
             time_s = max(time_s, before_s)
-            yield Shown(ahead.picture, before_s, time_s - before_s, 0)
+            yield Shown(ahead.picture, before_s, time_s, 0)
         self._last = item, time_s
 
     def _end_s(self) -> float:

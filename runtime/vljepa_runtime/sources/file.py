@@ -294,8 +294,8 @@ def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
 def _wanted(shown: Shown[Picture], interval_s: float | None, first_s: float) -> bool:
     if interval_s is None:
         return True
-    begin_s = shown.time_s - first_s
-    return due_index(begin_s, interval_s) < due_index(begin_s + shown.duration_s, interval_s)
+    begin_s, end_s = shown.time_s - first_s, shown.end_s - first_s
+    return due_index(begin_s, interval_s) < due_index(end_s, interval_s)
 
 
 def _converted(shown: Shown[Picture], hints: Hints) -> Frame:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["TOLERANCE_S", "Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant"]
+__all__ = ["Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant"]
 
 UInt8 = npt.NDArray[np.uint8]
 StatusKind = Literal["connected", "reconnecting", "warning"]
