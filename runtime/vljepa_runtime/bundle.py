@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from vljepa_runtime.errors import BundleError
+from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_name
 from vljepa_runtime.strict_json import parse_json
 from vljepa_runtime.tokenizer_limits import check_tokenizer
@@ -389,12 +389,21 @@ def _zip(folder: Path, names: list[str], to: Path) -> Path:
 
 
 def _locate(path: str | os.PathLike[str]) -> Path:
+    try:
+        if not isinstance(os.fspath(path), str):
+            raise TypeError
+    except TypeError:
+        raise InputError(f"expected a bundle's path or shipped name as text or path, got {path!r}") from None
     found = Path(path)
-    if found.is_dir() or found.is_file():
+    try:
+        is_folder, is_file = found.is_dir(), found.is_file()
+        holds_bundle = (found / MANIFEST).exists() if is_folder else is_file
+    except (OSError, ValueError) as error:  # too long, or no name at all
+        raise BundleError(f"no bundle has the name {str(found)[:80]!r}: {error}") from error
+    if isinstance(path, str) and path in shipped_bundles() and not holds_bundle:
+        return SHIPPED / f"{path}.vljepa"  # any other folder of that name is in nobody's way
+    if is_folder or is_file:
         return found
-    shipped = SHIPPED / f"{path}.vljepa"
-    if isinstance(path, str) and path in shipped_bundles():
-        return shipped
     names = ", ".join(shipped_bundles()) or "none"
     raise BundleError(f"no bundle at {found}: expected a .vljepa folder or file, or a shipped name ({names})")
 

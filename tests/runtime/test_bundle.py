@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from vljepa_runtime.bundle import MAX_MANIFEST_BYTES, Bundle, write_bundle
+from vljepa_runtime.bundle import MAX_MANIFEST_BYTES, SHIPPED, Bundle, write_bundle
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest import Manifest, check_file_name
 
@@ -346,3 +346,38 @@ def test_check_file_name_refuses(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "a.onnx", "weights/x_encoder-int8.onnx.data", "0+1"])
 def test_check_file_name_accepts(name: str) -> None:
     assert check_file_name(name) == name
+
+
+class TestWhatShadowsAShippedName:
+    @pytest.fixture(autouse=True)
+    def here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    @pytest.mark.parametrize("inside", [(), ("checkpoint/model.safetensors",), ("bundle.json.part",)])
+    def test_a_folder_without_a_bundle_does_not(self, inside: tuple[str, ...]) -> None:
+        Path("tiny").mkdir()
+        for name in inside:
+            (Path("tiny") / name).parent.mkdir(exist_ok=True)
+            (Path("tiny") / name).touch()
+        assert Bundle.open("tiny", verify=False).location == SHIPPED / "tiny.vljepa"
+
+    def test_a_bundle_does(self, small_folder: Path) -> None:
+        small_folder.rename("tiny")
+        assert Bundle.open("tiny").location == Path("tiny")
+        assert Bundle.open("tiny").name != "tiny"
+
+    def test_a_file_does_and_is_named(self) -> None:
+        Path("tiny").write_bytes(b"no zip")
+        with pytest.raises(BundleError, match="tiny is not a readable zip"):
+            Bundle.open("tiny")
+
+    def test_a_path_is_never_a_shipped_name(self) -> None:
+        Path("tiny").mkdir()
+        with pytest.raises(BundleError, match=r"tiny lacks the file bundle.json"):
+            Bundle.open(Path("tiny"))
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "no/such.vljepa"], ids=lambda name: ascii(name)[:8])
+def test_a_name_of_nothing(name: str) -> None:
+    with pytest.raises(BundleError, match=r"no bundle (at|has the name)"):
+        Bundle.open(name)
