@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from vljepa_runtime.arguments import choice
 from vljepa_runtime.errors import InputError
 
 __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs"]
@@ -63,8 +64,7 @@ class Event:
             raise InputError(
                 f"event version {self.v} is unknown, this reader knows {EVENT_VERSION}: update it"
             )
-        if self.kind not in get_args(Kind):
-            raise InputError(f"event kind must be one of {', '.join(get_args(Kind))}, got {self.kind!r}")
+        choice(self.kind, "event kind", get_args(Kind))
         for name in ("stream", "text"):
             if not isinstance(value := getattr(self, name), str):
                 raise InputError(f"event {name} must be text, got {value!r}")

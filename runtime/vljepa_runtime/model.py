@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.arguments import array, text, whole
+from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.protocol import Engine, Graph, describe
@@ -79,6 +81,10 @@ class Model:
     """A bundle on an engine. Methods may be called from several threads."""
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        if not isinstance(bundle, Bundle):
+            raise InputError(f"expected an opened bundle, got {bundle!r}: vj.load opens one on an engine")
+        if not callable(getattr(engine, "load", None)):
+            raise InputError(f"expected an opened engine, got {engine!r}: vj.load opens one")
         self._bundle = bundle
         self._engine = engine
         self._lock = threading.RLock()
@@ -145,6 +151,7 @@ class Model:
             InputError: the frames are not uint8 RGB, or the bundle has no graph for that many tokens.
         """
         pre = self.preprocess
+        keep = None if keep is None else whole(keep, "keep")
         clip = fit_frames(frames, pre)
         budgets = self._bundle.manifest.graphs["x_encoder"].token_budgets
         if budgets and (keep or pre.tokens) not in budgets:
@@ -163,7 +170,8 @@ class Model:
         Returns:
             visual (N, Dv) float32.
         """
-        visual = self._x_encoder.run({"patches": patches[None], "positions": positions[None]})["visual"]
+        feeds = {"patches": array(patches, "patches")[None], "positions": array(positions, "positions")[None]}
+        visual = self._x_encoder.run(feeds)["visual"]
         return np.asarray(visual[0], np.float32)
 
     def encode(self, frames: UInt8 | Clip, *, keep: int | None = None) -> Float32:
@@ -189,7 +197,7 @@ class Model:
             (S,) float32, L2-normalised.
         """
         ids, mask = self._query(self._default(query, "caption"))
-        feeds = {"visual": visual[None], "query_ids": ids, "query_mask": mask}
+        feeds = {"visual": array(visual, "visual")[None], "query_ids": ids, "query_mask": mask}
         embedding: Float32 = _unit(self._predictor.run(feeds)["embedding"])[0]
         return embedding
 
@@ -197,58 +205,45 @@ class Model:
         """Frames (see `patches`) and a query become one embedding (S,) float32, L2-normalised."""
         return self.predict(self.encode(frames, keep=keep), query)
 
-    def embed_text(self, texts: Sequence[str]) -> Float32:
+    def embed_text(self, texts: Iterable[str]) -> Float32:
         """Embed texts into the space of the predictions; the last few thousand are remembered.
 
         Args:
-            texts: B texts.
+            texts: B texts in any ordered collection, taken by position; see `arguments.texts`.
 
         Returns:
             (B, S) float32, L2-normalised.
 
         Raises:
             BundleError: the bundle has no Y-encoder.
-            InputError: there is no text, or one is empty.
+            InputError: there is no text, or one is empty or not text.
         """
-        if isinstance(texts, str) or len(texts) == 0:
-            raise InputError(f"expected a list of texts, got {texts!r}: write [text]")
-        with self._lock:
-            known = {text: self._texts[text] for text in texts if text in self._texts}
-        fresh = list(dict.fromkeys(text for text in texts if text not in known))
-        if fresh:
-            known |= zip(fresh, self._encode_texts(fresh))
-        with self._lock:
-            for text in dict.fromkeys(texts):
-                self._texts[text] = known[text]
-                self._texts.move_to_end(text)
-            while len(self._texts) > TEXTS_CACHED:
-                self._texts.popitem(last=False)
-        return np.asarray([known[text] for text in texts], np.float32)
+        return self._embed(checked_texts(texts))
 
-    def rank(self, embedding: Float32, labels: Sequence[str]) -> tuple[Scored, ...]:
-        """Rank texts by their cosine with one embedding (S,), best first."""
-        scores = self.embed_text(labels) @ _unit(self._one(embedding)[None])[0]
-        order = np.argsort(-scores, kind="stable")
-        return tuple(Scored(label=labels[index], score=float(scores[index])) for index in order)
+    def rank(self, embedding: Float32, labels: Iterable[str]) -> tuple[Scored, ...]:
+        """Rank texts (see `embed_text`) by their cosine with one embedding (S,), best first."""
+        return self._rank(embedding, checked_texts(labels, "labels"))
 
     def classify(
-        self, frames: UInt8 | Clip, labels: Sequence[str], *, query: str | None = None
+        self, frames: UInt8 | Clip, labels: Iterable[str], *, query: str | None = None
     ) -> tuple[Scored, ...]:
         """Rank labels in anyone's words for a clip.
 
         Args:
             frames: See `patches`.
-            labels: Texts.
+            labels: Texts, in any ordered collection; see `embed_text`.
             query: What to ask the predictor; None takes the bundle's classify prompt.
 
         Returns:
             All labels, best first.
         """
-        return self.rank(self.embed(frames, self._default(query, "classify", "caption")), labels)
+        names = checked_texts(labels, "labels")
+        return self._rank(self.embed(frames, self._default(query, "classify", "caption")), names)
 
-    def answer(self, frames: UInt8 | Clip, question: str, candidates: Sequence[str]) -> tuple[Scored, ...]:
+    def answer(self, frames: UInt8 | Clip, question: str, candidates: Iterable[str]) -> tuple[Scored, ...]:
         """Rank candidate answers to a question about frames (see `patches`), best first."""
-        return self.rank(self.embed(frames, question), candidates)
+        names = checked_texts(candidates, "candidates")
+        return self._rank(self.embed(frames, question), names)
 
     def decode(self, embedding: Float32, *, max_tokens: int | None = None) -> str:
         """Turn one embedding (S,) into words; the Y-decoder is loaded at the first call.
@@ -260,15 +255,16 @@ class Model:
         from vljepa_runtime.decoder import MAX_TOKENS, Decoder
 
         vector = self._one(embedding)
+        limit = MAX_TOKENS if max_tokens is None else whole(max_tokens, "max_tokens", least=1)
         with self._lock:
             if self._decoder is None:
                 self._decoder = Decoder(self._bundle, self._engine, self._tokenizer("y_decoder"))
-        return self._decoder.text(vector, max_tokens=max_tokens or MAX_TOKENS)
+        return self._decoder.text(vector, max_tokens=limit)
 
     def session(
         self,
         *,
-        query: str | Sequence[str] | None = None,
+        query: str | Iterable[str] | None = None,
         select: Policy | None = None,
         stride_s: float = 1.0,
         decode: str = "auto",
@@ -280,18 +276,37 @@ class Model:
         return Session(self, query=query, select=select, stride_s=stride_s, decode=decode, keep=keep)
 
     def _one(self, embedding: Float32) -> Float32:
-        vector = np.asarray(embedding, np.float32)
+        vector = array(embedding, "embedding", np.float32)
         if vector.shape != (self.embedding_dim,):
             raise InputError(f"expected one embedding ({self.embedding_dim},), got {vector.shape}")
         return vector
 
     def _default(self, query: str | None, *tasks: str) -> str:
         if query is not None:
-            return query
+            return text(query, "query")
         for task in tasks:
             if task in self.prompts:
                 return self.prompts[task]
         raise InputError(f"{self._bundle.name} has no prompt for {tasks[0]}: pass query=...")
+
+    def _embed(self, texts: tuple[str, ...]) -> Float32:
+        with self._lock:
+            known = {text: self._texts[text] for text in texts if text in self._texts}
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        if fresh:
+            known |= zip(fresh, self._encode_texts(fresh))
+        with self._lock:
+            for text in dict.fromkeys(texts):
+                self._texts[text] = known[text]
+                self._texts.move_to_end(text)
+            while len(self._texts) > TEXTS_CACHED:
+                self._texts.popitem(last=False)
+        return np.asarray([known[text] for text in texts], np.float32)
+
+    def _rank(self, embedding: Float32, labels: tuple[str, ...]) -> tuple[Scored, ...]:
+        scores = self._embed(labels) @ _unit(self._one(embedding)[None])[0]
+        order = np.argsort(-scores, kind="stable")
+        return tuple(Scored(label=labels[index], score=float(scores[index])) for index in order)
 
     def _query(self, query: str) -> tuple[Int32, Int32]:
         with self._lock:

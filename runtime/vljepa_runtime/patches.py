@@ -14,6 +14,7 @@ from typing import Any, NewType
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime import arguments
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.preprocess_limits import check_limits
 
@@ -214,11 +215,11 @@ def fit_frames(frames: UInt8 | Clip, pre: Preprocess) -> Clip:
                 f"expected raw frames or a clip fitted to {pre}, got one fitted to {frames.preprocess}"
             )
         return frames
-    array = np.asarray(frames)
+    array = arguments.array(frames, "frames")
     if array.ndim == 3:
         array = array[None]
     if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
-        raise InputError(f"expected frames (T, H, W, 3) uint8 RGB, got {np.shape(frames)} {array.dtype}")
+        raise InputError(f"expected frames (T, H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
     picks = pick_numbers(len(array), pre)
     fitted = {int(i): fit_frame(array[i], pre) for i in np.unique(picks)}
     return Clip.of([fitted[int(i)] for i in picks], pre)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.arguments import number
 from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame
 from vljepa_runtime.sources.protocol import Frame, Hints, due_index, is_instant
 
@@ -64,10 +64,8 @@ class WindowSampler:
     """
 
     def __init__(self, pre: Preprocess, stride_s: float = 1.0, *, max_gap_s: float = 60.0) -> None:
-        if not 0 < stride_s < float("inf"):
-            raise InputError(f"stride_s must be above 0 seconds, got {stride_s}")
-        if not max_gap_s > 0:
-            raise InputError(f"max_gap_s must be above 0 seconds, got {max_gap_s}")
+        stride_s = number(stride_s, "stride_s", above=0)
+        max_gap_s = number(max_gap_s, "max_gap_s", above=0)
         self.pre = pre
         self.interval_s = 1 / pre.fps
         self.stride = max(1, round(stride_s * pre.fps))

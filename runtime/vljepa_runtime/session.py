@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from vljepa_runtime.arguments import choice, text, texts, whole
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
@@ -124,16 +125,23 @@ class Session:
         self,
         model: Model,
         *,
-        query: str | Sequence[str] | None = None,
+        query: str | Iterable[str] | None = None,
         select: Policy | None = None,
         stride_s: float = 1.0,
         decode: str = "auto",
         keep: int | None = None,
     ) -> None:
-        if decode not in DECODE_MODES:
-            raise InputError(f"expected decode {' | '.join(DECODE_MODES)}, got {decode!r}")
+        if not callable(getattr(model, "encode_patches", None)):
+            raise InputError(
+                f"expected a model, got {model!r}: vj.load opens one, model.session() the session"
+            )
+        choice(decode, "decode", DECODE_MODES)
         if decode == "always" and not model.has_decoder:
             raise InputError(f"decode='always', but {model.bundle.name} has no Y-decoder: use auto or never")
+        if select is not None and not callable(getattr(select, "start", None)):
+            raise InputError(
+                f"expected a selection policy or None, got {select!r}: parse_policy reads one from text"
+            )
         self.model = model
         self.queries = _queries(model, query)
         self._policy = select if select is not None else _default_policy()
@@ -142,7 +150,7 @@ class Session:
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
         )
         self._decodes = decode != "never" and model.has_decoder
-        self._keep = keep
+        self._keep = None if keep is None else whole(keep, "keep", least=1)
         self._clock = _Clock()
         self._windows = self._decisions = self._decodings = 0
         self._media_s = 0.0
@@ -197,6 +205,8 @@ class Session:
             InputError: the session ran before.
             VljepaError: whatever stopped the stream.
         """
+        if not isinstance(source, Source):
+            raise InputError(f"expected a source, got {source!r}: open it with open_source(...)")
         if self._started:
             raise InputError("a session runs one stream: open another with model.session()")
         self._started, self._source = True, source
@@ -331,14 +341,12 @@ class Session:
         return Event(stream=name, kind="status", start_s=self._media_s, end_s=self._media_s, text=text)
 
 
-def _queries(model: Model, query: str | Sequence[str] | None) -> tuple[str, ...]:
+def _queries(model: Model, query: str | Iterable[str] | None) -> tuple[str, ...]:
     if query is None:
         if "caption" not in model.prompts:
             raise InputError(f"{model.bundle.name} has no prompt for caption: pass query=...")
         return (model.prompts["caption"],)
-    queries = (query,) if isinstance(query, str) else tuple(query)
-    if not queries or not all(text.strip() for text in queries):
-        raise InputError(f"expected one query or several, none empty, got {query!r}")
+    queries = (text(query, "query"),) if isinstance(query, str) else texts(query, "queries")
     if len(set(queries)) != len(queries):
         raise InputError(f"expected each query once, got {query!r}")
     return queries

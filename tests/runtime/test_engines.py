@@ -59,7 +59,7 @@ def test_unknown_name(name: str, hint: str) -> None:
 
 @pytest.mark.parametrize("threads", [0, -2])
 def test_threads_below_one(threads: int) -> None:
-    with pytest.raises(InputError, match="threads of at least 1"):
+    with pytest.raises(InputError, match="threads: expected a whole number of at least 1 and at most 1024"):
         open_engine("auto", threads=threads)
 
 

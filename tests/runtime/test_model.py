@@ -123,7 +123,7 @@ def test_threads_share_a_model(small_zip: Path, clip: np.ndarray) -> None:
         pytest.param(lambda m, c: m.embed(c, query=""), "at least one word", id="empty-query"),
         pytest.param(lambda m, c: m.encode(c, keep=9), r"keep must be in 1\.\.8", id="keep-too-many"),
         pytest.param(lambda m, c: m.embed_text("red"), "list of texts", id="text-not-list"),
-        pytest.param(lambda m, c: m.classify(c, []), "list of texts", id="no-labels"),
+        pytest.param(lambda m, c: m.classify(c, []), "list of labels, got an empty list", id="no-labels"),
         pytest.param(
             lambda m, c: m.decode(np.zeros(7, np.float32)), r"one embedding \(8,\)", id="decode-shape"
         ),
@@ -133,7 +133,7 @@ def test_threads_share_a_model(small_zip: Path, clip: np.ndarray) -> None:
         pytest.param(
             lambda m, c: m.predict(np.zeros((8, 8))), "expected float32, got float64", id="visual-type"
         ),
-        pytest.param(lambda m, c: m.session(query=[]), "one query or several", id="no-query"),
+        pytest.param(lambda m, c: m.session(query=[]), "list of queries", id="no-query"),
         pytest.param(lambda m, c: m.session(query=["a", "a"]), "each query once", id="query-twice"),
         pytest.param(lambda m, c: m.session(decode="maybe"), "auto | always | never", id="decode-mode"),
     ],

@@ -224,7 +224,7 @@ def test_frames_are_fitted_to_the_model() -> None:
 
 @pytest.mark.parametrize("stride_s", [0.0, -1.0, float("nan"), float("inf")])
 def test_stride_is_checked(stride_s: float) -> None:
-    with pytest.raises(InputError, match="stride_s must be above 0"):
+    with pytest.raises(InputError, match="stride_s: expected a finite number above 0"):
         WindowSampler(PRE, stride_s)
 
 

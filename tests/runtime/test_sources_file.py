@@ -303,7 +303,7 @@ class TestHints:
 
     @pytest.mark.parametrize("hints", [{"min_interval_s": 0.0}, {"short_side": 0}], ids=str)
     def test_are_checked(self, hints: dict[str, float]) -> None:
-        with pytest.raises(ValueError, match="must be"):
+        with pytest.raises(ValueError, match=f"{next(iter(hints))}: expected"):
             Hints(**hints)  # type: ignore[arg-type]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from vljepa_runtime.arguments import choice, whole
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.protocol import Detailed, Engine, Graph, check_feeds, describe
 from vljepa_runtime.errors import (
@@ -31,6 +32,8 @@ __all__ = [
     "families",
     "open_engine",
 ]
+
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +196,13 @@ def open_engine(
         DeviceMissingError: the engine is not available here.
         LibraryMissingError: the engine's library is not installed.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"expected threads of at least 1, got {threads}")
+    if threads is not None:
+        threads = whole(threads, "threads", least=1, most=MOST_THREADS)
+    if not isinstance(name, str):
+        raise InputError(
+            f"expected an engine's name as text, got {name!r}: known: auto, {', '.join(engine_names())}"
+        )
+    choice(target, "target", _AUTO)
     if name == "auto":
         return _best(target, threads)
     family, device = _split(name)

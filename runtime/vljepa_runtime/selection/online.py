@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.arguments import number, whole
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection.protocol import (
     Decision,
@@ -73,6 +74,10 @@ class OnlineSelection:
     burst: int = 2
 
     def __post_init__(self) -> None:
+        for item in fields(self):
+            value, kind = getattr(self, item.name), whole if item.name in ("smooth", "burst") else number
+            if value is not None or item.default is not None:
+                kind(value, item.name)
         checks = {
             "0 < threshold <= 2": 0 < self.threshold <= 2,
             "0 <= hysteresis <= 1": 0 <= self.hysteresis <= 1,

@@ -26,6 +26,8 @@ def parse_policy(spec: str) -> Policy:
     Raises:
         InputError: no such policy, or its number is missing, wrong or not wanted.
     """
+    if not isinstance(spec, str):
+        raise InputError(f"expected a selection policy as text ({FORMS}), got {spec!r}")
     name, _, value = spec.strip().lower().partition(":")
     if name not in NAMES:
         close = get_close_matches(name, NAMES, n=1)

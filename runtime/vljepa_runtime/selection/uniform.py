@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.arguments import choice, number
 from vljepa_runtime.selection.protocol import Decision, Floats, Observation, distance, unit
 
 __all__ = ["EveryWindow", "Uniform"]
@@ -58,10 +58,8 @@ class Uniform:
     pooling: Literal["point", "mean"] = "point"
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.interval_s) and self.interval_s > 0):
-            raise InputError(f"expected an interval above 0 seconds, got {self.interval_s}")
-        if self.pooling not in ("point", "mean"):
-            raise InputError(f"expected pooling point or mean, got {self.pooling!r}")
+        number(self.interval_s, "seconds of an interval", above=0)
+        choice(self.pooling, "pooling", ("point", "mean"))
 
     def start(self) -> _UniformState:
         """A fresh state for one stream."""

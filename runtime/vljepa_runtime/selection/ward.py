@@ -6,13 +6,13 @@ It needs the whole stream before it says anything; `OnlineSelection` is the caus
 from __future__ import annotations
 
 import heapq
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.arguments import choice, number, whole
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection.protocol import Decision, Floats, Observation, distance, unit
 
@@ -98,12 +98,11 @@ class OfflineWard:
     def __post_init__(self) -> None:
         if (self.segments is None) == (self.per_minute is None):
             raise InputError("expected either segments or per_minute, got both or none")
-        if self.segments is not None and self.segments < 1:
-            raise InputError(f"expected 1 segment or more, got {self.segments}")
-        if self.per_minute is not None and not (math.isfinite(self.per_minute) and self.per_minute > 0):
-            raise InputError(f"expected per_minute above 0, got {self.per_minute}")
-        if self.pooling not in ("mean", "midpoint"):
-            raise InputError(f"expected pooling mean or midpoint, got {self.pooling!r}")
+        if self.segments is not None:
+            whole(self.segments, "segments", least=1)
+        if self.per_minute is not None:
+            number(self.per_minute, "per_minute", above=0)
+        choice(self.pooling, "pooling", ("mean", "midpoint"))
 
     def start(self) -> _WardState:
         """A fresh state for one stream."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.naming import DEVICE, resolve, source_name
@@ -57,6 +58,8 @@ def open_source(
     """
     if hints is not None and not isinstance(hints, Hints):
         raise InputError(f"expected hints as Hints or None, got {type(hints).__name__}")
+    if fps is not None:
+        number(fps, "fps", above=0)
     found = resolve(spec)
     if isinstance(found, Address) and found.scheme:
         return _open_url(found, loop, stretch, hints)

@@ -84,10 +84,6 @@ class Address(str):
             f"{self} names no host with a number as its port: expected {self.scheme}://HOST:PORT/PATH; {ESCAPES}"
         )
 
-    def hide_in(self, text: str) -> str:
-        """Somebody else's sentence, such as FFmpeg's, without this address and its secrets."""
-        return redact(text.replace(self._secret, self))
-
 
 def _is_ipv6(host: str) -> bool:
     try:

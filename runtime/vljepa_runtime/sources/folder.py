@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from vljepa_runtime.errors import InputError, SourceError
+from vljepa_runtime.arguments import number
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
 from vljepa_runtime.sources.stills import IMAGE_SUFFIXES, read_image
@@ -43,8 +44,8 @@ class FolderSource:
         stretch: bool = False,
         hints: Hints | None = None,
     ) -> None:
-        if fps is not None and not fps > 0:
-            raise InputError(f"fps must be above 0, got {fps}")
+        if fps is not None:
+            number(fps, "fps", above=0)
         self.name = shown_path(path)
         self.fps = fps
         self.loop = loop

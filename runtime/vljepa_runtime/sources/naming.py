@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
-import operator
 import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from vljepa_runtime.arguments import whole
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.sources.address import Address
 
@@ -35,17 +35,11 @@ def resolve(spec: object) -> int | Path | Address:
     """
     if isinstance(spec, str | os.PathLike):
         return _resolve_text(_text(spec), is_path=isinstance(spec, os.PathLike))
-    try:
-        if isinstance(spec, bool):
-            raise TypeError
-        number = operator.index(spec)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(
-            f"expected a source as text, path or camera number, got {type(spec).__name__}: {_EXPECTED}"
-        ) from None
-    if number < 0:
-        raise InputError(f"expected a camera number of at least 0, got {number}")
-    return number
+    if hasattr(type(spec), "__index__"):
+        return whole(spec, "a camera's number")
+    raise InputError(
+        f"expected a source as text, path or camera number, got {type(spec).__name__}: {_EXPECTED}"
+    )
 
 
 def source_name(spec: object) -> str:

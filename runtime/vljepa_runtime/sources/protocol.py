@@ -13,7 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.arguments import number, whole
 
 __all__ = ["Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant"]
 
@@ -67,10 +67,10 @@ class Hints:
     short_side: int | None = None
 
     def __post_init__(self) -> None:
-        if self.min_interval_s is not None and not self.min_interval_s > 0:
-            raise InputError(f"min_interval_s must be above 0 seconds or None, got {self.min_interval_s}")
-        if self.short_side is not None and self.short_side < 1:
-            raise InputError(f"short_side must be at least 1 pixel or None, got {self.short_side}")
+        if self.min_interval_s is not None:
+            number(self.min_interval_s, "min_interval_s", above=0)
+        if self.short_side is not None:
+            whole(self.short_side, "short_side", least=1)
 
 
 @runtime_checkable
