@@ -34,6 +34,12 @@ def public() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def lossless() -> ModuleType:
+    """`lossless_video.py`: videos that give back the pixels written."""
+    return _module("lossless_video")
+
+
+@pytest.fixture(scope="session")
 def hostile_bundles() -> ModuleType:
     """`hostile_bundles.py`: copies of a bundle with files replaced, hashes put right."""
     return _module("hostile_bundles")

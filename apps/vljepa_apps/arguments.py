@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from vljepa_runtime import Model
+    from vljepa_runtime import Clip, Model
 
 __all__ = [
     "SOURCE_HELP",
@@ -23,6 +23,7 @@ __all__ = [
     "non_negative",
     "positive",
     "positive_int",
+    "read_clip",
     "read_lines",
     "refuse_existing",
     "texts_from",
@@ -122,6 +123,16 @@ def load_model(args: argparse.Namespace) -> Model:
     import vljepa_runtime as vj
 
     return vj.load(args.bundle, engine=args.engine, threads=args.threads, allow_fallback=args.allow_fallback)
+
+
+def read_clip(args: argparse.Namespace, model: Model) -> Clip:
+    """The clip that SOURCE, --start and --seconds name, as the model's preprocessing takes it."""
+    import vljepa_runtime as vj
+    from vljepa_apps import console
+
+    return vj.read_clip(
+        args.source, model.preprocess, start_s=args.start, seconds=args.seconds, on_warning=console.note
+    )
 
 
 def read_lines(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vljepa_runtime.bundle import Bundle as Bundle
     from vljepa_runtime.bundle import write_bundle as write_bundle
+    from vljepa_runtime.clip_reader import read_clip as read_clip
     from vljepa_runtime.engines import engine_names as engine_names
     from vljepa_runtime.engines import open_engine as open_engine
     from vljepa_runtime.errors import BundleError as BundleError
@@ -81,6 +82,7 @@ _HOMES = {
     "open_engine": "engines",
     "open_source": "sources",
     "parse_policy": "selection",
+    "read_clip": "clip_reader",
     "write_bundle": "bundle",
 }
 
@@ -116,6 +118,7 @@ __all__ = [
     "open_engine",
     "open_source",
     "parse_policy",
+    "read_clip",
     "write_bundle",
 ]
 

@@ -37,8 +37,10 @@ def test_labels_come_from_a_file_too_each_once(
     [
         (["--start", "1"], list(range(40, 120, 10))),
         (["--start", "1", "--seconds", "0.5"], [40] * 4 + [50] * 4),
+        (["--start", "1.1", "--seconds", "0.1"], [40] * 8),
+        (["--start", "2.6"], [100] * 3 + [110] * 5),
     ],
-    ids=["to the end", "two pictures"],
+    ids=["to the end", "two pictures", "part of one", "from the middle of one"],
 )
 def test_a_part_of_the_clip(
     options: list[str],

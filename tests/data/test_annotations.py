@@ -224,7 +224,7 @@ def test_missing_and_broken_videos_are_found_without_reading_all(film: Path, tmp
     broken.write_bytes(film.read_bytes()[:200])
     segments = [Segment(film), Segment(tmp_path / "none.mp4"), Segment(broken), Segment(film, 60.0)]
     seen: list[int] = []
-    unusable = survey(segments, PRE, on_progress=seen.append)
+    unusable = survey(segments, on_progress=seen.append)
     assert [bad.segment for bad in unusable] == segments[1:]
     assert ["no such file" in bad.reason for bad in unusable] == [True, False, False]
     assert "no frame from 60 s on" in unusable[2].reason
@@ -236,5 +236,5 @@ def test_missing_and_broken_videos_are_found_without_reading_all(film: Path, tmp
 def test_every_real_clip_can_be_read(shared_data: Path) -> None:
     pre = Preprocess()
     clips = sorted(shared_data.glob("clips/intel/*.mkv"))
-    assert survey(map(Segment, clips), pre) == []
+    assert survey(map(Segment, clips)) == []
     assert read_segment(Segment(clips[0], 0.5, 1.5), pre).frames.shape == (8, 96, 96, 3)

@@ -25,24 +25,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the ranked candidates, or the decoded answer when there are none."""
-    from vljepa_apps.clip import read_clip
     from vljepa_runtime.sources import source_name
 
     candidates = arguments.texts_from(args.label, args.labels)
     model = arguments.load_model(args)
-    frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
+    clip = arguments.read_clip(args, model)
     result: dict[str, object] = {
         "source": source_name(args.source),
         "engine": model.engine_name,
         "question": args.question,
     }
     if candidates:
-        ranked = model.answer(frames, args.question, candidates)[: args.top]
+        ranked = model.answer(clip, args.question, candidates)[: args.top]
         result |= {"answer": ranked[0].label, "decoded": False}
         result["results"] = [{"label": scored.label, "score": round(scored.score, 4)} for scored in ranked]
         text = console.table([(scored.label, f"{scored.score:.3f}") for scored in ranked], indent="")
     else:
-        text = model.decode(model.embed(frames, query=args.question))
+        text = model.decode(model.embed(clip, query=args.question))
         result |= {"answer": text, "decoded": True}
     print(json.dumps(result) if args.json else text)
     return 0

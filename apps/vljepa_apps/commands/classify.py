@@ -28,15 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the best labels with their scores."""
-    from vljepa_apps.clip import read_clip
     from vljepa_runtime.sources import source_name
 
     labels = arguments.texts_from(args.label, args.labels)
     if not labels:
         raise InputError("expected labels, got none: pass --label TEXT (repeatable) or --labels FILE")
     model = arguments.load_model(args)
-    frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
-    ranked = model.classify(frames, labels, query=args.query)[: args.top]
+    clip = arguments.read_clip(args, model)
+    ranked = model.classify(clip, labels, query=args.query)[: args.top]
     if args.json:
         print(
             json.dumps(

@@ -60,15 +60,14 @@ def run(args: argparse.Namespace) -> int:
 
 def embeddings(args: argparse.Namespace) -> tuple[list[str], npt.NDArray[np.float32]]:
     """Names and rows (R, S): the clip first, then the texts."""
-    from vljepa_apps.clip import read_clip
     from vljepa_runtime.sources import source_name
 
     model = arguments.load_model(args)
     names, rows = [], []
     if args.source is not None:
-        frames = read_clip(args.source, model.preprocess, start_s=args.start, seconds=args.seconds)
+        clip = arguments.read_clip(args, model)
         names.append(source_name(args.source))
-        rows.append(model.embed(frames, query=args.query)[None])
+        rows.append(model.embed(clip, query=args.query)[None])
     if args.text:
         names.extend(args.text)
         rows.append(model.embed_text(args.text))

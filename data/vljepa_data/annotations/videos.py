@@ -1,20 +1,17 @@
-"""Frames of an annotated segment, read as the runtime reads a clip, and which segments cannot be read."""
+"""The clip of an annotated segment, read as the runtime reads one, and which segments cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vljepa_data.annotations.example import Segment
+from vljepa_runtime.clip_reader import read_clip, require_frame
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame, pick_numbers
-from vljepa_runtime.sampling import hints_for
+from vljepa_runtime.patches import Clip, Preprocess
 from vljepa_runtime.sources.file import FileSource
-from vljepa_runtime.sources.protocol import Frame, SourceStatus
 
 __all__ = ["Unusable", "read_segment", "survey"]
-
-KEEP = 512  # frames held at most; past it, every second one goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,58 +25,43 @@ class Unusable:
 def read_segment(
     segment: Segment, pre: Preprocess, *, on_warning: Callable[[str], None] = lambda message: None
 ) -> Clip:
-    """Frames of a segment, evenly spaced, as `vljepa classify FILE` would see it.
+    """The clip of a segment, as `vljepa classify FILE --start S --seconds S` sees it.
 
     Args:
         segment: Part of a video.
-        pre: The model's geometry.
+        pre: The model's preprocessing.
         on_warning: Told when a file is damaged and yet gives frames.
-
-    Returns:
-        The clip.
 
     Raises:
         SourceError: the file is missing or broken, or ends before the segment begins.
     """
-    kept: list[FittedFrame] = []
-    step = 1
-    for seen, frame in enumerate(_frames(segment, pre, on_warning)):
-        if seen % step == 0:
-            kept.append(fit_frame(frame.image, pre))
-            if len(kept) > KEEP:
-                kept, step = kept[::2], step * 2
-    if not kept:
-        raise SourceError(f"{segment.path} has no frame from {segment.start_s:g} s on: is the time right?")
-    return Clip.of([kept[i] for i in pick_numbers(len(kept), pre)], pre)
+    return read_clip(
+        FileSource(segment.path),
+        pre,
+        start_s=segment.start_s,
+        seconds=_length_s(segment),
+        on_warning=on_warning,
+    )
 
 
 def survey(
-    segments: Iterable[Segment], pre: Preprocess, *, on_progress: Callable[[int], None] = lambda done: None
+    segments: Iterable[Segment], *, on_progress: Callable[[int], None] = lambda done: None
 ) -> list[Unusable]:
     """Open every segment and decode it up to its first frame, to find missing and broken ones before training.
 
     Args:
         segments: What to look at.
-        pre: The model's geometry.
         on_progress: Called with the number looked at.
     """
     unusable = []
     for done, segment in enumerate(segments, 1):
         try:
-            if next(_frames(segment, pre, lambda message: None), None) is None:
-                unusable.append(Unusable(segment, f"no frame from {segment.start_s:g} s on"))
+            require_frame(FileSource(segment.path), start_s=segment.start_s, seconds=_length_s(segment))
         except SourceError as error:
             unusable.append(Unusable(segment, str(error)))
         on_progress(done)
     return unusable
 
 
-def _frames(segment: Segment, pre: Preprocess, on_warning: Callable[[str], None]) -> Iterator[Frame]:
-    with FileSource(segment.path, hints=hints_for(pre)) as source:
-        for item in source:
-            if isinstance(item, SourceStatus):
-                on_warning(item.message)
-            elif segment.end_s is not None and item.time_s >= segment.end_s:
-                return
-            elif item.time_s >= segment.start_s:
-                yield item
+def _length_s(segment: Segment) -> float | None:
+    return None if segment.end_s is None else segment.end_s - segment.start_s

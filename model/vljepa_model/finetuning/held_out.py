@@ -65,7 +65,7 @@ def measure_held_out(
         ConfigError: no clip can be read.
     """
     groups = by_segment(examples)
-    bad = {unusable.segment for unusable in survey(groups, checkpoint.preprocess)}
+    bad = {unusable.segment for unusable in survey(groups)}
     if len(bad) == len(groups):
         raise ConfigError(f"expected held-out clips that can be read, none of {len(groups)} can")
     firsts = [texts[0] for segment, texts in groups.items() if segment not in bad]

@@ -139,9 +139,7 @@ def _usable(
         return [(example,) for example in {example.text: example for example in examples}.values()]
     groups = by_segment(examples)
     if processes.rank == 0 and run.skipped() is None:
-        unusable = survey(
-            groups, checkpoint.preprocess, on_progress=lambda done: on_survey(done, len(groups))
-        )
+        unusable = survey(groups, on_progress=lambda done: on_survey(done, len(groups)))
         if unusable and (strict or len(unusable) == len(groups)):
             first = unusable[0]
             raise SourceError(

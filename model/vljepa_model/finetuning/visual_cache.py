@@ -23,6 +23,7 @@ from vljepa_runtime.patches import Preprocess
 __all__ = ["VisualCache", "fingerprint"]
 
 PART = ".part-"
+READING = 2  # counts up when other frames of a clip are taken than before
 STALE_S = 3600.0  # a temporary file this old belongs to no process that still lives
 
 
@@ -49,7 +50,8 @@ class VisualCache:
         limit_bytes: int | None = None,
         sharers: int = 1,
     ) -> None:
-        geometry = hashlib.sha256(json.dumps(pre.to_dict(), sort_keys=True).encode()).hexdigest()[:8]
+        reading = {**pre.to_dict(), "reading": READING}
+        geometry = hashlib.sha256(json.dumps(reading, sort_keys=True).encode()).hexdigest()[:8]
         self.folder = folder / f"{fingerprint(encoder)}-{geometry}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.tokens = pre.tokens

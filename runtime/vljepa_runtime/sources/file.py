@@ -21,11 +21,11 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.clock import Shown, Stamped, StreamClock, in_order
 from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.pictures import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
-from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, due_index
+from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus, due_index
 from vljepa_runtime.sources.read_ahead import read_ahead
 from vljepa_runtime.sources.stills import is_still, read_image
 
-__all__ = ["FileSource", "choose_stream", "decode_stream"]
+__all__ = ["FileSource", "announced_pictures", "choose_stream", "decode_stream"]
 
 DEFAULT_RATE = 25.0
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
@@ -73,6 +73,12 @@ class FileSource:
         if self._is_still:
             return self._still()
         return read_ahead(self._looped())
+
+    def announced(self) -> Announced | None:
+        """What the header says."""
+        if self._is_still:
+            return Announced(frames=1, step_s=1 / DEFAULT_RATE)
+        return announced_pictures(self._container, self.name)
 
     def _still(self) -> Iterator[Frame | SourceStatus]:
         still = read_image(self.path, self.hints.short_side, stretch=self.stretch)
@@ -143,6 +149,17 @@ def choose_stream(container: InputContainer, name: str) -> VideoStream:
     return best
 
 
+def announced_pictures(container: InputContainer | None, name: str) -> Announced | None:
+    """How many pictures the header claims, at what rate; None where it does not say."""
+    if container is None:
+        return None
+    stream = choose_stream(container, name)
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    length_s = (container.duration or 0) / av.time_base
+    frames = stream.frames or round(length_s * rate)
+    return Announced(frames=frames, step_s=1 / rate) if rate > 0 and frames > 0 else None
+
+
 def decode_stream(
     container: InputContainer, name: str, hints: Hints, clock: StreamClock, *, stretch: bool = False
 ) -> Iterator[Frame | SourceStatus]:
@@ -178,10 +195,11 @@ def decode_stream(
                 f"{name} holds no times and no rate: times are guessed at {DEFAULT_RATE:g} pictures a second"
             )
             yield SourceStatus(kind="warning", message=message)
-        if held is not None and _wanted(held, hints.min_interval_s, clock.first_s):
+        if held is not None and _wanted(held, hints, clock.first_s):
             yield _converted(held, hints)
         held = shown
-    if held is not None:  # the last one tells where the stream ends
+    if held is not None and (hints.wanted is None or _wanted(held, hints, clock.first_s)):
+        # without `wanted`, the last one always: it tells where the stream ends
         yield _converted(held, hints)
     if message := damage.summary(count, clock.pass_s, timing.announced_s):
         yield SourceStatus(kind="warning", message=f"{name}: {message}")
@@ -291,8 +309,10 @@ def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
             return
 
 
-def _wanted(shown: Shown[Picture], interval_s: float | None, first_s: float) -> bool:
-    if interval_s is None:
+def _wanted(shown: Shown[Picture], hints: Hints, first_s: float) -> bool:
+    if hints.wanted is not None:
+        return hints.wanted(shown.index, shown.time_s, shown.duration_s)
+    if (interval_s := hints.min_interval_s) is None:
         return True
     begin_s, end_s = shown.time_s - first_s, shown.end_s - first_s
     return due_index(begin_s, interval_s) < due_index(end_s, interval_s)

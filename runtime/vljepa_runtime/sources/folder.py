@@ -11,7 +11,7 @@ from types import TracebackType
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.naming import shown_path
-from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
+from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus
 from vljepa_runtime.sources.stills import IMAGE_SUFFIXES, read_image
 
 __all__ = ["FolderSource", "natural_key"]
@@ -66,9 +66,17 @@ class FolderSource:
             kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
             raise SourceError(f"the folder {folder} holds no pictures ({kinds})")
 
+    @property
+    def _interval_s(self) -> float:
+        return 1 / self.fps if self.fps else self.hints.min_interval_s or 1 / DEFAULT_FPS
+
+    def announced(self) -> Announced:
+        """Its pictures, if none is damaged."""
+        return Announced(frames=len(self.files), step_s=self._interval_s)
+
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
         """Read one picture at a time."""
-        interval_s = 1 / self.fps if self.fps else self.hints.min_interval_s or 1 / DEFAULT_FPS
+        interval_s = self._interval_s
         index, noted = 0, False
         while True:
             first = index

@@ -17,10 +17,10 @@ from av.container import InputContainer
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.clock import StreamClock
-from vljepa_runtime.sources.file import choose_stream, decode_stream
+from vljepa_runtime.sources.file import announced_pictures, choose_stream, decode_stream
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
 from vljepa_runtime.sources.pictures import DECODER_LIMITS, Converter
-from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus
+from vljepa_runtime.sources.protocol import Announced, Frame, Hints, Source, SourceStatus
 from vljepa_runtime.sources.redaction import redact
 
 __all__ = ["SCHEMES", "DownloadSource", "open_network"]
@@ -101,6 +101,10 @@ class DownloadSource:
         self.hints = hints or Hints()
         self._address = address
         self._container: InputContainer | None = container
+
+    def announced(self) -> Announced | None:
+        """What the header says."""
+        return announced_pictures(self._container, self.name)
 
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
         """Decode as fast as the consumer takes frames."""

@@ -5,7 +5,7 @@ Nothing here opens or decodes anything; the modules beside this one do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, runtime_checkable
@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from vljepa_runtime.arguments import number, whole
 
-__all__ = ["Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant"]
+__all__ = [
+    "Announced", "Announcing", "Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant",
+]  # fmt: skip
 
 UInt8 = npt.NDArray[np.uint8]
 StatusKind = Literal["connected", "reconnecting", "warning"]
@@ -61,16 +63,34 @@ class Hints:
             wanted. A file then gives exactly the frames that a sampler at this interval would pick, and its
             last one; a live source gives at most four times as many. None: every frame.
         short_side: Pictures may be shrunk until their shorter side has this many pixels. None: full size.
+        wanted: Asked in order for every picture, with its `Frame.index`, `time_s` and `duration_s`, whether it is
+            wanted; instead of `min_interval_s`. A source need not ask. May be called from another thread.
     """
 
     min_interval_s: float | None = None
     short_side: int | None = None
+    wanted: Callable[[int, float, float | None], bool] | None = None
 
     def __post_init__(self) -> None:
         if self.min_interval_s is not None:
             number(self.min_interval_s, "min_interval_s", above=0)
         if self.short_side is not None:
             whole(self.short_side, "short_side", least=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """What a stored source says of itself before it is read, true or not: `frames` pictures `step_s` apart."""
+
+    frames: int
+    step_s: float
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A source that may know how many pictures it has; `announced` is called before iterating."""
+
+    def announced(self) -> Announced | None: ...
 
 
 @runtime_checkable
