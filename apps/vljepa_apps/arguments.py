@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.lines import split_lines
 
 if TYPE_CHECKING:
     from vljepa_runtime import Clip, Model
@@ -142,7 +143,7 @@ def read_lines(path: Path) -> list[str]:
         InputError: the file is not there, is not text or has no line.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in split_lines(path.read_bytes().decode("utf-8-sig"))]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"expected a UTF-8 text file with one entry a line, cannot read {path}: {error}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from vljepa_data.annotations.example import Example, Segment
 from vljepa_data.annotations.rows import Row, csv_rows, read_text
 from vljepa_data.annotations.video_folder import VideoFolder
+from vljepa_runtime.lines import split_lines
 
 __all__ = ["read_msvd"]
 
@@ -34,7 +35,7 @@ def read_msvd(path: Path, videos: Path) -> Iterator[Example]:
 
 
 def _lines(path: Path, folder: VideoFolder) -> Iterator[Example]:
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(split_lines(read_text(path)), 1):
         if not line.strip() or line.startswith("#"):
             continue
         row = Row({}, path, number)
@@ -48,7 +49,7 @@ def _lines(path: Path, folder: VideoFolder) -> Iterator[Example]:
 
 def _example(row: Row, folder: VideoFolder, video: str, start: str, end: str, text: str) -> Example:
     try:
-        times = float(start), float(end)
+        times = row.seconds(start, "the start"), row.seconds(end, "the end")
         return Example(segment=Segment(*folder.cut(video, (f"{video}_{start}_{end}",), *times)), text=text)
     except ValueError as error:
-        raise row.error(error) from error
+        raise error if type(error) is not ValueError else row.error(error) from error

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from vljepa_data.errors import AnnotationError
+from vljepa_runtime.lines import split_lines
+from vljepa_runtime.strict_json import parse_json
 
 __all__ = ["Row", "csv_header", "csv_rows", "json_document", "jsonl_rows", "read_text"]
+
+MAX_BYTES = 1 << 30  # the sentences of the largest public sets come to some 100 MB
+MAX_SECONDS = 1e8  # three years
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,27 +32,40 @@ class Row:
         """A field as text without outer blanks; `default` where it is absent or empty.
 
         Raises:
-            AnnotationError: it is absent or empty and has no default.
+            AnnotationError: it is absent or empty and has no default, or is no text.
         """
         value = self.values.get(name)
+        if isinstance(value, (bool, list, dict)) or (isinstance(value, str) and "\0" in value):
+            raise self.error(f"expected text for {name!r}, got {ascii(value)[:60]}")
         found = "" if value is None else str(value).strip()
         if not found and default is None:
             raise self.error(f"expected a value for {name!r}, got none")
         return found or cast(str, default)
 
     def number(self, name: str, default: float | None = None) -> float | None:
-        """A field as a number; `default` where it is absent or empty.
+        """A field as a number of seconds; `default` where it is absent or empty.
 
         Raises:
-            AnnotationError: it is not a number.
+            AnnotationError: it is not a number, or longer than any video.
         """
         found = self.text(name, "")
         if not found:
             return default
+        return self.seconds(found, repr(name))
+
+    def seconds(self, text: str, what: str) -> float:
+        """A text of this row as a number of seconds.
+
+        Raises:
+            AnnotationError: it is not a number, or longer than any video.
+        """
         try:
-            return float(found)
+            value = float(text)
         except ValueError:
-            raise self.error(f"expected a number of seconds for {name!r}, got {found!r}") from None
+            value = math.nan
+        if not -MAX_SECONDS <= value <= MAX_SECONDS:
+            raise self.error(f"expected a number of seconds for {what}, got {ascii(text)[:60]}")
+        return value
 
     def error(self, problem: object) -> AnnotationError:
         """An error that says where this row stands."""
@@ -54,13 +73,15 @@ class Row:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file, with or without a byte-order mark.
+    """A UTF-8 file, with or without a byte-order mark, its line endings as they are.
 
     Raises:
-        AnnotationError: it cannot be read or is not UTF-8.
+        AnnotationError: it cannot be read, has gigabytes or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise AnnotationError(f"{path}: expected at most {MAX_BYTES} bytes of annotations, got {size}")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise AnnotationError(f"cannot read the annotations {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -69,7 +90,7 @@ def read_text(path: Path) -> str:
 
 def csv_header(path: Path) -> tuple[str, ...]:
     """Names of the columns."""
-    return tuple(name.strip() for name in next(csv.reader(read_text(path).splitlines()), []))
+    return tuple(name.strip() for name in next(_fields(path), (1, []))[1])
 
 
 def csv_rows(path: Path, *required: str) -> Iterator[Row]:
@@ -78,15 +99,14 @@ def csv_rows(path: Path, *required: str) -> Iterator[Row]:
     Raises:
         AnnotationError: a required column is absent, or a row has more or fewer fields than the header.
     """
-    header = csv_header(path)
+    lines = _fields(path)
+    header = [name.strip() for name in next(lines, (1, []))[1]]
     if missing := [name for name in required if name not in header]:
         raise AnnotationError(
             f"{path}, line 1: expected the columns {', '.join(required)}, {', '.join(missing)} missing"
         )
-    lines = csv.reader(read_text(path).splitlines(keepends=True))
-    next(lines)
-    for fields in lines:
-        row = Row(dict(zip(header, fields)), path, lines.line_num)
+    for number, fields in lines:
+        row = Row(dict(zip(header, fields)), path, number)
         if not any(fields):
             continue
         if len(fields) != len(header):
@@ -96,18 +116,28 @@ def csv_rows(path: Path, *required: str) -> Iterator[Row]:
         yield row
 
 
+def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Number of the last line and fields of each record of a CSV file."""
+    lines = csv.reader(split_lines(read_text(path), keepends=True))
+    try:
+        for fields in lines:
+            yield lines.line_num, fields
+    except csv.Error as error:
+        raise AnnotationError(f"{path}, line {lines.line_num}: not CSV: {error}") from error
+
+
 def jsonl_rows(path: Path) -> Iterator[Row]:
     """Objects of a JSON Lines file.
 
     Raises:
         AnnotationError: a line is not a JSON object.
     """
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(split_lines(read_text(path)), 1):
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            values = parse_json(line)
+        except ValueError as error:
             raise AnnotationError(f"{path}, line {number}: not JSON: {error}") from error
         if not isinstance(values, dict):
             raise AnnotationError(
@@ -123,11 +153,11 @@ def json_document(path: Path) -> dict[str, Any]:
         AnnotationError: it is not JSON, or not an object.
     """
     try:
-        document = json.loads(read_text(path))
+        document = parse_json(read_text(path))
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
-    except RecursionError as error:
-        raise AnnotationError(f"{path}: not JSON that can be read: nested too deeply") from error
+    except ValueError as error:
+        raise AnnotationError(f"{path}: not JSON that can be read: {error}") from error
     if not isinstance(document, dict):
         raise AnnotationError(f"{path}: expected a JSON object, got {type(document).__name__}")
     return document
