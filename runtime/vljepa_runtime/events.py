@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from vljepa_runtime.arguments import choice
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.manifest_values import shown
+from vljepa_runtime.strict_json import parse_json
 
 __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs"]
 
 Kind = Literal["segment", "answer", "alert", "status", "error"]
 EVENT_VERSION = 1
+MAX_LINE = 1 << 20  # characters; a text of 512 tokens has some 2,500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +64,19 @@ class Event:
     v: int = EVENT_VERSION
 
     def __post_init__(self) -> None:
-        if self.v != EVENT_VERSION:
+        if type(self.v) is not int or self.v != EVENT_VERSION:
             raise InputError(
-                f"event version {self.v} is unknown, this reader knows {EVENT_VERSION}: update it"
+                f"event version {shown(self.v)} is unknown, this reader knows {EVENT_VERSION}: update it"
             )
         choice(self.kind, "event kind", get_args(Kind))
-        for name in ("stream", "text"):
-            if not isinstance(value := getattr(self, name), str):
-                raise InputError(f"event {name} must be text, got {value!r}")
+        for name in ("stream", "text", "query"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (name != "query" or value is not None):
+                raise InputError(f"event {name} must be text, got {shown(value)}")
+        if not isinstance(self.decoded, bool):
+            raise InputError(f"event decoded must be true or false, got {shown(self.decoded)}")
+        if not isinstance(self.latency_ms, LatencyMs):
+            raise InputError(f"event latency_ms must be a LatencyMs, got {shown(self.latency_ms)}")
         for name in ("start_s", "end_s"):
             _store_number(self, name)
         _store_number(self, "score", optional=True)
@@ -84,22 +93,24 @@ class Event:
         """Read what `to_json` wrote.
 
         Raises:
-            InputError: it is not JSON, of another version, or has unknown or missing fields.
+            InputError: it is not JSON, of another version, or has unknown, missing or impossible fields.
         """
         try:
-            values = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"an event must be one JSON object, got {line[:80]!r}") from error
-        latency = values.get("latency_ms") if isinstance(values, dict) else None
-        values = _checked(cls, values, "event")
-        return cls(**{**values, "latency_ms": LatencyMs(**_checked(LatencyMs, latency or {}, "latency_ms"))})
+            if len(line) > MAX_LINE:
+                raise ValueError(f"it is longer than {MAX_LINE} characters")
+            plain = parse_json(line)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(f"an event must be one JSON object, got {shown(line)} ({error})") from error
+        values = dict(_checked(cls, plain, "event"))
+        latency = _checked(LatencyMs, values.pop("latency_ms", {}), "latency_ms")
+        return cls(**values, latency_ms=LatencyMs(**latency))
 
 
 def _checked(kind: type[Any], values: object, what: str) -> Mapping[str, Any]:
     if not isinstance(values, dict):
         raise InputError(f"{what} must be a JSON object, got {type(values).__name__}")
     if unknown := sorted(set(values) - {item.name for item in fields(kind)}):
-        raise InputError(f"{what} has unknown fields: {', '.join(unknown)}")
+        raise InputError(f"{what} has unknown fields: {shown(', '.join(unknown))[1:-1]}")
     if kind is Event and (missing := {"v", "stream", "kind"} - set(values)):
         raise InputError(f"{what} lacks {', '.join(sorted(missing))}")
     return values
@@ -110,10 +121,12 @@ def _store_number(target: object, name: str, *, optional: bool = False) -> None:
     value = getattr(target, name)
     if value is None and optional:
         return
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise InputError(f"{name} must be a number, got {shown(value)}")
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be a number, got {value!r}") from error
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
-        raise InputError(f"{name} must be finite, got {number}")
+        raise InputError(f"{name} must be finite, got {shown(value)}")
     object.__setattr__(target, name, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,3 +89,42 @@ def test_wrong_values_are_refused(changes: dict[str, object], message: str) -> N
 def test_bad_lines_are_refused(line: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Event.from_json(line)
+
+
+HEAD = '{"v": 1, "stream": "s", "kind": "segment", '
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        HEAD + '"decoded": -Infinity}',
+        HEAD + '"decoded": 1}',
+        HEAD + '"start_s": 1' + "0" * 400 + "}",
+        HEAD + '"start_s": "1"}',
+        HEAD + '"start_s": true}',
+        HEAD + '"score": [1]}',
+        HEAD + '"query": 7}',
+        HEAD + '"latency_ms": []}',
+        HEAD + '"latency_ms": null}',
+        HEAD + '"latency_ms": {"encode": "1"}}',
+        HEAD + '"text": "\\ud800"}',
+        HEAD + '"text": "a", "text": "b"}',
+        '{"v": true, "stream": "s", "kind": "segment"}',
+        '{"v": 1.0, "stream": "s", "kind": "segment"}',
+        '{"v": 1, "stream": "s", "kind": ["segment"]}',
+        "[" * 100_000,
+        "x" * 2_000_000,
+        None,
+    ],
+    ids=lambda line: str(line)[-40:],
+)
+def test_hostile_lines_are_refused_in_one_short_sentence(line: Any) -> None:
+    with pytest.raises(InputError) as refused:
+        Event.from_json(line)
+    assert len(str(refused.value)) < 400
+    assert str(refused.value).isprintable()
+
+
+def test_numbers_that_no_float_holds_are_refused() -> None:
+    with pytest.raises(InputError, match="finite"):
+        Event(stream="s", kind="segment", end_s=10**400)

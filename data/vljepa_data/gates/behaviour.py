@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from vljepa_data.evaluation.protocol import Evaluable, Float32
 from vljepa_data.evaluation.streams import FIRST_STREAM, windows_of
 from vljepa_data.world import PROMPTS, Clip, Split, make_clip, make_stream
 from vljepa_data.world.language import caption, near_miss
+from vljepa_runtime.errors import InputError
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.selection import OnlineSelection, observe, run_policy
 
@@ -25,6 +27,7 @@ KEPT = 5
 """Best captions whose overlap is measured."""
 LABELS = 64
 STRIDE_S = 0.5
+MAX_CLIPS, MAX_SECONDS = 512, 3600.0  # every one is rendered and run
 Progress = Callable[[float], None]
 Float64 = npt.NDArray[np.float64]
 
@@ -50,6 +53,14 @@ class Scenes:
     agree: float = OnlineSelection().agree
     agree_clear: float = OnlineSelection().agree_clear
 
+    def __post_init__(self) -> None:
+        if not _whole(self.clips, MAX_CLIPS) or self.clips < 1 or not _whole(self.seed, 2**31 - 1):
+            raise InputError(f"expected 1 to {MAX_CLIPS} clips and a seed, got {self}")
+        if not all(map(_finite, (self.seconds, self.threshold, self.agree, self.agree_clear))):
+            raise InputError(f"expected finite numbers, got {self}")
+        if not 0 < self.seconds <= MAX_SECONDS:
+            raise InputError(f"expected a stream of at most {MAX_SECONDS} s, got {self.seconds}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Behaviour:
@@ -68,6 +79,18 @@ class Behaviour:
     ranks: npt.NDArray[np.int32]
     labels: npt.NDArray[np.int32]
     triggers_s: Float64
+
+    def __post_init__(self) -> None:
+        axes = {"embeddings": 2, "ranks": 2, "labels": 1, "triggers_s": 1}
+        shapes = {name: np.shape(getattr(self, name)) for name in axes}
+        if any(len(shapes[name]) != count for name, count in axes.items()):
+            raise InputError(f"expected a behaviour of {axes} axes, got the shapes {shapes}")
+        if len({shapes[name][0] for name in ("embeddings", "ranks", "labels")}) != 1:
+            raise InputError(
+                f"expected one embedding, ranking and label for each clip, got the shapes {shapes}"
+            )
+        if not _whole(self.checksum, 2**32 - 1):
+            raise InputError(f"expected a checksum of 32 bits, got {self.checksum!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +149,16 @@ def behave(model: Evaluable, pre: Preprocess, scenes: Scenes, progress: Progress
 
 
 def agreement(reference: Behaviour, other: Behaviour) -> Agreement:
-    """Compare two behaviours over the same scenes."""
+    """Compare two behaviours over the same scenes.
+
+    Raises:
+        InputError: they are of other scenes, or of models with other embeddings.
+    """
+    if reference.embeddings.shape != other.embeddings.shape or not len(other.embeddings):
+        raise InputError(
+            f"expected embeddings {other.embeddings.shape} in the reference, got {reference.embeddings.shape}: "
+            "it belongs to another model"
+        )
     cosines = (reference.embeddings.astype(np.float64) * other.embeddings).sum(axis=1) / np.maximum(
         np.linalg.norm(reference.embeddings, axis=1) * np.linalg.norm(other.embeddings, axis=1), 1e-30
     )
@@ -141,6 +173,14 @@ def agreement(reference: Behaviour, other: Behaviour) -> Agreement:
         labels=float((reference.labels == other.labels).mean()),
         triggers=_f1(reference.triggers_s, other.triggers_s, within_s=STRIDE_S),
     )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: object, limit: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
 
 
 def _clips(scenes: Scenes, pre: Preprocess) -> Iterator[Clip]:

@@ -17,14 +17,18 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest import GraphSpec, Manifest
+from vljepa_runtime.manifest_values import shown
 from vljepa_runtime.model import Model
 from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.strict_json import parse_json
 from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import LENGTHS, Tokenizer
 
 __all__ = ["REFERENCE_FILE", "Reference", "Sample", "record_reference"]
 
 REFERENCE_FILE = "reference.safetensors"
+MAX_BYTES = 1 << 30  # read as a whole; a model of 2,048 tokens and 8 layers of cache records some 100 MB
+MAX_SAMPLES = 64  # per graph, each of which is run; an export records two
 QUERIES = (PROMPTS["caption"], PROMPTS["classify"])
 STEPS = 2
 Array = npt.NDArray[Any]
@@ -82,25 +86,20 @@ class Reference:
         arrays, metadata = unpack(data, where)
         try:
             samples = {
-                str(name): tuple(
-                    Sample(
-                        feeds={str(key): arrays[value] for key, value in entry["feeds"].items()},
-                        outputs=tuple(arrays[value] for value in entry["outputs"]),
-                    )
-                    for entry in group
-                )
-                for name, group in json.loads(metadata["samples"]).items()
+                name: tuple(_sample(entry, arrays) for entry in group[:MAX_SAMPLES])
+                for name, group in parse_json(metadata["samples"]).items()
             }
             if "scenes" not in metadata:
                 return cls(samples=samples)
-            seen = json.loads(metadata["behaviour"])
-            checksum = int(seen.pop("checksum"))
+            scenes = Scenes(**parse_json(metadata["scenes"]))
+            seen = parse_json(metadata["behaviour"])
+            checksum = seen.pop("checksum")
             behaviour = Behaviour(checksum=checksum, **{key: arrays[value] for key, value in seen.items()})
-            return cls(samples=samples, scenes=Scenes(**json.loads(metadata["scenes"])), behaviour=behaviour)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleError(
-                f"{where} is not a reference of this version ({error}): export the bundle again"
+                f"{where} is not a reference of this version ({shown(str(error))}): export the bundle again"
             ) from error
+        return cls(samples=samples, scenes=scenes, behaviour=behaviour)
 
     @classmethod
     def of(cls, bundle: Bundle) -> Reference:
@@ -113,6 +112,11 @@ class Reference:
             raise BundleError(
                 f"{bundle.name} carries no {REFERENCE_FILE}: export it again, or compare it with its fp32 bundle "
                 "(vljepa verify BUNDLE --against FP32_BUNDLE)"
+            )
+        size = bundle.manifest.files[REFERENCE_FILE].size
+        if size > MAX_BYTES:
+            raise BundleError(
+                f"{REFERENCE_FILE}: expected at most {MAX_BYTES} bytes, got {size}: export it again"
             )
         return cls.from_bytes(bundle.read(REFERENCE_FILE))
 
@@ -139,6 +143,13 @@ def record_reference(
         return Reference(samples=samples)
     behaviour = behave(Model(bundle, engine), bundle.manifest.preprocess, scenes, progress)
     return Reference(samples=samples, scenes=scenes, behaviour=behaviour)
+
+
+def _sample(entry: Any, arrays: Mapping[str, Array]) -> Sample:
+    return Sample(
+        feeds={key: arrays[value] for key, value in entry["feeds"].items()},
+        outputs=tuple(arrays[value] for value in entry["outputs"]),
+    )
 
 
 class _Store:

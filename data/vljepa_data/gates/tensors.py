@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import BundleError
+from vljepa_runtime.strict_json import parse_json
 
 __all__ = ["pack", "unpack"]
 
@@ -18,6 +19,9 @@ Array = npt.NDArray[Any]
 NAMES = {"U8": "uint8", "I32": "int32", "I64": "int64", "F16": "float16", "F32": "float32", "F64": "float64"}
 CODES = {dtype: code for code, dtype in NAMES.items()}
 MAX_HEADER = 1 << 20
+MAX_TENSORS = 4096  # a reference has some hundred
+MAX_RANK = 8
+MAX_SIZE = 1 << 40  # of one axis; what all of them come to is held against the file
 
 
 def pack(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
@@ -46,23 +50,45 @@ def unpack(data: bytes, where: str) -> tuple[dict[str, Array], dict[str, str]]:
     if len(data) < 8 or size > min(MAX_HEADER, len(data) - 8):
         raise _broken(where, "its header is longer than the file")
     try:
-        header = json.loads(data[8 : 8 + size])
-        metadata = {str(key): str(value) for key, value in header.pop("__metadata__", {}).items()}
+        header = parse_json(data[8 : 8 + size])
+        metadata = header.pop("__metadata__", {}) if isinstance(header, dict) else None
+        if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+            raise ValueError("its header is no object of tensors and texts")
+        if len(header) > MAX_TENSORS:
+            raise ValueError(f"it has {len(header)} tensors, at most {MAX_TENSORS} are read")
         body = data[8 + size :]
-        return {name: _tensor(entry, body) for name, entry in header.items()}, metadata
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        tensors = {name: _tensor(entry, body) for name, entry in header.items()}
+    except ValueError as error:
         raise _broken(where, str(error)) from error
+    if sum(array.nbytes for array in tensors.values()) > len(body):
+        raise _broken(where, "its tensors overlap")
+    return tensors, metadata
 
 
-def _tensor(entry: Mapping[str, Any], body: bytes) -> Array:
-    begin, end = (int(value) for value in entry["data_offsets"])
-    dtype = np.dtype(NAMES[entry["dtype"]])
-    shape = tuple(int(size) for size in entry["shape"])
-    if min((begin, *shape), default=0) < 0 or not begin <= end <= len(body):
+def _tensor(entry: object, body: bytes) -> Array:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise ValueError("a tensor has other entries than dtype, shape and data_offsets")
+    if not isinstance(entry["dtype"], str) or entry["dtype"] not in NAMES:
+        raise ValueError(f"a tensor's type is none of {', '.join(NAMES)}")
+    shape, span = (_sizes(entry[name]) for name in ("shape", "data_offsets"))
+    if len(span) != 2 or not span[0] <= span[1] <= len(body):
         raise ValueError("a tensor lies outside the file")
-    if math.prod(shape) * dtype.itemsize != end - begin:
+    dtype = np.dtype(NAMES[entry["dtype"]])
+    if math.prod(shape) * dtype.itemsize != span[1] - span[0]:
         raise ValueError("a tensor's size is not that of its shape")
-    return np.frombuffer(body[begin:end], dtype).reshape(shape)
+    return np.frombuffer(body[span[0] : span[1]], dtype).reshape(shape)
+
+
+def _sizes(values: object) -> tuple[int, ...]:
+    if (
+        not isinstance(values, list)
+        or len(values) > MAX_RANK
+        or not all(type(size) is int for size in values)
+    ):
+        raise ValueError("a tensor's shape or place is no list of whole numbers")
+    if min(values, default=0) < 0 or max(values, default=0) > MAX_SIZE:
+        raise ValueError("a tensor's shape or place is outside any file")
+    return tuple(values)
 
 
 def _broken(where: str, reason: str) -> BundleError:
