@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import numbers
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any, Literal, get_args
 from vljepa_runtime.arguments import choice
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.manifest_values import shown
+from vljepa_runtime.printable import json_text
 from vljepa_runtime.strict_json import parse_json
 
 __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs"]
@@ -84,9 +84,9 @@ class Event:
             raise InputError(f"event ends at {self.end_s} s, before it starts at {self.start_s} s")
 
     def to_json(self) -> str:
-        """One line of JSON, fields in the documented order."""
+        """One line of JSON, fields in the documented order; safe to show on a terminal."""
         values = asdict(self)
-        return json.dumps({"v": values.pop("v"), **values}, ensure_ascii=False, allow_nan=False)
+        return json_text({"v": values.pop("v"), **values})
 
     @classmethod
     def from_json(cls, line: str) -> Event:
