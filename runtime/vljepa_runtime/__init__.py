@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vljepa_runtime.errors import LibraryMissingError as LibraryMissingError
     from vljepa_runtime.errors import MissingEngineExtraError as MissingEngineExtraError
     from vljepa_runtime.errors import MissingExtraError as MissingExtraError
+    from vljepa_runtime.errors import OutputError as OutputError
     from vljepa_runtime.errors import RunError as RunError
     from vljepa_runtime.errors import SourceError as SourceError
     from vljepa_runtime.errors import VljepaError as VljepaError
@@ -68,6 +69,7 @@ _HOMES = {
     "Model": "model",
     "OfflineWard": "selection",
     "OnlineSelection": "selection",
+    "OutputError": "errors",
     "Preprocess": "patches",
     "RunError": "errors",
     "Scored": "model",
@@ -104,6 +106,7 @@ __all__ = [
     "Model",
     "OfflineWard",
     "OnlineSelection",
+    "OutputError",
     "Preprocess",
     "RunError",
     "Scored",

@@ -9,6 +9,7 @@ VljepaError
 │   ├── GraphRefusedError         the engine does not load a graph, or would run it otherwise than asked
 │   └── RunError                  a loaded graph failed, gave no finite numbers, or did not return
 ├── SourceError                   a video source cannot be opened or stopped giving frames
+├── OutputError                   a file, a pipe or stdout could not be written to its end
 ├── InputError                    a caller's array, text or option is not what was asked for (also a ValueError)
 └── MissingExtraError             an optional dependency is not installed (also an ImportError)
     └── MissingEngineExtraError   the same for the library of an engine (also a LibraryMissingError)
@@ -25,6 +26,7 @@ __all__ = [
     "LibraryMissingError",
     "MissingEngineExtraError",
     "MissingExtraError",
+    "OutputError",
     "RunError",
     "SourceError",
     "VljepaError",
@@ -66,6 +68,10 @@ class RunError(EngineError):
 
 class SourceError(VljepaError):
     """A video source cannot be opened, decoded or reached."""
+
+
+class OutputError(VljepaError):
+    """An output that could be opened could not be written to its end; what it holds until then stays."""
 
 
 class InputError(VljepaError, ValueError):

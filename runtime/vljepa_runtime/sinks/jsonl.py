@@ -7,39 +7,43 @@ from types import TracebackType
 from typing import TextIO
 
 from vljepa_runtime.events import Event
-from vljepa_runtime.sinks.protocol import PendingFile
+from vljepa_runtime.outputs import OutputFile
 
 __all__ = ["JsonlSink"]
 
 
 class JsonlSink:
-    """One JSON object per line; see `Sink`. Without a temporary file: it grows while others read it.
+    """One JSON object per line; see `Sink`.
 
     Args:
         target: A file name, or an open text stream such as `sys.stdout`, which stays open.
         overwrite: Replace an existing file.
 
     Raises:
-        InputError: the file exists or its folder is missing.
+        InputError: the file exists, or its place cannot be written.
     """
 
     def __init__(self, target: str | Path | TextIO, *, overwrite: bool = False) -> None:
-        self._owned = isinstance(target, str | Path)
-        if isinstance(target, str | Path):
-            path = PendingFile(target, overwrite=overwrite).path
-            self._file: TextIO = path.open("w", encoding="utf-8", errors="backslashreplace", newline="\n")
-        else:
-            self._file = target
+        self._target = OutputFile(target, overwrite=overwrite) if isinstance(target, str | Path) else target
 
     def write(self, event: Event) -> None:
-        """Append one event."""
-        self._file.write(event.to_json() + "\n")
-        self._file.flush()
+        """Append one event.
+
+        Raises:
+            OutputError: the disk is full, or the reader of a pipe is gone.
+        """
+        line = event.to_json() + "\n"
+        if isinstance(self._target, OutputFile):
+            self._target.publish()
+            self._target.write(line.encode())
+        else:
+            self._target.write(line)
+            self._target.flush()
 
     def close(self) -> None:
         """Close a file that this sink opened."""
-        if self._owned and not self._file.closed:
-            self._file.close()
+        if isinstance(self._target, OutputFile):
+            self._target.close()
 
     def __enter__(self) -> JsonlSink:
         return self
@@ -47,4 +51,6 @@ class JsonlSink:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None and isinstance(self._target, OutputFile) and not self._target.published:
+            self._target.discard()  # a run that failed before its first event leaves what was there
         self.close()

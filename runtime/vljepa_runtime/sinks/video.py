@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
@@ -11,20 +10,17 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.container import OutputContainer
-from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
-from vljepa_runtime.sinks.protocol import PendingFile
-from vljepa_runtime.sources.pictures import one_thread
+from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.sinks.mp4_file import Mp4File
 from vljepa_runtime.sources.protocol import Frame
 
 __all__ = ["VideoSink", "draw_banner", "wrap_text"]
 
 UInt8 = npt.NDArray[np.uint8]
 
-TIME_BASE = Fraction(1, 90_000)
 MAX_LINES = 3
 SHOWN = ("segment", "answer", "alert")
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -38,12 +34,12 @@ class VideoSink:
     no file is written.
 
     Args:
-        path: The `.mp4` file; it appears at `close`.
+        path: The `.mp4` file; it appears with the first frame and plays at any moment from then on (`Mp4File`).
         overwrite: Replace an existing file.
         crf: x264's quality, 0 (best) to 51.
 
     Raises:
-        InputError: the file exists, its folder is missing, or this PyAV has no x264.
+        InputError: the file exists, its place cannot be written, or this PyAV has no x264.
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False, crf: int = 23) -> None:
@@ -51,12 +47,10 @@ class VideoSink:
             raise InputError(f"crf must be 0 to 51, got {crf}")
         if "libx264" not in av.codecs_available:
             raise InputError("this PyAV was built without libx264: pip install av")
-        self._file = PendingFile(path, overwrite=overwrite)
+        self._file = OutputFile(path, overwrite=overwrite)
         self._crf = crf
-        self._container: OutputContainer | None = None
-        self._stream: VideoStream | None = None
+        self._video: Mp4File | None = None
         self._texts: dict[str | None, str] = {}
-        self._last_pts = -1
 
     def write(self, event: Event) -> None:
         """Show this event's text from the next frame on; one line of text per query."""
@@ -64,44 +58,28 @@ class VideoSink:
             self._texts[event.query] = event.text
 
     def write_frame(self, frame: Frame) -> None:
-        """Draw and encode one frame at its time."""
-        height, width = frame.image.shape[:2]
-        if self._stream is None:
-            self._start(width, height)
-        container, stream = self._container, self._stream
-        if container is None or stream is None:
-            raise InputError("this video sink is closed")
-        canvas = _fitted(frame.image, stream.width, stream.height)
-        draw_banner(canvas, "\n".join(self._texts.values()))
-        picture = av.VideoFrame.from_ndarray(canvas, format="rgb24").reformat(
-            format="yuv420p", **one_thread()
-        )
-        self._last_pts = max(self._last_pts + 1, round(frame.time_s / TIME_BASE))
-        picture.pts, picture.time_base = self._last_pts, TIME_BASE
-        container.mux(stream.encode(picture))
+        """Draw and encode one frame at its time.
 
-    def _start(self, width: int, height: int) -> None:
-        self._container = av.open(str(self._file.temporary), "w", format="mp4")
-        options = {"crf": str(self._crf), "preset": "veryfast"}
-        stream = self._container.add_stream("libx264", rate=30, options=options)
-        stream.width, stream.height = max(2, width // 2 * 2), max(2, height // 2 * 2)  # 4:2:0 is even
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = TIME_BASE
-        self._stream = stream
+        Raises:
+            OutputError: the disk is full; the file plays until there.
+        """
+        if self._file.fileno() < 0:
+            raise InputError("this video sink is closed")
+        if self._video is None:
+            self._video = Mp4File(self._file, frame.image.shape[:2], crf=self._crf)
+        canvas = _fitted(frame.image, self._video.width, self._video.height)
+        draw_banner(canvas, "\n".join(self._texts.values()))
+        self._video.add(canvas, frame.time_s)
 
     def close(self) -> None:
-        """Finish the file and give it its name."""
-        container, stream = self._container, self._stream
-        self._container = None
-        if container is None or stream is None:
-            return
+        """Finish the file."""
+        video, self._video = self._video, None
         try:
-            container.mux(stream.encode(None))
-            container.close()
-            self._file.commit()
-        except (av.FFmpegError, OSError):
+            if video is not None:
+                video.close()
+                self._file.close()
+        finally:
             self._file.discard()
-            raise
 
     def __enter__(self) -> VideoSink:
         return self

@@ -1,0 +1,77 @@
+"""Several sinks as one: a full disk or a reader that goes away ends one of them and not the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+
+from vljepa_runtime.errors import OutputError
+from vljepa_runtime.events import Event
+from vljepa_runtime.sinks.protocol import Sink
+from vljepa_runtime.sinks.video import VideoSink
+from vljepa_runtime.sources.protocol import Frame
+
+__all__ = ["SinkGroup"]
+
+
+class SinkGroup:
+    """Gives each event and frame to all its sinks; one that cannot be written is closed and the others go on.
+
+    Args:
+        on_failure: Called once for each sink that failed, with what happened.
+    """
+
+    def __init__(self, on_failure: Callable[[OutputError], object] = lambda error: None) -> None:
+        self.failures: list[OutputError] = []
+        self._on_failure = on_failure
+        self._sinks: list[Sink] = []
+
+    def __len__(self) -> int:
+        return len(self._sinks)
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether one of the sinks wants every frame."""
+        return any(isinstance(sink, VideoSink) for sink in self._sinks)
+
+    def add(self, sink: Sink) -> None:
+        """Have this sink too; it is closed with the group."""
+        self._sinks.append(sink)
+
+    def write(self, event: Event) -> None:
+        """Give an event to all."""
+        for sink in tuple(self._sinks):
+            self._try(sink, lambda sink=sink: sink.write(event))  # type: ignore[misc]
+
+    def write_frame(self, frame: Frame) -> None:
+        """Give a frame to those that take frames."""
+        for sink in tuple(self._sinks):
+            if isinstance(sink, VideoSink):
+                self._try(sink, lambda sink=sink: sink.write_frame(frame))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Finish all files; one that cannot be finished does not keep the others open."""
+        self.__exit__(None, None, None)
+
+    def _try(self, sink: Sink, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OutputError as error:
+            if sink not in self._sinks:  # closing it failed as well
+                return
+            self._sinks.remove(sink)
+            self._try(sink, sink.close)
+            self.failures.append(error)
+            self._on_failure(error)
+
+    def __enter__(self) -> SinkGroup:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._sinks:
+            sink = self._sinks[-1]
+            self._try(sink, lambda sink=sink: sink.__exit__(kind, error, trace))  # type: ignore[misc]
+            if sink in self._sinks:
+                self._sinks.remove(sink)
