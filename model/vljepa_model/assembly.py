@@ -23,8 +23,9 @@ from vljepa_model.families.pooling import open_dense_layers
 from vljepa_model.families.settings import Settings
 from vljepa_model.families.text import TextFolder, open_text
 from vljepa_model.families.vision import crop_offset, open_vision
-from vljepa_model.tensor_files import TensorFiles, replace_file, write_tensors
+from vljepa_model.tensor_files import TensorFiles, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
+from vljepa_runtime.outputs import replace_file
 from vljepa_runtime.patches import Preprocess
 
 __all__ = ["OWN", "POOLINGS", "Assembled", "Part", "assemble", "fresh_tensor", "write_checkpoint"]

@@ -17,12 +17,13 @@ from torch import nn
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.predictor import Predictor
-from vljepa_model.tensor_files import TensorFiles, open_tensors, replace_file, write_tensors
+from vljepa_model.tensor_files import TensorFiles, open_tensors, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
 from vljepa_model.y_encoder import YEncoder
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.outputs import replace_file
 from vljepa_runtime.patches import Preprocess
 
 __all__ = [

@@ -6,9 +6,7 @@ Nothing is unpickled beyond what torch's `weights_only` loader allows, and no fi
 from __future__ import annotations
 
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -146,19 +144,6 @@ def write_tensors(
                 f"{name} has values that {dtype} cannot hold, or NaN: save as fp32, or mend the training"
             )
         file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
-
-
-def replace_file(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write under a temporary name in the same folder, then rename: readers see the old file or the new."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-        Path(temporary).chmod(0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _shards(folder: Path) -> TensorFiles:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from vljepa_data.annotations import Example, Unusable
 from vljepa_model.errors import CheckpointError
 from vljepa_model.finetuning.recipe import FineTuneRecipe
 from vljepa_model.vl_jepa import VLJEPA
+from vljepa_runtime.outputs import replace_file
 
 __all__ = ["RunFolder", "digest_of"]
 
@@ -82,9 +82,8 @@ class RunFolder:
     def save_state(self, model: VLJEPA, optimiser: torch.optim.Optimizer, step: int) -> None:
         """Write the weights that learn, the optimiser and the step."""
         weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        temporary = self.folder / "state.pt.part"
-        torch.save({"weights": weights, "optimiser": optimiser.state_dict(), "step": step}, temporary)
-        os.replace(temporary, self.folder / "state.pt")
+        state = {"weights": weights, "optimiser": optimiser.state_dict(), "step": step}
+        replace_file(self.folder / "state.pt", lambda file: torch.save(state, file))
 
     def load_state(self, model: nn.Module, optimiser: torch.optim.Optimizer) -> int:
         """Restore what `save_state` wrote; returns the step, 0 when nothing was written yet."""
@@ -125,6 +124,4 @@ def _step(line: str) -> float:
 
 
 def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    replace_file(path, lambda file: file.write(data))

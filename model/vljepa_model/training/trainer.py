@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -34,6 +33,7 @@ from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.vocabulary import train_tokenizer
 from vljepa_model.training.whitening import whiten
 from vljepa_model.vl_jepa import VLJEPA
+from vljepa_runtime.outputs import replace_file
 
 __all__ = ["Progress", "extend", "train"]
 
@@ -81,7 +81,8 @@ def extend(out: str | Path, steps: int) -> Recipe:
     longer = replace(
         recipe, steps=steps, stage_zero=min(recipe.stage_zero, steps), stage_one=min(recipe.stage_one, steps)
     )
-    _write(folder / "recipe.json", json.dumps(longer.to_dict(), indent=1).encode())
+    text = json.dumps(longer.to_dict(), indent=1)
+    replace_file(folder / "recipe.json", lambda file: file.write(text.encode()))
     return longer
 
 
@@ -195,7 +196,8 @@ def _settle_recipe(folder: Path, recipe: Recipe | None) -> Recipe:
     path = folder / "recipe.json"
     if not path.exists():
         settled = recipe or Recipe()
-        _write(path, json.dumps(settled.to_dict(), indent=1).encode())
+        text = json.dumps(settled.to_dict(), indent=1)
+        replace_file(path, lambda file: file.write(text.encode()))
         return settled
     found = Recipe.from_dict(json.loads(path.read_text()))
     if recipe is not None and recipe != found:
@@ -209,7 +211,8 @@ def _settle_recipe(folder: Path, recipe: Recipe | None) -> Recipe:
 def _settle_tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
     path = folder / "tokenizer.json"
     if not path.exists():
-        _write(path, train_tokenizer(config.vocab_size).to_str().encode())
+        trained = train_tokenizer(config.vocab_size).to_str().encode()
+        replace_file(path, lambda file: file.write(trained))
     return Tokenizer.from_file(str(path))
 
 
@@ -227,9 +230,7 @@ def _save(
     folder: Path, objective: Objective, optimisers: Optimisers, step: int, about: Mapping[str, Any]
 ) -> None:
     state = {"objective": objective.state_dict(), "optimisers": optimisers.state_dict(), "step": step}
-    temporary = folder / "state.pt.part"
-    torch.save(state, temporary)
-    os.replace(temporary, folder / "state.pt")
+    replace_file(folder / "state.pt", lambda file: torch.save(state, file))
     model, recipe = objective.model, objective.recipe
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     metadata = {
@@ -243,12 +244,6 @@ def _save(
         model, folder / "checkpoint", dtype=torch.float16, tokenizer_file=folder / "tokenizer.json",
         preprocess=preprocess_of(model.config), prompts=dict(PROMPTS), metadata=metadata,
     )  # fmt: skip
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 class _Log:

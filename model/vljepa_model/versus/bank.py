@@ -5,9 +5,7 @@ Written in chunks, each under a temporary name first, so that a build that was s
 
 from __future__ import annotations
 
-import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from vljepa_data.evaluation.classification import all_labels
 from vljepa_data.world import Clip, Split, make_clip
 from vljepa_data.world.language import brief_caption, caption, meaning, paraphrases
 from vljepa_model.x_encoder import XEncoder
+from vljepa_runtime.outputs import replace_file
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
 
@@ -142,11 +141,8 @@ def _store(path: Path, visual: npt.NDArray[np.float16], entries: Sequence[Entry]
         {"wordings": e.wordings, "meanings": e.meanings, "references": e.references, "label": e.label}
         for e in entries
     ]
-    buffer = io.BytesIO()
-    np.savez(buffer, visual=visual, entries=np.frombuffer(json.dumps(told).encode(), np.uint8))
-    temporary = path.with_suffix(".part")
-    temporary.write_bytes(buffer.getvalue())
-    os.replace(temporary, path)
+    content = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    replace_file(path, lambda file: np.savez(file, visual=visual, entries=content))
 
 
 def _read(path: Path) -> tuple[npt.NDArray[np.float16], list[Entry]]:

@@ -7,7 +7,6 @@ optimiser and the points measured so far.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from vljepa_model.versus.contenders import CONTENDERS, JepaContender, VlmContend
 from vljepa_model.versus.lessons import Lessons
 from vljepa_model.versus.measure import Point, measure
 from vljepa_model.versus.plan import Plan
+from vljepa_runtime.outputs import replace_file
 
 __all__ = ["Contest", "Run"]
 
@@ -171,10 +171,7 @@ class Contest:
         return state
 
     def _save(self, name: str, seed: int, state: Mapping[str, Any]) -> None:
-        path = self._path(name, seed)
-        temporary = path.with_suffix(".part")
-        torch.save(dict(state), temporary)
-        os.replace(temporary, path)
+        replace_file(self._path(name, seed), lambda file: torch.save(dict(state), file))
 
 
 def _settle(folder: Path, plan: Plan | None, encoder: str) -> Plan:
@@ -182,9 +179,8 @@ def _settle(folder: Path, plan: Plan | None, encoder: str) -> Plan:
     path = folder / "plan.json"
     if not path.exists():
         settled = plan or Plan()
-        temporary = path.with_suffix(".part")
-        temporary.write_text(json.dumps({"x_encoder": encoder, "plan": settled.to_dict()}, indent=1))
-        os.replace(temporary, path)
+        text = json.dumps({"x_encoder": encoder, "plan": settled.to_dict()}, indent=1)
+        replace_file(path, lambda file: file.write(text.encode()))
         return settled
     found = json.loads(path.read_text())
     if found["x_encoder"] != encoder:
