@@ -159,18 +159,15 @@ def texts_from(values: Sequence[str], file: Path | None) -> tuple[str, ...]:
 
 
 def refuse_existing(paths: Iterable[str | Path | None], *, force: bool) -> None:
-    """Stop before any work when an output is already there or has no folder to go to.
+    """Stop before any work when an output cannot be written; each is tried.
 
     Raises:
-        InputError: a path exists and `force` is off, its folder does not exist, or two outputs are one file.
+        InputError: a path exists and `force` is off, its place cannot be written, or two outputs are one file.
     """
+    from vljepa_runtime.outputs import check_output
+
     outputs = [Path(path) for path in paths if path]
     if len({path.resolve() for path in outputs}) < len(outputs):
         raise InputError(f"expected a file for each output, got one twice: {', '.join(map(str, outputs))}")
     for path in outputs:
-        if path.is_dir():
-            raise InputError(f"expected a file to write, {path} is a folder: name a file in it")
-        if not path.parent.is_dir():
-            raise InputError(f"cannot write {path}: the folder {path.parent} does not exist, create it first")
-        if path.exists() and not force:
-            raise InputError(f"{path} exists: choose another name or pass --force to replace it")
+        check_output(path, overwrite=force)

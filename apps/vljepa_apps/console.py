@@ -1,26 +1,123 @@
-"""Text for people, on stderr: a progress line, tables, notes.
+"""What the commands print: results on stdout, notes, tables and a progress line for people on stderr.
 
-Written small so that the base install needs no terminal library.
+Everything passes through here, so that no text of a file, a bundle or a camera commands the terminal, and none is in
+the way of an encoding. Written small so that the base install needs no terminal library.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
-__all__ = ["Progress", "duration", "note", "size", "table"]
+from vljepa_runtime.errors import OutputError
+from vljepa_runtime.printable import ascii_json, json_text, printable
+
+__all__ = [
+    "Progress",
+    "abandon_stdout",
+    "document",
+    "duration",
+    "ensure_streams",
+    "flush",
+    "json_line",
+    "note",
+    "put",
+    "result",
+    "size",
+    "table",
+]
 
 REDRAW_S = 0.1
 PLAIN_S = 15.0  # a log file gets a line this often, not ten a second
 BAR = 24
 
 
+def result(text: str) -> None:
+    """Print text for people on stdout."""
+    _put_out(printable(text, lines=True) + "\n")
+
+
+def document(value: Any, *, indent: int | None = None) -> None:
+    """Print a value as JSON on stdout.
+
+    Raises:
+        InputError: the value holds NaN or infinity.
+    """
+    json_line(json_text(value, indent=indent))
+
+
+def json_line(text: str) -> None:
+    r"""Print JSON that is written already; what stdout's encoding lacks becomes `\uXXXX`."""
+    _put_out((text if _holds(sys.stdout, text) else ascii_json(text)) + "\n")
+
+
+def flush() -> None:
+    """Write through what others left in stdout."""
+    _put_out("")
+
+
 def note(text: str = "") -> None:
-    """Print one line for people."""
-    print(text, file=sys.stderr, flush=True)
+    """Print lines for people on stderr; when nobody reads them the work goes on."""
+    try:
+        put(sys.stderr, printable(text, lines=True) + "\n")
+    except (OSError, ValueError):
+        return
+
+
+def _put_out(text: str) -> None:
+    """Write to stdout; a reader that went away is a BrokenPipeError, all else that goes wrong an OutputError."""
+    try:
+        put(sys.stdout, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon_stdout()
+        raise OutputError(f"cannot write to stdout: {error.strerror}") from error
+
+
+def put(stream: TextIO, text: str) -> None:
+    r"""Write printable text through; what the stream's encoding lacks becomes `\xNN` or `\uXXXX`."""
+    if not _holds(stream, text):
+        text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
+    stream.write(text)
+    stream.flush()
+
+
+def _holds(stream: TextIO, text: str) -> bool:
+    """Whether the stream's encoding has all the characters."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def ensure_streams() -> None:
+    """Put /dev/null where stdin, stdout or stderr were closed by whoever started this process.
+
+    Without it the next file that is opened takes their number, and what libraries print lands in it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        null = os.open(os.devnull, os.O_RDWR)
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(null, number)
+        setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def abandon_stdout() -> None:
+    """Let what stdout still holds go nowhere; it would fail again when the interpreter closes it."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        return
 
 
 def duration(seconds: float) -> str:
@@ -51,7 +148,7 @@ def table(rows: Sequence[Sequence[object]], *, header: Sequence[str] = (), inden
         header: Titles of the columns, optional.
         indent: Put before each line.
     """
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     everything = [list(header), *cells] if header else cells
     if not everything:
         return ""
@@ -109,8 +206,7 @@ class Progress:
     def clear(self) -> None:
         """Take the line away, so that other text can be printed."""
         if self._live and self._width:
-            self._stream.write("\r" + " " * self._width + "\r")
-            self._stream.flush()
+            self._put("\r" + " " * self._width + "\r")
             self._width = 0
 
     def _text(self, detail: str) -> str:
@@ -126,12 +222,18 @@ class Progress:
             )
         else:
             parts.append(f"{self.done:g} in {duration(elapsed)}")
-        return "  ".join([*parts, detail] if detail else parts)
+        return printable("  ".join([*parts, detail] if detail else parts))
 
     def _draw(self, text: str, *, last: bool = False) -> None:
         if not self._live:
-            print(text, file=self._stream, flush=True)
+            self._put(text + "\n")
             return
-        self._stream.write("\r" + text.ljust(self._width) + ("\n" if last else ""))
-        self._stream.flush()
+        self._put("\r" + text.ljust(self._width) + ("\n" if last else ""))
         self._width = 0 if last else len(text)
+
+    def _put(self, text: str) -> None:
+        """Write, as a note is written: nobody has to read it."""
+        try:
+            put(self._stream, text)
+        except (OSError, ValueError):
+            self._live = False

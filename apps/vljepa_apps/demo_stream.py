@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.sinks.protocol import PendingFile
+from vljepa_runtime.outputs import OutputFile
 
 __all__ = ["write_video"]
 
@@ -38,11 +38,18 @@ def write_video(frames: Iterable[UInt8], path: Path, *, fps: float, overwrite: b
     if "libx264" not in av.codecs_available:
         raise InputError("this PyAV was built without libx264: pip install av")
     rate = Fraction(fps).limit_denominator(1001)
+    with OutputFile(path, overwrite=overwrite) as output:
+        with open(output.fileno(), "w+b", closefd=False) as file:
+            count = _encode(frames, file, rate)
+        if count == 0:
+            raise InputError(f"cannot write {path}: there is no frame")
+    return count
+
+
+def _encode(frames: Iterable[UInt8], file: BinaryIO, rate: Fraction) -> int:
+    """Write a whole MP4; gives the number of frames."""
     count = 0
-    with (
-        _pending(path, overwrite=overwrite) as temporary,
-        av.open(str(temporary), "w", format="mp4") as container,
-    ):
+    with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(CRF), "preset": "veryfast"})
         stream.pix_fmt = "yuv420p"
         for frame in frames:
@@ -50,19 +57,6 @@ def write_video(frames: Iterable[UInt8], path: Path, *, fps: float, overwrite: b
                 stream.height, stream.width = frame.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             count += 1
-        if count == 0:
-            raise InputError(f"cannot write {path}: there is no frame")
-        container.mux(stream.encode(None))
+        if count:
+            container.mux(stream.encode(None))
     return count
-
-
-@contextmanager
-def _pending(path: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A temporary name that becomes `path` when all went well and vanishes otherwise."""
-    file = PendingFile(path, overwrite=overwrite)
-    try:
-        yield file.temporary
-    except BaseException:
-        file.discard()
-        raise
-    file.commit()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +122,7 @@ def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
     found = held_out(args, written)
     if args.json:
         step = dataclasses.asdict(last[0]) if last else None
-        print(json.dumps({"checkpoint": str(written), "last": step, "held_out": found}))
+        console.document({"checkpoint": str(written), "last": step, "held_out": found})
     console.note(f"wrote {written}\nnext: vljepa export {written}")
     return 0
 

@@ -12,9 +12,13 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
+from vljepa_apps import console
 from vljepa_apps.commands import COMMANDS, module_of
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 __all__ = ["EXIT_FAILURE", "EXIT_INTERRUPTED", "EXIT_PIPE", "EXIT_USAGE", "main"]
 
@@ -43,16 +47,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 done, 1 the command could not do its job, 2 wrong usage, 130 interrupted, 141 the reader went away.
     """
+    console.ensure_streams()
     args = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: dispatched(args))
+
+
+def dispatched(args: Sequence[str]) -> int:
+    """Find the command and run it."""
     if not args or args[0] in ("-h", "--help", "help"):
-        print(overview())
+        console.result(overview())
         return 0 if args else EXIT_USAGE
     if args[0] in ("-V", "--version"):
-        print(f"vljepa {installed_version()}")
+        console.result(f"vljepa {installed_version()}")
         return 0
     if args[0] not in COMMANDS:
         return unknown_command(args[0])
-    return guarded(args[0], args[1:])
+    command = cast(Command, importlib.import_module(module_of(args[0])))
+    return command.run(parser_of(args[0], command).parse_args(args[1:]))
 
 
 def overview() -> str:
@@ -81,12 +92,17 @@ def unknown_command(name: str) -> int:
 
     close = get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean `vljepa {close[0]}`?" if close else f"commands: {', '.join(COMMANDS)}"
-    print(f"vljepa: there is no command {without_secrets(name, [name])!r}: {hint}", file=sys.stderr)
+    console.note(f"vljepa: there is no command {without_secrets(name, [name])!r}: {hint}")
     return EXIT_USAGE
 
 
 class Parser(argparse.ArgumentParser):
-    """Its usage errors repeat arguments, which may be URLs with a password."""
+    """Its messages repeat arguments, which may be URLs with a password or hold what a terminal would obey."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.color = False  # from Python 3.14 on argparse writes escape sequences of its own
+        self._given: list[str] = []
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """See `ArgumentParser`."""
@@ -96,6 +112,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print a usage error and exit with 2."""
         super().error(without_secrets(message, self._given))
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        show = console.result if file is sys.stdout else console.note
+        show(message.removesuffix("\n"))
 
 
 def without_secrets(text: str, argv: Sequence[str]) -> str:
@@ -113,8 +133,8 @@ def print_without_secrets(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """As `sys.excepthook` prints a traceback; FFmpeg's errors repeat the URL."""
-    for line in "".join(traceback.format_exception(kind, error, trace)).splitlines(keepends=True):
-        print(without_secrets(line, sys.argv) if "://" in line else line, end="", file=sys.stderr)
+    for line in "".join(traceback.format_exception(kind, error, trace)).rstrip("\n").split("\n"):
+        console.note(without_secrets(line, sys.argv) if "://" in line else line)
 
 
 def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
@@ -128,30 +148,31 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     return parser
 
 
-def guarded(name: str, argv: Sequence[str]) -> int:
-    """Run one command; a mistake of the user becomes a sentence on stderr, not a traceback.
+def guarded(work: Callable[[], int]) -> int:
+    """Do it; a mistake of the user becomes a sentence on stderr, not a traceback.
 
     `VLJEPA_DEBUG=1` in the environment lets the traceback through.
     """
+    from vljepa_apps.signals import ending_as_interrupt
+
     debug = bool(os.environ.get("VLJEPA_DEBUG"))
     for key, value in NOISE.items():
         os.environ.setdefault(key, value)
     try:
-        command = cast(Command, importlib.import_module(module_of(name)))
-        code = command.run(parser_of(name, command).parse_args(argv))
-        sys.stdout.flush()
-        return code
+        with ending_as_interrupt():
+            code = work()
+            console.flush()
+            return code
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered would raise again when the interpreter closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.abandon_stdout()
         return EXIT_PIPE
     except Exception as error:
         if debug or not (message := sentence(error)):
             sys.excepthook = print_without_secrets
             raise
-        print(f"vljepa: {message}", file=sys.stderr)
+        console.note(f"vljepa: {message}")
         return EXIT_FAILURE
 
 

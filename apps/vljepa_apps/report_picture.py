@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,28 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vljepa_runtime.errors import MissingExtraError
+from vljepa_runtime.outputs import replace_file
 
 if TYPE_CHECKING:
     from vljepa_apps.report import Report
     from vljepa_data.evaluation.selective import Curve
 
-__all__ = ["draw", "draw_curves", "replace_file", "require_matplotlib"]
+__all__ = ["draw", "draw_curves", "require_matplotlib", "save_figure"]
 
 DPI = 130
 BAR = 0.8  # share of a group's width that its bars fill
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
-    try:
-        write(Path(name))
-        Path(name).chmod(0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def draw(report: Report, path: Path) -> None:
@@ -53,7 +39,7 @@ def draw(report: Report, path: Path) -> None:
     _finish(right, cells, "latency (ms, median)")
     if cells:
         right.set_yscale("log")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def draw_curves(curves: Sequence[Curve], path: Path) -> None:
@@ -75,7 +61,7 @@ def draw_curves(curves: Sequence[Curve], path: Path) -> None:
     axes.set(xscale="log", xlabel="decodings per minute", ylabel="CIDEr-D of the nearest output")
     axes.legend(frameon=False)
     axes.grid(alpha=0.2)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def require_matplotlib() -> None:
@@ -124,5 +110,7 @@ def _finish(axes: Any, names: Sequence[str], title: str) -> None:
         axes.legend(frameon=False, fontsize=8)
 
 
-def _save(figure: Any, path: Path) -> None:
-    replace_file(path, lambda temporary: figure.savefig(temporary, dpi=DPI))
+def save_figure(figure: Any, path: Path, *, dpi: int = DPI) -> None:
+    """Write a figure in the format that the name ends with, PNG without."""
+    kind = path.suffix.lstrip(".") or "png"
+    replace_file(path, lambda file: figure.savefig(file, dpi=dpi, format=kind))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vljepa_apps.lettering import Colour, text_width, wrapped, write
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.sinks.protocol import PendingFile
+from vljepa_runtime.outputs import replace_file
 
 __all__ = ["Bar", "Mark", "Thumbnails", "Timeline", "draw_timeline", "save_png"]
 
@@ -151,9 +151,7 @@ def save_png(image: UInt8, path: Path) -> None:
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise InputError(f"OpenCV could not write {path}")
-    file = PendingFile(path, overwrite=True)
-    file.temporary.write_bytes(data.tobytes())
-    file.commit()
+    replace_file(path, lambda file: file.write(data.tobytes()))
 
 
 def _rows(seconds: float) -> tuple[int, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console
-from vljepa_apps.report_picture import replace_file, require_matplotlib
+from vljepa_apps.report_picture import require_matplotlib, save_figure
 
 if TYPE_CHECKING:
     from vljepa_apps.latency import Latency
@@ -98,7 +98,7 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
         axes.set(xscale="log", xlabel="samples seen", ylabel=METRICS[metric])
         axes.grid(alpha=0.2)
         axes.legend(frameon=False)
-    replace_file(path, lambda temporary: figure.savefig(temporary, dpi=DPI))
+    save_figure(figure, path, dpi=DPI)
 
 
 def _size(report: Mapping[str, Any], name: str) -> list[str]:

@@ -33,7 +33,7 @@ class FakeSession:
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.windows = self.decodings = 0
-        self.closed = False
+        self.closed = self.stopped = False
 
     @property
     def stats(self) -> SessionStats:
@@ -56,9 +56,14 @@ class FakeSession:
     def __exit__(self, *_: object) -> None:
         self.closed = True
 
+    def stop(self) -> None:
+        self.stopped = True
+
     def run(self, source: Any) -> Iterator[Event]:
         yield Event(stream=source.name, kind="status", text="fake engine")
         for item in source:
+            if self.stopped:
+                return
             if isinstance(item, Frame):
                 self.windows += 1
                 if item.index % 4 == 0:

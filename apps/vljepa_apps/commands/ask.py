@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from vljepa_apps import arguments, console
 
@@ -43,5 +42,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         text = model.decode(model.embed(clip, query=args.question))
         result |= {"answer": text, "decoded": True}
-    print(json.dumps(result) if args.json else text)
+    if args.json:
+        console.document(result)
+    else:
+        console.result(text)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +69,10 @@ def run(args: argparse.Namespace) -> int:
         "stream": asdict(stats)
         | {"overhead": stats.overhead, "overhead_with_capture": stats.overhead_with_capture},
     }
-    print(json.dumps(report, indent=2) if args.json else text(report, latency, stats))
+    if args.json:
+        console.document(report, indent=2)
+    else:
+        console.result(text(report, latency, stats))
     return 1 if any(value.error for value in latency.values()) else 0
 
 

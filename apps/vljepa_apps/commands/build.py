@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -57,7 +56,10 @@ def run(args: argparse.Namespace) -> int:
 
                 done[step.graph] = run_build(bundle, step, library, cache, progress=show)
                 progress.update(index + 1)
-    print(json.dumps(document(steps, done), indent=2) if args.json else text(steps, done))
+    if args.json:
+        console.document(document(steps, done), indent=2)
+    else:
+        console.result(text(steps, done))
     if not args.dry_run and not args.json:
         console.note(f"\nnext: vljepa run {args.bundle} VIDEO --engine {args.engine}")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
@@ -37,19 +36,15 @@ def run(args: argparse.Namespace) -> int:
     clip = arguments.read_clip(args, model)
     ranked = model.classify(clip, labels, query=args.query)[: args.top]
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "source": source_name(args.source),
-                    "engine": model.engine_name,
-                    "query": args.query,
-                    "labels": len(labels),
-                    "results": [
-                        {"label": scored.label, "score": round(scored.score, 4)} for scored in ranked
-                    ],
-                }
-            )
+        console.document(
+            {
+                "source": source_name(args.source),
+                "engine": model.engine_name,
+                "query": args.query,
+                "labels": len(labels),
+                "results": [{"label": scored.label, "score": round(scored.score, 4)} for scored in ranked],
+            }
         )
     else:
-        print(console.table([(scored.label, f"{scored.score:.3f}") for scored in ranked], indent=""))
+        console.result(console.table([(scored.label, f"{scored.score:.3f}") for scored in ranked], indent=""))
     return 0

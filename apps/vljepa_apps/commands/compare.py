@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-from vljepa_apps import arguments
+from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
 
 SUMMARY = "measure two bundles against each other: accuracy, latency, size, memory"
@@ -57,9 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; exit code 1 when something could not be measured."""
     from vljepa_apps.report import markdown, text
-    from vljepa_apps.report_picture import draw, replace_file, require_matplotlib
+    from vljepa_apps.report_picture import draw, require_matplotlib
     from vljepa_apps.report_run import Plan, compare
     from vljepa_apps.report_subject import TORCH, Subject
+    from vljepa_runtime.outputs import replace_file
+    from vljepa_runtime.printable import printable
 
     arguments.refuse_existing([args.markdown, args.png], force=args.force)
     if args.png:
@@ -81,10 +82,13 @@ def run(args: argparse.Namespace) -> int:
         Subject(spec=spec, **options) for spec in [*args.bundles, *([args.against] if args.against else [])]
     ]
     report = compare(subjects, plan)
-    print(json.dumps(report.to_dict(), indent=2) if args.json else text(report))
+    if args.json:
+        console.document(report.to_dict(), indent=2)
+    else:
+        console.result(text(report))
     if args.markdown:
-        written = markdown(report)
-        replace_file(args.markdown, lambda path: path.write_text(written, encoding="utf-8"))
+        written = printable(markdown(report), lines=True).encode()
+        replace_file(args.markdown, lambda file: file.write(written))
     if args.png:
         draw(report, args.png)
     return 1 if report.failed else 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
@@ -99,7 +97,6 @@ def policy(text: str) -> Any:
 
 def run(args: argparse.Namespace) -> int:
     """Make or open the stream, watch it, and write and print what came of it."""
-    from vljepa_apps.commands.run import terminate_as_interrupt
     from vljepa_runtime.sources import open_source, resolve
 
     model = arguments.load_model(args)
@@ -115,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         source, truth = open_source(args.source), None  # a wrong name must not cost the last demo's results
         paths = demo_folder.prepare(args.out, source=resolve(args.source), force=args.force)
         del paths["stream"]
-    with source, terminate_as_interrupt():
+    with source:
         live = source.live
         watched = watched_with_rows(model, source, truth, args, paths)
     report = reported(model, watched, truth, source.name, args, paths)
@@ -156,13 +153,13 @@ def watched_with_rows(
     limit_s = args.minutes * 60 if args.minutes else MINUTES * 60 if source.live else None
     total = truth.events[-1].end_s if truth else limit_s
     if not args.json:
-        print(row("time", "decoded", "truth" if truth else "", "match" if truth else ""), flush=True)
+        console.result(row("time", "decoded", "truth" if truth else "", "match" if truth else ""))
     with console.Progress("watching", total=total) as progress:
 
         def tell(told: Told) -> None:
             if not args.json:
                 progress.clear()
-                print(row(clock(told.time_s), told.text, told.true_text, told.mark.value), flush=True)
+                console.result(row(clock(told.time_s), told.text, told.true_text, told.mark.value))
 
         viewing = watch(
             model,
@@ -219,10 +216,13 @@ def reported(
 def finish(report: Report, paths: dict[str, Path], *, as_json: bool) -> None:
     """Write the picture and the report, and say what came of it."""
     from vljepa_apps.timeline import draw_timeline, save_png
+    from vljepa_runtime.outputs import replace_file
+    from vljepa_runtime.printable import json_text
 
     save_png(draw_timeline(report.timeline()), paths["timeline"])
-    text = json.dumps(report.to_dict(), ensure_ascii=False, indent=None if as_json else 2)
-    temporary = paths["report"].with_name(f".{paths['report'].name}.{os.getpid()}.partial")
-    temporary.write_text(json.dumps(report.to_dict(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(paths["report"])
-    print(text if as_json else "\n".join(["", *report.lines()]), flush=True)
+    text = json_text(report.to_dict(), indent=2) + "\n"
+    replace_file(paths["report"], lambda file: file.write(text.encode()))
+    if as_json:
+        console.document(report.to_dict())
+    else:
+        console.result("\n".join(["", *report.lines()]))

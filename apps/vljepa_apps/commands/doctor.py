@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -93,7 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; exit code 1 when no engine runs."""
     report = examine(args.bundle)
-    print(json.dumps(asdict(report), indent=2) if args.json else "\n\n".join(sections(report)))
+    if args.json:
+        console.document(asdict(report), indent=2)
+    else:
+        console.result("\n\n".join(sections(report)))
     return 0 if any(engine.runs for engine in report.engines) else 1
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import numpy.typing as npt
 
 from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.outputs import replace_file
 
 SUMMARY = "print the embedding of a clip, of texts, or both with their similarity"
 SHOWN = 4  # values of a row that the text output shows
@@ -40,11 +39,11 @@ def run(args: argparse.Namespace) -> int:
     arguments.refuse_existing([args.out], force=args.force)
     names, rows = embeddings(args)
     if args.out:
-        save(args.out, rows)
+        replace_file(args.out, lambda file: np.save(file, rows), overwrite=args.force)
         console.note(f"wrote {args.out}: {rows.shape[0]} x {rows.shape[1]} float32")
     if args.json:
         results = [{"of": name, "embedding": row.tolist()} for name, row in zip(names, rows)]
-        print(json.dumps({"query": args.query, "results": results}))
+        console.document({"query": args.query, "results": results})
         return 0
     lines = [
         (
@@ -54,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         )
         for name, row in zip(names, rows)
     ]
-    print(console.table(lines, indent=""))
+    console.result(console.table(lines, indent=""))
     return 0
 
 
@@ -72,14 +71,3 @@ def embeddings(args: argparse.Namespace) -> tuple[list[str], npt.NDArray[np.floa
         names.extend(args.text)
         rows.append(model.embed_text(args.text))
     return names, np.concatenate(rows).astype(np.float32)
-
-
-def save(path: Path, rows: npt.NDArray[np.float32]) -> None:
-    """Write `rows` under a temporary name, then rename."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, rows)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

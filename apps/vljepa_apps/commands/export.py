@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +85,10 @@ def run(args: argparse.Namespace) -> int:
             scenes=Scenes() if args.gates == "all" else None,
             progress=show,
         )
-    print(json.dumps(report.to_dict(), indent=2) if args.json else text(report))
+    if args.json:
+        console.document(report.to_dict(), indent=2)
+    else:
+        console.result(text(report))
     if report.certified is False:
         console.note(
             f"\n{report.path} is outside its gates and says so (certified: false): try another --precision"

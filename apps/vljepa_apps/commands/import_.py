@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
     require_extra()
     from vljepa_model.assembly import write_checkpoint
     from vljepa_runtime.errors import InputError
+    from vljepa_runtime.outputs import check_folder
 
+    check_folder(args.out)
     if (args.out / "config.json").exists() and not args.force:
         raise InputError(f"{args.out} holds a checkpoint: choose another folder or pass --force")
     assembled = _opened(args)
@@ -89,7 +90,10 @@ def run(args: argparse.Namespace) -> int:
 
         folder = write_checkpoint(assembled, args.out, name=args.name, license=args.license, progress=show)
     report = summary(folder)
-    print(json.dumps(report, indent=2) if args.json else text(report))
+    if args.json:
+        console.document(report, indent=2)
+    else:
+        console.result(text(report))
     if not args.json:
         console.note(f"\nnext: vljepa export {folder}")
     return 0

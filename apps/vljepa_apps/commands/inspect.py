@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,10 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_runtime.bundle import Bundle
 
     manifest = Bundle.open(args.bundle).manifest
-    print(json.dumps(manifest.to_dict(), indent=2) if args.json else "\n\n".join(sections(manifest)))
+    if args.json:
+        console.document(manifest.to_dict(), indent=2)
+    else:
+        console.result("\n\n".join(sections(manifest)))
     return 0
 
 

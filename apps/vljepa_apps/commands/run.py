@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.errors import InputError, OutputError
 
 if TYPE_CHECKING:
+    from vljepa_runtime.events import Event
     from vljepa_runtime.selection import Policy
     from vljepa_runtime.session import SessionStats
-    from vljepa_runtime.sinks import Sink
+    from vljepa_runtime.sources import Frame
 
 SUMMARY = "turn a video source into events, one JSON line each"
 
@@ -71,37 +70,98 @@ def policy(text: str) -> Policy:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print events until the source ends, then a summary on stderr."""
+    """Print events until the source ends, then a summary on stderr; exit code 1 when an output failed."""
+    from vljepa_apps.signals import deferred
     from vljepa_apps.watched import Watched
-    from vljepa_runtime.sinks import JsonlSink, SubtitleSink, VideoSink
     from vljepa_runtime.sources import open_source
 
     arguments.refuse_existing([args.jsonl, args.srt, args.save], force=args.force)
-    model = arguments.load_model(args)
     with ExitStack() as stack:
-        stack.enter_context(terminate_as_interrupt())
+        outputs = stack.enter_context(Outputs(args))
+        model = arguments.load_model(args)
         source = stack.enter_context(open_source(args.source))
-        sinks: list[Sink] = []
-        on_frame = None
-        if args.jsonl:
-            sinks.append(stack.enter_context(JsonlSink(args.jsonl, overwrite=args.force)))
-        if args.srt:
-            sinks.append(stack.enter_context(SubtitleSink(args.srt, overwrite=args.force)))
-        if args.save:
-            video = stack.enter_context(VideoSink(args.save, overwrite=args.force))
-            sinks.append(video)
-            on_frame = video.write_frame
         session = stack.enter_context(
             model.session(
                 query=args.query or None, select=args.select, stride_s=args.stride, decode=args.decode
             )
         )
         stack.callback(lambda: conclude(session.stats))
+        on_frame = outputs.write_frame if outputs.files.takes_frames else None
         for event in session.run(Watched(source, on_frame=on_frame, max_seconds=args.max_seconds)):
-            print(event.to_json(), flush=True)
-            for sink in sinks:
-                sink.write(event)
-    return 0
+            outputs.print(event)
+            with deferred() as ending:
+                outputs.files.write(event)
+            if ending.came:  # what is pending comes yet
+                session.stop()
+        with deferred() as ending:
+            ending.raise_if_came()
+    return 1 if outputs.failed else 0
+
+
+class Outputs:
+    """Stdout and the files that the options name; when one fails, the others go on and are told.
+
+    Attributes:
+        files: The sinks that write them.
+        failed: One could not be written to its end.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        from vljepa_runtime.sinks import JsonlSink, SinkGroup, SubtitleSink, VideoSink
+
+        self.files = SinkGroup(self._tell)
+        self.failed = False
+        self._prints = True
+        kinds = ((args.jsonl, JsonlSink), (args.srt, SubtitleSink), (args.save, VideoSink))
+        try:
+            for path, kind in kinds:
+                if path:
+                    self.files.add(kind(path, overwrite=args.force))
+        except InputError:
+            self.files.close()
+            raise
+
+    def print(self, event: Event) -> None:
+        """Write an event to stdout, as long as there is one.
+
+        Raises:
+            OutputError: stdout failed and there is no other output.
+        """
+        try:
+            if self._prints:
+                console.json_line(event.to_json())
+            elif not self.files:
+                raise OutputError("stdout and every file failed: there is nowhere left to write to")
+        except OutputError as error:
+            self._prints = False
+            if not self.files:
+                raise
+            self._tell(error)
+
+    def write_frame(self, frame: Frame) -> None:
+        """Give a frame to the files, whole even when a signal comes."""
+        from vljepa_apps.signals import deferred
+
+        with deferred() as ending:
+            self.files.write_frame(frame)
+        ending.raise_if_came()
+
+    def _tell(self, error: OutputError) -> None:
+        from vljepa_runtime.events import Event
+
+        self.failed = True
+        console.note(f"vljepa: {error}: this output ends here, the others go on")
+        event = Event(stream="vljepa", kind="status", text=f"warning: {error}")
+        self.print(event)
+        self.files.write(event)
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.files.__exit__(kind, error, trace)
 
 
 def conclude(stats: SessionStats) -> None:
@@ -114,21 +174,3 @@ def summary(stats: SessionStats) -> str:
     """One line: windows, decodings, what selection saved, the median time of a window."""
     saved = f"{stats.decodings_saved:.0%} saved, p50 {stats.p50_ms:.1f} ms a window"
     return f"{stats.windows} windows, {stats.decodings} decodings, {saved}"
-
-
-@contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """While inside, SIGTERM ends the run as Ctrl-C does: sinks are finished and files renamed into place."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not the main thread: signals are someone else's business
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

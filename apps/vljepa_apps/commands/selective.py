@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,12 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record, decode, score; print the ratios and write the curve."""
-    from vljepa_apps.report_picture import draw_curves, replace_file, require_matplotlib
+    from vljepa_apps.report_picture import draw_curves, require_matplotlib
     from vljepa_data.evaluation.selective import held_out, ratios
     from vljepa_data.evaluation.streams import FIRST_STREAM, FIRST_TUNING
+    from vljepa_runtime.outputs import check_folder, replace_file
+    from vljepa_runtime.printable import json_text
 
     require_matplotlib()
     recordings_folder = args.out / "recordings"
+    check_folder(recordings_folder)
     recordings_folder.mkdir(parents=True, exist_ok=True)
     files = [args.out / "curve.json", args.out / "curve.png"]
     arguments.refuse_existing(files, force=args.force)
@@ -99,9 +101,12 @@ def run(args: argparse.Namespace) -> int:
     settled = held_out(chosen_on, measured) if tuning else ()
     report = to_dict(model, args, recordings, measured, compared, settled)
     report["tuning_curves"] = [curve.to_dict() for curve in chosen_on]
-    replace_file(files[0], lambda path: path.write_text(json.dumps(report, indent=2), encoding="utf-8"))
+    replace_file(files[0], lambda file: file.write(json_text(report, indent=2).encode()))
     draw_curves(measured, files[1])
-    print(json.dumps(report, indent=2) if args.json else text(measured, compared, settled))
+    if args.json:
+        console.document(report, indent=2)
+    else:
+        console.result(text(measured, compared, settled))
     return 0
 
 

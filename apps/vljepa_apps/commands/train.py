@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console, finetune
 from vljepa_runtime.errors import InputError, MissingExtraError
+from vljepa_runtime.outputs import check_folder
 
 if TYPE_CHECKING:
     from vljepa_model.checkpoint import Checkpoint
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         from vljepa_model.training.trainer import Progress, extend, train
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
+    check_folder(args.out)
     if args.data:
         return finetune.run(args, starting_point(args.init))
     if args.hands and not (args.hands / "labels.csv").exists():
@@ -110,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         metrics = args.out / "metrics.jsonl"
         lines = metrics.read_text().splitlines() if metrics.exists() else []
-        print(json.dumps({"checkpoint": str(checkpoint), "last": json.loads(lines[-1]) if lines else None}))
+        console.document({"checkpoint": str(checkpoint), "last": json.loads(lines[-1]) if lines else None})
     console.note(f"wrote {checkpoint}\nnext: vljepa export {checkpoint}")
     return 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
@@ -55,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
     )
     with console.Progress("verifying", total=1.0) as progress:
         verdict = check(bundle, engine, reference, progress=progress.update)
-    print(json.dumps(verdict.to_dict(), indent=2) if args.json else text(bundle.name, verdict))
+    if args.json:
+        console.document(verdict.to_dict(), indent=2)
+    else:
+        console.result(text(bundle.name, verdict))
     return 0 if verdict.passed else 1
 
 

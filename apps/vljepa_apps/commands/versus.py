@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, measure, time; write versus.json, versus.md and versus.png."""
-    from vljepa_apps.report_picture import replace_file, require_matplotlib
+    from vljepa_apps.report_picture import require_matplotlib
     from vljepa_apps.versus_report import draw, markdown, text, to_dict
 
     try:
@@ -78,8 +77,11 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
     from vljepa_apps.latency import alternate
+    from vljepa_runtime.outputs import check_folder, replace_file
+    from vljepa_runtime.printable import json_text
 
     require_matplotlib()
+    check_folder(args.out)
     args.out.mkdir(parents=True, exist_ok=True)
     files = [args.out / f"versus.{kind}" for kind in ("json", "md", "png")]
     arguments.refuse_existing(files, force=args.force)
@@ -102,10 +104,13 @@ def run(args: argparse.Namespace) -> int:
         )
     times = alternate(answer_cells(contest), rounds=args.rounds)
     report = to_dict(args.checkpoint, contest.plan, runs, times)
-    replace_file(files[0], lambda file: file.write_text(json.dumps(report, indent=1), encoding="utf-8"))
-    replace_file(files[1], lambda file: file.write_text(markdown(report), encoding="utf-8"))
+    replace_file(files[0], lambda file: file.write(json_text(report, indent=1).encode()))
+    replace_file(files[1], lambda file: file.write(markdown(report).encode()))
     draw(report, files[2])
-    print(json.dumps(report, indent=1) if args.json else text(report))
+    if args.json:
+        console.document(report, indent=1)
+    else:
+        console.result(text(report))
     console.note("wrote " + ", ".join(map(str, files)))
     return 0
 
