@@ -209,7 +209,7 @@ def _is_in_place(path: Path, *, overwrite: bool) -> bool:
         what = "a block device" if stat.S_ISBLK(mode) else "a socket"
         raise InputError(f"expected a file to write, {path} is {what}: choose another name")
     if not overwrite:
-        raise InputError(f"{path} exists already: choose another name or allow it (--force)")
+        raise InputError(f"{path} exists: choose another name or pass --force (overwrite=True)")
     return False
 
 

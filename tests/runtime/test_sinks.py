@@ -45,7 +45,7 @@ class TestEverySink:
     ) -> None:
         path = tmp_path / "out.mp4"
         path.write_text("precious")
-        with pytest.raises(InputError, match="exists already"):
+        with pytest.raises(InputError, match="exists: choose another name or pass --force"):
             kind(path)
         assert path.read_text() == "precious"
         with kind(path, overwrite=True) as sink:
@@ -382,7 +382,9 @@ def test_a_full_disk_ends_one_output_and_not_the_others(limit: int, failed: int,
     assert [text for _, _, text in seen] == [f"at {i}" for i in range(len(seen))]
     assert (len(seen) == 200) is (failed < 3)
     whole = [Event.from_json(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
-    assert [event.text for event in whole if event.kind == "segment"] == [f"at {i}" for i in range(len(whole))]
+    assert [event.text for event in whole if event.kind == "segment"] == [
+        f"at {i}" for i in range(len(whole))
+    ]
     assert len(whole) == 200 if failed == 1 else len(whole) >= 15
     if limit > 9_000:
         with av.open(str(tmp_path / "e.mp4")) as container:

@@ -22,7 +22,9 @@ UInt8 = npt.NDArray[np.uint8]
 
 TIME_BASE = Fraction(1, 90_000)
 FRAME_S = 1 / 30  # what a picture lasts when nothing says how long
-LAST_S = 10.0  # the last picture is on show as long as the one before it, but no longer than this
+LAST_S = (
+    10.0  # at most this for a last picture of unknown length, which else lasts as long as the one before it
+)
 FRAGMENT_S = 1.0  # what a kill may cost, beside the last picture
 KEYFRAME_S = 5.0  # players can only jump to these
 LEAD_S = 0.5  # before a later first picture the file is black; a shorter wait shows that picture at once
@@ -74,14 +76,15 @@ class Mp4File:
         self._stream.codec_context.time_base = TIME_BASE
         self._picture: av.VideoFrame | None = None
         self._shift_s = self._now_s = 0.0
-        self._pts, self._key_pts = -1, -math.inf
+        self._pts, self._key_pts = -1, -(2**62)
 
-    def add(self, image: UInt8, time_s: float) -> None:
+    def add(self, image: UInt8, time_s: float, duration_s: float | None = None) -> None:
         """Append a picture.
 
         Args:
             image: (height, width, 3) uint8 RGB.
             time_s: When it comes on show, in seconds of the stream.
+            duration_s: For how long, should it be the last; None takes the time of the one before it.
 
         Raises:
             OutputError: the disk is full; the file keeps the fragments that it has.
@@ -92,7 +95,7 @@ class Mp4File:
         if self._picture is None:
             time_s = self._begin(time_s)
         self._go_to(time_s)
-        self._encode(picture)
+        self._encode(picture, duration_s)
 
     def close(self) -> None:
         """Write what is left; the file itself stays open."""
@@ -123,12 +126,13 @@ class Mp4File:
             self._encode(self._picture)
         self._now_s = end_s
 
-    def _encode(self, picture: av.VideoFrame) -> None:
+    def _encode(self, picture: av.VideoFrame, duration_s: float | None = None) -> None:
         """Encode a picture for now."""
         before, self._pts = self._pts, max(self._pts + 1, round(self._now_s / TIME_BASE))
-        held_s = (self._pts - before) * TIME_BASE if before >= 0 else FRAME_S
-        duration = round(min(held_s, LAST_S) / TIME_BASE)
-        is_key = (self._pts - self._key_pts) * TIME_BASE >= KEYFRAME_S if before >= 0 else True
+        if duration_s is None:
+            duration_s = min(LAST_S, float((self._pts - before) * TIME_BASE)) if before >= 0 else FRAME_S
+        duration = max(1, round(min(duration_s, HOLD_S) / TIME_BASE))
+        is_key = (self._pts - self._key_pts) * TIME_BASE >= KEYFRAME_S
         if is_key:
             self._key_pts = self._pts
         picture.pict_type = av.video.frame.PictureType.I if is_key else av.video.frame.PictureType.NONE

@@ -69,7 +69,7 @@ class VideoSink:
             self._video = Mp4File(self._file, frame.image.shape[:2], crf=self._crf)
         canvas = _fitted(frame.image, self._video.width, self._video.height)
         draw_banner(canvas, "\n".join(self._texts.values()))
-        self._video.add(canvas, frame.time_s)
+        self._video.add(canvas, frame.time_s, frame.duration_s)
 
     def close(self) -> None:
         """Finish the file."""
