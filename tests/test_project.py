@@ -35,7 +35,7 @@ ALLOWED = {  # package -> what it may import; runtime at the bottom, quant and m
     "vljepa_apps": {"vljepa_export", "vljepa_quant", "vljepa_model", "vljepa_data", "vljepa_runtime"},
 }
 HEAVY = {"torch", "transformers", "onnx", "onnxscript", "matplotlib", "safetensors", "fastapi", "flask"}
-HEAVY_FOR_HELP = HEAVY | {"numpy", "cv2", "av", "onnxruntime", "tokenizers", "vljepa_runtime"}
+HEAVY_FOR_HELP = HEAVY | {"numpy", "cv2", "av", "onnxruntime", "tokenizers", "vljepa_runtime.model"}
 
 
 def fresh(code: str, *arguments: str) -> str:
