@@ -160,7 +160,7 @@ def keyboard() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("keyboard")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
 def test_an_interrupt_finishes_the_files(
     number: signal.Signals,
     model: Any,
