@@ -39,6 +39,9 @@ def printable(text: str, *, lines: bool = False) -> str:
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """A value as JSON that a terminal shows as it is; a reader gets back exactly the value.
 
+    Only half characters, which file names of odd bytes are made of and most readers refuse, arrive as `printable`
+    shows them.
+
     Raises:
         InputError: the value holds NaN or infinity, which JSON cannot say.
     """
@@ -74,4 +77,6 @@ def _control(character: str) -> str:
 
 
 def _json_escape(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        return "\\" + _escape(character)
     return json.dumps(character)[1:-1] if ord(character) != 0x7F else "\\u007f"

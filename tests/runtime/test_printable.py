@@ -31,11 +31,12 @@ HOSTILE = {
 def test_nothing_a_terminal_obeys_is_left(text: str) -> None:
     for shown in (printable(text), printable(text, lines=True), json_text({"name": text})):
         assert [c for c in shown if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")] == []
-    assert json.loads(json_text({"name": text}))["name"] == text
-    assert json.loads(ascii_json(json_text([text], indent=1))) == [text]
-    event = Event(stream=text, kind="segment", text=text, query=text)
-    assert event.to_json().isprintable()
-    assert Event.from_json(event.to_json()) == event
+    kept = text.replace("\udcff", "\\udcff")  # half a character is no text; most readers refuse it
+    assert json.loads(json_text({"name": text}))["name"] == kept
+    assert json.loads(ascii_json(json_text([text], indent=1))) == [kept]
+    line = Event(stream=text, kind="segment", text=text, query=text).to_json()
+    assert line.isprintable()
+    assert Event.from_json(line) == Event(stream=kept, kind="segment", text=kept, query=kept)
 
 
 @pytest.mark.parametrize(
@@ -52,12 +53,14 @@ def test_words_stay_as_they_are(text: str) -> None:
 
 def test_every_character_of_the_first_planes() -> None:
     """The oracle is the Unicode database: what is a control, a direction or a separator never passes."""
-    everything = "".join(map(chr, range(0x3000))) + "".join(map(chr, range(0xDFFF, 0xD7FF, -1)))
+    everything = "".join(map(chr, range(0x3000)))
+    halves = "".join(map(chr, range(0xD800, 0xE000)))
     assert all(
         c.isprintable() or c in "\u200c\u200d" or unicodedata.category(c) in ("Zs", "Cn", "Co")
-        for c in printable(everything)
+        for c in printable(everything + halves)
     )
     assert json.loads(json_text(everything)) == everything
+    assert json.loads(json_text(halves)) == printable(halves)
 
 
 def test_line_ends_stay_where_lines_are_meant() -> None:
