@@ -16,6 +16,7 @@ __all__ = ["Shown", "Stamped", "StreamClock", "in_order"]
 Picture = TypeVar("Picture")
 
 LOOKAHEAD = 4  # pictures that are looked at before a stamp that is not one step after the last is judged
+REPEATED_S = 2e-3  # muxers that want times to rise write a repeated stamp as one a tick later
 ORDINARY = 1.5  # of the time between pictures; a stray stamp and a pause begin alike
 
 
@@ -100,7 +101,12 @@ class StreamClock:
         self.index = -1
 
     def follow(
-        self, pictures: Iterable[Stamped[Picture]], *, start_s: float | None, step_s: float
+        self,
+        pictures: Iterable[Stamped[Picture]],
+        *,
+        start_s: float | None,
+        step_s: float,
+        length_s: float | None = None,
     ) -> Iterator[Shown[Picture]]:
         """Times of one pass, a few pictures behind.
 
@@ -109,8 +115,10 @@ class StreamClock:
             start_s: Where the container's count begins, over all of its tracks; None where it does not say, or
                 where the pass shall begin with its first picture.
             step_s: Time between pictures where nothing else tells it.
+            length_s: Of the pass by the container's header, None where it does not say. Durations of pictures
+                belong to the order of decoding, so the last one may end earlier.
         """
-        track = _Track[Picture](self.end_s, start_s if self.index < 0 else None, step_s)
+        track = _Track[Picture](self.end_s, start_s if self.index < 0 else None, step_s, length_s)
         self.pass_s = 0.0
         for shown in track.run(pictures):
             self.index += 1
@@ -124,8 +132,10 @@ class StreamClock:
 class _Track(Generic[Picture]):
     """One pass: `queue` waits for judgement, `unplaced` for the next good stamp, `last` for its end."""
 
-    def __init__(self, begin_s: float, start_s: float | None, step_s: float) -> None:
-        self._begin_s, self._start_s, self._step_s = begin_s, start_s, step_s
+    def __init__(self, begin_s: float, start_s: float | None, step_s: float, length_s: float | None) -> None:
+        self._begin_s, self._start_s, self._step_s, self._announced_s = begin_s, start_s, step_s, length_s
+        self._near_s = min(REPEATED_S, step_s / 4)
+        self._first_s: float | None = None
         self._queue: deque[Stamped[Picture]] = deque()
         self._unplaced: list[Stamped[Picture]] = []
         self._last: tuple[Stamped[Picture], float] | None = None
@@ -142,24 +152,28 @@ class _Track(Generic[Picture]):
         yield from self._fill(None)
         if self._last is not None:
             picture, time_s = self._last
-            yield Shown(picture.picture, time_s, self._end_s(), 0)
+            yield Shown(picture.picture, time_s, self._last_end_s(), 0)
 
     def _is_ripe(self) -> bool:
         """Whether the first in the queue can be judged by what is there."""
         stamp_s, last_s = self._queue[0].stamp_s, self._stamp_s
-        if stamp_s is None or stamp_s == last_s or len(self._queue) > LOOKAHEAD:
+        if stamp_s is None or self._repeats(stamp_s) or len(self._queue) > LOOKAHEAD:
             return True
         if last_s is None or self._last is None or len(self._queue) < 2:
             return False
         next_s, step_s = self._queue[1].stamp_s, self._length_s(self._last[0])
         return 0 < stamp_s - last_s <= ORDINARY * step_s and next_s is not None and next_s > stamp_s
 
+    def _repeats(self, stamp_s: float) -> bool:
+        """Whether a stamp tells nothing that the last good one did not."""
+        return self._stamp_s is not None and 0 <= stamp_s - self._stamp_s < self._near_s
+
     def _take(self) -> Iterator[Shown[Picture]]:
         """Judge the first in the queue, and place it if its stamp is good."""
         head = self._queue.popleft()
         later = [item.stamp_s for item in self._queue if item.stamp_s is not None]
         stamp_s = head.stamp_s
-        if stamp_s is None or stamp_s == self._stamp_s or _is_stray(stamp_s, self._stamp_s, later):
+        if stamp_s is None or self._repeats(stamp_s) or _is_stray(stamp_s, self._stamp_s, later):
             self._unplaced.append(head)
             if len(self._unplaced) > LOOKAHEAD:
                 yield from self._fill(None)
@@ -198,7 +212,17 @@ class _Track(Generic[Picture]):
             ahead, before_s = self._last
             time_s = max(time_s, before_s)
             yield Shown(ahead.picture, before_s, time_s, 0)
+        elif self._first_s is None:
+            self._first_s = time_s
         self._last = item, time_s
+
+    def _last_end_s(self) -> float:
+        """Where the pass ends."""
+        end_s = self._end_s()
+        if self._announced_s is None or self._last is None or self._first_s is None:
+            return end_s
+        announced_s = self._first_s + self._announced_s
+        return announced_s if self._last[1] < announced_s < end_s else end_s
 
     def _end_s(self) -> float:
         """Where the last placed picture ends by its own duration; the begin of the pass before there is one."""
@@ -208,7 +232,10 @@ class _Track(Generic[Picture]):
         return time_s + self._length_s(item)
 
     def _length_s(self, item: Stamped[Picture]) -> float:
-        return item.duration_s if item.duration_s else self._step_s
+        told_s = (
+            item.duration_s or 0.0
+        )  # in MP4 that of a picture before a repeated stamp is nothing, or a tick
+        return told_s if told_s >= self._near_s else self._step_s
 
 
 def _is_stray(stamp_s: float, last_s: float | None, later: list[float]) -> bool:

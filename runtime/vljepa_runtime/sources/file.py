@@ -33,7 +33,7 @@ TEXT_ART = ("ansi", "bintext", "idf", "xbin")  # FFmpeg would draw any text file
 MAX_THREADS = 4  # each frame thread holds pictures of its own, and the model wants cores too
 LOST_SHARE = 0.1  # a file that gives this much less than it announces was cut off
 ALLOWED_S = 0.1  # of a very short one
-ANNOUNCING = ("asf", "avi", "flv", "mov")  # formats whose header tells the length
+ANNOUNCING = ("asf", "flv", "mov")  # formats whose header tells the length
 
 
 class FileSource:
@@ -186,7 +186,9 @@ def decode_stream(
     stamped = timing.stamped(chain([first], frames), converter)
     held: Shown[Picture] | None = None
     count = 0
-    for shown in clock.follow(stamped, start_s=timing.start_s, step_s=timing.step_s):
+    for shown in clock.follow(
+        stamped, start_s=timing.start_s, step_s=timing.step_s, length_s=timing.announced_s
+    ):
         count += 1
         if count == 1 and converter.note:
             yield SourceStatus(kind="warning", message=f"{name} holds {converter.note}")
@@ -259,6 +261,8 @@ def _announced_s(container: InputContainer, stream: VideoStream, first: av.Video
     kind = container.format.name.split(",")[0]
     if kind == "matroska" and len(container.streams) == 1 and container.duration:
         return container.duration / av.time_base - (first.time or 0.0)  # it counts from 0
+    if kind == "avi" and stream.frames and stream.average_rate:  # FFmpeg shortens what a cut file announces
+        return float(stream.frames / stream.average_rate)
     if kind in ANNOUNCING and stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     return None

@@ -1,0 +1,286 @@
+"""Times of whole files: FFmpeg makes them, ffprobe says when a player would show their pictures."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None, reason="no ffmpeg and ffprobe on PATH"
+)
+
+SOUND = ["-f", "lavfi", "-i", "sine=d=6"]
+STEP_S = 1 / 25
+
+
+def picture(fps: float | str = 25, seconds: float = 4, size: str = "96x64") -> list[str]:
+    return ["-f", "lavfi", "-i", f"testsrc2=s={size}:r={fps}:d={seconds}"]
+
+
+def ffmpeg(path: Path, *arguments: str | Path) -> Path:
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", *map(str, arguments), str(path)], capture_output=True, text=True
+    )
+    if "Unknown encoder" in done.stderr:
+        pytest.skip(f"this ffmpeg lacks an encoder: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def ffprobe(path: Path, entries: str) -> dict[str, Any]:
+    ask = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", entries, "-of", "json"]
+    return dict(json.loads(subprocess.run([*ask, str(path)], capture_output=True, check=True).stdout))
+
+
+def read(path: Path, hints: Hints | None = None) -> tuple[list[Frame], list[str]]:
+    with open_source(path, hints=hints) as source:
+        items = list(source)
+    return [i for i in items if isinstance(i, Frame)], [
+        i.message for i in items if isinstance(i, SourceStatus)
+    ]
+
+
+def end_s(frames: list[Frame]) -> float:
+    assert frames[-1].duration_s is not None
+    return frames[-1].time_s + frames[-1].duration_s
+
+
+def assert_whole(frames: list[Frame]) -> None:
+    """A picture is on show until the next one, and times never go back."""
+    for one, other in pairwise(frames):
+        assert one.duration_s is not None
+        assert one.duration_s >= 0
+        assert one.time_s + one.duration_s == pytest.approx(other.time_s, abs=1e-9)
+
+
+EVERY_FOURTH = ["-vf", "select=not(mod(n\\,4))", "-fps_mode", "passthrough"]
+IN_BURSTS = ["-vf", "select=lt(mod(n\\,25)\\,10)", "-fps_mode", "passthrough"]
+LATE = ["-filter_complex", "[0:v]setpts=PTS+2/TB[v]", "-map", "[v]", "-map", "1:a"]
+
+# name -> arguments, end of the stream in seconds after its begin
+FILES: dict[str, tuple[list[str], float]] = {
+    "plain.mp4": ([*picture(), "-c:v", "libx264"], 4.0),
+    "plain.mkv": ([*picture(), "-c:v", "libx264", "-bf", "3"], 4.0),
+    "plain.ts": ([*picture(), "-c:v", "libx264", "-bf", "3"], 4.0),
+    "plain.mpg": ([*picture(), "-c:v", "mpeg2video", "-bf", "2"], 4.0),
+    "plain.flv": ([*picture(), "-c:v", "flv"], 4.0),
+    "plain.avi": ([*picture(), "-c:v", "mpeg4"], 4.0),
+    "with sound.mkv": ([*picture(), *SOUND, "-t", "4", "-c:v", "libx264", "-c:a", "aac"], 4.0),
+    "late.mkv": ([*picture(), *SOUND, *LATE, "-c:v", "libx264", "-c:a", "aac"], 6.0),
+    "late.ts": ([*picture(), *SOUND, *LATE, "-c:v", "libx264", "-c:a", "aac"], 6.0),
+    "late.mov": ([*picture(), *SOUND, *LATE, "-c:v", "mpeg4", "-c:a", "aac"], 6.0),
+    "variable.mp4": ([*picture(), *IN_BURSTS, "-c:v", "libx264"], 3.4),
+    "variable.webm": ([*picture(), *EVERY_FOURTH, "-c:v", "libvpx"], 3.88),
+    "variable.mkv": ([*picture(), *IN_BURSTS, "-c:v", "mpeg4"], 3.4),
+    "a minute each.mkv": ([*picture("1/60", 300), "-c:v", "libx264"], 300.0),
+    "a minute each.webm": ([*picture("1/60", 300), "-c:v", "libvpx"], 300.0),
+    "an hour each.mp4": ([*picture("1/3600", 4 * 3600), "-c:v", "libx264"], 4 * 3600.0),
+    "slides.mov": ([*picture("1/3", 15), "-c:v", "mjpeg"], 15.0),
+    "slides.gif": ([*picture("1/3", 15)], 15.0),
+    "slow.apng": ([*picture(2, 5)], 5.0),
+    "dropped.avi": (
+        [
+            *picture(),
+            "-vf",
+            "select=not(eq(mod(n\\,5)\\,2))",
+            "-fps_mode",
+            "vfr",
+            "-r",
+            "25",
+            "-c:v",
+            "mpeg4",
+        ],
+        4.0,
+    ),
+    "mostly dropped.avi": (
+        [*picture(), *IN_BURSTS[:2], "-fps_mode", "vfr", "-r", "25", "-c:v", "mjpeg"],
+        3.4,
+    ),
+    "begins at hours.ts": ([*picture(), "-c:v", "libx264", "-output_ts_offset", "7200"], 4.0),
+    "begins at hours.mkv": ([*picture(), "-c:v", "libx264", "-output_ts_offset", "7200"], 4.0),
+    "counter wraps.ts": ([*picture(), "-c:v", "libx264", "-bf", "0", "-output_ts_offset", "95440"], 4.0),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_player_agrees(tmp_path: Path, name: str) -> None:
+    arguments, length_s = FILES[name]
+    path = ffmpeg(tmp_path / name, *arguments)
+    frames, remarks = read(path)
+    told = ffprobe(path, "format=start_time:frame=best_effort_timestamp_time")
+    times = [float(frame.get("best_effort_timestamp_time", "nan")) for frame in told["frames"]]
+    start_s = float(told["format"].get("start_time", times[0]))
+    assert len(frames) == len(times)
+    known = [(f.time_s, t - start_s) for f, t in zip(frames, times) if not math.isnan(t)]
+    assert len(known) > len(times) / 2
+    assert [time_s for time_s, _ in known] == pytest.approx([told_s for _, told_s in known], abs=2e-3)
+    assert end_s(frames) == pytest.approx(length_s, abs=0.03)  # sound begins a few milliseconds early
+    assert remarks == []
+    assert_whole(frames)
+
+
+def test_h264_in_avi_has_its_pictures_in_order_of_time(tmp_path: Path) -> None:
+    """FFmpeg stamps them in the order of decoding; ffprobe itself gives up on their times."""
+    path = ffmpeg(tmp_path / "clip.avi", *picture(24, 3), "-c:v", "libx264", "-bf", "2")
+    frames, remarks = read(path)
+    steps = [other.time_s - one.time_s for one, other in pairwise(frames)]
+    assert steps == pytest.approx([1 / 24] * 71)
+    assert remarks == []
+
+
+TRIMS = ["trim.mp4", "trim.mov", "trim.mkv", "trim.ts", "trim.avi", "trim.flv"]
+
+
+@pytest.fixture(scope="module", params=[[], [*SOUND, "-c:a", "aac"]], ids=["silent", "with sound"])
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 s with a key frame every 2 s."""
+    path = tmp_path_factory.mktemp("whole") / "whole.mp4"
+    return ffmpeg(path, *picture(25, 12), *request.param, "-c:v", "libx264", "-g", "50")
+
+
+@pytest.mark.parametrize("name", TRIMS)
+def test_a_lossless_trim_is_not_cut_off(tmp_path: Path, name: str, whole: Path) -> None:
+    path = ffmpeg(tmp_path / name, "-ss", "3.5", "-i", whole, "-t", "6", "-c", "copy")
+    frames, remarks = read(path)
+    told = ffprobe(path, "format=duration")
+    assert remarks == []
+    assert end_s(frames) == pytest.approx(float(told["format"]["duration"]), abs=0.1)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "avi", "flv"])
+def test_a_file_that_is_cut_off_is_told(tmp_path: Path, container: str) -> None:
+    whole = ffmpeg(
+        tmp_path / f"whole.{container}", *picture(25, 8), "-c:v", "mpeg4" if container == "avi" else "libx264",
+        "-g", "10", *(["-movflags", "faststart"] if container == "mp4" else []),
+    )  # fmt: skip
+    path = tmp_path / f"cut.{container}"
+    path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    frames, remarks = read(path)
+    assert 1 < end_s(frames) < 7
+    assert len(remarks) == 1
+
+
+class TestStamps:
+    @pytest.mark.parametrize(
+        ("name", "codec", "stamps"),
+        [
+            ("every third repeated.mp4", "libx264", "if(eq(mod(N\\,3)\\,2)\\,PREV_OUTPTS\\,PTS)"),
+            ("every fourth repeated.mkv", "libx264", "if(eq(mod(N\\,4)\\,1)\\,PREV_OUTPTS\\,PTS)"),
+            ("every second repeated.nut", "mpeg4", "if(eq(mod(N\\,2)\\,1)\\,PREV_OUTPTS\\,PTS)"),
+            ("an hour ahead.mkv", "libx264", "PTS+eq(N\\,40)*3600000"),
+            ("half a second ahead.mp4", "libx264", "PTS+eq(N\\,40)*6400"),
+            ("two an hour ahead.mkv", "mpeg4", "PTS+between(N\\,40\\,41)*3600000"),
+            ("the first an hour ahead.mkv", "mpeg4", "PTS+eq(N\\,0)*3600000"),
+        ],
+    )
+    def test_a_bad_one_costs_only_itself(self, tmp_path: Path, name: str, codec: str, stamps: str) -> None:
+        ordered = "max(PREV_OUTDTS\\,DTS)" if name.endswith(("mkv", "nut")) else "DTS-2"
+        path = ffmpeg(
+            tmp_path / name,
+            *picture(),
+            "-c:v",
+            codec,
+            "-bf",
+            "0",
+            "-bsf:v",
+            f"setts=pts={stamps}:dts={ordered}",
+        )
+        frames, _ = read(path)
+        assert [frame.time_s for frame in frames] == pytest.approx([n * STEP_S for n in range(100)], abs=2e-3)
+        assert end_s(frames) == pytest.approx(4.0, abs=2e-3)
+
+    @pytest.mark.parametrize("suffix", ["ts", "mpg"])
+    def test_files_joined_end_to_end_go_on(self, tmp_path: Path, suffix: str) -> None:
+        parts = [
+            ffmpeg(tmp_path / f"{seconds}.{suffix}", *picture(25, seconds), "-c:v", "mpeg2video", "-bf", "2")
+            for seconds in (4, 2, 3)
+        ]
+        path = tmp_path / f"joined.{suffix}"
+        path.write_bytes(b"".join(part.read_bytes() for part in parts))
+        frames, _ = read(path)
+        assert end_s(frames) == pytest.approx(9.0, abs=0.05)
+        assert_whole(frames)
+
+    def test_a_hole_is_a_held_picture(self, tmp_path: Path) -> None:
+        path = ffmpeg(
+            tmp_path / "hole.mkv",
+            *picture(),
+            "-c:v",
+            "libx264",
+            "-bf",
+            "0",
+            "-bsf:v",
+            "setts=ts=TS+gte(N\\,50)*9000000",
+        )
+        frames, remarks = read(path)
+        longest = max(frames, key=lambda frame: frame.duration_s or 0)
+        assert (longest.index, longest.duration_s) == (49, pytest.approx(9000.04, abs=2e-3))
+        assert end_s(frames) == pytest.approx(9004, abs=2e-3)
+        assert remarks == []
+
+
+class TestRawStreams:
+    @pytest.mark.parametrize(
+        ("name", "arguments", "fps"),
+        [
+            ("a.h264", ["-c:v", "libx264"], 12),
+            ("b.h264", ["-c:v", "libx264", "-bf", "3"], 59.94),
+            ("a.hevc", ["-c:v", "libx265", "-x265-params", "log-level=none"], 12),
+            ("b.h265", ["-c:v", "libx265", "-x265-params", "log-level=none", "-f", "hevc"], 50),
+            ("a.m2v", ["-c:v", "mpeg2video", "-bf", "2"], 30),
+            ("a.m4v", ["-c:v", "mpeg4", "-f", "m4v"], 15),
+        ],
+    )
+    def test_the_rate_is_in_the_header(
+        self, tmp_path: Path, name: str, arguments: list[str], fps: float
+    ) -> None:
+        frames, remarks = read(ffmpeg(tmp_path / name, *picture(fps, 3), *arguments))
+        assert [frame.time_s for frame in frames] == pytest.approx(
+            [n / fps for n in range(len(frames))], rel=1e-3
+        )
+        assert end_s(frames) == pytest.approx(len(frames) / fps, rel=1e-3)
+        assert remarks == []
+
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [
+            ("a.hevc", ["-c:v", "libx265", "-x265-params", "log-level=none:vui-timing-info=0"]),
+            ("a.mjpeg", ["-c:v", "mjpeg"]),
+        ],
+    )
+    def test_without_one_it_is_guessed_and_told(
+        self, tmp_path: Path, name: str, arguments: list[str]
+    ) -> None:
+        frames, remarks = read(ffmpeg(tmp_path / name, *picture(12, 3), *arguments))
+        assert end_s(frames) == pytest.approx(36 / 25)
+        assert [("guessed" in remark, name in remark) for remark in remarks] == [(True, True)]
+
+
+def test_ends_of_shared_clips(shared_data: Path) -> None:
+    """First and last times against ffprobe, over every clip with one video track."""
+    checked = 0
+    for path in sorted((shared_data / "clips").rglob("*")):
+        if path.suffix not in (".mp4", ".mkv", ".webm", ".avi", ".gif") or "nasa_13013.mp4" in path.name:
+            continue
+        if float(ffprobe(path, "format=duration")["format"]["duration"]) > 30:
+            continue  # their decoding takes most of the time
+        told = ffprobe(path, "format=start_time:packet=pts_time,duration_time")
+        shown = [p for p in told["packets"] if "pts_time" in p]
+        start_s = float(told["format"]["start_time"])
+        last_s = max(float(p["pts_time"]) for p in shown) - start_s
+        frames, remarks = read(path, Hints(min_interval_s=60))  # the first and the last
+        assert frames[0].time_s == pytest.approx(min(float(p["pts_time"]) for p in shown) - start_s, abs=2e-3)
+        assert frames[-1].time_s == pytest.approx(last_s, abs=2e-3), path
+        assert last_s < end_s(frames) < last_s + 0.2
+        assert remarks == []
+        checked += 1
+    assert checked > 30
