@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -134,7 +135,9 @@ def words(root: Path, folder: str, text: str) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_bundle_is_the_published_model(root: Path, checkpoint: Path) -> None:
+def test_the_bundle_is_the_published_model(
+    root: Path, checkpoint: Path, lossless: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     target = root / "fp32.vljepa"
     report = export_streamed(prepare(checkpoint, target, precision="fp32"))
     assert [graph.name for graph in report.graphs] == ["x_encoder", "predictor", "y_encoder"]
@@ -149,6 +152,16 @@ def test_the_bundle_is_the_published_model(root: Path, checkpoint: Path) -> None
             video = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
             expected = reference.predict(video, words(root, "llama", query)).numpy()
             assert float(model.embed(video, query) @ expected) >= 0.9999, query
+        for name, (count, height, width) in {"16:9": (90, 54, 96), "portrait": (37, 61, 34)}.items():
+            video, times_s = lossless.numbered(count, height, width), film_times(count)
+            video += rng.integers(0, 90, video.shape, dtype=np.uint8)
+            path = lossless.write_lossless(tmp_path / f"{count}.mkv", video, times_s)
+            expected = reference.predict(video, words(root, "llama", queries[0])).numpy()
+            assert float(model.embed(vj.read_clip(path, model.preprocess)) @ expected) >= 0.9999, name
+            capsys.readouterr()
+            assert main(["embed", str(target), str(path), "--json"]) == 0
+            told = json.loads(capsys.readouterr().out)["results"][0]["embedding"]
+            assert float(np.float32(told) @ expected) >= 0.9999, name
         texts = ["a red ball", "the ball rolls left", "a red ball rolls left . what is shown ? the video ."]
         got = model.embed_text(texts)
         for text, row in zip(texts, got):
@@ -156,11 +169,29 @@ def test_the_bundle_is_the_published_model(root: Path, checkpoint: Path) -> None
     assert float(got[0] @ got[1]) < 0.9999  # the comparison could have failed
 
 
+def film_times(count: int) -> list[float]:
+    """Times that no constant rate has."""
+    return np.cumsum(np.random.default_rng(count).choice([0.02, 0.04, 0.5], count)).round(2).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 29, 300])
+@pytest.mark.parametrize("suffix", ["mkv", "avi"])
+def test_frames_are_picked_over_the_whole_file_by_number(
+    count: int, suffix: str, checkpoint: Path, lossless: ModuleType, tmp_path: Path
+) -> None:
+    pre = open_checkpoint(checkpoint).preprocess
+    times_s = film_times(count) if suffix == "mkv" else [number / 25 for number in range(count)]
+    path = lossless.write_lossless(tmp_path / f"film.{suffix}", lossless.numbered(count), times_s)
+    seen = lossless.numbers_of(vj.read_clip(path, pre).frames)
+    assert seen == np.linspace(0, count - 1, FRAMES, dtype=int).tolist()
+
+
 def test_the_checkpoint_says_how_it_was_trained(checkpoint: Path, root: Path) -> None:
     opened = open_checkpoint(checkpoint)
     assert opened.config.y_decoder is None
     assert (opened.preprocess.resize, opened.preprocess.short_side) == ("antialias", 0)
     assert (opened.preprocess.picks, opened.preprocess.frames) == ("floor", FRAMES)
+    assert (opened.preprocess.sampling, opened.preprocess.crop_offset) == ("frames", "nearest")
     assert opened.metadata["name"] == "community"
     assert opened.config.pad_id == 15  # <|finetune_right_pad_id|>: the config names none
 

@@ -80,6 +80,7 @@ def test_parts_become_a_checkpoint(folders: dict[str, Path], tmp_path: Path) -> 
     assert loaded.tokenizers["y_encoder"].read_bytes() == (folders["gemma"] / "tokenizer.json").read_bytes()
     assert loaded.metadata["importer"] == "parts"
     assert (loaded.preprocess.resize, loaded.preprocess.short_side) == ("antialias", 18)
+    assert (loaded.preprocess.crop_offset, loaded.preprocess.sampling) == ("floor", "time")
     llama = load_file(folders["llama"] / "model.safetensors")
     assert torch.equal(loaded.model.predictor.embed.weight, llama["model.embed_tokens.weight"])
     down = llama["model.layers.1.mlp.down_proj.weight"]  # layers 1 and 2 of 3 were taken

@@ -13,10 +13,11 @@ import torch
 from vljepa_model.config import ModelConfig, YDecoderConfig
 from vljepa_model.families.pieces import load_pieces
 from vljepa_model.families.text import TextFolder, open_text
-from vljepa_model.families.vision import open_vision
+from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.layers import TextStack, TokenTable, pad_bias
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
+from vljepa_runtime.clip_reader import read_clip
 from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 
 SEEDS = (0, 1, 2)
@@ -71,6 +72,39 @@ def test_vision_folder_equals_vjepa2(
         got = ours(patches[kept], positions[kept])
     assert worst_cosine(got, expected) >= BAR
     assert len(kept[0]) == len(patches) or worst_cosine(got, dense[:, kept[0]]) < 0.999
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(54, 96), (72, 96), (96, 54), (45, 47)], ids=["16:9", "4:3", "portrait", "odd"]
+)
+def test_a_file_reaches_v_jepa_2_as_its_processor_brings_it(
+    height: int, width: int, public: ModuleType, lossless: ModuleType, tmp_path: Path
+) -> None:
+    """The processor's steps as transformers has them: antialiased to 18, the half of an odd margin cut off."""
+    oracle = public.write_vision(tmp_path)
+    config, files, pieces = open_vision(tmp_path, frames=4)
+    ours = XEncoder(config).eval()
+    ours.load_state_dict(load_pieces(files, pieces))
+    noise = torch.rand(4, 3, height // 3, width // 3, generator=torch.Generator().manual_seed(height))
+    video = (torch.nn.functional.interpolate(noise, (height, width), mode="bilinear") * 255).round()
+    path = lossless.write_lossless(
+        tmp_path / "film.mkv", video.permute(0, 2, 3, 1).byte().numpy(), [0.0, 0.25, 0.5, 0.75], last_s=0.25
+    )
+    sides = [int(18 * side / min(height, width)) for side in (height, width)]
+    fitted = torch.nn.functional.interpolate(video, sides, mode="bilinear", antialias=True)
+    top, left = (int((side - 16) / 2.0) for side in sides)
+    fitted = fitted[:, :, top : top + 16, left : left + 16].round()
+    pre = Preprocess(
+        frames=4, size=16, patch=4, resize="antialias", short_side=18, crop_offset=crop_offset(tmp_path)
+    )
+    clip = read_clip(path, pre)
+    assert np.abs(clip.frames.astype(int) - fitted.permute(0, 2, 3, 1).int().numpy()).max() <= 1
+    patches, positions = map(torch.from_numpy, patchify(clip))
+    pixels = (fitted / 255 - torch.tensor(pre.mean)[:, None, None]) / torch.tensor(pre.std)[:, None, None]
+    with torch.no_grad():
+        got = ours(patches[None], positions[None])
+        expected = oracle.get_vision_features(pixels[None])
+    assert worst_cosine(got, expected) >= 0.9999
 
 
 @pytest.mark.parametrize("last", [1, 3])

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from vljepa_model.errors import CheckpointError
 from vljepa_model.families.pieces import load_pieces
-from vljepa_model.families.vision import open_vision
+from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.x_encoder import XEncoder
 from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 
@@ -90,6 +90,7 @@ def test_equals_its_twin(size: int, seed: int, tmp_path: Path) -> None:
     write(tmp_path / "vjepa2_1.pt", state)
     config, files, pieces = open_vision(tmp_path / "vjepa2_1.pt", frames=4, size=size)
     assert (config.width, config.depth, config.heads, config.rope) == (WIDTH, DEPTH, HEADS, "paired")
+    assert crop_offset(tmp_path / "vjepa2_1.pt") == "nearest"  # as the authors' own transforms
     ours = XEncoder(config).eval()
     ours.load_state_dict(load_pieces(files, pieces))
     pre = Preprocess(frames=4, size=size, patch=PATCH)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +15,7 @@ from vljepa_runtime import clip_reader
 from vljepa_runtime.clip_reader import Part, choose_numbers, read_clip, require_frame
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.patches import Preprocess, fit_frames, pick_numbers
-from vljepa_runtime.sources import Frame, Hints, SourceStatus
+from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
 from vljepa_runtime.sources.protocol import Announced
 
 TIME = Preprocess(frames=8, fps=4.0, size=12, patch=6)
@@ -265,3 +267,35 @@ class TestFiles:
         clips = [read_clip(path, TIME).frames for path in (constant, variable)]
         np.testing.assert_array_equal(*clips)
         assert len(set(lossless.numbers_of(clips[0]))) > 3
+
+    @pytest.mark.parametrize(
+        ("suffix", "codec"),
+        [
+            ("mp4", ["-c:v", "libx264rgb", "-qp", "0"]),
+            ("mov", ["-c:v", "libx264rgb", "-qp", "0", "-bf", "3"]),
+            ("mkv", ["-c:v", "ffv1"]),
+        ],
+        ids=["mp4", "mov with B-frames", "mkv"],
+    )
+    def test_what_ffmpeg_makes_variable(
+        self, suffix: str, codec: list[str], lossless: ModuleType, tmp_path: Path
+    ) -> None:
+        """`mpdecimate` drops the pictures that repeat the one before; the clip stays the same."""
+        if shutil.which("ffmpeg") is None:
+            pytest.skip("no ffmpeg here")
+        runs = [1, 25, 3, 60, 2, 1, 18, 7, 40, 1]
+        shown = np.repeat(np.arange(len(runs)), runs)
+        pictures = (
+            np.zeros((len(runs), 64, 64, 3), np.uint8)
+            + 20 * np.arange(len(runs), dtype=np.uint8)[:, None, None, None]
+        )
+        constant = lossless.write_lossless(
+            tmp_path / "constant.mkv", pictures[shown], [number / 25 for number in range(len(shown))]
+        )
+        variable = tmp_path / f"variable.{suffix}"
+        command = ["ffmpeg", "-v", "error", "-i", constant, "-vf", "mpdecimate=max=0", "-fps_mode", "vfr"]
+        subprocess.run([*command, *codec, variable], check=True, timeout=60)
+        assert sum(isinstance(item, Frame) for item in open_source(variable)) < 20
+        levels = [read_clip(path, TIME).frames.mean(axis=(1, 2, 3)) for path in (constant, variable)]
+        np.testing.assert_allclose(*levels, atol=2)
+        assert len(np.unique(levels[0])) >= 4
