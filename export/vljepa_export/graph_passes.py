@@ -127,7 +127,7 @@ def static_reshapes(editor: GraphEditor, shapes: Mapping[str, tuple[int | str, .
 def write_attention_scale(editor: GraphEditor, shapes: Mapping[str, tuple[int | str, ...]]) -> None:
     """Write the default scale of Attention into the node, so that later passes need no shapes for it."""
     for node in editor.of_type("Attention"):
-        width = shapes[node.input[0]][-1]
+        width = shapes.get(node.input[0], ("",))[-1]
         if "scale" not in attributes(node) and isinstance(width, int):
             node.attribute.append(onnx.helper.make_attribute("scale", width**-0.5))
 
@@ -195,13 +195,12 @@ def fuse_attention(editor: GraphEditor, shapes: Mapping[str, tuple[int | str, ..
     0.93-1.03 times in int8 (two busy Zen 4 cores, alternate runs), so it is off by default and engines stay free.
     """
     for node in editor.of_type("Attention"):
-        if len(node.input) != 3:
-            continue
         sources = [_untransposed(editor, tensor) for tensor in node.input]
-        after = [item for item in editor.consumers(node.output[0]) if item.op_type == "Transpose"]
-        heads, head_dim = shapes[node.input[0]][1], shapes[node.input[0]][3]
-        if None in sources or len(after) != 1 or not isinstance(heads, int) or not isinstance(head_dim, int):
+        sizes = _equal_heads(node, shapes)
+        after = _only_transpose(editor, node.output[0])
+        if sizes is None or after is None or None in sources or not _is_plain(node):
             continue
+        heads, head_dim = sizes
         flat = editor.constant("shape", np.array((0, 0, heads * head_dim), np.int64))
         apart = editor.constant("shape", np.array((0, 0, heads, head_dim), np.int64))
         base = node.output[0]
@@ -216,8 +215,34 @@ def fuse_attention(editor: GraphEditor, shapes: Mapping[str, tuple[int | str, ..
             num_heads=heads,
             scale=attributes(node)["scale"],
         )
-        editor.replace(after[0], [editor.make("Reshape", (mixed, apart), after[0].output[0])])
+        editor.replace(after, [editor.make("Reshape", (mixed, apart), after.output[0])])
         editor.replace(node, [*reshapes, fused])
+
+
+def _is_plain(node: onnx.NodeProto) -> bool:
+    """Attention of three inputs, one output and a written scale, without a mask of any kind."""
+    options = attributes(node)
+    odd = {name for name, value in options.items() if value} - {"scale"}
+    return len(node.input) == 3 and len(node.output) == 1 and "scale" in options and not odd
+
+
+def _equal_heads(node: onnx.NodeProto, shapes: Mapping[str, tuple[int | str, ...]]) -> tuple[int, int] | None:
+    """Heads and their width where query, key and value are (B, heads, N, width) with the same of both."""
+    found = {
+        (shape[1], shape[3]) if len(shape) == 4 else None for shape in map(shapes.get, node.input) if shape
+    }
+    if len(found) != 1 or not all(tensor in shapes for tensor in node.input):
+        return None
+    heads, width = found.pop() or (None, None)
+    return (heads, width) if isinstance(heads, int) and isinstance(width, int) else None
+
+
+def _only_transpose(editor: GraphEditor, tensor: str) -> onnx.NodeProto | None:
+    """The swap of the two middle axes that is all a tensor is used for."""
+    readers = editor.consumers(tensor)
+    if len(readers) != 1 or tensor in editor.outputs or _untransposed(editor, readers[0].output[0]) is None:
+        return None
+    return readers[0]
 
 
 def lower_rms_norm(editor: GraphEditor) -> None:
