@@ -22,6 +22,7 @@ from typing import IO
 
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_name
+from vljepa_runtime.sources.redaction import hide_in_name
 from vljepa_runtime.strict_json import parse_json
 from vljepa_runtime.tokenizer_limits import check_tokenizer
 
@@ -394,18 +395,24 @@ def _locate(path: str | os.PathLike[str]) -> Path:
             raise TypeError
     except TypeError:
         raise InputError(f"expected a bundle's path or shipped name as text or path, got {path!r}") from None
-    found = Path(path)
+    found, is_shipped = Path(path), isinstance(path, str) and path in shipped_bundles()
     try:
         is_folder, is_file = found.is_dir(), found.is_file()
-        holds_bundle = (found / MANIFEST).exists() if is_folder else is_file
+        if is_shipped and is_folder and not (found / MANIFEST).exists():
+            is_folder = False  # any other folder of that name is in nobody's way
     except (OSError, ValueError) as error:  # too long, or no name at all
         raise BundleError(f"no bundle has the name {str(found)[:80]!r}: {error}") from error
-    if isinstance(path, str) and path in shipped_bundles() and not holds_bundle:
-        return SHIPPED / f"{path}.vljepa"  # any other folder of that name is in nobody's way
+    if is_shipped and is_file and not zipfile.is_zipfile(found):
+        raise BundleError(
+            f"a file named {found} lies here and is no bundle: rename it, or the shipped one stays hidden"
+        )
     if is_folder or is_file:
         return found
+    if is_shipped:
+        return SHIPPED / f"{path}.vljepa"
     names = ", ".join(shipped_bundles()) or "none"
-    raise BundleError(f"no bundle at {found}: expected a .vljepa folder or file, or a shipped name ({names})")
+    shown = hide_in_name(str(path))  # sources are mistaken for bundles
+    raise BundleError(f"no bundle at {shown}: expected a .vljepa folder or file, or a shipped name ({names})")
 
 
 def _check_manifest_size(size: int, root: Path) -> None:

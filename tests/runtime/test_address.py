@@ -72,6 +72,8 @@ SHOWN = [
     ),
     ("admin:secret@192.168.1.5/stream", "***@192.168.1.5/stream"),
     ("rtsp:/admin:secret@cam/x", "***@cam/x"),
+    ("me@home.org:se cret@10.0.0.5/stream", "***@10.0.0.5/stream"),
+    ("rtsp://me@home.org:se/cret@10.0.0.5/x", "rtsp://***@10.0.0.5/x"),
     ("a@b.mp4", "a@b.mp4"),
     ("clip.mp4", "clip.mp4"),
 ]

@@ -368,7 +368,7 @@ class TestWhatShadowsAShippedName:
 
     def test_a_file_does_and_is_named(self) -> None:
         Path("tiny").write_bytes(b"no zip")
-        with pytest.raises(BundleError, match="tiny is not a readable zip"):
+        with pytest.raises(BundleError, match="a file named tiny lies here and is no bundle: rename it"):
             Bundle.open("tiny")
 
     def test_a_path_is_never_a_shipped_name(self) -> None:

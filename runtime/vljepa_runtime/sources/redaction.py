@@ -17,7 +17,7 @@ _INNER = re.compile(
     r"(?<![A-Za-z0-9])(?=(?:file|https?|rtmps?|rtp|rtsps?|srt|tcp|udp|wss?)://)", re.IGNORECASE
 )
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.%_-]+\]|[^\s:@\[\]]*)(?::(?P<port>[0-9]*))?", re.ASCII)
-_SCHEMELESS = re.compile(r"[^\s@]*:[^@]*@")  # user:password@host
+_SCHEMELESS = re.compile(r".*:.*@", re.DOTALL)  # user:password@host; the user may be an e-mail address
 
 # `key=value`, both of them percent-encoded or not. A value ends where the next key begins, and that is after its last
 # `_` unless it follows `&`: in `/user=me_password=se;cret_channel=1` all before `_channel` may be the password.
