@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     console.ensure_streams()
     args = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: dispatched(args))
+    return guarded(lambda: dispatched(args), args)
 
 
 def dispatched(args: Sequence[str]) -> int:
@@ -120,13 +120,33 @@ class Parser(argparse.ArgumentParser):
 
 def without_secrets(text: str, argv: Sequence[str]) -> str:
     """A text that may repeat some of the arguments, without their passwords and tokens."""
-    if not any(mark in text for mark in ("=", "@", "://")):
+    if not any(mark in text for mark in ("=", "@", ":/")):
         return text
-    from vljepa_runtime.sources import Address, redact
+    from vljepa_runtime.sources import redact
 
+    return redact(without_urls(text, argv))
+
+
+def without_urls(text: str, argv: Sequence[str]) -> str:
+    """The same of arguments that are URLs alone, so that a file's name stays as it is."""
     for given in argv:
-        text = text.replace(given, Address(given)).replace(repr(given)[1:-1], Address(given))
-    return redact(text)
+        if ("://" in given or "@" in given) and not os.path.exists(given):
+            text = without_url(text, given)
+    return text
+
+
+def without_url(text: str, url: str) -> str:
+    """A text that may repeat one argument as it was typed, quoted, or as a path with its parent."""
+    from pathlib import Path
+
+    from vljepa_runtime.sources import Address
+
+    shown = Address(url)
+    for form in (url, repr(url)[1:-1], str(Path(url))):
+        text = text.replace(form, shown)
+        if "***@" in shown:
+            text = text.replace(form.rpartition("@")[0], "***")
+    return text
 
 
 def print_without_secrets(
@@ -134,7 +154,7 @@ def print_without_secrets(
 ) -> None:
     """As `sys.excepthook` prints a traceback; FFmpeg's errors repeat the URL."""
     for line in "".join(traceback.format_exception(kind, error, trace)).rstrip("\n").split("\n"):
-        console.note(without_secrets(line, sys.argv) if "://" in line else line)
+        console.note(without_secrets(line, sys.argv) if ":/" in line else line)
 
 
 def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
@@ -148,8 +168,8 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     return parser
 
 
-def guarded(work: Callable[[], int]) -> int:
-    """Do it; a mistake of the user becomes a sentence on stderr, not a traceback.
+def guarded(work: Callable[[], int], argv: Sequence[str] = ()) -> int:
+    """Do what the arguments say; a mistake of the user becomes a sentence on stderr, not a traceback.
 
     `VLJEPA_DEBUG=1` in the environment lets the traceback through.
     """
@@ -172,7 +192,7 @@ def guarded(work: Callable[[], int]) -> int:
         if debug or not (message := sentence(error)):
             sys.excepthook = print_without_secrets
             raise
-        console.note(f"vljepa: {message}")
+        console.note(f"vljepa: {without_urls(message, argv)}")
         return EXIT_FAILURE
 
 

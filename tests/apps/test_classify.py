@@ -87,3 +87,35 @@ def test_a_missing_source_is_one_sentence(model: Any, capsys: pytest.CaptureFixt
     err = capsys.readouterr().err
     assert "no-such-clip.mp4" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "argv"),
+    [
+        ("-clip.png", ["--", "-clip.png"]),
+        ("-1", ["-1"]),
+        ("--label", ["--", "--label"]),
+        (" wow ! nice.png ", [" wow ! nice.png "]),
+        ("~$clip.png", ["~$clip.png"]),
+        ("0", ["0"]),
+        ("tiny", ["tiny"]),
+        ("c.png", ["FILE://c.png"]),
+        ("key=frame@2x.png", ["key=frame@2x.png"]),
+    ],
+    ids=lambda value: str(value),
+)
+def test_names_of_every_kind(
+    name: str,
+    argv: list[str],
+    model: Any,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    target = Path(name) if name.strip().endswith(".png") else Path(name) / "1.png"
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes((pictures / "001.png").read_bytes())
+    assert main(["classify", "--label", "x", "--json", "toy", *argv]) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == name

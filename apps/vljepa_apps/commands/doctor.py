@@ -101,11 +101,13 @@ def run(args: argparse.Namespace) -> int:
 
 def examine(bundle: str) -> Report:
     """Look at the machine and run `bundle` on every engine this version knows."""
+    from vljepa_runtime.sources import Address
+
     return Report(
         machine=machine(),
         packages={name: installed(name) for name in PACKAGES},
         video=video(),
-        bundle=bundle,
+        bundle=bundle if os.path.exists(bundle) else str(Address(bundle)),  # a source mistaken for one
         engines=tuple(engines(bundle)),
     )
 
