@@ -30,12 +30,14 @@ class Header:
         width: Pixels; 0 where another module has to read it (`heif`) or the file does not say.
         height: Likewise.
         orientation: Of EXIF, 1 to 8, where OpenCV does not always see it (`webp`); else 1, as stored.
+        scan: Where the first scan of a JPEG begins.
     """
 
     kind: str
     width: int = 0
     height: int = 0
     orientation: int = 1
+    scan: int = 0
 
 
 def read_header(file: BinaryIO) -> Header:
@@ -44,7 +46,7 @@ def read_header(file: BinaryIO) -> Header:
     head = file.read(HEAD_BYTES)
     try:
         return _parse(file, head)
-    except (struct.error, IndexError):  # it ends in the middle
+    except (struct.error, IndexError, ValueError):  # it ends in the middle
         return Header(kind="")
 
 
@@ -53,8 +55,7 @@ def _parse(file: BinaryIO, head: bytes) -> Header:
         width, height = struct.unpack(">II", head[16:24])
         return Header(kind="png", width=width, height=height)
     if head.startswith(b"\xff\xd8"):
-        width, height = _jpeg_size(file)
-        return Header(kind="jpeg", width=width, height=height)
+        return _jpeg(file)
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return _tiff(file, head)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -75,7 +76,9 @@ def _parse(file: BinaryIO, head: bytes) -> Header:
     return Header(kind="video" if is_avi or head.startswith(_VIDEO_STARTS) else "")
 
 
-def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
+def _jpeg(file: BinaryIO) -> Header:
+    """Walk over the segments up to the first scan."""
+    width = height = 0
     file.seek(2)
     for _ in range(MAX_SEGMENTS):
         marker = file.read(4)
@@ -84,11 +87,13 @@ def _jpeg_size(file: BinaryIO) -> tuple[int, int]:
         if marker[1] == 0xFF:  # any number of these may stand before a marker
             file.seek(-3, 1)
             continue
+        begin, length = file.tell() - 2, struct.unpack(">H", marker[2:])[0]
+        if marker[1] == 0xDA:
+            return Header(kind="jpeg", width=width, height=height, scan=begin)
         if marker[1] in _START_OF_FRAME:
             height, width = struct.unpack(">HH", file.read(5)[1:])
-            return width, height
-        file.seek(struct.unpack(">H", marker[2:])[0] - 2, 1)
-    return 0, 0
+        file.seek(begin + length)
+    return Header(kind="jpeg")
 
 
 def _tiff(file: BinaryIO, head: bytes) -> Header:

@@ -145,7 +145,7 @@ def spread(pixels: npt.NDArray[Any]) -> UInt8:
     values = pixels.astype(np.float32)
     finite = np.isfinite(values)
     low, high = np.percentile(values[finite], (1, 99)) if finite.any() else (0.0, 0.0)
-    scaled = (values - low) * (255 / max(high - low, np.finfo(np.float32).tiny))
+    scaled = (values - low) * (255 / ((high - low) or 1.0))
     grey = np.where(finite, scaled, 0).clip(0, 255).round().astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=-1)
 

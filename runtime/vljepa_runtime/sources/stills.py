@@ -30,6 +30,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 MAX_FILE_BYTES = 2**30  # the largest picture allowed, uncompressed with four channels of 16 bits
 _MANY_KINDS = frozenset({"animated webp", "bigtiff", "jp2", "tiff"})  # of which OpenCV reads some
+_END_OF_JPEG = b"\xff\xd9"
 _LOG_LOCK = threading.Lock()
 _OPENCV_LOG: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 moved it
 # display matrices of the eight orientations of EXIF; see `upright`
@@ -123,13 +124,18 @@ def _decode(path: Path, header: Header) -> npt.NDArray[Any] | None:
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
     if header.kind.endswith("webp"):  # of which only newer OpenCV honours the orientation
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES)
+    except OSError as error:
+        raise SourceError(f"cannot read {shown_path(path)}: {error.strerror or error}") from error
+    if header.kind == "jpeg" and data.find(_END_OF_JPEG, header.scan) < 0:
+        return None  # cut off, which OpenCV before 4.11 fills with grey
     with _LOG_LOCK:
         level = _OPENCV_LOG.getLogLevel()
         _OPENCV_LOG.setLogLevel(0)
         try:
-            decoded = cv2.imdecode(np.fromfile(path, np.uint8, count=MAX_FILE_BYTES), flags)
-        except OSError as error:
-            raise SourceError(f"cannot read {shown_path(path)}: {error.strerror or error}") from error
+            decoded = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except cv2.error:
             return None
         finally:
