@@ -102,7 +102,7 @@ class FileSource:
         # Playlists and scripts may name other files; a local video has no business on the network.
         options = {"protocol_whitelist": "file,crypto,data"}
         try:
-            container = av.open(f"file:{self.path}", container_options=options, options=dict(DECODER_LIMITS))
+            container = av.open(f"file:{self.path}", container_options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"cannot read {self.path} as video: {_reason(error)}") from error
         try:
@@ -308,7 +308,7 @@ def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
         except av.EOFError:
             return
         except (av.FFmpegError, ValueError) as error:
-            damage.packets, damage.reason = damage.packets + 1, _reason(error)
+            damage.packets, damage.reason = damage.packets + 1, _refused(error)
         if packet is None:
             return
 
@@ -327,9 +327,14 @@ def _converted(shown: Shown[Picture], hints: Hints) -> Frame:
     return Frame(image=image, time_s=shown.time_s, index=shown.index, duration_s=shown.duration_s)
 
 
+def _refused(error: Exception) -> str:
+    """Why a decoder took no packet."""
+    if isinstance(error, av.ArgumentError | av.PermissionError):  # what FFmpeg's limits give, by version
+        return f"a frame is broken or has more than {MAX_PIXELS:,} pixels"
+    return _reason(error)
+
+
 def _reason(error: Exception) -> str:
     """FFmpeg's own words without the file name, which PyAV appends."""
-    if isinstance(error, av.ArgumentError):
-        return f"a frame is broken or has more than {MAX_PIXELS:,} pixels"
     text = getattr(error, "strerror", None) or str(error)
     return str(text)[:1].lower() + str(text)[1:]

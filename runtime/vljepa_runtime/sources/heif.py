@@ -100,7 +100,7 @@ def _grid(file: BinaryIO, item: _Item, name: str) -> UInt8:
 def _decode(file: BinaryIO, numbers: list[int], name: str) -> list[UInt8]:
     """The pictures of coded items, in order; FFmpeg names a stream after its item."""
     file.seek(0)
-    with av.open(file, "r", options=dict(DECODER_LIMITS)) as container:
+    with av.open(file, "r", format="mov", options=dict(DECODER_LIMITS)) as container:
         streams = {stream.id: stream for stream in container.streams.video}
         if missing := sorted(set(numbers) - set(streams)):
             raise SourceError(

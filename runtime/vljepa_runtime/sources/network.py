@@ -19,7 +19,7 @@ from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.clock import StreamClock
 from vljepa_runtime.sources.file import announced_pictures, choose_stream, decode_stream
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.pictures import DECODER_LIMITS, Converter
+from vljepa_runtime.sources.pictures import Converter
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, Source, SourceStatus
 from vljepa_runtime.sources.redaction import redact
 
@@ -180,7 +180,6 @@ def _open(address: Address) -> InputContainer:
         return av.open(
             address.secret_url(),
             container_options=dict(options),
-            options=dict(DECODER_LIMITS),
             timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
         )
     except _REFUSED as error:

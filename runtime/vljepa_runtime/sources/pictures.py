@@ -34,7 +34,9 @@ UInt8 = npt.NDArray[np.uint8]
 Picture = Callable[[int | None], UInt8]  # converted only when called
 
 MAX_PIXELS = 2**27  # 134 million, four times 8K
-DECODER_LIMITS = {"max_pixels": str(MAX_PIXELS)}  # FFmpeg then refuses a larger frame before it takes memory
+# FFmpeg then refuses a larger frame before it takes memory. For `stream.codec_context.options`; in `av.open(options=)`
+# only where the header of the format names all streams: PyAV frees those that come later unasked (17.0 crashed).
+DECODER_LIMITS = {"max_pixels": str(MAX_PIXELS)}
 MAX_ASPECT = 10  # of one pixel; anamorphic film has 2, and a few wrong bits claim thousands
 HD_LINES = 720
 DEEP_GREY = (

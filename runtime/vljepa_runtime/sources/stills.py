@@ -6,13 +6,14 @@ import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.logging
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.heif import is_sequence, read_heif
@@ -30,6 +31,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 MAX_FILE_BYTES = 2**30  # the largest picture allowed, uncompressed with four channels of 16 bits
 _MANY_KINDS = frozenset({"animated webp", "bigtiff", "jp2", "tiff"})  # of which OpenCV reads some
+_CHECKED = {"jpeg": "mjpeg", "png": "png"}  # kinds and FFmpeg's decoders of them
 _END_OF_JPEG = b"\xff\xd9"
 _LOG_LOCK = threading.Lock()
 _OPENCV_LOG: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV 5 moved it
@@ -118,9 +120,6 @@ def _header(path: Path) -> Header:
 
 def _decode(path: Path, header: Header) -> npt.NDArray[Any] | None:
     """Pixels as OpenCV gives them, upright, grey or BGR, of any depth; None for a damaged picture."""
-    # FFmpeg first, because libjpeg and libpng write to stderr on their own
-    if header.kind in ("jpeg", "png") and _is_damaged(path):
-        return None
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH
     if header.kind.endswith("webp"):  # of which only newer OpenCV honours the orientation
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
@@ -129,6 +128,11 @@ def _decode(path: Path, header: Header) -> npt.NDArray[Any] | None:
             data = file.read(MAX_FILE_BYTES)
     except OSError as error:
         raise SourceError(f"cannot read {shown_path(path)}: {error.strerror or error}") from error
+    decoder = _CHECKED.get(
+        header.kind
+    )  # FFmpeg first, because libjpeg and libpng write to stderr on their own
+    if decoder and _is_damaged(data, decoder):
+        return None
     if header.kind == "jpeg" and data.find(_END_OF_JPEG, header.scan) < 0:
         return None  # cut off, which OpenCV before 4.11 fills with grey
     with _LOG_LOCK:
@@ -161,24 +165,19 @@ def _as_rgb(name: str, decoded: npt.NDArray[Any], short_side: int | None, stretc
     return Still(image=image, note=f"{name} holds {DEEP_GREY}" if deep and grey else "")
 
 
-def _is_damaged(path: Path) -> bool:
+def _is_damaged(data: bytes, decoder: str) -> bool:
     """OpenCV fills broken JPEG blocks with grey and says nothing; FFmpeg reports them, in its log only."""
     with _LOG_LOCK:
-        opened = False
         level = av.logging.get_level()
         av.logging.set_level(av.logging.ERROR)
         try:
-            with (
-                av.logging.Capture() as logs,
-                av.open(f"file:{path}", options=dict(DECODER_LIMITS)) as container,
-            ):
-                stream = container.streams.video[0]
-                stream.codec_context.options = dict(DECODER_LIMITS)
-                stream.thread_type = "NONE"  # the log of this thread only
-                opened = True
-                frame = next(container.decode(stream), None)
-            return bool(logs) or frame is None
-        except (av.FFmpegError, IndexError, UnicodeError):  # of a name that FFmpeg cannot be told
-            return opened  # else it is a format that only OpenCV reads
+            with av.logging.Capture() as logs:
+                context = cast(VideoCodecContext, av.CodecContext.create(decoder, "r"))
+                context.options = dict(DECODER_LIMITS)
+                context.thread_type = "NONE"  # the log of this thread only
+                frames = [*context.decode(av.Packet(data)), *context.decode(None)]
+            return bool(logs) or not frames
+        except av.FFmpegError:
+            return True
         finally:
             av.logging.set_level(level)
