@@ -112,6 +112,21 @@ class TestNames:
         with pytest.raises(SourceError, match="none of the 1 pictures"):
             list(open_source(tmp_path))
 
+    @pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
+    def test_a_small_picture_inside_a_jpeg_and_a_film_behind_it(self, tmp_path: Path, cut: bool) -> None:
+        whole, small = (cv2.imencode(".jpg", quarters()[::s, ::s, ::-1])[1].tobytes() for s in (1, 4))
+        notes = (
+            b"\xff\xe1" + struct.pack(">H", len(small) + 8) + b"Exif\0\0" + small
+        )  # unreadable ones at that
+        data = whole[:2] + notes + whole[2:]
+        path = tmp_path / "a.jpg"
+        path.write_bytes(data[:-2] if cut else data + b"\0\0\0\x18ftypmp42" + b"\xff\xda" * 9)
+        if cut:
+            with pytest.raises(SourceError, match="is damaged"):
+                read_image(path)
+        else:
+            assert np.abs(read_image(path).image.astype(int) - quarters()).mean() < 4
+
     def test_a_name_that_is_no_utf8(self, tmp_path: Path) -> None:
         try:
             path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png"))
