@@ -134,7 +134,7 @@ class WindowSampler:
         return self._end_s(frame, frame.time_s) >= window.end_s + self.interval_s / 2
 
     def _end_s(self, frame: Frame, otherwise_s: float) -> float:
-        return otherwise_s if frame.duration_s is None else frame.time_s + frame.duration_s
+        return otherwise_s if frame.duration_s is None else round(frame.time_s + frame.duration_s, 9)
 
     def _last_instant(self, frame: Frame) -> int:
         """Number of the instant after the last one that shows the last frame of a run.

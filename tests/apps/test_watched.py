@@ -44,3 +44,10 @@ def test_hints_go_down_unless_every_frame_is_wanted(
 def test_ends_after_so_many_seconds(seconds: float | None, count: int, pictures: Path) -> None:
     with Watched(open_source(str(pictures)), max_seconds=seconds) as watched:
         assert len(indices(watched)) == count
+
+
+def test_the_last_picture_is_cut_where_watching_ends(pictures: Path) -> None:
+    """Else a picture held for hours would last hours."""
+    with Watched(open_source(str(pictures), fps=0.01), max_seconds=150.0) as watched:
+        shown = [(i.time_s, i.duration_s) for i in watched if isinstance(i, Frame)]
+    assert shown == [(0.0, 100.0), (100.0, 50.0)]

@@ -130,6 +130,7 @@ class _OnlineState:
     decoded: Floats | None = None
     opened: Observation | None = None  # first window of a change that has not settled
     old_end_s: float = -math.inf  # end of the last window that agreed with the anchor
+    held_end_s: float = -math.inf  # end of the last held picture
     waiting: _Segment | None = None
     inside: bool = False  # the stream still is in the waiting segment
     tokens: float = 0.0
@@ -145,6 +146,7 @@ class _OnlineState:
         seen = replace(observation, embedding=unit(observation.embedding))
         if seen.held:
             self.recent.clear()  # what was before has no part in it
+            self.held_end_s = seen.end_s
         self.recent.append(seen)
         self._follow(seen)
         if self.opened is None:
@@ -190,8 +192,12 @@ class _OnlineState:
         if self.recent[-1].held or self.now_s - self.opened.time_s >= self.policy.max_delay_s:
             return True
         pair = self._pair()
-        limit = self.policy.agree_clear if self._is_clear(pair[0]) else self.policy.agree
-        return len(pair) == 2 and _apart(pair) <= limit
+        if len(pair) < 2:
+            return False
+        if self._is_clear(pair[0]):
+            return _apart(pair) <= self.policy.agree_clear
+        # Windows that reach back into a held picture are mixtures with it, even if they agree.
+        return pair[0].start_s >= self.held_end_s and _apart(pair) <= self.policy.agree
 
     def _is_clear(self, seen: Observation) -> bool:
         """No frame of it was in a window that still had the old meaning."""
@@ -213,8 +219,7 @@ class _OnlineState:
         """The open change becomes the waiting segment."""
         assert self.opened is not None
         spoken = self._spoken()
-        latest_s = spoken[0].start_s if spoken[0].held else spoken[0].time_s
-        onset_s = max(self.opened.start_s, min(self.old_end_s, latest_s))
+        onset_s = max(self.opened.start_s, self._changed_s(self.opened, spoken[0]))
         total = np.stack([_f32(seen) for seen in spoken]).sum(axis=0, dtype=np.float32)
         times_s = sum(seen.time_s for seen in spoken)
         segment = _Segment(onset_s, spoken[-1].end_s, total, times_s, len(spoken))
@@ -223,6 +228,14 @@ class _OnlineState:
         self.waiting = segment if self.waiting is None else segment.absorb(self.waiting)
         # After a merge in which the earlier one speaks, later windows must not blend into its meaning.
         self.inside = self.waiting.total is total
+
+    def _changed_s(self, opened: Observation, spoken: Observation) -> float:
+        """When the old meaning went: known to the frame where a held picture came or went."""
+        if spoken.held:
+            return min(self.old_end_s, spoken.start_s)
+        if opened.start_s < self.held_end_s:
+            return self.held_end_s
+        return min(self.old_end_s, spoken.time_s)
 
     def _emit(self) -> list[Decision]:
         if self.now_s - self.decoded_at_s < self.policy.min_gap_s:

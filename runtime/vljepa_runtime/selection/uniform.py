@@ -77,11 +77,9 @@ class _UniformState:
 
     def push(self, observation: Observation) -> list[Decision]:
         if self.origin_s is None:
-            self.origin_s = observation.start_s
-        reached_s = observation.end_s if observation.held else observation.start_s
-        # The small constant keeps 3 * 0.1 s in slot 3 of a 0.1 s grid; where a hold ends the next one begins.
-        slack = -1e-6 if observation.held else 1e-6
-        slot = math.floor((reached_s - self.origin_s) / self.policy.interval_s + slack)
+            self.origin_s = observation.end_s
+        # The small constant keeps 3 * 0.1 s in slot 3 of a 0.1 s grid.
+        slot = math.floor((observation.end_s - self.origin_s) / self.policy.interval_s + 1e-6)
         opens, self.slot = slot > self.slot, max(slot, self.slot)
         if self.policy.pooling == "point":
             return [self._decide([observation], observation.embedding.astype(np.float32))] if opens else []

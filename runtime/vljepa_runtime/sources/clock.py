@@ -54,7 +54,7 @@ class Shown(Generic[Picture]):
     @property
     def duration_s(self) -> float:
         """How long it is on show."""
-        return self.end_s - self.time_s
+        return round(self.end_s - self.time_s, 9)
 
 
 def in_order(pictures: Iterable[Stamped[Picture]]) -> Iterator[Stamped[Picture]]:
@@ -184,7 +184,7 @@ class _Track(Generic[Picture]):
             yield from self._fill(None)
             self._offset_s = self._end_s() - stamp_s
         self._stamp_s = stamp_s
-        time_s = stamp_s + self._offset_s
+        time_s = round(stamp_s + self._offset_s, 9)
         yield from self._fill(time_s)
         yield from self._place(head, time_s)
 
