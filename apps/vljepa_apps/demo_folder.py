@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.outputs import check_folder, check_output
 
 __all__ = ["DEFAULT", "OUTPUTS", "prepare"]
 
@@ -43,7 +44,10 @@ def prepare(folder: Path, *, source: object, force: bool) -> dict[str, Path]:
     if there and not force and not (_is_default(folder) and there <= {*OUTPUTS.values()}):
         raise InputError(f"{folder} exists and is not empty: choose another --out or pass --force")
     try:
+        check_folder(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        for path in paths.values():
+            check_output(path, overwrite=True)  # neither a link nor a device of that name is touched
         for path in paths.values():
             path.unlink(missing_ok=True)
     except OSError as error:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, did_you_mean, find_format
+from vljepa_runtime.bundle_place import check_place
+from vljepa_runtime.errors import BundleError
 
 __all__ = [
     "GRAPH_NAMES",
@@ -74,7 +76,7 @@ def prepare(
         format=row,
         precisions=precision_per_graph(chosen, row),
         folder=_resolve_checkpoint(checkpoint),
-        target=_refuse_existing(out, force=force),
+        target=_writable(out, force=force),
         may_fall_back=isinstance(chosen, str),
         token_budgets=token_budgets,
     )
@@ -133,20 +135,18 @@ def _shipped_checkpoints() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in found}
 
 
-def _refuse_existing(out: str | Path, *, force: bool) -> Path:
-    """The path to write, when it may be written.
+def _writable(out: str | Path, *, force: bool) -> Path:
+    """The path to write, when it may and can be written.
 
     Raises:
         ExportError: something is there and `force` is off, or it is a folder that is not a bundle.
+        InputError: the place cannot be written.
     """
-    target = Path(out)
-    if target.is_dir() and not (target / "bundle.json").is_file():
-        raise ExportError(
-            f"{target} is a folder and not a bundle: name the bundle to write, {target / 'NAME.vljepa'}"
-        )
-    if target.exists() and not force:
-        raise ExportError(f"{target} exists: choose another name or pass force=True (--force)")
-    return target
+    try:
+        check_place(out, force=force)
+    except BundleError as error:
+        raise ExportError(str(error)) from error
+    return Path(out)
 
 
 def _resolve_checkpoint(name: str | Path) -> Path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,6 +34,7 @@ from vljepa_export.targets.protocol import Converted, Places, Streams
 from vljepa_model.checkpoint import WEIGHTS, CheckpointFolder, open_checkpoint
 from vljepa_quant.weights_file import WeightsFile
 from vljepa_runtime.bundle import write_bundle
+from vljepa_runtime.scratch import scratch_folder
 
 __all__ = ["LARGE", "export_streamed", "is_large"]
 
@@ -97,7 +97,7 @@ def export_streamed(
     names = [n for n in GRAPH_NAMES if NETWORKS[n] != "y_decoder" or opened.config.y_decoder is not None]
     report = progress or (lambda done, total, what: None)
     request.target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=request.target.parent, prefix=f".{request.target.name}.") as folder:
+    with scratch_folder(request.target) as folder:
         scratch, final = Path(folder, "scratch"), Path(folder, "final")
         final.mkdir()
         export = _Export(opened, request, target, names, scratch, final, clips)

@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,15 +19,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
+from vljepa_runtime.bundle_place import MANIFEST, check_place
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_name
+from vljepa_runtime.scratch import scratch_folder
 from vljepa_runtime.sources.redaction import hide_in_name
 from vljepa_runtime.strict_json import parse_json
 from vljepa_runtime.tokenizer_limits import check_tokenizer
 
 __all__ = ["Bundle", "shipped_bundles", "write_bundle"]
 
-MANIFEST = "bundle.json"
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_ZIP_MEMBERS = 1024
 CHUNK = 1 << 20
@@ -341,13 +341,12 @@ def write_bundle(
         BundleError: a name is not safe, `target` exists, or a graph's file is not among `files`.
     """
     place = Path(target)
-    if not force and (place.exists() or place.is_symlink()):
-        raise BundleError(f"{place} exists: choose another name or pass force=True (--force)")
+    check_place(place, force=force)
     for name in files:
         check_file_name(name)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as scratch:
-        draft = Path(scratch) / "bundle"
+    with scratch_folder(place) as scratch:
+        draft = scratch / "bundle"
         draft.mkdir()
         specs = {name: _put(content, draft / name, move=move) for name, content in sorted(files.items())}
         manifest = replace(manifest, files=specs)
@@ -355,9 +354,10 @@ def write_bundle(
         (draft / MANIFEST).write_text(text + "\n", encoding="utf-8")
         Bundle.open(draft)
         if archive:
-            draft = _zip(draft, [MANIFEST, *specs], Path(scratch) / "bundle.zip")
-        if place.is_dir() and not place.is_symlink():
-            os.rename(place, Path(scratch) / "replaced")
+            draft = _zip(draft, [MANIFEST, *specs], scratch / "bundle.zip")
+        check_place(place, force=force)
+        if place.is_dir():
+            os.rename(place, scratch / "replaced")
         os.replace(draft, place)
     return Bundle.open(place)
 

@@ -12,7 +12,8 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +26,16 @@ try:
 except ImportError:  # Windows: no locks, and no other writer is noticed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["OutputFile", "check_folder", "check_output", "replace_file"]
+__all__ = [
+    "SUFFIX",
+    "OutputFile",
+    "check_folder",
+    "check_output",
+    "claimed",
+    "is_in_place",
+    "lock_file",
+    "replace_file",
+]
 
 SUFFIX = ".partial"
 NAME_BYTES = 160  # of the final name that a temporary one repeats; file systems end at 255
@@ -54,7 +64,7 @@ class OutputFile:
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
         self.path = Path(path)
-        self.in_place = _is_in_place(self.path, overwrite=overwrite)
+        self.in_place = is_in_place(self.path, overwrite=overwrite)
         self._overwrite = overwrite
         self._temporary: Path | None = None
         if self.in_place:
@@ -157,13 +167,31 @@ def replace_file(path: str | Path, write: Callable[[BinaryIO], object], *, overw
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+@contextmanager
+def claimed(path: str | Path) -> Iterator[None]:
+    """Be the one writer of a file or folder while inside, whoever makes it and how.
+
+    Raises:
+        InputError: it has another writer, or its folder cannot be written.
+    """
+    place = Path(path)
+    check_folder(place.parent)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary, descriptor = _claim(place)
+    try:
+        yield
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
 def check_output(path: str | Path, *, overwrite: bool) -> None:
     """Try whether a file can be written, and leave nothing behind.
 
     Raises:
         InputError: see `OutputFile`.
     """
-    if not _is_in_place(
+    if not is_in_place(
         Path(path), overwrite=overwrite
     ):  # a reader of a pipe would take the trial for the end
         OutputFile(path, overwrite=overwrite).discard()
@@ -187,7 +215,7 @@ def check_folder(path: str | Path) -> None:
         raise InputError(f"cannot write into {path}: {error.strerror}: choose another folder") from error
 
 
-def _is_in_place(path: Path, *, overwrite: bool) -> bool:
+def is_in_place(path: Path, *, overwrite: bool) -> bool:
     """Whether a path is written in place; whatever can be neither written nor replaced is refused."""
     try:
         mode = os.lstat(path).st_mode
@@ -256,7 +284,7 @@ def _claim(path: Path) -> tuple[Path, int]:
             temporary = path.with_name(f".{name}.{secrets.token_hex(8)}{SUFFIX}")
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o666)
             try:
-                _lock(descriptor, wait=True)
+                lock_file(descriptor, wait=True)
                 if os.fstat(descriptor).st_nlink:  # else swept by another writer before it was locked
                     _sweep(path, f".{name}.", mine=temporary.name)
                     os.write(descriptor, PROBE)
@@ -289,7 +317,7 @@ def _sweep(path: Path, prefix: str, *, mine: str) -> None:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
                 continue
-            free = _lock(descriptor, wait=False)
+            free = lock_file(descriptor, wait=False)
             if free is False:
                 raise InputError(f"{path} is being written by another process: choose another name")
             if free and other in others and found.st_uid == os.geteuid():
@@ -298,7 +326,7 @@ def _sweep(path: Path, prefix: str, *, mine: str) -> None:
             os.close(descriptor)
 
 
-def _lock(descriptor: int, *, wait: bool) -> bool | None:
+def lock_file(descriptor: int, *, wait: bool) -> bool | None:
     """Lock an open file against other writers; False when one holds it, None where files cannot be locked."""
     if fcntl is None:
         return None

@@ -66,12 +66,13 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_data.gates import Scenes
     from vljepa_export import export_bundle
     from vljepa_export.request import default_output, prepare
+    from vljepa_runtime.outputs import claimed
 
     precision = parse_precision(args.precision)
     out = args.out or default_output(args.checkpoint, precision, format=args.format)
     what = {"format": args.format, "precision": precision, "token_budgets": args.tokens, "force": args.force}
     prepare(args.checkpoint, out, **what)
-    with console.Progress("exporting", total=1) as progress:
+    with claimed(out), console.Progress("exporting", total=1) as progress:
 
         def show(done: int, total: int, what: str) -> None:
             progress.total = total

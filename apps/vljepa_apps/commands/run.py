@@ -112,6 +112,7 @@ class Outputs:
         self.files = SinkGroup(self._tell)
         self.failed = False
         self._prints = True
+        self._stream = "vljepa"
         kinds = ((args.jsonl, JsonlSink), (args.srt, SubtitleSink), (args.save, VideoSink))
         try:
             for path, kind in kinds:
@@ -127,6 +128,7 @@ class Outputs:
         Raises:
             OutputError: stdout failed and there is no other output.
         """
+        self._stream = event.stream
         try:
             if self._prints:
                 console.json_line(event.to_json())
@@ -151,7 +153,7 @@ class Outputs:
 
         self.failed = True
         console.note(f"vljepa: {error}: this output ends here, the others go on")
-        event = Event(stream="vljepa", kind="status", text=f"warning: {error}")
+        event = Event(stream=self._stream, kind="status", text=f"warning: {error}")
         self.print(event)
         self.files.write(event)
 

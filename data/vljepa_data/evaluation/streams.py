@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from vljepa_data.metrics import Annotation, EmbeddingStream
 from vljepa_data.world import PROMPTS, HandBank, Split
 from vljepa_data.world.language import hand_caption, paraphrases
 from vljepa_data.world.stream import EventStream, make_stream
+from vljepa_runtime.outputs import replace_file
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler
 from vljepa_runtime.sources import Frame
@@ -79,20 +78,16 @@ class Recording:
     def save(self, path: Path) -> None:
         """Write an `.npz`, under a temporary name first."""
         texts = np.array([SEPARATOR.join(group) for group in self.references])
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(
-                    file,
-                    embeddings=self.embeddings,
-                    windows_s=self.windows_s,
-                    events_s=self.events_s,
-                    references=texts,
-                )
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(
+            path,
+            lambda file: np.savez(
+                file,
+                embeddings=self.embeddings,
+                windows_s=self.windows_s,
+                events_s=self.events_s,
+                references=texts,
+            ),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Recording:
