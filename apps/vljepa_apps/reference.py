@@ -16,7 +16,8 @@ __all__ = ["reference"]
 WIDTH = 100
 HEAD = """# Commands
 
-Written by `make docs` from the commands themselves. Exit codes: 0 done, 1 failure, 2 wrong usage."""
+Written by `make docs` from the commands themselves. Exit codes: 0 done, 1 failure, 2 wrong usage,
+130 interrupted (Ctrl-C, SIGTERM, SIGHUP), 141 the reader of stdout went away."""
 
 
 def reference() -> str:

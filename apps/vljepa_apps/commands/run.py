@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto: what the policy picks (default); always: fail without a Y-decoder; never: embeddings only",
     )
-    parser.add_argument("--jsonl", type=Path, metavar="FILE", help="also write the events to FILE")
+    parser.add_argument("--jsonl", type=Path, metavar="FILE", help="also write the events to FILE, or a pipe")
     parser.add_argument("--srt", type=Path, metavar="FILE", help="write subtitles")
     parser.add_argument(
         "--save", type=Path, metavar="FILE.mp4", help="write the video with the events drawn in"
