@@ -20,6 +20,7 @@ __all__ = [
     "add_engine",
     "add_json",
     "add_labels",
+    "add_stretch",
     "load_model",
     "non_negative",
     "positive",
@@ -70,6 +71,16 @@ def add_clip(parser: argparse.ArgumentParser, *, optional: bool = False) -> None
         type=positive,
         metavar="S",
         help="look at S seconds (default: a whole file, one window of a camera)",
+    )
+    add_stretch(parser)
+
+
+def add_stretch(parser: argparse.ArgumentParser) -> None:
+    """--stretch."""
+    parser.add_argument(
+        "--stretch",
+        action="store_true",
+        help="spread each grey picture of more than 8 bits over black to white (thermal and depth files)",
     )
 
 
@@ -132,7 +143,12 @@ def read_clip(args: argparse.Namespace, model: Model) -> Clip:
     from vljepa_apps import console
 
     return vj.read_clip(
-        args.source, model.preprocess, start_s=args.start, seconds=args.seconds, on_warning=console.note
+        args.source,
+        model.preprocess,
+        start_s=args.start,
+        seconds=args.seconds,
+        stretch=args.stretch,
+        on_warning=console.note,
     )
 
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from vljepa_apps.main import main
@@ -30,6 +32,19 @@ def test_labels_come_from_a_file_too_each_once(
     assert result["labels"] == 2
     assert result["results"] == [{"label": "a cube", "score": 0.06}]
     assert (result["engine"], result["query"], model.query) == ("fake:cpu", "What is it?", "What is it?")
+
+
+def test_thermal_pictures_are_told_and_stretched_on_request(
+    model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heat = np.linspace(30_000, 31_000, 96 * 96).reshape(96, 96).astype(np.uint16)
+    assert cv2.imwrite(str(tmp_path / "1.png"), heat)
+    assert main(["classify", "toy", str(tmp_path), "--label", "x"]) == 0
+    assert capsys.readouterr().err.count("grey of more than 8 bits") == 1
+    assert np.ptp(model.clip.frames) <= 5
+    assert main(["classify", "toy", str(tmp_path), "--label", "x", "--stretch"]) == 0
+    assert capsys.readouterr().err == ""
+    assert np.ptp(model.clip.frames) == 255
 
 
 @pytest.mark.parametrize(

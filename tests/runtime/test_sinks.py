@@ -6,6 +6,7 @@ import io
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from vljepa_runtime.events import Event
 from vljepa_runtime.sinks import JsonlSink, Sink, SinkGroup, SubtitleSink, VideoSink, subtitles
 from vljepa_runtime.sinks.subtitles import srt_time
 from vljepa_runtime.sinks.video import FONT, draw_banner, wrap_text
+from vljepa_runtime.sources import open_source
 from vljepa_runtime.sources.protocol import Frame
 
 
@@ -215,6 +217,23 @@ class TestVideo:
             found = [f.time for f in container.decode(stream)]
         assert found == pytest.approx(times, abs=1e-3)
         assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg on PATH")
+    @pytest.mark.parametrize("size", [(96, 128), (720, 400)], ids=["small", "HD"])
+    def test_players_show_the_colours_that_were_written(self, size: tuple[int, int], tmp_path: Path) -> None:
+        colours = np.array([[(220, 20, 20), (20, 200, 20)], [(20, 20, 220), (200, 200, 20)]], np.uint8)
+        image = cv2.resize(colours, size[::-1], interpolation=cv2.INTER_NEAREST)
+        path = tmp_path / "out.mp4"
+        with VideoSink(path, crf=10) as sink:
+            sink.write_frame(Frame(image=image, time_s=0.0, index=0))
+        options = ["-frames:v", "1", "-c:v", "ppm", "-f", "image2pipe", "-"]
+        done = subprocess.run(
+            ["ffmpeg", "-v", "error", "-i", path, *options], capture_output=True, check=True
+        )
+        shown = cv2.imdecode(np.frombuffer(done.stdout, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+        ours = next(item for item in open_source(path) if isinstance(item, Frame)).image
+        assert np.abs(shown.astype(int) - image).mean() < 3
+        assert np.abs(ours.astype(int) - image).mean() < 3
 
     def test_the_words_are_on_the_picture(self, tmp_path: Path) -> None:
         path = tmp_path / "out.mp4"

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help=f"{arguments.SOURCE_HELP}; without it a procedural stream whose truth is known",
     )
+    arguments.add_stretch(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -109,7 +110,8 @@ def run(args: argparse.Namespace) -> int:
         truth = make_stream(paths["stream"], seed=args.seed, minutes=args.minutes or MINUTES)
         source = open_source(paths["stream"])
     else:
-        source, truth = open_source(args.source), None  # a wrong name must not cost the last demo's results
+        # a wrong name must not cost the last demo's results
+        source, truth = open_source(args.source, stretch=args.stretch), None
         paths = demo_folder.prepare(args.out, source=resolve(args.source), force=args.force)
         del paths["stream"]
     with source:

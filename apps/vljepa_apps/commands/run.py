@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-seconds", type=arguments.positive, metavar="S", help="stop after S seconds of the source"
     )
+    arguments.add_stretch(parser)
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
     arguments.add_engine(parser)
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(args))
         model = arguments.load_model(args)
-        source = stack.enter_context(open_source(args.source))
+        source = stack.enter_context(open_source(args.source, stretch=args.stretch))
         session = stack.enter_context(
             model.session(
                 query=args.query or None, select=args.select, stride_s=args.stride, decode=args.decode

@@ -20,6 +20,7 @@ __all__ = ["Mp4File"]
 
 UInt8 = npt.NDArray[np.uint8]
 
+BT709, LIMITED = 1, 1  # FFmpeg's numbers of the colour matrix and range
 TIME_BASE = Fraction(1, 90_000)
 FRAME_S = 1 / 30  # what a picture lasts when nothing says how long
 LAST_S = (
@@ -73,6 +74,8 @@ class Mp4File:
         )
         self._stream.width, self._stream.height = self.width, self.height
         self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.colorspace = BT709  # untagged, players go by its size
+        self._stream.codec_context.color_range = LIMITED
         self._stream.codec_context.time_base = TIME_BASE
         self._picture: av.VideoFrame | None = None
         self._shift_s = self._now_s = 0.0
@@ -91,7 +94,7 @@ class Mp4File:
         """
         if not math.isfinite(time_s):
             raise InputError(f"expected a picture with a finite time, got {time_s}")
-        picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p", **one_thread())
+        picture = _coded(image)
         if self._picture is None:
             time_s = self._begin(time_s)
         self._go_to(time_s)
@@ -112,7 +115,7 @@ class Mp4File:
             self._shift_s = 0.0 if 0 <= time_s <= LEAD_S else time_s
             return self._shift_s
         black = np.zeros((self.height, self.width, 3), np.uint8)
-        self._encode(av.VideoFrame.from_ndarray(black, format="rgb24").reformat(format="yuv420p"))
+        self._encode(_coded(black))
         return time_s
 
     def _go_to(self, time_s: float) -> None:
@@ -201,6 +204,11 @@ class _Tape(_Pipe):
     def cut(self) -> None:
         super().cut()
         os.ftruncate(self._file.fileno(), self._whole)
+
+
+def _coded(image: UInt8) -> av.VideoFrame:
+    picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+    return picture.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, **one_thread())
 
 
 def _coded_size(rows: int, columns: int) -> tuple[int, int]:
