@@ -45,6 +45,12 @@ def hostile_bundles() -> ModuleType:
     return _module("hostile_bundles")
 
 
+@pytest.fixture(scope="session")
+def live_servers() -> ModuleType:
+    """`live_servers.py`: servers that misbehave."""
+    return _module("live_servers")
+
+
 def _module(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
     assert spec is not None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
 
-from vljepa_runtime.sources import Frame, Source, SourceStatus
+from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus
 
 __all__ = ["Watched"]
 
@@ -19,7 +19,8 @@ class Watched:
         source: The source underneath; closed with this one.
         on_frame: Called with every frame before it goes on. With it, hints to leave frames out are not passed
             down, because whoever watches wants them all.
-        max_seconds: End after so much of the source's own time, or of the clock when it is live and silent.
+        max_seconds: End after so much of the source's own time, or of the clock when it is live, whether it gives
+            anything or not.
     """
 
     def __init__(
@@ -37,8 +38,8 @@ class Watched:
         self._max_seconds = float("inf") if max_seconds is None else max_seconds
 
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
-        if self._on_frame is None:
-            self._source.hints = self.hints
+        every = Hints(wake_s=self.hints.wake_s)
+        self._source.hints = self.hints if self._on_frame is None else every
         begun = time.monotonic()
         for item in self._source:
             late = self.live and time.monotonic() - begun >= self._max_seconds

@@ -246,6 +246,8 @@ class Session:
     def _stream_events(self, source: Source) -> Iterator[Event]:
         for item in self._items(source):
             if isinstance(item, SourceStatus):
+                if item.kind == "waiting":  # it came so that `stop` is seen
+                    continue
                 yield self._status(source.name, f"{item.kind}: {item.message}")
                 continue
             for window in self._clocked(self._sampler.push(item)):

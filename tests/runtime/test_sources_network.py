@@ -226,7 +226,7 @@ class Scripted:
         self.pause_s = pause_s
         self.closed = threading.Event()
 
-    def pictures(self) -> Iterator[Callable[[int | None], np.ndarray]]:
+    def pictures(self, interval_s: float | None = None) -> Iterator[Callable[[int | None], np.ndarray]]:
         for _ in range(self.pictures_left):
             time.sleep(self.pause_s)
             yield lambda short_side: np.zeros((4, 4, 3), np.uint8)

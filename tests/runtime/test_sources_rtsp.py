@@ -156,7 +156,7 @@ def test_wrong_password_is_final_and_not_repeated_in_words() -> None:
 
 
 def test_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vljepa_runtime.sources.network.READ_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("vljepa_runtime.sources.network.SILENCE_S", 1.0)
     with playing(40, stalls=True) as (address, _):
         source = open_network(f"rtsp://{address}", backoff=Backoff(first_s=0.05))
         for item in source:

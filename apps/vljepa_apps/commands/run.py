@@ -80,7 +80,9 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(args))
         model = arguments.load_model(args)
-        source = stack.enter_context(open_source(args.source, stretch=args.stretch))
+        source = stack.enter_context(
+            open_source(args.source, stretch=args.stretch, timeout_s=args.max_seconds)
+        )
         session = stack.enter_context(
             model.session(
                 query=args.query or None, select=args.select, stride_s=args.stride, decode=args.decode

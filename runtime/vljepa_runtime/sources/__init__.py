@@ -36,6 +36,7 @@ def open_source(
     fps: float | None = None,
     stretch: bool = False,
     hints: Hints | None = None,
+    timeout_s: float | None = None,
 ) -> Source:
     """Open whatever a user may name.
 
@@ -48,6 +49,7 @@ def open_source(
         stretch: Spread the values of grey pictures of more than 8 bits, as thermal cameras give, so that each
             picture's 1st to 99th percentile goes from black to white. Files and folders only.
         hints: What the consumer will use; may also be set later as `source.hints`.
+        timeout_s: Seconds that a server has to answer, where 10 are too many.
 
     Returns:
         A source to iterate once and close.
@@ -62,7 +64,7 @@ def open_source(
         number(fps, "fps", above=0)
     found = resolve(spec)
     if isinstance(found, Address) and found.scheme:
-        return _open_url(found, loop, stretch, hints)
+        return _open_url(found, loop, stretch, hints, timeout_s)
     if isinstance(found, Path) and not DEVICE.fullmatch(str(found)):
         return _open_path(found, loop, fps, stretch, hints)
     if loop:
@@ -75,7 +77,9 @@ def open_source(
     return open_camera(found if isinstance(found, int) else str(found), hints=hints)
 
 
-def _open_url(address: Address, loop: bool, stretch: bool, hints: Hints | None) -> Source:
+def _open_url(
+    address: Address, loop: bool, stretch: bool, hints: Hints | None, timeout_s: float | None
+) -> Source:
     from vljepa_runtime.sources.network import SCHEMES, open_network
 
     if address.scheme not in SCHEMES:
@@ -83,7 +87,7 @@ def _open_url(address: Address, loop: bool, stretch: bool, hints: Hints | None) 
             f"unknown scheme {address.scheme}:// in {address}; known: file, {', '.join(SCHEMES)}"
         )
     _refuse_stretch(stretch, str(address))
-    return open_network(address, loop=loop, hints=hints)
+    return open_network(address, loop=loop, hints=hints, timeout_s=timeout_s)
 
 
 def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool, hints: Hints | None) -> Source:

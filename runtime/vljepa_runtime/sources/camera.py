@@ -75,8 +75,7 @@ def _live(
     if not capture.isOpened():
         capture.release()
         raise SourceError(f"{name} does not open: it is missing, busy or not permitted")
-    first = [capture]
-    return LiveSource(name, lambda: _Device(first.pop() if first else opener()), backoff=backoff, hints=hints)
+    return LiveSource(name, lambda: _Device(opener()), backoff=backoff, hints=hints, first=_Device(capture))
 
 
 class _Device:
@@ -89,7 +88,9 @@ class _Device:
         self._capture = capture
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
-    def pictures(self) -> Iterator[Callable[[int | None], npt.NDArray[np.uint8]]]:
+    def pictures(
+        self, interval_s: float | None = None
+    ) -> Iterator[Callable[[int | None], npt.NDArray[np.uint8]]]:
         failed = 0
         while failed < FAILED_READS:
             ok, image = self._capture.read()

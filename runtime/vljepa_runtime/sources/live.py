@@ -15,28 +15,29 @@ from types import TracebackType
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.patience import ConnectionLostError
+from vljepa_runtime.sources.pictures import Picture
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind
 from vljepa_runtime.sources.redaction import redact
 
-__all__ = ["Backoff", "Connection", "ConnectionLostError", "LiveSource"]
+__all__ = ["Backoff", "Connection", "ConnectionLostError", "LiveSource", "Picture"]
 
-Picture = Callable[[int | None], npt.NDArray[np.uint8]]
-JOIN_S = 2.0
+JOIN_S = 0.8  # Ctrl-C answers within a second, whatever a driver does
+WAKE_S = 0.5
+SILENCE_S = 20.0  # longer than a network connection is given; a driver that hangs is told of, too
 MAX_ITEMS = 64
-
-
-class ConnectionLostError(Exception):
-    """The connection failed or ended; trying again may help. Stays inside `sources`."""
 
 
 class Connection(Protocol):
     """One connection to a device or server."""
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
         """Give every picture as a function `(short_side) -> (H, W, 3) uint8 RGB`, converted only when called.
+
+        Args:
+            interval_s: Seconds between the pictures that the consumer wants, for a device that has to be asked.
 
         Raises:
             ConnectionLostError: the stream ended or broke.
@@ -55,12 +56,15 @@ class Backoff:
         cap_s: The longest wait.
         jitter: Share of a wait that is random.
         first_attempts: Attempts until a source that never worked is given up; a later loss never is.
+        steady_s: Seconds that a connection has to give pictures until the waits begin anew with `first_s`; a
+            server that gives one picture and hangs up is not hammered.
     """
 
     first_s: float = 0.5
     cap_s: float = 30.0
     jitter: float = 0.5
     first_attempts: int = 3
+    steady_s: float = 10.0
 
     def wait_s(self, attempt: int) -> float:
         """Seconds to wait after failed attempt number `attempt` (1, 2, ...)."""
@@ -93,6 +97,8 @@ class LiveSource:
         connect: Opens a connection; raises `ConnectionLostError` to be called again, else `SourceError`.
         backoff: Waiting times.
         hints: What the consumer needs.
+        first: A connection that is open already.
+        stopped: Set by `close`; whatever `connect` opened looks at it while it waits.
     """
 
     live = True
@@ -104,22 +110,29 @@ class LiveSource:
         *,
         backoff: Backoff | None = None,
         hints: Hints | None = None,
+        first: Connection | None = None,
+        stopped: threading.Event | None = None,
     ) -> None:
         self.name = redact(name)
         self.hints = hints or Hints()
         self._connect = connect
+        self._first = first
         self._backoff = backoff or Backoff()
-        self._stop = threading.Event()
+        self._stop = stopped or threading.Event()
         self._box = _Mailbox()
         self._thread: threading.Thread | None = None
         self._start_s: float | None = None
         self._count = 0
+        self._worked_s = 0.0  # from the first to the last picture of the last connection
+        self._news_s = 0.0  # when the last item came, or shall come
+        self._told = False  # that none came
 
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
         """Give remarks in order and the newest frame, each at most once, until `close`."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._read, name=f"source {self.name}", daemon=True)
             self._thread.start()
+        self._news_s = time.monotonic()
         last_s = -np.inf
         while True:
             item = self._take(last_s)
@@ -133,6 +146,8 @@ class LiveSource:
 
     def _take(self, last_s: float) -> SourceStatus | _Shot | None:
         interval_s = (self.hints.min_interval_s or 0.0) / 4
+        wake_s = self.hints.wake_s or np.inf
+        begun = time.monotonic()
         box = self._box
         with box.changed:
             while True:
@@ -141,21 +156,30 @@ class LiveSource:
                     or head.time_s >= last_s + interval_s
                     or len(box.items) > 1
                 ):
+                    self._news_s, self._told = max(self._news_s, time.monotonic()), False
                     return box.items.popleft()
                 if box.error is not None:
                     raise box.error
                 if box.closed:
                     return None
-                box.changed.wait(0.5)  # wakes now and then so that Ctrl-C works everywhere
+                now = time.monotonic()
+                if not self._told and now - self._news_s >= SILENCE_S:
+                    self._told = True
+                    return SourceStatus(
+                        kind="warning",
+                        message=f"{self.name}: nothing came for {SILENCE_S:.0f} s, still waiting",
+                    )
+                if now - begun >= wake_s:
+                    return SourceStatus(kind="waiting", message=f"{self.name}: no new picture")
+                box.changed.wait(min(WAKE_S, wake_s))  # wakes so that Ctrl-C works everywhere
 
     def _read(self) -> None:
         """Body of the thread: connect, read, wait, again."""
         attempt = 0
         try:
             while not self._stop.is_set():
-                before = self._count
                 reason = self._read_once()
-                attempt = 1 if self._count > before else attempt + 1
+                attempt = 1 if self._worked_s >= self._backoff.steady_s else attempt + 1
                 self._wait(attempt, reason)
         except SourceError as error:
             self._finish(error)
@@ -166,9 +190,10 @@ class LiveSource:
 
     def _read_once(self) -> str:
         """Read one connection to its end and say why it ended."""
-        fresh = True
+        first_s: float | None = None
+        self._worked_s = 0.0
         try:
-            connection = self._connect()
+            connection, self._first = self._first or self._connect(), None
         except ConnectionLostError as error:
             return redact(str(error))
         except SourceError as error:
@@ -176,13 +201,14 @@ class LiveSource:
                 raise
             return redact(str(error))  # it has worked before, so it may work again
         try:
-            for picture in connection.pictures():
+            for picture in connection.pictures(self.hints.min_interval_s):
                 if self._stop.is_set():
                     break
-                if fresh:
-                    fresh = False
+                if first_s is None:
+                    first_s = time.monotonic()
                     self._remark("connected", f"{self.name} is connected")
                 self._put(picture)
+                self._worked_s = time.monotonic() - first_s
         except ConnectionLostError as error:
             return redact(str(error))
         finally:
@@ -208,6 +234,7 @@ class LiveSource:
             raise SourceError(f"{self.name}: no picture after {attempt} attempts: {reason}")
         seconds = self._backoff.wait_s(attempt)
         self._remark("reconnecting", f"{self.name}: {reason}; trying again in {seconds:.1f} s")
+        self._news_s = time.monotonic() + seconds
         self._stop.wait(seconds)
 
     def _remark(self, kind: StatusKind, message: str) -> None:
@@ -222,7 +249,7 @@ class LiveSource:
             self._box.changed.notify_all()
 
     def close(self) -> None:
-        """Stop the reader; waits up to two seconds for it, a blocked read ends at its own timeout."""
+        """Stop the reader, which ends within a moment; only a driver that hangs may keep it longer."""
         self._stop.set()
         with self._box.changed:
             self._box.items.clear()
@@ -230,6 +257,9 @@ class LiveSource:
             self._box.changed.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_S)
+        if self._thread is None and self._first is not None:
+            self._first.close()
+            self._first = None
 
     def __enter__(self) -> LiveSource:
         return self

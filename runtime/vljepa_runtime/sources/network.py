@@ -1,47 +1,63 @@
-"""Frames from `rtsp://` and `http(s)://` through PyAV.
+"""Frames from `rtsp://` and `http(s)://`.
 
-RTSP and endless HTTP streams are live; an HTTP file with a known length is read like a local file.
+HTTP is read by web.py and handed to PyAV, RTSP by FFmpeg through relay.py, playlists by FFmpeg alone. What has a known
+duration is read like a local file, everything else is live.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+import threading
+from collections.abc import Iterator
 from functools import partial
 from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.clock import StreamClock
 from vljepa_runtime.sources.file import announced_pictures, choose_stream, decode_stream
-from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.live import Backoff, Connection, LiveSource, Picture
+from vljepa_runtime.sources.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
+from vljepa_runtime.sources.patience import ConnectionLostError, Patience, in_background
 from vljepa_runtime.sources.pictures import Converter
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, Source, SourceStatus
+from vljepa_runtime.sources.read_ahead import read_ahead
 from vljepa_runtime.sources.redaction import redact
+from vljepa_runtime.sources.relay import Relay
+from vljepa_runtime.sources.web import RefusedError, WebFile
+from vljepa_runtime.sources.wire import dial
 
 __all__ = ["SCHEMES", "DownloadSource", "open_network"]
 
 SCHEMES = ("http", "https", "rtsp", "rtsps")
-OPEN_TIMEOUT_S = 10.0
-READ_TIMEOUT_S = 5.0  # also the longest that a closed reader stays blocked
+RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
+ANSWER_S = 10.0  # from the first packet sent to the end of the header
+PICTURE_S = 15.0  # from there to the first picture, and between pictures: key frames may be ten seconds apart
+SILENCE_S = 5.0  # without a byte
 
 _RTSP = {
     "rtsp_flags": "prefer_tcp",
     "fflags": "nobuffer",
     "max_delay": "500000",
     "analyzeduration": "1000000",
+    "protocol_whitelist": "tcp,udp,rtp",
 }
-# FFmpeg itself resumes a file of known length where it broke; endless streams are left to LiveSource.
-# The whitelist keeps a remote playlist from naming local files.
-_HTTP = {
+# What comes through web.py may open nothing by itself.
+_FILE = {"analyzeduration": "2000000", "protocol_whitelist": "crypto"}  # microseconds looked at beforehand
+# The whitelist keeps a remote playlist from naming local files; its segments may be called what they like.
+_PLAYLIST = {
     "reconnect": "1",
     "reconnect_delay_max": "4",
-    "analyzeduration": "2000000",  # microseconds of a stream looked at before the first frame
-    "protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto,data,hls",
+    "analyzeduration": "2000000",
+    "protocol_whitelist": "http,https,httpproxy,tcp,tls,crypto",
+    "allowed_extensions": "ALL",
+    "allowed_segment_extensions": "ALL",
+    "extension_picky": "0",
 }
 _REFUSED = (
     av.HTTPBadRequestError,
@@ -55,7 +71,12 @@ _REFUSED = (
 
 
 def open_network(
-    url: str | Address, *, loop: bool = False, backoff: Backoff | None = None, hints: Hints | None = None
+    url: str | Address,
+    *,
+    loop: bool = False,
+    backoff: Backoff | None = None,
+    hints: Hints | None = None,
+    timeout_s: float | None = None,
 ) -> Source:
     """Open a URL as a live source or, for an HTTP file of known length, as a file.
 
@@ -64,24 +85,25 @@ def open_network(
         loop: Play an HTTP file again at its end.
         backoff: Waiting times between attempts of a live source.
         hints: What the consumer needs.
+        timeout_s: Seconds that a server has to answer when it has fewer than usual.
 
     Raises:
         SourceError: an HTTP server does not answer or has no video there, or a live stream shall loop.
     """
     address = Address(url)
     address.check()
+    stopped = threading.Event()
+    connect = partial(_connect, address, stopped)
     if address.scheme.startswith("rtsp"):
-        source = LiveSource(address, partial(_Stream.connect, address), backoff=backoff, hints=hints)
+        source = LiveSource(address, connect, backoff=backoff, hints=hints, stopped=stopped)
     else:
         try:
-            container = _open(address)
+            connection = in_background(connect, stopped, timeout_s or math.inf)
         except ConnectionLostError as error:
-            raise SourceError(f"cannot open {address}: {error}") from error
-        if container.duration is not None:
-            return DownloadSource(address, container, loop=loop, hints=hints)
-        first = [container]
-        connect: Callable[[], _Stream] = lambda: _Stream(first.pop() if first else _open(address), address)  # noqa: E731
-        source = LiveSource(address, connect, backoff=backoff, hints=hints)
+            raise SourceError(f"cannot open {address}: {error}") from None
+        if isinstance(connection, _Stream) and connection.finite:
+            return DownloadSource(address, connection, stopped, loop=loop, hints=hints)
+        source = LiveSource(address, connect, backoff=backoff, hints=hints, first=connection, stopped=stopped)
     if loop:
         source.close()
         raise SourceError(f"{source.name} is a live stream and cannot loop: leave loop out")
@@ -94,37 +116,59 @@ class DownloadSource:
     live = False
 
     def __init__(
-        self, address: Address, container: InputContainer, *, loop: bool = False, hints: Hints | None = None
+        self,
+        address: Address,
+        stream: _Stream,
+        stopped: threading.Event,
+        *,
+        loop: bool = False,
+        hints: Hints | None = None,
     ) -> None:
         self.name = str(address)
         self.loop = loop
         self.hints = hints or Hints()
         self._address = address
-        self._container: InputContainer | None = container
+        self._stream: _Stream | None = stream
+        self._stopped = stopped
 
     def announced(self) -> Announced | None:
         """What the header says."""
-        return announced_pictures(self._container, self.name)
+        return announced_pictures(self._stream.container if self._stream else None, self.name)
 
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
         """Decode as fast as the consumer takes frames."""
+        return read_ahead(self._looped())
+
+    def _looped(self) -> Iterator[Frame | SourceStatus]:
         clock = StreamClock()
         while True:
+            stream, self._stream = self._stream or self._again(), None
             try:
-                container, self._container = self._container or _open(self._address), None
-            except ConnectionLostError as error:
-                raise SourceError(f"cannot open {self.name} again: {error}") from error
-            with container:
-                yield from decode_stream(container, self.name, self.hints, clock)
+                for item in decode_stream(stream.container, self.name, self.hints, clock):
+                    yield item
+                    stream.patience.renew()  # the server is not to blame for how long the consumer took
+            finally:
+                stream.close()
             if not self.loop:
                 return
+
+    def _again(self) -> _Stream:
+        try:
+            connection = _connect(self._address, self._stopped)
+        except ConnectionLostError as error:
+            raise SourceError(f"cannot open {self.name} again: {error}") from None
+        if not isinstance(connection, _Stream):
+            connection.close()
+            raise SourceError(f"{self.name} is no video any more: it cannot be played again")
+        return connection
 
     def close(self) -> None:
         """Drop the connection; a running iteration ends at its next step by itself."""
         self.loop = False
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        self._stopped.set()
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
     def __enter__(self) -> DownloadSource:
         return self
@@ -136,31 +180,47 @@ class DownloadSource:
 
 
 class _Stream:
-    """One live connection; see `Connection`."""
+    """A container that PyAV opened, live or finite; see `Connection`.
 
-    def __init__(self, container: InputContainer, address: Address) -> None:
-        self._container = container
+    Args:
+        container: Closed with this.
+        name: For errors.
+        patience: Ends every wait.
+        carrier: What the bytes come through; closed with this.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        name: str,
+        patience: Patience,
+        carrier: WebFile | Relay | None = None,
+    ) -> None:
+        self.container = container
+        self.patience = patience
+        self._carrier = carrier
         try:
-            self._stream = choose_stream(container, address)
+            self._stream = choose_stream(container, name)
         except SourceError:
             container.close()
             raise
+
+    @property
+    def finite(self) -> bool:
+        """Whether it is a file with an end."""
+        return self.container.duration is not None
+
+    def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
+        """Every picture, as soon as it is decoded."""
         self._stream.thread_type = "SLICE"  # frame threads would hold pictures back
-
-    @classmethod
-    def connect(cls, address: Address) -> _Stream:
-        return cls(_open(address), address)
-
-    def pictures(self) -> Iterator[Callable[[int | None], npt.NDArray[np.uint8]]]:
-        packets = self._container.demux(self._stream)
+        packets = self.container.demux(self._stream)
         converter = Converter(self._stream)
         while True:
-            try:
-                packet = next(packets, None)
-            except (av.FFmpegError, OSError) as error:
-                raise ConnectionLostError(_reason(error)) from error
+            self.patience.check()
+            packet = self._next(packets)
             try:
                 for frame in self._stream.decode(packet):
+                    self.patience.renew()
                     yield converter.prepare(frame)
             except av.EOFError:
                 return
@@ -169,30 +229,117 @@ class _Stream:
             if packet is None:
                 return
 
+    def _next(self, packets: Iterator[Any]) -> Any:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError) as error:
+            raise ConnectionLostError(
+                self._cause() or _reason(error, float(self.container.read_timeout or 0))
+            ) from error
+        if packet is None and (cause := self._cause()):
+            raise ConnectionLostError(cause)
+        return packet
+
+    def _cause(self) -> str:
+        return self._carrier.reason if isinstance(self._carrier, Relay) else ""
+
     def close(self) -> None:
-        self._container.close()
+        self.container.close()
+        if self._carrier is not None:
+            self._carrier.close()
 
 
-def _open(address: Address) -> InputContainer:
-    options = _RTSP if address.scheme.startswith("rtsp") else _HTTP
+def _connect(address: Address, stopped: threading.Event) -> Connection:
+    """Open whatever a URL gives.
+
+    Raises:
+        SourceError: the server refuses, or has no video there.
+        ConnectionLostError: trying again may help.
+    """
+    patience = Patience(ANSWER_S, stopped=stopped)
+    connect = _connect_rtsp if address.scheme.startswith("rtsp") else _connect_http
     # Not chained: FFmpeg's own errors repeat the URL, and its reason is in the message.
     try:
+        return connect(address, patience)
+    except RefusedError as error:
+        advice = ESCAPES if error.denied and "***@" in address else address.advice
+        raise SourceError(f"cannot open {address}: {error}{advice and '; '}{advice}") from None
+    except ConnectionLostError as error:
+        advice = address.advice
+        raise ConnectionLostError(f"{redact(str(error))}{advice and '; '}{advice}") from None
+
+
+def _connect_rtsp(address: Address, patience: Patience) -> Connection:
+    parts = urlsplit(address.secret_url())
+    host = parts.hostname or ""
+    wire = dial(host, parts.port or RTSP_PORTS[parts.scheme.lower()], patience)
+    if parts.scheme.lower() == "rtsps":
+        wire.secure(host)
+    relay = Relay(wire, patience)
+    login = parts.netloc.rpartition("@")[0]
+    here = f"{login}@" * bool(login) + f"127.0.0.1:{relay.port}"
+    try:
+        container = _open(urlunsplit(parts._replace(scheme="rtsp", netloc=here)), _RTSP, SILENCE_S)
+        patience.expect("picture", PICTURE_S)
+        return _Stream(container, address, patience, relay)
+    except (SourceError, ConnectionLostError):
+        relay.close()
+        if relay.reason:
+            raise ConnectionLostError(relay.reason) from None
+        raise
+
+
+def _connect_http(address: Address, patience: Patience) -> Connection:
+    url = address.secret_url()
+    file = WebFile(url, patience)
+    patience.expect("picture", PICTURE_S, silence_s=SILENCE_S)
+    try:
+        if is_motion_jpeg(file):
+            return MotionJpeg(file, patience)
+        if is_snapshot(file):
+            return Snapshots(url, file, patience)
+        kind = _playlist(file.head())
+        if kind is None:
+            return _Stream(_open(file, _FILE), address, patience, file)
+    except (SourceError, ConnectionLostError):
+        file.close()
+        raise
+    file.close()
+    return _Stream(_open(url, _PLAYLIST, PICTURE_S, kind), address, patience)
+
+
+def _playlist(head: bytes) -> str | None:
+    """FFmpeg's name for the format of a playlist, by its content alone (RFC 8216, 4.3.1.1), None for other files."""
+    if head.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"#EXTM3U"):
+        return "hls"
+    return "dash" if b"<MPD" in head else None
+
+
+def _open(
+    what: str | WebFile, options: dict[str, str], read_s: float | None = None, kind: str | None = None
+) -> InputContainer:
+    timeout = (
+        None if read_s is None else (ANSWER_S + 1, read_s)
+    )  # patience is to end first, with its own words
+    try:
         return av.open(
-            address.secret_url(),
+            what,
+            mode="r",
+            format=kind,
             container_options=dict(options),
-            timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S),
+            timeout=timeout,
         )
+    except ConnectionLostError:
+        raise
     except _REFUSED as error:
-        denied = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError) and "***@" in address
-        advice = ESCAPES if denied else address.advice
-        raise SourceError(f"cannot open {address}: {_reason(error)}{advice and '; '}{advice}") from None
+        denied = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError)
+        raise RefusedError(_reason(error, ANSWER_S), denied=denied) from None
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ConnectionLostError(f"{_reason(error)}{address.advice and '; '}{address.advice}") from None
+        raise ConnectionLostError(_reason(error, ANSWER_S)) from None
 
 
-def _reason(error: Exception) -> str:
-    """FFmpeg's own words; the URL is not in them."""
+def _reason(error: Exception, waited_s: float) -> str:
     if isinstance(error, av.ExitError):
-        return f"no data for {READ_TIMEOUT_S:.0f} s"
+        return f"no data for {waited_s:.0f} s"
     text = redact(str(getattr(error, "strerror", None) or error))
     return text[:1].lower() + text[1:]

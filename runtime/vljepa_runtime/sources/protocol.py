@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 UInt8 = npt.NDArray[np.uint8]
-StatusKind = Literal["connected", "reconnecting", "warning"]
+StatusKind = Literal["connected", "reconnecting", "warning", "waiting"]
 
 TOLERANCE_S = 1e-3  # containers such as Matroska round times to a millisecond
 
@@ -48,7 +48,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """A remark of a source between two frames; its message never holds a password."""
+    """A remark of a source between two frames; its message never holds a password.
+
+    `waiting` only comes where `Hints.wake_s` asks for it, and is nothing to tell people.
+    """
 
     kind: StatusKind
     message: str
@@ -65,17 +68,22 @@ class Hints:
         short_side: Pictures may be shrunk until their shorter side has this many pixels. None: full size.
         wanted: Asked in order for every picture, with its `Frame.index`, `time_s` and `duration_s`, whether it is
             wanted; instead of `min_interval_s`. A source need not ask. May be called from another thread.
+        wake_s: A live source shall say `waiting` when it has had nothing for so long, so that its consumer can look
+            at the clock. None: it waits in silence.
     """
 
     min_interval_s: float | None = None
     short_side: int | None = None
     wanted: Callable[[int, float, float | None], bool] | None = None
+    wake_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.min_interval_s is not None:
             number(self.min_interval_s, "min_interval_s", above=0)
         if self.short_side is not None:
             whole(self.short_side, "short_side", least=1)
+        if self.wake_s is not None:
+            number(self.wake_s, "wake_s", above=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,106 @@
+"""FFmpeg's way to an RTSP server through a port of our own, so that its waits end when ours do.
+
+FFmpeg cannot be interrupted from outside while it opens a stream, and takes an answer as long as a server claims.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import threading
+
+from vljepa_runtime.sources.patience import SLICE_S, ConnectionLostError, Patience
+from vljepa_runtime.sources.wire import Wire
+
+__all__ = ["Relay"]
+
+CHUNK = 1 << 16
+MOST_BEFORE_PLAY = 1 << 20  # bytes: options, description and set-up of any real stream
+JOIN_S = 2.0
+
+
+class Relay:
+    """A port on the loopback that carries one connection to a server.
+
+    Args:
+        wire: The connection to the server; closed with this.
+        patience: When it is over, both ends are closed.
+
+    Attributes:
+        port: Where FFmpeg connects to.
+        reason: Why it ended, empty while it goes on.
+    """
+
+    def __init__(self, wire: Wire, patience: Patience) -> None:
+        self.reason = ""
+        self._wire = wire
+        self._patience = patience
+        self._closed = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
+        self._listener.settimeout(SLICE_S)
+        self.port: int = self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Hang up on both sides."""
+        self._closed.set()
+        self._thread.join(JOIN_S)
+
+    def _run(self) -> None:
+        """Body of the thread."""
+        try:
+            client = self._accept()
+            self._listener.close()
+            if client is not None:
+                with client:
+                    self._carry(Wire(client, self._patience))
+        except OSError as error:
+            self.reason = str(error)
+        finally:
+            self._listener.close()
+            self._wire.hang_up()
+
+    def _accept(self) -> socket.socket | None:
+        while not self._closed.is_set():
+            self._patience.check()
+            try:
+                return self._listener.accept()[0]
+            except TimeoutError:
+                pass
+        return None
+
+    def _carry(self, client: Wire) -> None:
+        """Bytes both ways until one side ends."""
+        buffer = bytearray(CHUNK)
+        before_play: int | None = 0  # None once the stream plays
+        with selectors.DefaultSelector() as selector:
+            selector.register(client, selectors.EVENT_READ)
+            selector.register(self._wire, selectors.EVENT_READ)
+            while not self._closed.is_set():
+                self._patience.check()
+                ready = {key.fileobj for key, _ in selector.select(0 if self._wire.pending() else SLICE_S)}
+                if client in ready and (size := client.receive_soon(buffer)) is not None:
+                    if not size:
+                        return
+                    if buffer.startswith(b"PLAY "):
+                        before_play = None
+                    self._wire.sendall(buffer[:size])
+                if self._wire in ready or self._wire.pending():
+                    size = self._wire.receive_soon(buffer)  # TLS may have had something for itself only
+                    if size is None:
+                        continue
+                    if not size:
+                        return
+                    if before_play is not None:
+                        before_play += size
+                        _check_answer(buffer[:size], before_play)
+                    client.sendall(buffer[:size])
+
+
+def _check_answer(data: bytearray, before_play: int) -> None:
+    """Refuse what FFmpeg would follow past this relay, or keep in memory."""
+    if data.startswith(b"RTSP/1.0 3"):
+        raise ConnectionLostError("the server redirects to another address: open that one")
+    if before_play > MOST_BEFORE_PLAY:
+        raise ConnectionLostError("the server sends without end before the stream begins")

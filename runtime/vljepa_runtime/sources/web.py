@@ -1,0 +1,286 @@
+"""A file behind `http(s)://` as something to read: every wait by the clock, headers bounded, drops resumed.
+
+`http.client` bounds a header line to 64 KiB and a header to 100 lines; urllib follows redirects to http(s) only, ten at
+most, and speaks Basic and Digest.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from functools import partial
+from http.client import HTTPMessage
+from typing import IO, Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.request import Request
+
+from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.patience import ConnectionLostError, Patience
+from vljepa_runtime.sources.redaction import redact
+from vljepa_runtime.sources.wire import Wire, dial
+
+__all__ = ["RefusedError", "WebFile"]
+
+CHUNK = 1 << 16
+HEAD = 4096  # bytes that tell what a file is
+SKIP = 1 << 18  # a seek forward over fewer bytes reads them
+PASSING = (408, 425, 429)  # what a later attempt may change
+RESUMES = 5  # in a row that bring nothing
+SAFE = "%/:=&?~+!$,;'@()*[]|"  # characters of a path that go as they are
+
+
+class RefusedError(SourceError):
+    """The server will not give this; `denied`: not to this user."""
+
+    def __init__(self, message: str, *, denied: bool = False) -> None:
+        super().__init__(message)
+        self.denied = denied
+
+
+class WebFile:
+    """What a GET answers, as a file that PyAV can read.
+
+    Args:
+        url: `http://` or `https://`, with a login if needed.
+        patience: Ends every wait.
+        headers: Sent with the first request.
+
+    Attributes:
+        name: Last part of the path, which helps to find the container's format.
+        mime: Media type in lower case, without parameters.
+        length: Bytes of the whole file, None when the server does not say.
+        changed: False when the server says that what was asked for is still the same.
+
+    Raises:
+        SourceError: the server refuses.
+        ConnectionLostError: it does not answer, or not with HTTP.
+    """
+
+    def __init__(self, url: str, patience: Patience, *, headers: Mapping[str, str] | None = None) -> None:
+        parts = urlsplit(url)
+        self.name = unquote(parts.path.rpartition("/")[2]) or "stream"
+        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+        self._url = quote(self._url, safe=SAFE)
+        self._opener = _opener(parts.username, parts.password, self._url, patience)
+        self._patience = patience
+        self._position = self._at = 0  # where the reader is, and where the response is
+        self._response = self._ask({"Range": "bytes=0-", **(headers or {})})
+        self.changed = self._response.status != 304
+        self.headers = self._response.headers
+        self.mime = self.headers.get_content_type().lower()
+        self.length = _length(self._response)
+        self._ranges = self._response.status == 206 or self.headers.get("Accept-Ranges") == "bytes"
+        self._head = b""
+
+    def head(self) -> bytes:
+        """The first bytes, which a later `read` gives again."""
+        if not self._head:
+            self._head = self._more(HEAD)
+        return self._head
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes, none at the end; a drop before the known end is resumed.
+
+        Raises:
+            ConnectionLostError: the connection broke and cannot be resumed, or patience is over.
+        """
+        self._patience.check()
+        if self._position < len(self._head):
+            data = self._head[self._position : self._position + size]
+        elif self.length is not None and self._position >= self.length:
+            return b""
+        else:
+            data = self._more(size)
+        self._position += len(data)
+        return data
+
+    def read_all(self, limit: int) -> bytes:
+        """Everything, for files that are small.
+
+        Raises:
+            ConnectionLostError: it breaks off, or is larger than `limit` bytes.
+        """
+        parts, size = [], 0
+        while data := self.read(CHUNK):
+            parts.append(data)
+            size += len(data)
+            if size > limit:
+                raise ConnectionLostError(f"the server sends more than {limit >> 20} MB for one picture")
+        return b"".join(parts)
+
+    def seekable(self) -> bool:
+        """Whether `seek` works: the length is known and the server takes ranges."""
+        return self._ranges and self.length is not None
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move; nothing is asked for until the next `read`."""
+        base = (0, self._position, self.length or 0)[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Position in bytes."""
+        return self._position
+
+    def close(self) -> None:
+        """Hang up."""
+        self._response.close()
+
+    def _more(self, size: int) -> bytes:
+        """Bytes at `_position` from the network."""
+        for attempt in range(RESUMES):
+            if attempt:
+                self._patience.sleep(0.2 * attempt)
+            if attempt or not 0 <= self._position - self._at <= SKIP:
+                self._resume()
+            while (gap := self._position - self._at) > 0 and (skipped := self._receive(min(gap, CHUNK))):
+                self._at += len(skipped)
+            data = self._receive(size) if self._position == self._at else b""
+            self._at += len(data)
+            if data or self.length is None:
+                return data
+            self._patience.check()
+        raise ConnectionLostError(f"the server broke off after {self._at} of {self.length} bytes")
+
+    def _receive(self, size: int) -> bytes:
+        try:
+            return self._response.read1(size)
+        except (http.client.HTTPException, ValueError) as error:
+            raise ConnectionLostError(f"the server breaks HTTP: {type(error).__name__}") from error
+        except ConnectionLostError:
+            if self.length is None or not self._ranges:
+                raise
+            return b""
+        except OSError:  # reset; a known length is resumed
+            return b""
+
+    def _resume(self) -> None:
+        if not self._ranges:
+            raise ConnectionLostError(
+                f"the server broke off after {self._at} of {self.length} bytes and takes no ranges"
+            )
+        self._response.close()
+        self._response = self._ask({"Range": f"bytes={self._position}-"})
+        self._at = self._position if self._response.status == 206 else 0
+
+    def _ask(self, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        request = Request(self._url, headers={"User-Agent": "vljepa-edge", **headers})
+        try:
+            response = self._opener(request)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 304:
+                return error  # type: ignore[return-value]  # has status, headers, read1 and close all the same
+            if 300 <= error.code < 400:
+                where = redact(str(error.headers.get("Location", "nowhere")))[:200]
+                raise RefusedError(
+                    f"the server redirects to {where}, round in circles or not to http(s)"
+                ) from None
+            words = f"the server answers {error.code} {error.reason}"
+            if 400 <= error.code < 500 and error.code not in PASSING:
+                raise RefusedError(words, denied=error.code in (401, 403)) from None
+            raise ConnectionLostError(words) from None
+        except urllib.error.URLError as error:
+            if isinstance(error.reason, ConnectionLostError):
+                raise error.reason from None
+            words = str(getattr(error.reason, "strerror", None) or error.reason)
+            raise ConnectionLostError(redact(words)) from None
+        except ConnectionLostError:
+            raise
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            words = ascii(redact(str(error))[:100]).strip("'\"")
+            raise ConnectionLostError(f"the server breaks HTTP: {type(error).__name__} {words}") from None
+        return response
+
+
+def _length(response: http.client.HTTPResponse) -> int | None:
+    if match := re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", "")):
+        return int(match[1])
+    return response.length if response.status == 200 else None
+
+
+Opener = Callable[[Request], http.client.HTTPResponse]
+
+
+def _opener(user: str | None, password: str | None, url: str, patience: Patience) -> Opener:
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _Redirects(),
+        _Http(patience),
+        _Https(patience),
+    ):
+        opener.add_handler(handler)
+    if user is not None:
+        logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
+        logins.add_password(None, url, unquote(user), unquote(password or ""))
+        opener.add_handler(_Digest(logins))
+        opener.add_handler(_Basic(logins))
+    return opener.open
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """urllib's own, without reading the body of a redirect, which may never end."""
+
+    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
+        fp.close()
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+class _Digest(urllib.request.HTTPDigestAuthHandler):
+    def http_error_401(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
+        fp.close()
+        return super().http_error_401(req, fp, code, msg, headers)
+
+
+class _Basic(urllib.request.HTTPBasicAuthHandler):
+    def http_error_401(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
+        fp.close()
+        return super().http_error_401(req, fp, code, msg, headers)
+
+
+class _Line(http.client.HTTPConnection):
+    tls = False
+
+    def __init__(self, *args: Any, patience: Patience, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._patience = patience
+
+    def connect(self) -> None:
+        wire: Wire = dial(self.host, self.port, self._patience)
+        self.sock: Any = wire
+        if tunnel := getattr(self, "_tunnel_host", None):  # through a proxy
+            self._tunnel()  # type: ignore[attr-defined]
+        if self.tls:
+            wire.secure(tunnel or self.host)
+
+
+class _TlsLine(_Line):
+    tls = True
+    default_port = 443
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, patience: Patience) -> None:
+        super().__init__()
+        self._line = partial(_Line, patience=patience)
+
+    def http_open(self, req: Request) -> http.client.HTTPResponse:
+        return self.do_open(self._line, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, patience: Patience) -> None:
+        super().__init__()
+        self._line = partial(_TlsLine, patience=patience)
+
+    def https_open(self, req: Request) -> http.client.HTTPResponse:
+        return self.do_open(self._line, req)

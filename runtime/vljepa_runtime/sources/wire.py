@@ -1,0 +1,155 @@
+"""TCP and TLS connections whose every wait looks at the clock and at whether the consumer still listens."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import selectors
+import socket
+import ssl
+import time
+from typing import Any
+
+from vljepa_runtime.sources.patience import SLICE_S, ConnectionLostError, Patience
+
+__all__ = ["Wire", "dial"]
+
+
+class Wire:
+    """An open connection; `http.client` can use it as its socket.
+
+    Args:
+        sock: A connected socket.
+        patience: Ends every wait.
+    """
+
+    def __init__(self, sock: socket.socket, patience: Patience) -> None:
+        self._sock = sock
+        self._patience = patience
+        self._handed_out = False
+        sock.settimeout(SLICE_S)
+
+    def secure(self, host: str) -> Wire:
+        """The same connection inside TLS. Certificates are not checked: most cameras have one of their own making."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self._sock = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+        self._sock.settimeout(SLICE_S)
+        while True:
+            try:
+                self._sock.do_handshake()
+                return self
+            except TimeoutError:
+                self._patience.check()
+
+    def receive(self, buffer: Any) -> int:
+        """Read what is there, at least a byte; 0 at the end.
+
+        Raises:
+            ConnectionLostError: nothing came for too long, or patience is over.
+        """
+        begun = time.monotonic()
+        while True:
+            self._patience.check()
+            if (size := self.receive_soon(buffer)) is not None:
+                return size
+            silence_s = self._patience.silence_s
+            if time.monotonic() - begun >= silence_s:
+                raise ConnectionLostError(f"no data for {silence_s:.0f} s")
+
+    def receive_soon(self, buffer: Any) -> int | None:
+        """Read what is there; None when nothing came for `SLICE_S`."""
+        try:
+            return self._sock.recv_into(buffer)
+        except TimeoutError:
+            return None
+
+    def sendall(self, data: bytes | bytearray) -> None:
+        """Send all of it."""
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except TimeoutError:
+                self._patience.check()
+
+    def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
+        """A file that reads from the connection and closes it."""
+        self._handed_out = True
+        return io.BufferedReader(_Reader(self))
+
+    def close(self) -> None:
+        """Close, unless a file was made of it; then that file's `close` does."""
+        if not self._handed_out:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close in any case."""
+        self._sock.close()
+
+    def fileno(self) -> int:
+        """For `select`."""
+        return self._sock.fileno()
+
+    def pending(self) -> int:
+        """Bytes that TLS has decrypted already, of which `select` knows nothing."""
+        return self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._wire.receive(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._wire.hang_up()
+        super().close()
+
+
+def dial(host: str, port: int, patience: Patience) -> Wire:
+    """Connect to the first address of a host that answers.
+
+    Raises:
+        ConnectionLostError: none does, or patience is over.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise ConnectionLostError(f"the name {host} is not known: {_words(error)}") from error
+    reason = "no address"
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            _connect(sock, address, patience)
+        except OSError as error:
+            sock.close()
+            patience.check()
+            reason = _words(error)
+        else:
+            return Wire(sock, patience)
+    raise ConnectionLostError(reason)
+
+
+def _connect(sock: socket.socket, address: Any, patience: Patience) -> None:
+    sock.setblocking(False)
+    number = sock.connect_ex(address)
+    if number in (errno.EINPROGRESS, errno.EWOULDBLOCK):
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_WRITE)
+            while not selector.select(SLICE_S):
+                patience.check()
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))
+
+
+def _words(error: Exception) -> str:
+    text = str(getattr(error, "strerror", None) or error)
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,206 @@
+"""Files over HTTP: drops, ranges, redirects, logins, TLS, all by the clock."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources import Frame, SourceStatus, open_source
+from vljepa_runtime.sources.network import DownloadSource
+from vljepa_runtime.sources.patience import ConnectionLostError, Patience
+from vljepa_runtime.sources.web import WebFile
+
+
+def answer_file(
+    client: socket.socket, request: bytes, data: bytes, *, ranges: bool = True, limit: int | None = None
+) -> None:
+    """A file with its length; `limit` cuts the body short."""
+    asked = re.search(rb"Range: bytes=(\d+)-", request) if ranges else None
+    start = int(asked[1]) if asked else 0
+    head = b"HTTP/1.1 206 Partial Content\r\n" if asked else b"HTTP/1.1 200 OK\r\n"
+    if asked:
+        head += b"Content-Range: bytes %d-%d/%d\r\n" % (start, len(data) - 1, len(data))
+    head += b"Content-Length: %d\r\nConnection: close\r\n\r\n" % (len(data) - start)
+    client.sendall(head + data[start:][:limit])
+
+
+def patience() -> Patience:
+    return Patience(5)
+
+
+def test_what_a_server_sends_is_what_is_read(live_servers: ModuleType) -> None:
+    data = bytes(range(256)) * 1000
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        answer_file(client, request, data)
+
+    with live_servers.serving(answer) as port:
+        file = WebFile(f"http://127.0.0.1:{port}/a%20b.bin?x=1", patience())
+        assert (file.name, file.length, file.seekable()) == ("a b.bin", len(data), True)
+        assert file.head() == data[:4096]
+        assert file.read(10) == data[:10]
+        assert file.seek(-5, 2) == len(data) - 5
+        assert file.read(100) == data[-5:]
+        assert file.read(100) == b""
+        for place in (100_000, 100_500, 7):
+            file.seek(place)
+            assert file.read(10)[:5] == data[place : place + 5]
+        file.close()
+
+
+@pytest.mark.parametrize("cut", [1, 5000, 60_000])
+def test_every_drop_is_resumed_where_it_happened(live_servers: ModuleType, cut: int) -> None:
+    data = bytes(range(251)) * 500
+    asked: list[bytes] = []
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        asked.append(request)
+        answer_file(client, request, data, limit=cut if len(asked) < 4 else None)
+
+    with live_servers.serving(answer) as port:
+        file = WebFile(f"http://127.0.0.1:{port}/", patience())
+        assert file.read_all(1 << 20) == data
+        file.close()
+    assert len(asked) >= 3
+
+
+def test_a_drop_without_ranges_is_told_and_what_came_is_kept(live_servers: ModuleType) -> None:
+    data = live_servers.clip(50, "matroska")
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        answer_file(client, request, data, ranges=False, limit=len(data) // 2)
+
+    with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/clip.mkv") as source:
+        assert isinstance(source, DownloadSource)
+        items = list(source)
+    frames = [item for item in items if isinstance(item, Frame)]
+    assert 15 < len(frames) < 40
+    assert isinstance(items[-1], SourceStatus)
+    assert re.search(r"broke off after \d+ of \d+ bytes and takes no ranges", items[-1].message)
+
+
+def test_an_index_at_the_end_needs_ranges(live_servers: ModuleType) -> None:
+    data = live_servers.clip(120, "mp4")
+
+    for ranges in (True, False):
+
+        def answer(client: socket.socket, request: bytes, ranges: bool = ranges) -> None:
+            answer_file(client, request, data, ranges=ranges)
+
+        with live_servers.serving(answer) as port:
+            url = f"http://127.0.0.1:{port}/clip.mp4"
+            if ranges:
+                with open_source(url) as source:
+                    assert sum(isinstance(item, Frame) for item in source) == 120
+            else:
+                with pytest.raises(SourceError, match=r"no frame of http://127.*invalid data"):
+                    list(open_source(url))
+
+
+def test_redirects_are_followed_to_http_only(live_servers: ModuleType, tmp_path: Path) -> None:
+    data = live_servers.clip(10, "matroska")
+    local = tmp_path / "clip.mkv"
+    local.write_bytes(data)
+    goals = {b"/a": "/b?x=1", b"/f": local.as_uri(), b"/t": "ftp://127.0.0.1/x", b"/l": "/l"}
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        goal = goals.get(request.split()[1])
+        if goal is None:
+            answer_file(client, request, data)
+        else:
+            client.sendall(b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % goal.encode())
+
+    with live_servers.serving(answer) as port:
+        with open_source(f"http://127.0.0.1:{port}/a") as source:
+            assert sum(isinstance(item, Frame) for item in source) == 10
+        for path, message in (
+            ("f", r"redirects to file:.* not to http"),
+            ("t", "unknown url type"),
+            ("l", "circles"),
+        ):
+            with pytest.raises(SourceError, match=message):
+                open_source(f"http://127.0.0.1:{port}/{path}")
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Digest"])
+def test_logins_with_escaped_characters(live_servers: ModuleType, scheme: str) -> None:
+    data = live_servers.clip(5, "matroska")
+    secret = "p@ss/w#rd"
+
+    def right(request: bytes) -> bool:
+        found = re.search(rb"Authorization: (\w+) (.*)\r\n", request)
+        if not found or found[1].decode() != scheme:
+            return False
+        if scheme == "Basic":
+            return base64.b64decode(found[2]).decode() == f"me:{secret}"
+        said = dict(re.findall(r'(\w+)="?([^",]+)', found[2].decode()))
+        ha1 = hashlib.md5(f"me:cam:{secret}".encode()).hexdigest()
+        ha2 = hashlib.md5(f"GET:{said['uri']}".encode()).hexdigest()
+        text = f"{ha1}:{said['nonce']}:{said['nc']}:{said['cnonce']}:{said['qop']}:{ha2}"
+        return hashlib.md5(text.encode()).hexdigest() == said["response"]
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        if right(request):
+            answer_file(client, request, data)
+        else:
+            more = ', nonce="abc", qop="auth"' if scheme == "Digest" else ""
+            head = f'HTTP/1.1 401 No\r\nWWW-Authenticate: {scheme} realm="cam"{more}\r\nContent-Length: 0\r\n\r\n'
+            client.sendall(head.encode())
+
+    with live_servers.serving(answer) as port:
+        with open_source(f"http://me:p%40ss%2Fw%23rd@127.0.0.1:{port}/clip.mkv") as source:
+            assert sum(isinstance(item, Frame) for item in source) == 5
+        with pytest.raises(SourceError, match="401") as caught:
+            open_source(f"http://me:wrong@127.0.0.1:{port}/clip.mkv")
+    assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
+def test_tls_with_a_certificate_of_the_cameras_own(live_servers: ModuleType, tmp_path: Path) -> None:
+    data = live_servers.clip(10, "matroska")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=cam", "-days", "2"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            client = listener.accept()[0]
+            with context.wrap_socket(client, server_side=True) as safe:
+                answer_file(safe, safe.recv(65536), data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with open_source(f"https://127.0.0.1:{listener.getsockname()[1]}/clip.mkv") as source:
+            assert sum(isinstance(item, Frame) for item in source) == 10
+        thread.join(5)
+
+
+def test_a_file_larger_than_allowed_is_not_kept(live_servers: ModuleType) -> None:
+    def answer(client: socket.socket, request: bytes) -> None:
+        client.sendall(live_servers.TS_HEADER)
+        while True:
+            client.sendall(b"a" * 65536)
+
+    with live_servers.serving(answer) as port:
+        file = WebFile(f"http://127.0.0.1:{port}/", patience())
+        with pytest.raises(ConnectionLostError, match="more than 2 MB"):
+            file.read_all(2 << 20)
+        file.close()
+
+
+def test_names_that_nobody_knows() -> None:
+    with pytest.raises(SourceError, match=r"the name no\.such\.host\.invalid is not known"):
+        open_source("http://no.such.host.invalid/x")
