@@ -24,6 +24,7 @@ from vljepa_runtime.sources.protocol import Frame, Source, SourceStatus
 
 if TYPE_CHECKING:
     from vljepa_runtime.model import Model
+    from vljepa_runtime.patches import Preprocess
 
 __all__ = ["STAGES", "Session", "SessionStats", "StageStats"]
 
@@ -230,7 +231,8 @@ class Session:
 
     def _events(self, source: Source) -> Iterator[Event]:
         name = source.name
-        yield self._status(name, f"{self.model.bundle.name} on {self.model.engine_text} reading {name}")
+        model, windows = self.model.bundle.name, _windows_text(self.model.preprocess)
+        yield self._status(name, f"{model} on {self.model.engine_text} reading {name}, {windows}")
         try:
             try:
                 yield from self._stream_events(source)
@@ -341,6 +343,14 @@ class Session:
 
     def _status(self, name: str, text: str) -> Event:
         return Event(stream=name, kind="status", start_s=self._media_s, end_s=self._media_s, text=text)
+
+
+def _windows_text(pre: Preprocess) -> str:
+    """What a session cuts a stream into, and where that is not what the model was trained on."""
+    text = f"windows of {pre.frames} frames over {pre.seconds:g} s"
+    if pre.sampling == "frames":
+        text += "; its model was trained on frames spread over whole clips"
+    return text
 
 
 def _queries(model: Model, query: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vljepa_apps.commands.inspect import window
 from vljepa_apps.main import main
 from vljepa_runtime.bundle import write_bundle
 from vljepa_runtime.manifest import Calibration, GraphSpec, Manifest, Parity, TensorSpec
@@ -58,7 +59,19 @@ def test_text_names_what_matters(bundle: Path, capsys: pytest.CaptureFixture[str
     assert "0.999870" in out
     assert "accuracy\n  n/a" in out
     assert "64 samples of world, seed 7" in out
+    assert "8 at 4 a second = 2 s of a stream" in out
+    assert "8 spread evenly over its time on show" in out
+    assert "96 x 96 (crop)" in out
     assert err == ""
+
+
+def test_the_window_of_an_imported_model() -> None:
+    pre = Preprocess(
+        resize="antialias", short_side=110, crop_offset="floor", sampling="frames", picks="floor"
+    )
+    rows = dict(window(pre))
+    assert rows["of a clip"] == "8 spread evenly over all its frames by number"
+    assert rows["pixels"] == "96 x 96 (antialias, short side 110, crop offset floor)"
 
 
 def test_json_is_the_manifest(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,13 @@
 """Writes `processors.npz`: what two families' own preprocessing makes of pictures of many shapes.
 
-`python tests/runtime/record_processors.py` writes it again where transformers and torchvision work; the tests read the
-committed file and so need neither.
+`python tests/runtime/record_processors.py` writes it again where transformers and torchvision work; the tests read
+the committed file and so need neither. With video files as arguments it compares their clips with what V-JEPA 2's
+processor makes of the same frames at full size.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +32,35 @@ def picture(height: int, width: int) -> UInt8:
     return np.asarray(smooth, np.uint8)
 
 
-def vjepa2(image: UInt8) -> UInt8:
-    """transformers' processor of V-JEPA 2, before it normalises: (SIZE, SIZE, 3)."""
+def processed(frames: list[UInt8], size: int) -> UInt8:
+    """transformers' processor of V-JEPA 2, before it normalises: (T, size, size, 3)."""
     from transformers import VJEPA2VideoProcessor
 
-    processor = VJEPA2VideoProcessor(crop_size=SIZE)
-    video = processor([image, image], do_rescale=False, do_normalize=False, return_tensors="np")
-    return np.asarray(video["pixel_values_videos"])[0, 0].transpose(1, 2, 0).round().astype(np.uint8)
+    processor = VJEPA2VideoProcessor(crop_size=size)
+    video = processor(frames, do_rescale=False, do_normalize=False, return_tensors="np")
+    return np.asarray(video["pixel_values_videos"])[0].transpose(0, 2, 3, 1).round().astype(np.uint8)
+
+
+def vjepa2(image: UInt8) -> UInt8:
+    """The processor on one picture: (SIZE, SIZE, 3)."""
+    return processed([image, image], SIZE)[0]
+
+
+def compare(path: str) -> str:
+    """The clip of a file against the processor on the frames it took, in grey levels."""
+    from vljepa_runtime.clip_reader import Part, choose_numbers, read_clip
+    from vljepa_runtime.patches import Preprocess
+    from vljepa_runtime.sources import Frame, open_source
+
+    pre = Preprocess(frames=16, size=256, patch=16, resize="antialias", short_side=292, crop_offset="floor")
+    frames = [item for item in open_source(path) if isinstance(item, Frame)]
+    end_s = frames[-1].time_s + (frames[-1].duration_s or 0.0)
+    numbers = choose_numbers([frame.time_s for frame in frames], end_s, pre, Part())
+    expected = processed([frames[number].image for number in numbers], 256).astype(float)
+    off = read_clip(path, pre).frames - expected
+    psnr = 10 * np.log10(255**2 / max((off**2).mean(), 1e-9))
+    height, width = frames[0].image.shape[:2]
+    return f"{Path(path).name} {width} x {height}: {psnr:.1f} dB, at most {np.abs(off).max():.0f} grey levels"
 
 
 def open_vljepa(image: UInt8) -> npt.NDArray[np.float32]:
@@ -61,6 +85,8 @@ def record() -> dict[str, npt.NDArray[np.generic]]:
     }
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:]:
+    print(*map(compare, sys.argv[1:]), sep="\n")
+elif __name__ == "__main__":
     np.savez_compressed(HERE, **record())
     print(HERE, HERE.stat().st_size)

@@ -105,9 +105,14 @@ def runners(manifest: Manifest) -> Iterator[tuple[str, str]]:
 def window(pre: Preprocess) -> list[tuple[str, str]]:
     """How frames become tokens."""
     grid = " x ".join(map(str, pre.grid))
+    spread = {"time": "its time on show", "frames": "all its frames by number"}[pre.sampling]
+    resize = [pre.resize]
+    if pre.resize == "antialias":
+        resize += [f"short side {pre.short_side or pre.size}", f"crop offset {pre.crop_offset}"]
     return [
-        ("frames", f"{pre.frames} at {pre.fps:g} a second = {pre.seconds:g} s"),
-        ("pixels", f"{pre.size} x {pre.size} ({pre.resize})"),
+        ("frames", f"{pre.frames} at {pre.fps:g} a second = {pre.seconds:g} s of a stream"),
+        ("of a clip", f"{pre.frames} spread evenly over {spread}"),
+        ("pixels", f"{pre.size} x {pre.size} ({', '.join(resize)})"),
         ("tokens", f"{pre.tokens} = {grid} tubelets of {pre.tubelet} frames x {pre.patch} x {pre.patch}"),
     ]
 
