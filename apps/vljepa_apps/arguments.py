@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.errors import InputError, VljepaError
 from vljepa_runtime.lines import split_lines
 
 if TYPE_CHECKING:
@@ -174,16 +174,37 @@ def texts_from(values: Sequence[str], file: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*values, *(read_lines(file) if file else ())]))
 
 
-def refuse_existing(paths: Iterable[str | Path | None], *, force: bool) -> None:
+def refuse_existing(
+    paths: Iterable[str | Path | None], *, force: bool, inputs: Iterable[str | Path | None] = ()
+) -> None:
     """Stop before any work when an output cannot be written; each is tried.
 
+    Args:
+        paths: The outputs.
+        force: Replace those that exist, but never one of the inputs.
+        inputs: What is read; may be no path at all.
+
     Raises:
-        InputError: a path exists and `force` is off, its place cannot be written, or two outputs are one file.
+        InputError: a path exists and `force` is off, its place cannot be written, or two of them are one file.
     """
-    from vljepa_runtime.outputs import check_output
+    from vljepa_runtime.outputs import check_output, is_in_place
 
     outputs = [Path(path) for path in paths if path]
-    if len({path.resolve() for path in outputs}) < len(outputs):
-        raise InputError(f"expected a file for each output, got one twice: {', '.join(map(str, outputs))}")
     for path in outputs:
         check_output(path, overwrite=force)
+    files = [path for path in outputs if not is_in_place(path, overwrite=force)]
+    if len({path.resolve() for path in files}) < len(files):
+        raise InputError(f"expected a file for each output, got one twice: {', '.join(map(str, files))}")
+    for source in inputs:
+        if source and (same := next((path for path in files if _is_one_file(path, source)), None)):
+            raise InputError(f"{same} is what is to be read: choose another name for the output")
+
+
+def _is_one_file(output: Path, source: str | Path) -> bool:
+    from vljepa_runtime.sources import resolve
+
+    try:
+        found = resolve(source)
+        return isinstance(found, Path) and output.samefile(found)
+    except (OSError, ValueError, VljepaError):  # one of them is not there
+        return False

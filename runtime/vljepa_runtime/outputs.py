@@ -127,7 +127,8 @@ class OutputFile:
             if not self.in_place:
                 os.fsync(self._descriptor)  # a device may lose its power next
         except OSError as error:
-            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot
+                raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
         finally:
             self.discard()
 

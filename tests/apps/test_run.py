@@ -123,6 +123,24 @@ def test_impossible_outputs_stop_before_any_work(
     assert model.sessions == []
 
 
+@pytest.mark.parametrize("kind", ["--jsonl", "--srt", "--save"])
+def test_the_source_is_never_an_output(
+    kind: str, model: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, other = tmp_path / "clip.png", tmp_path / "other.png"
+    clip.write_bytes(next(pictures.iterdir()).read_bytes())
+    os.link(clip, other)
+    for name, output in ((clip, clip), (clip, other), (clip.as_uri(), clip)):
+        assert main(["run", "toy", str(name), kind, str(output), "--force"]) == 1
+        assert "is what is to be read" in capsys.readouterr().err
+    assert clip.read_bytes().startswith(b"\x89PNG")
+    assert model.sessions == []
+
+
+def test_a_device_may_take_two_outputs(model: Any, pictures: Path) -> None:
+    assert main(["run", "toy", str(pictures), "--jsonl", os.devnull, "--srt", os.devnull]) == 0
+
+
 def test_max_seconds_ends_the_source_early(
     model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

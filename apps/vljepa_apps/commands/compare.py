@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_runtime.outputs import replace_file
     from vljepa_runtime.printable import printable
 
-    arguments.refuse_existing([args.markdown, args.png], force=args.force)
+    arguments.refuse_existing([args.markdown, args.png], force=args.force, inputs=args.bundles)
     if args.png:
         require_matplotlib()
     if args.rounds < 0:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Print one row for the clip and one for each text."""
     if args.source is None and not args.text:
         raise InputError("expected something to embed, got nothing: name a SOURCE, pass --text TEXT, or both")
-    arguments.refuse_existing([args.out], force=args.force)
+    arguments.refuse_existing([args.out], force=args.force, inputs=(args.source, args.bundle))
     names, rows = embeddings(args)
     if args.out:
         replace_file(args.out, lambda file: np.save(file, rows), overwrite=args.force)

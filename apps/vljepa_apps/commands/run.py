@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.watched import Watched
     from vljepa_runtime.sources import open_source
 
-    arguments.refuse_existing([args.jsonl, args.srt, args.save], force=args.force)
+    inputs = (args.source, args.bundle)
+    arguments.refuse_existing([args.jsonl, args.srt, args.save], force=args.force, inputs=inputs)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(args))
         model = arguments.load_model(args)
