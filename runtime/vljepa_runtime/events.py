@@ -42,7 +42,7 @@ class Event:
     Attributes:
         stream: Name of the source, without credentials.
         kind: `segment`, `answer`, `alert`, `status` or `error`.
-        start_s: Begin, in seconds since the first frame.
+        start_s: Begin, in seconds since the stream began, as a player counts.
         end_s: End.
         text: Words, empty until decoded.
         query: The question or prompt this answers, None where there is none.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.arguments import number
 from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame
-from vljepa_runtime.sources.protocol import Frame, Hints, due_index, is_instant
+from vljepa_runtime.sources.protocol import TOLERANCE_S, Frame, Hints, due_index, is_instant
 
 __all__ = ["Window", "WindowSampler", "hints_for"]
 
@@ -74,7 +74,7 @@ class WindowSampler:
         self._samples: deque[FittedFrame] = deque(maxlen=pre.frames)
         self._current: Frame | None = None
         self._fitted: FittedFrame | None = None
-        self._ready: Window | None = None  # complete, but for where the stream ends
+        self._ready: Window | None = None  # complete, unless the stream ends before it
         self._origin_s = 0.0  # time of instant number 0
         self._next = 0  # number of the next sampling instant
         self._window_start = 0  # number of the instant at which the next window begins
@@ -103,7 +103,7 @@ class WindowSampler:
             self._origin_s = frame.time_s
             self._next = self._window_start = self._covered = 0
         self._current, self._fitted = frame, None
-        if self._ready is not None and self._goes_on(frame, self._ready):
+        if self._ready is not None and self._end_s(frame, frame.time_s) >= self._ready.end_s - TOLERANCE_S:
             yield from self._release()
 
     def flush(self) -> Iterator[Window]:
@@ -130,10 +130,6 @@ class WindowSampler:
         pause_s = frame.time_s - self._current.time_s
         return pause_s < 0 or (self._current.duration_s is None and pause_s > self._max_gap_s)
 
-    def _goes_on(self, frame: Frame, window: Window) -> bool:
-        """Whether the stream goes on so long after a window that another one will show its end."""
-        return self._end_s(frame, frame.time_s) >= window.end_s + self.interval_s / 2
-
     def _end_s(self, frame: Frame, otherwise_s: float) -> float:
         return otherwise_s if frame.duration_s is None else round(frame.time_s + frame.duration_s, 9)
 
@@ -153,7 +149,7 @@ class WindowSampler:
         return self._origin_s + number * self.interval_s
 
     def _release(self) -> Iterator[Window]:
-        """Give the window that waits to see whether the stream goes on."""
+        """Give the window that waits to see whether the stream goes on to its end."""
         ready, self._ready = self._ready, None
         if ready is not None:
             yield ready

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import number, whole
 
 __all__ = [
-    "Announced", "Announcing", "Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index", "is_instant",
+    "TOLERANCE_S", "Announced", "Announcing", "Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index",
+    "is_instant",
 ]  # fmt: skip
 
 UInt8 = npt.NDArray[np.uint8]
