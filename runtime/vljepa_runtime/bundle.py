@@ -232,7 +232,7 @@ class _Zip:
             raise BundleError(f"{root}: expected at most {MAX_ZIP_MEMBERS} files, got {len(infos)}: {_ASK}")
         self._sizes: dict[str, int] = {}
         for info in infos:
-            if not info.is_dir():
+            if not info.filename.endswith("/"):  # is_dir() raises where there is no name
                 self._admit(info)
 
     def _admit(self, info: zipfile.ZipInfo) -> None:
