@@ -83,7 +83,8 @@ def put(stream: TextIO, text: str) -> None:
     r"""Write printable text through; what the stream's encoding lacks becomes `\xNN` or `\uXXXX`."""
     if not _holds(stream, text):
         text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
-    stream.write(text)
+    if text:  # nothing is a write too, and fails on a full device
+        stream.write(text)
     stream.flush()
 
 

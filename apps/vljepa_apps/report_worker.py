@@ -74,7 +74,7 @@ def measure(model: Any, label: str, order: dict[str, Any]) -> None:
 
 def say(kind: str, **values: Any) -> None:
     """One JSON line."""
-    print(json.dumps({"kind": kind} | values), flush=True)
+    print(json.dumps({"kind": kind} | values), flush=True)  # noqa: T201  (read by the process that started this one)
 
 
 def peak_rss_mb() -> float | None:

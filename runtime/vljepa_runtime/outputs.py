@@ -12,7 +12,7 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -198,11 +198,16 @@ def check_output(path: str | Path, *, overwrite: bool) -> None:
         OutputFile(path, overwrite=overwrite).discard()
 
 
-def check_folder(path: str | Path) -> None:
+def check_folder(path: str | Path, *, names: Iterable[str] = ()) -> None:
     """Try whether a folder, which need not be there yet, can be written into.
 
+    Args:
+        path: The folder.
+        names: Files that will be replaced in it; several processes may ask.
+
     Raises:
-        InputError: it or the nearest folder above it is no folder, or cannot be written.
+        InputError: it or the nearest folder above it is no folder, or cannot be written, or one of the files is a
+            link, a folder or a device.
     """
     place = Path(path)
     while not os.path.lexists(place) and place != place.parent:
@@ -214,6 +219,11 @@ def check_folder(path: str | Path) -> None:
             probe.write(PROBE)
     except OSError as error:
         raise InputError(f"cannot write into {path}: {error.strerror}: choose another folder") from error
+    for file in (Path(path, name) for name in names):
+        if file.parent.is_dir() and is_in_place(file, overwrite=True):
+            raise InputError(
+                f"expected a file to replace, {file} is a device or a pipe: choose another folder"
+            )
 
 
 def is_in_place(path: Path, *, overwrite: bool) -> bool:

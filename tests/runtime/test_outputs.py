@@ -205,6 +205,8 @@ def test_folders_are_tried_where_they_will_be_made(tmp_path: Path) -> None:
     for name in ("file", "file/run", "link", "link/run"):
         with pytest.raises(InputError, match="not a folder"):
             check_folder(tmp_path / name)
+    with pytest.raises(InputError, match="symbolic link"):
+        check_folder(tmp_path, names=("state.pt", "checkpoint/config.json", "link"))
     assert names(tmp_path) == ["file", "link"]
 
 

@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_runtime.errors import InputError
     from vljepa_runtime.outputs import check_folder
 
-    check_folder(args.out)
+    check_folder(args.out, names=("model.safetensors", "config.json"))
     if (args.out / "config.json").exists() and not args.force:
         raise InputError(f"{args.out} holds a checkpoint: choose another folder or pass --force")
     assembled = _opened(args)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vljepa_model.training.recipe import Recipe
 
 SUMMARY = "train a model on the procedural world, or fine-tune one on annotated videos"
+WRITTEN = ("state.pt", "recipe.json", "run.json", "checkpoint/model.safetensors", "checkpoint/config.json")
 RECIPE_OPTIONS = (
     "seed",
     "steps",
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         from vljepa_model.training.trainer import Progress, extend, train
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    check_folder(args.out)
+    check_folder(args.out, names=WRITTEN)
     if args.data:
         return finetune.run(args, starting_point(args.init))
     if args.hands and not (args.hands / "labels.csv").exists():
