@@ -7,18 +7,17 @@ Knows no engine.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from types import TracebackType
 
+from vljepa_runtime.bundle_files import CHUNK, FolderFiles, MemoryFiles, Store, ZipFiles
 from vljepa_runtime.bundle_place import MANIFEST, check_place
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_name
@@ -29,20 +28,35 @@ from vljepa_runtime.tokenizer_limits import check_tokenizer
 
 __all__ = ["Bundle", "shipped_bundles", "write_bundle"]
 
-MAX_MANIFEST_BYTES = 1 << 20
-MAX_ZIP_MEMBERS = 1024
-CHUNK = 1 << 20
+# Larger files are mapped and not read: the weights of a large model would lie in memory twice while they are loaded.
+MAPPED_BYTES = 64 << 20
 SHIPPED = Path(__file__).parent / "bundles"
 _ASK = "download or export it again"
 
 
 class Bundle:
-    """An opened bundle: its manifest is valid, every listed file is there with the size that was promised."""
+    """An opened bundle: its manifest is valid, every listed file is there with the size that was promised.
 
-    def __init__(self, store: _Folder | _Zip | _Memory, manifest: Manifest) -> None:
+    Its files are held open, so that what was checked is what is read later, when the path may hold something else. They
+    are let go by `close`, at the end of a `with` block, or with the bundle.
+    """
+
+    def __init__(self, store: Store, manifest: Manifest) -> None:
         self._store = store
-        self._verified: set[str] = set()
+        self._verified: dict[str, tuple[int, ...]] = {}
         self.manifest = manifest
+
+    def __enter__(self) -> Bundle:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files; what a model has loaded stays loaded."""
+        self._store.close()
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = True) -> Bundle:
@@ -56,7 +70,7 @@ class Bundle:
             BundleError: it is missing, damaged, hostile or of a format that this reader does not know.
         """
         found = _locate(path)
-        store = _Folder(found) if found.is_dir() else _Zip(found)
+        store: Store = FolderFiles(found) if found.is_dir() else ZipFiles(found)
         manifest = Manifest.from_dict(_parse(store.manifest_bytes(), found))
         bundle = cls(store, manifest)
         bundle._check_listing()
@@ -79,7 +93,7 @@ class Bundle:
             check_file_name(name): FileSpec(size=len(content), sha256=hashlib.sha256(content).hexdigest())
             for name, content in files.items()
         }
-        bundle = cls(_Memory(files), replace(manifest, files=specs))
+        bundle = cls(MemoryFiles(files), replace(manifest, files=specs))
         bundle._check_listing()
         return bundle
 
@@ -110,19 +124,43 @@ class Bundle:
         Raises:
             BundleError: the file is not listed, or its content is not what was listed.
         """
-        spec = self._spec(name)
-        with self._store.open(name) as file:
-            data = file.read(spec.size + 1)
+        self._spec(name)
+        data = self._store.file(name).read()
         self._compare(name, len(data), hashlib.sha256(data).hexdigest())
         return data
 
-    def path(self, name: str) -> Path | None:
-        """Where one listed file lies, hashed before the first use; None inside a zip."""
-        self._spec(name)
-        found = self._store.path(name)
-        if found is not None and name not in self._verified:
+    def view(self, name: str) -> memoryview:
+        """As `read`, but a large file is mapped; ask `check_unchanged` when all of it has been copied.
+
+        Raises:
+            BundleError: the file is not listed, or its content is not what was listed.
+        """
+        if self._spec(name).size < MAPPED_BYTES:
+            return memoryview(self.read(name))
+        file = self._store.file(name)
+        if self._verified.get(name) != file.stamp():
             self._hash(name)
-        return found
+        return file.view()
+
+    def check_unchanged(self, names: Iterable[str]) -> None:
+        """Compare files that were mapped with what they were when they were hashed; the others were copied.
+
+        Raises:
+            BundleError: somebody has written to one since.
+        """
+        for name in names:
+            if (
+                self._spec(name).size >= MAPPED_BYTES
+                and self._verified.get(name) != self._store.file(name).stamp()
+            ):
+                raise BundleError(
+                    f"{name} of {self.location} was written to while it was being loaded: load it again"
+                )
+
+    def descriptor(self, name: str) -> int | None:
+        """The descriptor of the open file that holds a listed file and nothing else; None inside a zip."""
+        self._spec(name)
+        return self._store.file(name).descriptor()
 
     def verify(self) -> None:
         """Hash every listed file, and look at the tokenizers before anything runs them.
@@ -141,13 +179,14 @@ class Bundle:
         return self.manifest.files[name]
 
     def _hash(self, name: str) -> None:
+        file = self._store.file(name)
+        stamp = file.stamp()  # before the first byte is read: what is written from now on shows
         digest, size = hashlib.sha256(), 0
-        with self._store.open(name) as file:
-            while block := file.read(CHUNK):
-                digest.update(block)
-                size += len(block)
+        for block in file.blocks():
+            digest.update(block)
+            size += len(block)
         self._compare(name, size, digest.hexdigest())
-        self._verified.add(name)
+        self._verified[name] = stamp
 
     def _compare(self, name: str, size: int, sha256: str) -> None:
         spec = self.manifest.files[name]
@@ -167,147 +206,10 @@ class Bundle:
         if unlisted := sorted(wanted - set(self.manifest.files)):
             raise BundleError(f"{MANIFEST} names files without size and hash: {', '.join(unlisted)}: {_ASK}")
         for name, spec in self.manifest.files.items():
-            if (size := self._store.size(name)) != spec.size:
+            if (size := self._store.file(name).size) != spec.size:
                 raise BundleError(
                     f"{name}: expected {spec.size} bytes, got {size}: the bundle is damaged, {_ASK}"
                 )
-
-
-class _Folder:
-    """Files of a folder; links and special files are refused."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def manifest_bytes(self) -> bytes:
-        size = self.size(MANIFEST)
-        _check_manifest_size(size, self.root)
-        with self.open(MANIFEST) as file:
-            return file.read(MAX_MANIFEST_BYTES)
-
-    def size(self, name: str) -> int:
-        return self._stat(name).st_size
-
-    def path(self, name: str) -> Path | None:
-        self._stat(name)
-        return self.root / name
-
-    @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
-        self._stat(name)
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        try:
-            descriptor = os.open(self.root / name, flags)
-        except OSError as error:
-            raise BundleError(f"cannot read {self.root / name}: {error.strerror}: {_ASK}") from error
-        with os.fdopen(descriptor, "rb") as file:
-            yield file
-
-    def _stat(self, name: str) -> os.stat_result:
-        place = self.root
-        parts = name.split("/")
-        for depth, part in enumerate(parts, 1):
-            place = place / part
-            try:
-                found = os.lstat(place)
-            except OSError as error:
-                raise BundleError(f"{self.root} lacks the file {name}: {_ASK}") from error
-            regular = stat.S_ISREG(found.st_mode) if depth == len(parts) else stat.S_ISDIR(found.st_mode)
-            if not regular:
-                raise BundleError(
-                    f"{name} in {self.root}: expected a plain file, got a link or a special file: "
-                    "copy the real file there"
-                )
-        return found
-
-
-class _Zip:
-    """Members of a zip; compressed, encrypted, linked and repeated members are refused."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        with self._archive() as archive:
-            infos = archive.infolist()
-        if len(infos) > MAX_ZIP_MEMBERS:
-            raise BundleError(f"{root}: expected at most {MAX_ZIP_MEMBERS} files, got {len(infos)}: {_ASK}")
-        self._sizes: dict[str, int] = {}
-        for info in infos:
-            if not info.filename.endswith("/"):  # is_dir() raises where there is no name
-                self._admit(info)
-
-    def _admit(self, info: zipfile.ZipInfo) -> None:
-        name = info.filename
-        if name != MANIFEST:
-            check_file_name(name)
-        if name in self._sizes:
-            raise BundleError(f"{self.root} holds {name} twice: {_ASK}")
-        if (
-            info.compress_type != zipfile.ZIP_STORED
-            or info.flag_bits & 1
-            or info.file_size != info.compress_size
-        ):
-            raise BundleError(
-                f"{name} in {self.root}: expected a stored member, got a packed one: zip it with `zip -0`"
-            )
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind not in (0, stat.S_IFREG):
-            raise BundleError(
-                f"{name} in {self.root}: expected a plain file, got a link or a special file: {_ASK}"
-            )
-        self._sizes[name] = info.file_size
-
-    def manifest_bytes(self) -> bytes:
-        _check_manifest_size(self.size(MANIFEST), self.root)
-        with self.open(MANIFEST) as file:
-            return file.read(MAX_MANIFEST_BYTES)
-
-    def size(self, name: str) -> int:
-        if name not in self._sizes:
-            raise BundleError(f"{self.root} lacks the file {name}: {_ASK}")
-        return self._sizes[name]
-
-    def path(self, name: str) -> Path | None:
-        return None
-
-    @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
-        with self._archive() as archive, archive.open(name) as file:
-            yield file
-
-    @contextmanager
-    def _archive(self) -> Iterator[zipfile.ZipFile]:
-        try:
-            with zipfile.ZipFile(self.root) as archive:
-                yield archive
-        except (
-            zipfile.BadZipFile,
-            NotImplementedError,
-            RuntimeError,
-            EOFError,
-            KeyError,
-            ValueError,
-        ) as error:
-            raise BundleError(f"{self.root} is not a readable zip ({error}): {_ASK}") from error
-        except OSError as error:
-            raise BundleError(f"cannot read {self.root}: {error.strerror or error}: {_ASK}") from error
-
-
-class _Memory:
-    """Files that are on no disk."""
-
-    def __init__(self, files: Mapping[str, bytes]) -> None:
-        self.root = Path("memory")
-        self._files = files
-
-    def size(self, name: str) -> int:
-        return len(self._files[name])
-
-    def path(self, name: str) -> Path | None:
-        return None
-
-    @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
-        yield io.BytesIO(self._files[name])
 
 
 def shipped_bundles() -> tuple[str, ...]:
@@ -352,7 +254,7 @@ def write_bundle(
         manifest = replace(manifest, files=specs)
         text = json.dumps(manifest.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         (draft / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        Bundle.open(draft)
+        Bundle.open(draft).close()
         if archive:
             draft = _zip(draft, [MANIFEST, *specs], scratch / "bundle.zip")
         check_place(place, force=force)
@@ -413,13 +315,6 @@ def _locate(path: str | os.PathLike[str]) -> Path:
     names = ", ".join(shipped_bundles()) or "none"
     shown = hide_in_name(str(path))  # sources are mistaken for bundles
     raise BundleError(f"no bundle at {shown}: expected a .vljepa folder or file, or a shipped name ({names})")
-
-
-def _check_manifest_size(size: int, root: Path) -> None:
-    if size > MAX_MANIFEST_BYTES:
-        raise BundleError(
-            f"{MANIFEST} in {root}: expected at most {MAX_MANIFEST_BYTES} bytes, got {size}: {_ASK}"
-        )
 
 
 def _parse(data: bytes, root: Path) -> object:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from vljepa_runtime.bundle import MAX_MANIFEST_BYTES, SHIPPED, Bundle, write_bundle
+from vljepa_runtime.bundle import SHIPPED, Bundle, write_bundle
+from vljepa_runtime.bundle_files import MAX_MANIFEST_BYTES
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest import Manifest, check_file_name
 
@@ -35,8 +36,8 @@ def test_open_reads_the_same_from_a_zip_and_a_folder(form: str, small_zip: Path,
     assert bundle.manifest.embedding_dim == 8
     data = bundle.read("x_encoder.onnx")
     assert hashlib.sha256(data).hexdigest() == bundle.manifest.files["x_encoder.onnx"].sha256
-    path = bundle.path("x_encoder.onnx")
-    assert path is None if form == "zip" else path is not None and path.read_bytes() == data
+    assert bundle.view("x_encoder.onnx") == data
+    assert (bundle.descriptor("x_encoder.onnx") is None) == (form == "zip")
 
 
 def test_manifest_survives_a_round_trip(small_zip: Path) -> None:
@@ -195,7 +196,7 @@ def test_without_verify_a_damaged_file_is_still_caught_before_use(small_folder: 
     damage_flip(small_folder)
     bundle = Bundle.open(small_folder, verify=False)
     assert bundle.read("tokenizer.json")
-    for use in (bundle.read, bundle.path):
+    for use in (bundle.read, bundle.view):
         with pytest.raises(BundleError, match="expected sha256"):
             use("x_encoder.onnx")
 
@@ -381,3 +382,79 @@ class TestWhatShadowsAShippedName:
 def test_a_name_of_nothing(name: str) -> None:
     with pytest.raises(BundleError, match=r"no bundle (at|has the name)"):
         Bundle.open(name)
+
+
+def replaced(place: Path, content: bytes) -> None:
+    """Put another file in the place of one, as an update does."""
+    other = place.with_name(f"{place.name}.new")
+    other.write_bytes(content)
+    os.replace(other, place)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps what is open")
+def test_a_bundle_that_is_replaced_stays_what_was_opened(
+    small_zip: Path, small_folder: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "b.vljepa"
+    place.write_bytes(small_zip.read_bytes())
+    for bundle, path in (
+        (Bundle.open(place), place),
+        (Bundle.open(small_folder), small_folder / "tokenizer.json"),
+    ):
+        wanted = bundle.read("tokenizer.json")
+        replaced(path, b"something else")
+        assert bundle.read("tokenizer.json") == wanted
+        assert bundle.view("tokenizer.json") == wanted
+
+
+@pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "read"])
+def test_what_is_written_to_in_place_is_noticed(
+    mapped: bool, small_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vljepa_runtime.bundle.MAPPED_BYTES", 1 if mapped else 1 << 40)
+    bundle = Bundle.open(small_folder)
+    before = bytes(bundle.view("tokenizer.json"))
+    with (small_folder / "tokenizer.json").open("r+b") as file:
+        file.write(b"x")
+    if mapped:
+        with pytest.raises(BundleError, match="was written to while it was being loaded: load it again"):
+            bundle.check_unchanged(["tokenizer.json"])
+    with pytest.raises(BundleError, match="expected sha256"):
+        bundle.view("tokenizer.json")
+    assert before == bytes([before[0]]) + before[1:]
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files")
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_files_are_let_go_with_the_bundle(form: str, small_zip: Path, small_folder: Path) -> None:
+    place = small_zip if form == "zip" else small_folder
+    before = open_files()
+    with Bundle.open(place) as bundle:
+        assert open_files() > before
+    assert open_files() == before
+    with pytest.raises(ValueError, match="closed file"):
+        bundle.read("tokenizer.json")
+    bundle = Bundle.open(place)
+    del bundle
+    assert open_files() == before
+    (small_folder / "tokenizer.json").unlink()
+    with pytest.raises(BundleError, match="lacks the file"):
+        Bundle.open(small_folder)
+    assert open_files() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a file with a hole")
+def test_a_list_of_members_that_says_it_is_huge_is_not_read(tmp_path: Path, small_zip: Path) -> None:
+    data = bytearray(small_zip.read_bytes())
+    end = data.rindex(b"PK\5\6")
+    hole = 3 << 30
+    bad = tmp_path / "huge.vljepa"
+    with bad.open("wb") as file:
+        file.seek(hole)
+        file.write(data[:end] + data[end : end + 12] + hole.to_bytes(4, "little") + data[end + 16 :])
+    with pytest.raises(BundleError, match="its list of members is longer than 1048576 bytes"):
+        Bundle.open(bad)
