@@ -40,6 +40,7 @@ from vljepa_export.targets.protocol import Finishes, Target
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
+from vljepa_runtime.graphs import check_graphs
 
 if TYPE_CHECKING:
     import onnx
@@ -128,6 +129,7 @@ def export_bundle(
             if verdict is None or (milder := maker.milder(verdict)) is None:
                 break
             made, manifest = milder, manifest_of(request, checkpoint, milder, accuracy or {})
+    check_graphs(Bundle.in_memory(manifest, files))  # the runtime refuses what it would not have written here
     report(total - 1, total, "writing")
     bundle = write_bundle(
         request.target,

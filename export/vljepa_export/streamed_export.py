@@ -34,6 +34,7 @@ from vljepa_export.targets.protocol import Converted, Places, Streams
 from vljepa_model.checkpoint import WEIGHTS, CheckpointFolder, open_checkpoint
 from vljepa_quant.weights_file import WeightsFile
 from vljepa_runtime.bundle import write_bundle
+from vljepa_runtime.graphs import check_graphs
 from vljepa_runtime.scratch import scratch_folder
 
 __all__ = ["LARGE", "export_streamed", "is_large"]
@@ -117,6 +118,7 @@ def export_streamed(
             force=force,
             move=True,
         )
+        check_graphs(bundle)  # the runtime refuses what it would not have written here
     report(len(names) + 1, len(names) + 1, "done")
     return ExportReport(
         path=request.target,

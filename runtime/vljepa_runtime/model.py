@@ -279,6 +279,8 @@ class Model:
         vector = array(embedding, "embedding", np.float32)
         if vector.shape != (self.embedding_dim,):
             raise InputError(f"expected one embedding ({self.embedding_dim},), got {vector.shape}")
+        if not np.isfinite(vector).all():
+            raise InputError("expected an embedding of finite numbers, got NaN or infinity")
         return vector
 
     def _default(self, query: str | None, *tasks: str) -> str:

@@ -18,6 +18,21 @@ def tensor(name: str, *shape: int | str) -> TensorSpec:
     return TensorSpec(name=name, dtype="float32", shape=shape)
 
 
+def field(number: int, *content: bytes) -> bytes:
+    """One field of a protobuf message."""
+    data = b"".join(content)
+    size = bytes([len(data)]) if len(data) < 128 else bytes([len(data) & 127 | 128, len(data) >> 7])
+    return bytes([number << 3 | 2]) + size + data
+
+
+def graph_file(size: int) -> bytes:
+    """An ONNX file of some size that adds five inputs; written by hand, as this test needs no onnx."""
+    names = [f"in{i}".encode() for i in range(5)]
+    node = field(1, *(field(1, name) for name in names), field(2, b"visual"), field(4, b"Sum"))
+    model = field(7, node, *(field(11, field(1, name)) for name in names))
+    return model + field(6, b"x" * (size - len(model) - 3))
+
+
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A bundle with one graph of 3,000 bytes and five inputs."""
@@ -43,7 +58,7 @@ def bundle(tmp_path: Path) -> Path:
         toolchain={"onnx": "1.0"},
     )
     path = tmp_path / "toy.vljepa"
-    write_bundle(path, manifest, {"toy_graph.onnx": b"x" * 1000, "toy_graph.bin": b"y" * 2000})
+    write_bundle(path, manifest, {"toy_graph.onnx": graph_file(1000), "toy_graph.bin": b"y" * 2000})
     return path
 
 
@@ -83,7 +98,7 @@ def test_json_is_the_manifest(bundle: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_damaged_bundle_is_one_sentence(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    damaged = bundle.read_bytes().replace(b"x" * 1000, b"x" * 999 + b"z")
+    damaged = bundle.read_bytes().replace(graph_file(1000), b"x" * 999 + b"z")
     bundle.write_bytes(damaged)
     assert main(["inspect", str(bundle)]) == 1
     out, err = capsys.readouterr()

@@ -25,7 +25,6 @@ from vljepa_runtime.errors import (
     BundleError,
     DeviceMissingError,
     EngineError,
-    GraphRefusedError,
     InputError,
     MissingExtraError,
     WrongTargetError,
@@ -157,7 +156,7 @@ def rewritten(small_zip: Path, to: Path, *, files: dict[str, bytes] | None = Non
 
 def test_a_broken_graph_is_refused(tmp_path: Path, small_zip: Path) -> None:
     bundle = rewritten(small_zip, tmp_path / "b", files={"x_encoder.onnx": b"not a graph"})
-    with pytest.raises(GraphRefusedError, match="onnxruntime:cpu refused small/x_encoder"):
+    with pytest.raises(BundleError, match="small/x_encoder: "):
         open_engine("onnxruntime:cpu").load(bundle, "x_encoder")
 
 
@@ -200,7 +199,7 @@ def test_a_graph_cannot_reach_weights_outside(
     if location == "ABSOLUTE":
         location = str(tmp_path / "x_encoder.data")
     bundle = external(onnx, Bundle.open(small_zip), tmp_path, location, archive=archive)
-    with pytest.raises(GraphRefusedError, match="refused small/x_encoder"):
+    with pytest.raises(BundleError, match="which this graph does not list"):
         open_engine("onnxruntime:cpu").load(bundle, "x_encoder")
 
 

@@ -129,7 +129,7 @@ def test_large_weights_are_mapped_and_small_ones_read(
     mapped: bool, small: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Alike in what they compute; a mapped bundle may be replaced all the same."""
-    monkeypatch.setattr(openvino, "MAPPED_BYTES", 1 if mapped else 1 << 40)
+    monkeypatch.setattr("vljepa_runtime.bundle.MAPPED_BYTES", 1 if mapped else 1 << 40)
     library = openvino.import_untracked("openvino")
     spec = small.graph("x_encoder")
     library.save_model(
@@ -150,7 +150,7 @@ def test_large_weights_are_mapped_and_small_ones_read(
 
 def test_a_broken_graph_is_refused(small: Bundle) -> None:
     broken = rewritten(small, {"x_encoder.onnx": b"not a graph"})
-    with pytest.raises(GraphRefusedError, match="openvino:cpu refused small/x_encoder"):
+    with pytest.raises(BundleError, match="small/x_encoder: "):
         open_engine("openvino:cpu").load(broken, "x_encoder")
 
 
@@ -196,7 +196,7 @@ def test_weights_beside_the_graph_but_not_outside(
     bundle = write_bundle(tmp_path / "out.vljepa", manifest, files, archive=archive)
     engine = open_engine("openvino:cpu")
     if not inside:
-        with pytest.raises(GraphRefusedError, match="refused small/x_encoder"):
+        with pytest.raises(BundleError, match="which this graph does not list"):
             engine.load(bundle, "x_encoder")
         return
     expected = engine.load(small, "x_encoder").run(window())["visual"]

@@ -37,7 +37,7 @@ class Kept:
 class Graph:
     """Stands for a loaded graph."""
 
-    def __init__(self, *parts: Any, held: Any, after_first_run: Any) -> None:
+    def __init__(self, *parts: Any, engine: str, held: Any, after_first_run: Any) -> None:
         self.after_first_run = after_first_run
 
 

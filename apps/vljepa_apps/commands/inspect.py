@@ -1,4 +1,4 @@
-"""`vljepa inspect`: what a bundle holds, every hash verified, no graph loaded."""
+"""`vljepa inspect`: what a bundle holds, every hash verified and every graph looked at, none loaded."""
 
 from __future__ import annotations
 
@@ -32,8 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify the bundle, then print its manifest."""
     from vljepa_runtime.bundle import Bundle
+    from vljepa_runtime.graphs import check_graphs
 
-    manifest = Bundle.open(args.bundle).manifest
+    with Bundle.open(args.bundle) as bundle:
+        check_graphs(bundle)
+        manifest = bundle.manifest
     if args.json:
         console.document(manifest.to_dict(), indent=2)
     else:

@@ -41,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_data.gates import Reference, check
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
+    from vljepa_runtime.graphs import check_graphs
 
     bundle = Bundle.open(args.bundle)
+    check_graphs(bundle)
     reference = stored_or_made(bundle, args.against, scenes=args.gates == "all")
     if args.gates == "graphs":
         reference = Reference(samples=reference.samples)

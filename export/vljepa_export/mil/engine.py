@@ -36,8 +36,8 @@ class InterpreterEngine:
         """
         spec = bundle.graph(graph_name)
         with tempfile.TemporaryDirectory(prefix="vljepa-") as folder:
-            program = MilProgram.open(unpack_package(bundle, spec, Path(folder)))
-        return FixedGraph(graph_name, spec, InterpretedProgram(program))
+            program = MilProgram.open(unpack_package(bundle, graph_name, Path(folder)))
+        return FixedGraph(graph_name, spec, InterpretedProgram(program), engine=self.name)
 
 
 class InterpretedProgram:

@@ -5,7 +5,6 @@ coremltools and not pyobjc: it is what checked the package when it was written, 
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 import tempfile
@@ -13,7 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from vljepa_runtime.bundle import Bundle
@@ -22,13 +21,12 @@ from vljepa_runtime.engines.fixed_shapes import FixedFunction, FixedGraph, Slot
 from vljepa_runtime.engines.graph_files import unpack
 from vljepa_runtime.engines.protocol import Array, Graph, require_target
 from vljepa_runtime.errors import (
-    BundleError,
     DeviceMissingError,
     GraphRefusedError,
     MissingEngineExtraError,
     RunError,
 )
-from vljepa_runtime.manifest import GraphSpec
+from vljepa_runtime.graphs import checked_graph
 
 __all__ = ["COMPUTE_UNITS", "CoreMlEngine", "available_devices", "package_functions", "unpack_package"]
 
@@ -36,7 +34,6 @@ __all__ = ["COMPUTE_UNITS", "CoreMlEngine", "available_devices", "package_functi
 COMPUTE_UNITS = {"all": "ALL", "cpu": "CPU_ONLY", "gpu": "CPU_AND_GPU", "ane": "CPU_AND_NE"}
 # Devices that may be left unused in silence -> the class that a compute plan shows for them.
 _PLAN_CLASSES = {"gpu": "MLGPUComputeDevice", "ane": "MLNeuralEngineComputeDevice"}
-_PACKAGE = ".mlpackage"
 _TYPES = {65568: "float32", 65552: "float16", 131104: "int32"}  # FeatureTypes.proto, ArrayFeatureType
 
 
@@ -79,51 +76,31 @@ class CoreMlEngine:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
         require_target(self.name, bundle, "coreml")
-        program = _MacProgram(bundle, spec, self._device, f"{bundle.name}/{graph_name}")
-        return FixedGraph(graph_name, spec, program)
+        program = _MacProgram(bundle, graph_name, self._device)
+        return FixedGraph(graph_name, spec, program, engine=self.name)
 
 
-def unpack_package(bundle: Bundle, spec: GraphSpec, folder: Path) -> Path:
+def unpack_package(bundle: Bundle, graph_name: str, folder: Path) -> Path:
     """Write a graph's package into a folder of our own: what the bundle lists, hashed, and nothing that lies beside it.
 
     Returns:
         The `.mlpackage` folder.
 
     Raises:
-        BundleError: the files are not one package, or its own manifest leads out of it.
+        BundleError: the files are not one package, or it refers to something else.
     """
-    root = PurePosixPath(spec.file).parent
-    names = (spec.file, *spec.external)
-    if root.suffix != _PACKAGE or PurePosixPath(spec.file).name != "Manifest.json":
-        raise BundleError(f"expected NAME{_PACKAGE}/Manifest.json, got {spec.file}: export it again")
-    if strangers := [name for name in names if not PurePosixPath(name).is_relative_to(root)]:
-        raise BundleError(f"{root}: {', '.join(strangers)} lies outside the package: export it again")
-    _check_manifest(bundle.read(spec.file), root, names)
-    return unpack(bundle, spec, folder).parent
-
-
-def _check_manifest(data: bytes, root: PurePosixPath, names: tuple[str, ...]) -> None:
-    """Every item of a package's manifest must be a listed file, or a folder of listed files."""
-    try:
-        items = [str(item["path"]) for item in json.loads(data)["itemInfoEntries"].values()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise BundleError(f"{root}/Manifest.json is not readable ({error!r}): export it again") from error
-    inside = {str(place) for name in names for place in (PurePosixPath(name), *PurePosixPath(name).parents)}
-    for item in items:
-        if ".." in item.split("/") or str(root / "Data" / item) not in inside:
-            raise BundleError(
-                f"{root}/Manifest.json names {item!r}, which the bundle does not list: do not use it"
-            )
+    checked_graph(bundle, graph_name)
+    return unpack(bundle, bundle.graph(graph_name), folder).parent
 
 
 class _MacProgram:
     """A package in Core ML; each function is a model of its own, loaded when it is first wanted."""
 
-    def __init__(self, bundle: Bundle, spec: GraphSpec, device: str, what: str) -> None:
-        self._what, self._device = what, device
+    def __init__(self, bundle: Bundle, graph_name: str, device: str) -> None:
+        self._what, self._device = f"{bundle.name}/{graph_name}", device
         self._lock = threading.Lock()  # Core ML promises nothing about predictions from several threads
         self._folder = tempfile.TemporaryDirectory(prefix="vljepa-")
-        self._package = unpack_package(bundle, spec, Path(self._folder.name))
+        self._package = unpack_package(bundle, graph_name, Path(self._folder.name))
         description = coremltools().models.utils.load_spec(str(self._package)).description
         self.functions = package_functions(description)
         self._several = bool(description.functions)

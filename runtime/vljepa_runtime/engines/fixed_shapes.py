@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from vljepa_runtime.engines.protocol import Array, check_feeds
+from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
 from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
@@ -57,12 +57,14 @@ class FixedGraph:
         name: As in the bundle.
         spec: The graph's contract.
         program: Functions whose inputs have the contract's names.
+        engine: What runs it, for messages.
 
     Raises:
         GraphRefusedError: the program has other inputs than the contract.
     """
 
-    def __init__(self, name: str, spec: GraphSpec, program: FixedProgram) -> None:
+    def __init__(self, name: str, spec: GraphSpec, program: FixedProgram, *, engine: str = "coreml") -> None:
+        self._engine = engine
         self.name, self.inputs, self.outputs = name, spec.inputs, spec.outputs
         wanted = {item.name for item in spec.inputs}
         for function, slots in program.functions.items():
@@ -86,7 +88,9 @@ class FixedGraph:
         rows = [
             self._row({name: array[row : row + 1] for name, array in feeds.items()}) for row in _rows(feeds)
         ]
-        return {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in self.outputs}
+        results = {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in self.outputs}
+        check_results(self.name, self._engine, results)
+        return results
 
     def _row(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         for function, slots in self._functions:

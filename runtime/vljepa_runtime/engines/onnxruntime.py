@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.graph_files import unpacked
-from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
+from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
+from vljepa_runtime.engines.watched import Watch, interruptible
 from vljepa_runtime.errors import (
     BundleError,
     DeviceMissingError,
@@ -17,6 +17,7 @@ from vljepa_runtime.errors import (
     LibraryMissingError,
     RunError,
 )
+from vljepa_runtime.graphs import checked_graph
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
@@ -102,24 +103,20 @@ class OnnxRuntimeEngine:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
         require_target(self.name, bundle, "onnx")
+        content = checked_graph(bundle, graph_name)
         options = self._options()
         what = f"{bundle.name}/{graph_name}"
-        if bundle.path(spec.file) is None and spec.external and not hasattr(options, _IN_MEMORY):
-            # ONNX Runtime before 1.24, which Python 3.10 is limited to, takes no weights from memory.
-            with unpacked(bundle, spec) as scratch:
-                session = self._session(str(scratch), options, what)
+        if spec.external and not hasattr(options, _IN_MEMORY):
+            # Before 1.24, which Python 3.10 is limited to: from a folder of our own, where nothing else lies.
+            with unpacked(bundle, spec) as path:
+                session = self._session(str(path), options, what)
         else:
-            blocks: list[bytes] = []  # ONNX Runtime copies them, but not before the session is made
-            path = bundle.path(spec.file)
-            if path is not None:
-                for name in spec.external:
-                    bundle.path(name)
-            else:
-                blocks += _add_external(options, bundle, spec)
-            session = self._session(bundle.read(spec.file) if path is None else str(path), options, what)
-            blocks.clear()
+            weights = _add_external(options, bundle, spec)  # copied, but not before the session is made
+            session = self._session(_as_bytes(content), options, what)
+            weights.clear()
+            bundle.check_unchanged((spec.file, *spec.external))
         _compare_contract(bundle.name, graph_name, spec, session)
-        return _OnnxRuntimeGraph(graph_name, spec, session)
+        return _OnnxRuntimeGraph(graph_name, spec, session, self.name)
 
     def _options(self) -> Any:
         onnxruntime = _library()
@@ -134,13 +131,19 @@ class OnnxRuntimeEngine:
         # Three such sessions: 35 MB without arena and pattern, 39 MB with, at about the same speed.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
+        # What was looked at is ONNX; the library would take other formats for what they seem to be.
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         return options
 
     def _session(self, content: str | bytes, options: Any, what: str) -> Any:
         onnxruntime = _library()
 
         try:
-            session = onnxruntime.InferenceSession(content, options, providers=list(self._usable()))
+            session = interruptible(
+                lambda: onnxruntime.InferenceSession(content, options, providers=list(self._usable())),
+                lambda: getattr(options, "set_load_cancellation_flag", bool)(True),
+                what=what,
+            )
         except Exception as error:  # the library raises its own types and bare RuntimeError
             raise GraphRefusedError(
                 f"{self.name} refused {what}: {_first_line(error)}: try another --engine"
@@ -161,20 +164,28 @@ class OnnxRuntimeEngine:
         return tuple(provider for provider in self._providers if provider in present)
 
 
-def _add_external(options: Any, bundle: Bundle, spec: GraphSpec) -> list[bytes]:
-    """Hand over weight files of a zip; they must stay alive until the session is made."""
-    blocks = [bundle.read(name) for name in spec.external]
-    names = [os.path.relpath(name, Path(spec.file).parent) for name in spec.external]
+def _add_external(options: Any, bundle: Bundle, spec: GraphSpec) -> list[memoryview]:
+    """Hand over weight files; they must stay alive until the session is made."""
+    blocks = [bundle.view(name) for name in spec.external]
+    folder = posixpath.dirname(spec.file) or "."
+    names = [posixpath.relpath(name, folder) for name in spec.external]
     if blocks:
         getattr(options, _IN_MEMORY)(names, blocks, [len(block) for block in blocks])
     return blocks
 
 
+def _as_bytes(content: memoryview) -> bytes:
+    return content.obj if isinstance(content.obj, bytes) else bytes(content)
+
+
 class _OnnxRuntimeGraph:
     """A session behind the `Graph` protocol."""
 
-    def __init__(self, name: str, spec: GraphSpec, session: Any) -> None:
+    def __init__(self, name: str, spec: GraphSpec, session: Any, engine: str) -> None:
         self.name = name
+        self._engine = engine
+        self._watch = Watch(f"{name} on {engine}")
+        self._run_options = _library().RunOptions
         self.inputs: tuple[TensorSpec, ...] = spec.inputs
         self.outputs: tuple[TensorSpec, ...] = spec.outputs
         self._names = [output.name for output in spec.outputs]
@@ -183,11 +194,19 @@ class _OnnxRuntimeGraph:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """See `Graph.run`."""
         check_feeds(self.name, self.inputs, feeds)
+        options = self._run_options()
         try:
-            results = self._session.run(self._names, dict(feeds))
+            values = self._watch.run(
+                lambda: self._session.run(self._names, dict(feeds), options),
+                lambda: setattr(options, "terminate", True),
+            )
+        except RunError:
+            raise
         except Exception as error:  # the library raises its own types and bare RuntimeError
             raise RunError(f"{self.name} failed in ONNX Runtime: {_first_line(error)}") from error
-        return dict(zip(self._names, results))
+        results = dict(zip(self._names, values))
+        check_results(self.name, self._engine, results)
+        return results
 
 
 def _compare_contract(bundle: str, graph: str, spec: GraphSpec, session: Any) -> None:

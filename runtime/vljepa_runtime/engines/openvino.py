@@ -6,6 +6,7 @@ A graph that takes visual tokens is compiled for the usual window at once and fo
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.engines.graph_files import paths_of, unpacked
-from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, require_target
+from vljepa_runtime.bundle import MAPPED_BYTES, Bundle
+from vljepa_runtime.engines.graph_files import unpacked
+from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
+from vljepa_runtime.engines.watched import Watch, interruptible
 from vljepa_runtime.errors import (
     BundleError,
     DeviceMissingError,
@@ -26,6 +28,7 @@ from vljepa_runtime.errors import (
     MissingEngineExtraError,
     RunError,
 )
+from vljepa_runtime.graphs import checked_graph, feed_shapes, graph_limit
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.tokenizer import LENGTHS
 
@@ -34,9 +37,6 @@ __all__ = ["DEVICES", "OpenVinoEngine", "available_devices", "import_untracked"]
 DEVICES = ("cpu", "gpu", "npu")
 TARGETS = ("openvino", "onnx")
 SMALL_BYTES = 16 << 20
-# A mapped file stays open while the model lives, and a bundle may be replaced meanwhile: small ones are read. Reading
-# a predictor of full size in int8 took 0.74 GB more (1.32 instead of 0.58 GB after a run, mapped pages left out).
-MAPPED_BYTES = 64 << 20
 # As manifests name execution precisions -> OpenVINO's name of the device's ability; f32 is everywhere.
 ABILITIES = {"bf16": "BF16", "f16": "FP16"}
 _HINTS = {
@@ -111,8 +111,9 @@ class OpenVinoEngine:
         spec = bundle.graph(graph_name)
         require_target(self.name, bundle, *TARGETS)
         what = f"{bundle.name}/{graph_name}"
-        model = self._read(bundle, spec, what)
+        model, held = self._read(bundle, graph_name, what)
         _compare_contract(what, spec, model)
+        _check_sizes(bundle, spec, model, what)
         precision, text = self._precision(bundle.manifest.execution.get(graph_name, "f32"))
         self._running[what] = text
         usual = _usual_sizes(bundle, spec)
@@ -121,19 +122,35 @@ class OpenVinoEngine:
         def compiled(sizes: Mapping[str, int]) -> Any:
             return self._compile(_reshaped(model, spec, sizes), options, what)
 
-        return _OpenVinoGraph(graph_name, spec, compiled, usual)
+        graph = _OpenVinoGraph(graph_name, spec, compiled, usual, engine=self.name, held=held)
+        bundle.check_unchanged((spec.file, *spec.external))
+        return graph
 
-    def _read(self, bundle: Bundle, spec: GraphSpec, what: str) -> Any:
-        paths = paths_of(bundle, spec)
-        mapped = paths is not None and _bytes(bundle, spec) >= MAPPED_BYTES
-        self._core.set_property({"ENABLE_MMAP": mapped})
+    def _read(self, bundle: Bundle, graph_name: str, what: str) -> tuple[Any, object]:
+        """A graph's model, and what must live as long as it."""
+        spec = bundle.graph(graph_name)
+        content = bytes(checked_graph(bundle, graph_name))
         with self._told(what):
-            if paths is not None:
-                return self._core.read_model(str(paths[0]))
+            if bundle.manifest.target == "openvino":
+                weights = self._weights(bundle, spec)
+                return self._core.read_model(content, weights), weights
             if not spec.external:
-                return self._core.read_model(bundle.read(spec.file), b"")
+                return self._core.read_model(content, b""), None
+            self._core.set_property({"ENABLE_MMAP": _bytes(bundle, spec) >= MAPPED_BYTES})
             with unpacked(bundle, spec) as path:
-                return self._core.read_model(str(path))
+                return self._core.read_model(str(path)), None
+
+    def _weights(self, bundle: Bundle, spec: GraphSpec) -> Any:
+        """The weights of an IR. Those of a large model stay mapped while it lives: reading them took 0.74 GB more for
+        a predictor of full size in int8 (1.32 instead of 0.58 GB after a run, mapped pages left out).
+        """
+        if not spec.external:
+            return b""
+        content = bundle.view(spec.external[0])
+        if isinstance(content.obj, bytes):
+            return content.obj
+        array = np.frombuffer(content, np.uint8)
+        return import_untracked("openvino").Tensor(array, shared_memory=True)
 
     def _precision(self, wanted: str) -> tuple[str, str]:
         """What to compute in, and how to say it: f32 where the device has no such type."""
@@ -157,7 +174,9 @@ class OpenVinoEngine:
     def _compile(self, model: Any, options: Mapping[str, Any], what: str) -> Any:
         precision = options["INFERENCE_PRECISION_HINT"]
         with self._told(what):
-            compiled = self._core.compile_model(model, self._device, dict(options))
+            compiled = interruptible(
+                lambda: self._core.compile_model(model, self._device, dict(options)), bool, what=what
+            )
             devices = [name.partition(".")[0] for name in compiled.get_property("EXECUTION_DEVICES")]
             running = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if devices != [self._device] or running != precision:
@@ -183,7 +202,19 @@ class _OpenVinoGraph:
     A request holds its own buffers, so each call takes one from a pool and nobody waits.
     """
 
-    def __init__(self, name: str, spec: GraphSpec, compiled: Any, usual: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: GraphSpec,
+        compiled: Any,
+        usual: Mapping[str, int],
+        *,
+        engine: str,
+        held: object,
+    ) -> None:
+        self._weights = held
+        self._engine = engine
+        self._watch = Watch(f"{name} on {engine}")
         self.name = name
         self.inputs: tuple[TensorSpec, ...] = spec.inputs
         self.outputs: tuple[TensorSpec, ...] = spec.outputs
@@ -199,18 +230,18 @@ class _OpenVinoGraph:
         usual = self._usual == [feeds[tensor.name].shape for tensor in self.inputs]
         request = self._take(usual)
         try:
-            request.infer(
-                {name: np.ascontiguousarray(array) for name, array in feeds.items()}, share_inputs=True
-            )
+            given = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
+            self._watch.run(lambda: request.infer(given, share_inputs=True), request.cancel)
             # The buffers belong to the request, which the next call writes to.
-            return {
+            results = {
                 spec.name: request.get_output_tensor(i).data.copy() for i, spec in enumerate(self.outputs)
             }
         except RuntimeError as error:
             raise RunError(f"{self.name} failed in OpenVINO: {_reason(error)}") from error
-        finally:
-            with self._lock:
-                self._idle[usual].append(request)
+        with self._lock:  # one that failed or was stopped is not used again
+            self._idle[usual].append(request)
+        check_results(self.name, self._engine, results)
+        return results
 
     def _take(self, usual: bool) -> Any:
         with self._lock:
@@ -240,6 +271,36 @@ def _is_small(bundle: Bundle, spec: GraphSpec) -> bool:
 
 def _bytes(bundle: Bundle, spec: GraphSpec) -> int:
     return sum(bundle.manifest.files[name].size for name in (spec.file, *spec.external))
+
+
+def _check_sizes(bundle: Bundle, spec: GraphSpec, model: Any, what: str) -> None:
+    """Hold a model that was read, and computes nothing yet, to the limits of its bundle's graphs.
+
+    Raises:
+        BundleError: it asks for more, or its sizes do not follow from those of its inputs.
+    """
+    feeds = feed_shapes(bundle.manifest, spec)
+    limit, fixed, computed = graph_limit(bundle, spec, feeds), set(), 0
+    sized = model.clone()
+    sized.reshape({name: list(shape) for name, shape in feeds.items()})
+    for operation in sized.get_ordered_ops():
+        kind = operation.get_type_name()
+        shapes = [output.get_partial_shape() for output in operation.outputs()]
+        if not all(shape.is_static for shape in shapes):
+            raise BundleError(f"{what}: the sizes of {kind} depend on values: export it again")
+        values = sum(math.prod(shape.to_shape()) for shape in shapes)
+        if kind == "Constant":
+            fixed.add(operation.get_name())
+            continue
+        sources = [each.get_source_output().get_node().get_name() for each in operation.inputs()]
+        if sources and fixed.issuperset(sources):
+            fixed.add(operation.get_name())
+            computed += values
+        if max(values, computed) > limit:
+            raise BundleError(
+                f"{what}: {kind} takes it to {max(values, computed):.3g} values, expected at most {limit:.3g} for its "
+                "size: export it again, or ask its maker for a clean one"
+            )
 
 
 def _reshaped(model: Any, spec: GraphSpec, sizes: Mapping[str, int]) -> Any:

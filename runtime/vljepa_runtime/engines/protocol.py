@@ -9,12 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.errors import InputError, WrongTargetError
+from vljepa_runtime.errors import InputError, RunError, WrongTargetError
 from vljepa_runtime.manifest import TensorSpec
 
-__all__ = ["Array", "Detailed", "Engine", "Graph", "check_feeds", "describe", "require_target"]
+__all__ = [
+    "Array",
+    "Detailed",
+    "Engine",
+    "Graph",
+    "check_feeds",
+    "check_results",
+    "describe",
+    "require_target",
+]
 
 Array = npt.NDArray[Any]
+_CACHES = ("past_", "next_")
 
 
 class Graph(Protocol):
@@ -37,7 +47,7 @@ class Graph(Protocol):
 
         Raises:
             InputError: a feed is missing, unknown, or of another type or shape.
-            RunError: the engine failed.
+            RunError: the engine failed, or a result is not finite.
         """
 
 
@@ -115,6 +125,25 @@ def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Ar
                 f", with {symbol}={size}" for symbol, size in sizes.items() if symbol in spec.shape
             )
             raise InputError(f"{graph}.{spec.name}: expected shape ({shape}){bound}, got {array.shape}")
+
+
+def check_results(graph: str, engine: str, results: Mapping[str, Array]) -> None:
+    """Refuse what is not finite, before it becomes an embedding, a word or a score.
+
+    Args:
+        graph: The graph's name, for the message.
+        engine: What ran it, for the message.
+        results: Array per output name. Caches are not looked at: what is wrong with them shows in the next logits.
+
+    Raises:
+        RunError: an output holds NaN or infinity.
+    """
+    for name, array in results.items():
+        if array.dtype.kind == "f" and not name.startswith(_CACHES) and not np.isfinite(array).all():
+            raise RunError(
+                f"{graph} gave {name} that is not finite on {engine}: export it again or with another precision, or "
+                "try another --engine"
+            )
 
 
 def _fits(shape: tuple[int | str, ...], got: tuple[int, ...], sizes: dict[str, int]) -> bool:

@@ -17,6 +17,7 @@ from vljepa_runtime.engines.trt.layers import summary
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, read_recipe
 from vljepa_runtime.errors import WrongTargetError
+from vljepa_runtime.graphs import checked_graph
 
 __all__ = ["Step", "plan_builds", "require_target", "run_build", "to_do"]
 
@@ -93,7 +94,7 @@ def run_build(
     built = build_engine(
         library,
         step.graph,
-        bundle.read(bundle.graph(step.graph).file),
+        bytes(checked_graph(bundle, step.graph)),
         step.recipe,
         timing_cache=cache.read_extra(timings),
         progress=progress,

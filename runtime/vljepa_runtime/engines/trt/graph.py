@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_runtime.engines.protocol import Array, check_feeds
+from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
 from vljepa_runtime.engines.trt.cuda import Device, Pinned, owner
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe
@@ -39,6 +39,7 @@ class TensorRTGraph:
         recipe: What it was built with; chooses the profile.
         context: The library's execution context.
         device: Where it runs.
+        engine: Name of the engine, for messages.
         held: What the context needs (engine, then runtime); let go in this order, after the context.
         after_first_run: Called once, when the first run is over.
     """
@@ -51,11 +52,13 @@ class TensorRTGraph:
         context: Any,
         device: Device,
         *,
+        engine: str = "tensorrt",
         held: Sequence[Any] = (),
         after_first_run: Callable[[], None] | None = None,
     ) -> None:
         self._context: Any = context
         self._held = list(held)
+        self._engine = engine
         self.name = name
         self.inputs: tuple[TensorSpec, ...] = spec.inputs
         self.outputs: tuple[TensorSpec, ...] = spec.outputs
@@ -76,6 +79,7 @@ class TensorRTGraph:
             if self._after_first_run is not None:
                 self._after_first_run()
                 self._after_first_run = None
+        check_results(self.name, self._engine, results)
         return results
 
     def __del__(self) -> None:

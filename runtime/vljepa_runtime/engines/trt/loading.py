@@ -63,6 +63,7 @@ def load_plan(
         read_recipe(bundle, graph_name),
         context,
         device,
+        engine=library.name,
         held=(engine, runtime),
         after_first_run=save,
     )

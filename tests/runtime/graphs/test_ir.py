@@ -1,0 +1,165 @@
+"""OpenVINO IRs of strangers: written by OpenVINO, changed as text, refused before OpenVINO sees them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines import open_engine, openvino
+from vljepa_runtime.errors import BundleError
+from vljepa_runtime.graphs import checked_graph
+
+pytest.importorskip("openvino")
+
+SMALL = Path(__file__).parents[1] / "bundles" / "small.vljepa"
+
+
+@pytest.fixture(scope="module")
+def ir(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
+    """XML and weights of the small X-encoder."""
+    library, folder = openvino.import_untracked("openvino"), tmp_path_factory.mktemp("ir")
+    model = library.Core().read_model(Bundle.open(SMALL).read("x_encoder.onnx"), b"")
+    library.save_model(model, folder / "x.xml", compress_to_fp16=False)
+    return (folder / "x.xml").read_text(), (folder / "x.bin").read_bytes()
+
+
+def bundle(
+    xml: str, weights: bytes, hostile_bundles: ModuleType, to: Path, beside: str = "x.bin", **how: Any
+) -> Bundle:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["target"] = "openvino"
+        manifest["graphs"]["x_encoder"] |= {"file": "x.xml", "external": [beside]}
+
+    files = {"x.xml": xml.encode(), beside: weights}
+    return Bundle.open(hostile_bundles.write_hostile(to, files, change=change, source=SMALL, **how))
+
+
+@pytest.mark.parametrize("archive", [True, False], ids=["zip", "folder"])
+@pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "read"])
+def test_what_openvino_wrote_is_read(
+    ir: tuple[str, bytes], archive: bool, mapped: bool, hostile_bundles: ModuleType, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("vljepa_runtime.bundle.MAPPED_BYTES", 1 if mapped else 1 << 40)
+    made = bundle(*ir, hostile_bundles, tmp_path / "b.vljepa", archive=archive)
+    feeds = {"patches": np.full((1, 2, 216), 7, np.uint8), "positions": np.ones((1, 2, 3), np.int32)}
+    expected = open_engine("onnxruntime:cpu").load(Bundle.open(SMALL), "x_encoder").run(feeds)["visual"]
+    found = open_engine("openvino:cpu").load(made, "x_encoder").run(feeds)["visual"]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def entity(xml: str) -> str:
+    return xml.replace("?>", '?><!DOCTYPE net [<!ENTITY x SYSTEM "file:///etc/passwd">]>', 1)
+
+
+def laughs(xml: str) -> str:
+    lines = "".join(f'<!ENTITY a{i + 1} "&a{i};&a{i};">' for i in range(40))
+    return xml.replace("?>", f'?><!DOCTYPE net [<!ENTITY a0 "ha">{lines}]>', 1)
+
+
+def past_the_end(xml: str) -> str:
+    return xml.replace('offset="0"', 'offset="999999999"', 1)
+
+
+def larger(xml: str) -> str:
+    start = xml.index('shape="', xml.index('type="Const"'))
+    return xml[:start] + 'shape="1000000, ' + xml[start + 7 :]
+
+
+def loop(xml: str) -> str:
+    inner = '<layer id="99" name="t" type="TensorIterator" version="opset1"><body><layers/></body></layer>'
+    return xml.replace("</layers>", f"{inner}</layers>", 1)
+
+
+def body(xml: str) -> str:
+    return xml.replace("</layers>", '<layer id="99" type="Add" version="opset1"><body/></layer></layers>', 1)
+
+
+def extension(xml: str) -> str:
+    return xml.replace('version="opset1"', 'version="extension"', 1)
+
+
+def other_reader(xml: str) -> str:
+    start = xml.index("<data ", xml.index('type="Parameter"'))
+    return xml[:start] + '<data offset="0" size="4" ' + xml[start + 6 :]
+
+
+def text(xml: str) -> str:
+    start = xml.index('element_type="', xml.index('type="Const"'))
+    return xml[:start] + 'element_type="string" x="' + xml[start + 14 :]
+
+
+def deep(xml: str) -> str:
+    return xml.replace("</net>", "<rt_info>" + "<a>" * 5000 + "</a>" * 5000 + "</rt_info></net>", 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (entity, "has a DOCTYPE, which can name other files"),
+        (laughs, "has a DOCTYPE"),
+        (past_the_end, "bytes at 999999999 of"),
+        (larger, r"a constant of shape \(1000000, "),
+        (loop, "a layer opset1.TensorIterator, which no exporter of ours writes"),
+        (body, "an element <body>"),
+        (extension, "a layer extension"),
+        (other_reader, "reads from the weights"),
+        (text, "a constant is of type 'string'"),
+        (deep, "nested 32 deep"),
+        (lambda xml: xml[: len(xml) // 2], "not readable XML"),
+        (lambda xml: "", "not readable XML"),
+        (lambda xml: "<net/>", "holds no layers"),
+        (lambda xml: "<html/>", "an element <html>"),
+    ],
+    ids=lambda item: getattr(item, "__name__", ""),
+)
+def test_an_ir_of_a_stranger(
+    ir: tuple[str, bytes],
+    change: Callable[[str], str],
+    message: str,
+    hostile_bundles: ModuleType,
+    tmp_path: Path,
+) -> None:
+    made = bundle(change(ir[0]), ir[1], hostile_bundles, tmp_path / "b.vljepa")
+    with pytest.raises(BundleError, match=message):
+        checked_graph(made, "x_encoder")
+
+
+def test_an_ir_has_the_weights_of_its_own_name(
+    ir: tuple[str, bytes], hostile_bundles: ModuleType, tmp_path: Path
+) -> None:
+    made = bundle(*ir, hostile_bundles, tmp_path / "b.vljepa", beside="other.bin")
+    with pytest.raises(BundleError, match=r"expected x.bin beside it, the bundle lists other.bin"):
+        checked_graph(made, "x_encoder")
+
+
+@pytest.mark.parametrize("archive", [True, False], ids=["zip", "folder"])
+def test_an_ir_may_not_grow_beyond_what_its_bytes_pay_for(
+    archive: bool, hostile_bundles: ModuleType, tmp_path: Path
+) -> None:
+    """Built with OpenVINO's own operators: the file says nothing of the sizes that come out of them."""
+    library = openvino.import_untracked("openvino")
+    ops = openvino.import_untracked("openvino.opset8")
+    patches = ops.parameter([-1, -1, 216], np.uint8, name="patches")
+    positions = ops.parameter([-1, -1, 3], np.int32, name="positions")
+    big = ops.broadcast(ops.constant(np.float32([0.5])), ops.constant(np.int64([6 << 28])))
+    mean = ops.reduce_mean(big, ops.constant(np.int64([0])), keep_dims=False)
+    sizes = ops.concat(
+        [ops.gather(ops.shape_of(patches), ops.constant(np.int64([0, 1])), ops.constant(np.int64(0))),
+         ops.constant(np.int64([8]))], 0,
+    )  # fmt: skip
+    visual = ops.broadcast(mean, sizes)
+    model = library.Model([visual], [patches, positions], "g")
+    for port, name in zip((*model.inputs, *model.outputs), ("patches", "positions", "visual")):
+        port.get_tensor().set_names({name})
+    library.save_model(model, tmp_path / "x.xml", compress_to_fp16=False)
+    xml, weights = (tmp_path / "x.xml").read_text(), (tmp_path / "x.bin").read_bytes()
+    made = bundle(xml, weights, hostile_bundles, tmp_path / "b.vljepa", archive=archive)
+    with pytest.raises(BundleError, match=r"small/x_encoder: Broadcast takes it to 1\.61e.09 values"):
+        open_engine("openvino:cpu").load(made, "x_encoder")
