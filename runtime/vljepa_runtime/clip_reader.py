@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.errors import SourceError
+from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame, pick_numbers
 from vljepa_runtime.sampling import WindowSampler, hints_for
 from vljepa_runtime.sources import Source, open_source
@@ -67,9 +67,14 @@ def read_clip(
 
     Raises:
         SourceError: the source cannot be read, or has no frame in that part.
+        InputError: the source never ends.
     """
     opened = source if isinstance(source, Source) else open_source(source, fps=pre.fps, stretch=stretch)
     with opened:
+        if getattr(opened, "loop", False) and seconds is None:
+            raise InputError(
+                f"expected a source that ends, {opened.name} loops: pass seconds=, or leave loop out"
+            )
         if opened.live:
             return _live_clip(opened, pre, start_s, seconds)
         return _stored_clip(opened, pre, Part.of(start_s, seconds), on_warning)
@@ -144,10 +149,12 @@ class _Timeline:
 
     def no_frame(self, name: str, part: Part) -> SourceError:
         """The error for a part without a picture."""
-        where = f"from {part.start_s:g} s on" if part.start_s >= self.end_s else f"before {part.stop_s:g} s"
-        begin_s = self.times_s[0] if self.times_s else 0.0
+        if part.start_s >= self.end_s:
+            return SourceError(
+                f"{name} has no frame from {part.start_s:g} s on: it ends at {self.end_s:.4g} s"
+            )
         return SourceError(
-            f"{name} has no frame {where}: its pictures are on show from {begin_s:.4g} to {self.end_s:.4g} s"
+            f"{name} has no frame before {part.stop_s:g} s: its first one comes at {self.times_s[0]:.4g} s"
         )
 
 

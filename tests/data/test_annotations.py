@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
@@ -231,6 +232,20 @@ def test_missing_and_broken_videos_are_found_without_reading_all(film: Path, tmp
     assert seen == [1, 2, 3, 4]
     with pytest.raises(SourceError, match="has no frame from 60 s on"):
         read_segment(segments[3], PRE)
+
+
+def test_a_segment_begins_with_the_picture_on_show(lossless: ModuleType, tmp_path: Path) -> None:
+    """Slides five seconds apart, and the same film with every picture repeated at 5 a second."""
+    slides = lossless.write_lossless(tmp_path / "slides.mkv", lossless.numbered(3), [0, 5, 10], last_s=5)
+    times_s = [number / 5 for number in range(75)]
+    film = lossless.write_lossless(
+        tmp_path / "film.mkv", lossless.numbered(3)[np.repeat(range(3), 25)], times_s, last_s=0.2
+    )
+    for start_s, end_s in ((0.0, None), (6.0, 8.0), (4.0, 6.0), (0.0, 11.0), (12.5, None)):
+        clips = [read_segment(Segment(path, start_s, end_s), PRE).frames for path in (slides, film)]
+        np.testing.assert_array_equal(*clips)
+    assert survey([Segment(slides, 6.0, 8.0)]) == []
+    assert len(survey([Segment(slides, 15.0, 16.0)])) == 1
 
 
 def test_every_real_clip_can_be_read(shared_data: Path) -> None:

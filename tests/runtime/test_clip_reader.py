@@ -13,7 +13,7 @@ import pytest
 
 from vljepa_runtime import clip_reader
 from vljepa_runtime.clip_reader import Part, choose_numbers, read_clip, require_frame
-from vljepa_runtime.errors import SourceError
+from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.patches import Preprocess, fit_frames, pick_numbers
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
 from vljepa_runtime.sources.protocol import Announced
@@ -193,14 +193,22 @@ class TestReading:
     @pytest.mark.parametrize(
         ("part", "message"),
         [
-            ({"start_s": 9.0}, r"listed has no frame from 9 s on: its pictures are on show from 2 to 3.04 s"),
-            ({"seconds": 1.0}, r"listed has no frame before 1 s"),
+            ({"start_s": 9.0}, "listed has no frame from 9 s on: it ends at 3.04 s"),
+            ({"seconds": 1.0}, "listed has no frame before 1 s: its first one comes at 2 s"),
         ],
     )
     def test_a_part_without_a_picture(self, part: dict[str, float], message: str) -> None:
         for read in (lambda source: read_clip(source, TIME, **part), lambda s: require_frame(s, **part)):
             with pytest.raises(SourceError, match=message):
                 read(Listed([2.0, 3.0]))
+
+    def test_an_endless_file_needs_a_part(self, lossless: ModuleType, tmp_path: Path) -> None:
+        times_s = [0.0, 0.25, 0.5, 0.75]
+        path = lossless.write_lossless(tmp_path / "film.mkv", lossless.numbered(4), times_s, last_s=0.25)
+        with pytest.raises(InputError, match=r"expected a source that ends, .*film.mkv loops: pass seconds="):
+            read_clip(open_source(path, loop=True), TIME)
+        clip = read_clip(open_source(path, loop=True), TIME, seconds=2.0)
+        assert lossless.numbers_of(clip.frames) == [0, 1, 2, 3] * 2
 
     def test_a_frame_is_found_where_one_is_on_show(self) -> None:
         source = Listed([0.0, 5.0, 10.0])
