@@ -133,7 +133,7 @@ def watch(
         stats = session.stats
     return Viewing(
         told=tuple(told),
-        seconds=round(screen.now_s + screen.frame_s, 3),
+        seconds=round(screen.end_s, 3),
         stats=stats,
         pictures=screen.pictures,
         interrupted=interrupted,
@@ -159,8 +159,7 @@ class _Screen:
         on_time: Callable[[float], None],
     ) -> None:
         self.pictures = Thumbnails()
-        self.now_s = 0.0
-        self.frame_s = 0.0
+        self.now_s = self.end_s = 0.0
         self.decodings = 0
         self._sink = sink
         self._truth = truth
@@ -168,8 +167,8 @@ class _Screen:
 
     def show(self, frame: Frame) -> None:
         """Draw one frame and write it."""
-        self.frame_s = min(max(frame.time_s - self.now_s, 0.0), 1.0)
         self.now_s = frame.time_s
+        self.end_s = frame.time_s + (frame.duration_s or 0.0)
         self.pictures.offer(frame.image, frame.time_s)
         self._sink.write_frame(replace(frame, image=self._drawn(frame)))
         self._on_time(frame.time_s)

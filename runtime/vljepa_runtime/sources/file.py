@@ -28,6 +28,7 @@ from vljepa_runtime.sources.stills import is_still, read_image
 __all__ = ["FileSource", "announced_pictures", "choose_stream", "decode_stream"]
 
 DEFAULT_RATE = 25.0
+MPEG_COUNT_S = 2**33 / 90_000  # 33 bits; FFmpeg takes every step back for its end and adds 26 hours
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 TEXT_ART = ("ansi", "bintext", "idf", "xbin")  # FFmpeg would draw any text file as a terminal
 MAX_THREADS = 4  # each frame thread holds pictures of its own, and the model wants cores too
@@ -216,6 +217,7 @@ class _Timing:
         step_s: Time between pictures where their stamps do not tell.
         raw: It holds pictures alone: the stamps that FFmpeg gives are made up.
         unordered: Stamps follow the order of decoding.
+        count_s: Where the container's count ends and begins anew; None where it does not.
         guessed: Neither stamps nor a rate.
         announced_s: Length of the stream by the header of a file; None where it has none, or FFmpeg estimates it.
     """
@@ -224,6 +226,7 @@ class _Timing:
     step_s: float
     raw: bool
     unordered: bool
+    count_s: float | None
     guessed: bool
     announced_s: float | None
 
@@ -235,11 +238,13 @@ class _Timing:
         told = stream.codec_context.framerate
         rate = told if raw else stream.average_rate or stream.guessed_rate
         start = getattr(container, "start_time", None)  # None where it does not say, whatever the stub says
+        count_s = MPEG_COUNT_S if kind.name in ("mpeg", "mpegts") else None
         return cls(
-            start_s=None if start is None else start / av.time_base,
+            start_s=_counted_s(None if start is None else start / av.time_base, count_s),
             step_s=1 / float(rate or DEFAULT_RATE),
             raw=raw,
             unordered=kind.name == "avi",
+            count_s=count_s,
             guessed=raw and not rate,
             announced_s=_announced_s(container, stream, first),
         )
@@ -249,8 +254,15 @@ class _Timing:
         prepare = converter.prepare
         if self.raw:
             return (Stamped(prepare(frame), number * self.step_s) for number, frame in enumerate(frames))
-        told = (Stamped(prepare(frame), frame.time, _duration_s(frame)) for frame in frames)
+        told = (
+            Stamped(prepare(frame), _counted_s(frame.time, self.count_s), _duration_s(frame))
+            for frame in frames
+        )
         return in_order(told) if self.unordered else told
+
+
+def _counted_s(stamp_s: float | None, count_s: float | None) -> float | None:
+    return stamp_s if stamp_s is None or count_s is None else stamp_s % count_s
 
 
 def _duration_s(frame: av.VideoFrame) -> float:
