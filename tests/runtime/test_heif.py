@@ -254,6 +254,14 @@ class TestRefusals:
         with pytest.raises(SourceError, match=r"not known here.*convert it to JPEG or PNG"):
             read_image(path)
 
+    def test_a_box_that_ends_beyond_every_disk(self, tmp_path: Path) -> None:
+        whole = write_heif(tmp_path / "a.heic", quarters(64, 64)).read_bytes()
+        at = struct.unpack(">I", whole[:4])[0]
+        path = tmp_path / "b.heic"
+        path.write_bytes(whole[:at] + b"\0\0\0\1free" + b"\xff" * 8 + whole[at:])
+        with pytest.raises(SourceError, match="holds no still picture"):
+            list(open_source(path))
+
     def test_every_cut_and_many_flips_end_in_a_picture_or_a_sentence(self, tmp_path: Path) -> None:
         whole = write_heif(tmp_path / "a.heic", quarters(100, 64), tile=64).read_bytes()
         rng = np.random.default_rng(0)

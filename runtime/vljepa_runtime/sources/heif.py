@@ -39,7 +39,7 @@ class _Item:
 def is_sequence(path: Path) -> bool:
     """Whether a HEIF file holds a track: an animation, which is a video."""
     with path.open("rb") as file:
-        return any(name == "moov" for name, _, _ in _file_boxes(file))
+        return any(kind == "moov" for kind, _, _ in _file_boxes(file))
 
 
 def read_heif(path: Path) -> UInt8:
@@ -189,7 +189,7 @@ def _file_boxes(file: BinaryIO) -> Iterator[tuple[str, int, int]]:
             length, start = int.from_bytes(head[8:16], "big"), at + 16
         end = at + length if length else size
         yield head[4:8].decode("latin-1"), start, min(end, size)
-        if end <= at:
+        if not at < end < size:
             return
         at = end
 
