@@ -132,6 +132,9 @@ class FakeCapture:
     def isOpened(self) -> bool:
         return self.opens
 
+    def get(self, _: int) -> float:
+        return 0.0
+
     def set(self, *_: object) -> bool:
         return True
 
@@ -164,6 +167,38 @@ class TestCamera:
             kinds = take_until_second_connection(iter(source))
         assert kinds == ["connected", "frame", "reconnecting", "reconnecting", "connected", "frame"]
         assert all(capture.released for capture in opened)
+
+    @pytest.mark.parametrize("stretch", [False, True])
+    def test_a_thermal_camera(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stretch: bool) -> None:
+        class Thermal(FakeCapture):
+            """Gives 16 bits once OpenCV is told not to convert them."""
+
+            given = 0
+
+            def get(self, name: int) -> float:
+                return cv2.VideoWriter.fourcc(*"Y16 ") if name == cv2.CAP_PROP_FOURCC else 0.0
+
+            def set(self, name: int, value: object) -> bool:
+                if (name, value) == (cv2.CAP_PROP_CONVERT_RGB, 0):
+                    self.given = 30_000
+                return True
+
+            def read(self) -> tuple[bool, np.ndarray | None]:
+                return True, np.linspace(self.given, self.given + 1000, 64).reshape(8, 8).astype(np.uint16)
+
+        device = tmp_path / "video0"
+        device.touch()
+        monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Thermal(1))
+        with open_camera(str(device), stretch=stretch) as source:
+            items = iter(source)
+            remarks = [next(items)]
+            if not stretch:
+                remarks.append(next(items))
+            frame = next(item for item in items if isinstance(item, Frame))
+        messages = [item.message for item in remarks if isinstance(item, SourceStatus)]
+        assert sum("grey of more than 8 bits" in message for message in messages) == (0 if stretch else 1)
+        levels = (frame.image.min(), frame.image.max())
+        assert levels == ((0, 255) if stretch else (30_000 >> 8, 31_000 >> 8))
 
     def test_busy_camera(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         device = tmp_path / "video0"

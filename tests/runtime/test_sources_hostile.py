@@ -255,6 +255,8 @@ class Hanging:
 class Brief:
     """One picture, then the end."""
 
+    note = ""
+
     def pictures(self, interval_s: float | None = None) -> Iterator[object]:
         yield lambda short_side: np.zeros((4, 4, 3), np.uint8)
 

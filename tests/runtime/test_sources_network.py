@@ -220,6 +220,8 @@ class TestLiveHttp:
 class Scripted:
     """A connection that gives some pictures and then breaks or waits."""
 
+    note = ""
+
     def __init__(self, pictures: int, *, then: str = "lost", pause_s: float = 0.0) -> None:
         self.pictures_left = pictures
         self.then = then

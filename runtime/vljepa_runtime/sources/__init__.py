@@ -47,7 +47,7 @@ def open_source(
         loop: Start a file or folder again at its end; live sources refuse it.
         fps: Pictures per second of a folder; by default what `hints` ask for, else 4.
         stretch: Spread the values of grey pictures of more than 8 bits, as thermal cameras give, so that each
-            picture's 1st to 99th percentile goes from black to white. Files and folders only.
+            picture's 1st to 99th percentile goes from black to white. Live network streams refuse it.
         hints: What the consumer will use; may also be set later as `source.hints`.
         timeout_s: Seconds that a server has to answer, where 10 are too many.
 
@@ -69,12 +69,11 @@ def open_source(
         return _open_path(found, loop, fps, stretch, hints)
     if loop:
         raise SourceError(f"{found} is live and cannot loop: leave loop out")
-    _refuse_stretch(stretch, str(found))
     from vljepa_runtime.sources.camera import open_camera, open_pipeline
 
     if isinstance(found, Address):
-        return open_pipeline(found, hints=hints)
-    return open_camera(found if isinstance(found, int) else str(found), hints=hints)
+        return open_pipeline(found, stretch=stretch, hints=hints)
+    return open_camera(found if isinstance(found, int) else str(found), stretch=stretch, hints=hints)
 
 
 def _open_url(
@@ -86,8 +85,7 @@ def _open_url(
         raise SourceError(
             f"unknown scheme {address.scheme}:// in {address}; known: file, {', '.join(SCHEMES)}"
         )
-    _refuse_stretch(stretch, str(address))
-    return open_network(address, loop=loop, hints=hints, timeout_s=timeout_s)
+    return open_network(address, loop=loop, stretch=stretch, hints=hints, timeout_s=timeout_s)
 
 
 def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool, hints: Hints | None) -> Source:
@@ -98,10 +96,3 @@ def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool, hints: 
     from vljepa_runtime.sources.file import FileSource
 
     return FileSource(path, loop=loop, stretch=stretch, hints=hints)
-
-
-def _refuse_stretch(stretch: bool, text: str) -> None:
-    if stretch:
-        raise SourceError(
-            f"{redact(text)} is no local file: only files and folders are stretched, leave it out"
-        )

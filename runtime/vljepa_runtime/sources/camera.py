@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,22 +15,24 @@ import numpy.typing as npt
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.pictures import shrink
+from vljepa_runtime.sources.pictures import DEEP_GREY, from_opencv, shrink
 from vljepa_runtime.sources.protocol import Hints
 
 __all__ = ["open_camera", "open_pipeline"]
 
 FAILED_READS = 10  # in a row before a device counts as unplugged
+Y16 = cv2.VideoWriter.fourcc(*"Y16 ")  # thermal cameras: grey of 16 bits
 SINK = " ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 
 
 def open_camera(
-    device: int | str, *, backoff: Backoff | None = None, hints: Hints | None = None
+    device: int | str, *, stretch: bool = False, backoff: Backoff | None = None, hints: Hints | None = None
 ) -> LiveSource:
     """Open a camera.
 
     Args:
         device: Its number, or a path such as `/dev/video0`.
+        stretch: Spread the values of grey pictures of more than 8 bits; see `open_source`.
         backoff: Waiting times when it is unplugged.
         hints: What the consumer needs.
 
@@ -43,11 +46,15 @@ def open_camera(
             raise SourceError(f"no camera {device}: {path} does not exist; cameras found: {found}")
     backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
     name = f"camera {device}" if isinstance(device, int) else device
-    return _live(name, partial(cv2.VideoCapture, device, backend), backoff, hints)
+    return _live(name, partial(cv2.VideoCapture, device, backend), stretch, backoff, hints)
 
 
 def open_pipeline(
-    pipeline: str | Address, *, backoff: Backoff | None = None, hints: Hints | None = None
+    pipeline: str | Address,
+    *,
+    stretch: bool = False,
+    backoff: Backoff | None = None,
+    hints: Hints | None = None,
 ) -> LiveSource:
     """Open a GStreamer pipeline; without an `appsink` one that keeps only the newest picture is added.
 
@@ -65,28 +72,37 @@ def open_pipeline(
         text = address.secret_url()
         return cv2.VideoCapture(text if "appsink" in text else text + SINK, cv2.CAP_GSTREAMER)
 
-    return _live(address, capture, backoff, hints)
+    return _live(address, capture, stretch, backoff, hints)
 
 
 def _live(
-    name: str, opener: Callable[[], cv2.VideoCapture], backoff: Backoff | None, hints: Hints | None
+    name: str,
+    opener: Callable[[], cv2.VideoCapture],
+    stretch: bool,
+    backoff: Backoff | None,
+    hints: Hints | None,
 ) -> LiveSource:
     capture = opener()
     if not capture.isOpened():
         capture.release()
         raise SourceError(f"{name} does not open: it is missing, busy or not permitted")
-    return LiveSource(name, lambda: _Device(opener()), backoff=backoff, hints=hints, first=_Device(capture))
+    first = _Device(capture, stretch)
+    return LiveSource(name, lambda: _Device(opener(), stretch), backoff=backoff, hints=hints, first=first)
 
 
 class _Device:
     """One opened capture; see `Connection`."""
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
+    def __init__(self, capture: cv2.VideoCapture, stretch: bool) -> None:
         if not capture.isOpened():
             capture.release()
             raise ConnectionLostError("the device does not open")
         self._capture = capture
         self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        if int(self._capture.get(cv2.CAP_PROP_FOURCC)) == Y16:
+            self._capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)  # else OpenCV keeps the upper 8 bits only
+        self.note = ""
+        self._stretch = stretch
 
     def pictures(
         self, interval_s: float | None = None
@@ -96,13 +112,17 @@ class _Device:
             ok, image = self._capture.read()
             failed = 0 if ok else failed + 1
             if ok:
-                yield partial(_rgb, image)
+                self.note = DEEP_GREY if _is_deep_grey(image) and not self._stretch else ""
+                yield partial(_rgb, image, self._stretch)
         raise ConnectionLostError("the device gives no pictures any more")
 
     def close(self) -> None:
         self._capture.release()
 
 
-def _rgb(image: npt.NDArray[np.uint8], short_side: int | None) -> npt.NDArray[np.uint8]:
-    code = cv2.COLOR_GRAY2RGB if image.ndim == 2 or image.shape[2] == 1 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(shrink(image, short_side), code), np.uint8)
+def _rgb(image: npt.NDArray[Any], stretch: bool, short_side: int | None) -> npt.NDArray[np.uint8]:
+    return from_opencv(shrink(image, short_side), stretch=stretch)
+
+
+def _is_deep_grey(image: npt.NDArray[Any]) -> bool:
+    return image.dtype == np.uint16 and (image.ndim == 2 or image.shape[2] == 1)

@@ -31,7 +31,13 @@ MAX_ITEMS = 64
 
 
 class Connection(Protocol):
-    """One connection to a device or server."""
+    """One connection to a device or server.
+
+    Attributes:
+        note: What a user should know of its pictures once the first is there; empty for most.
+    """
+
+    note: str
 
     def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
         """Give every picture as a function `(short_side) -> (H, W, 3) uint8 RGB`, converted only when called.
@@ -207,6 +213,8 @@ class LiveSource:
                 if first_s is None:
                     first_s = time.monotonic()
                     self._remark("connected", f"{self.name} is connected")
+                    if connection.note:
+                        self._remark("warning", f"{self.name} gives {connection.note}")
                 self._put(picture)
                 self._worked_s = time.monotonic() - first_s
         except ConnectionLostError as error:

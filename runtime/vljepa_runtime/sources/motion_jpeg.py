@@ -130,6 +130,8 @@ class _Decoder:
 class MotionJpeg:
     """JPEG pictures one after another in one endless answer; see `Connection`."""
 
+    note = ""
+
     def __init__(self, file: WebFile, patience: Patience) -> None:
         self._file = file
         self._patience = patience
@@ -157,6 +159,8 @@ class Snapshots:
         file: The answer to the first request.
         patience: Ends every wait.
     """
+
+    note = ""
 
     def __init__(self, url: str, file: WebFile, patience: Patience) -> None:
         self._url = url

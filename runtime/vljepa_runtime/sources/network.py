@@ -74,6 +74,7 @@ def open_network(
     url: str | Address,
     *,
     loop: bool = False,
+    stretch: bool = False,
     backoff: Backoff | None = None,
     hints: Hints | None = None,
     timeout_s: float | None = None,
@@ -83,6 +84,7 @@ def open_network(
     Args:
         url: `rtsp://`, `rtsps://`, `http://` or `https://`, with credentials if needed.
         loop: Play an HTTP file again at its end.
+        stretch: Spread the values of grey pictures of more than 8 bits of an HTTP file; see `open_source`.
         backoff: Waiting times between attempts of a live source.
         hints: What the consumer needs.
         timeout_s: Seconds that a server has to answer when it has fewer than usual.
@@ -102,11 +104,12 @@ def open_network(
         except ConnectionLostError as error:
             raise SourceError(f"cannot open {address}: {error}") from None
         if isinstance(connection, _Stream) and connection.finite:
-            return DownloadSource(address, connection, stopped, loop=loop, hints=hints)
+            return DownloadSource(address, connection, stopped, loop=loop, stretch=stretch, hints=hints)
         source = LiveSource(address, connect, backoff=backoff, hints=hints, first=connection, stopped=stopped)
-    if loop:
+    if loop or stretch:
         source.close()
-        raise SourceError(f"{source.name} is a live stream and cannot loop: leave loop out")
+        what, option = ("loop", "loop") if loop else ("be stretched", "stretch")
+        raise SourceError(f"{source.name} is a live stream and cannot {what}: leave {option} out")
     return source
 
 
@@ -122,10 +125,12 @@ class DownloadSource:
         stopped: threading.Event,
         *,
         loop: bool = False,
+        stretch: bool = False,
         hints: Hints | None = None,
     ) -> None:
         self.name = str(address)
         self.loop = loop
+        self.stretch = stretch
         self.hints = hints or Hints()
         self._address = address
         self._stream: _Stream | None = stream
@@ -144,7 +149,9 @@ class DownloadSource:
         while True:
             stream, self._stream = self._stream or self._again(), None
             try:
-                for item in decode_stream(stream.container, self.name, self.hints, clock):
+                for item in decode_stream(
+                    stream.container, self.name, self.hints, clock, stretch=self.stretch
+                ):
                     yield item
                     stream.patience.renew()  # the server is not to blame for how long the consumer took
             finally:
@@ -198,6 +205,7 @@ class _Stream:
     ) -> None:
         self.container = container
         self.patience = patience
+        self.note = ""
         self._carrier = carrier
         try:
             self._stream = choose_stream(container, name)
@@ -221,7 +229,9 @@ class _Stream:
             try:
                 for frame in self._stream.decode(packet):
                     self.patience.renew()
-                    yield converter.prepare(frame)
+                    picture = converter.prepare(frame)
+                    self.note = converter.note
+                    yield picture
             except av.EOFError:
                 return
             except (av.FFmpegError, ValueError):

@@ -22,6 +22,7 @@ __all__ = [
     "Converter",
     "Picture",
     "check_size",
+    "from_opencv",
     "is_deep_grey",
     "one_thread",
     "shrink",
@@ -128,6 +129,21 @@ def to_array(frame: av.VideoFrame, size: tuple[int, int], *, stretch: bool = Fal
     except (av.FFmpegError, ValueError) as error:
         raise SourceError(f"a picture in {frame.format.name} cannot be turned into RGB: {error}") from error
     return spread(pixels) if grey else np.asarray(pixels, np.uint8)
+
+
+def from_opencv(pixels: npt.NDArray[Any], *, stretch: bool = False) -> UInt8:
+    """Turn what OpenCV gives into RGB.
+
+    Args:
+        pixels: (H, W) or (H, W, 1) grey or (H, W, 3) BGR, uint8 or uint16; grey that is stretched of any type.
+        stretch: Spread the values of deep grey pictures; see `spread`.
+    """
+    grey = pixels.ndim == 2 or pixels.shape[2] == 1
+    if grey and stretch and pixels.dtype != np.uint8:
+        return spread(pixels.reshape(pixels.shape[:2]))
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def is_deep_grey(pixels: av.VideoFormat) -> bool:

@@ -19,7 +19,14 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.heif import is_sequence, read_heif
 from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.picture_header import Header, read_header
-from vljepa_runtime.sources.pictures import DECODER_LIMITS, DEEP_GREY, check_size, shrink, spread, upright
+from vljepa_runtime.sources.pictures import (
+    DECODER_LIMITS,
+    DEEP_GREY,
+    check_size,
+    from_opencv,
+    shrink,
+    upright,
+)
 
 __all__ = ["IMAGE_SUFFIXES", "Still", "is_still", "read_image"]
 
@@ -156,13 +163,8 @@ def _as_rgb(name: str, decoded: npt.NDArray[Any], short_side: int | None, stretc
                 "grey ones, else convert it to PNG"
             )
         decoded = decoded.astype(np.float32)
-    decoded = shrink(decoded, short_side)
-    if deep and grey and stretch:
-        return Still(image=spread(decoded))
-    if deep:
-        decoded = (decoded >> 8).astype(np.uint8)
-    image = np.asarray(cv2.cvtColor(decoded, cv2.COLOR_GRAY2RGB if grey else cv2.COLOR_BGR2RGB), np.uint8)
-    return Still(image=image, note=f"{name} holds {DEEP_GREY}" if deep and grey else "")
+    note = f"{name} holds {DEEP_GREY}" if deep and grey and not stretch else ""
+    return Still(image=from_opencv(shrink(decoded, short_side), stretch=stretch), note=note)
 
 
 def _is_damaged(data: bytes, decoder: str) -> bool:
