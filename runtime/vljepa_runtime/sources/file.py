@@ -316,7 +316,10 @@ def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
             damage.broke_off, damage.reason = True, _reason(error)
             packet = None
         try:
-            yield from stream.decode(packet)
+            for frame in stream.decode(packet):
+                if not frame.time_base and stream.time_base:  # PyAV 17 leaves it out after the last packet
+                    frame.time_base = stream.time_base
+                yield frame
         except av.EOFError:
             return
         except (av.FFmpegError, ValueError) as error:
