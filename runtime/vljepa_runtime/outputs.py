@@ -8,40 +8,27 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from vljepa_runtime.errors import InputError, OutputError
-
-try:
-    import fcntl
-except ImportError:  # Windows: no locks, and no other writer is noticed
-    fcntl = None  # type: ignore[assignment]
+from vljepa_runtime.file_claim import NOFOLLOW, NONBLOCK, PROBE, claim_file, let_go, refusal
 
 __all__ = [
-    "SUFFIX",
     "OutputFile",
     "check_folder",
     "check_output",
     "claimed",
     "is_in_place",
-    "lock_file",
     "replace_file",
 ]
 
-SUFFIX = ".partial"
-NAME_BYTES = 160  # of the final name that a temporary one repeats; file systems end at 255
-PROBE = bytes(4096)  # written and taken back: a full disk is noticed before the work
-NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 OWN_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
 STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 READER_S = 5.0  # for a named pipe's reader to come
@@ -70,7 +57,7 @@ class OutputFile:
         if self.in_place:
             self._descriptor = _open_in_place(self.path)
         else:
-            self._temporary, self._descriptor = _claim(self.path)
+            self._temporary, self._descriptor = claim_file(self.path)
 
     def fileno(self) -> int:
         """The open descriptor, readable too unless `in_place`; -1 when closed."""
@@ -178,12 +165,11 @@ def claimed(path: str | Path) -> Iterator[None]:
     place = Path(path)
     check_folder(place.parent)
     place.parent.mkdir(parents=True, exist_ok=True)
-    temporary, descriptor = _claim(place)
+    temporary, descriptor = claim_file(place)
     try:
         yield
     finally:
-        temporary.unlink(missing_ok=True)
-        os.close(descriptor)
+        let_go(temporary, descriptor)
 
 
 def check_output(path: str | Path, *, overwrite: bool) -> None:
@@ -237,7 +223,7 @@ def is_in_place(path: Path, *, overwrite: bool) -> bool:
             f"cannot write {path}: the folder {path.parent} does not exist, make it first"
         ) from None
     except (OSError, ValueError) as error:
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
     if _own_descriptor(path) is not None or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
         return True
     if stat.S_ISLNK(mode):
@@ -268,7 +254,7 @@ def _open_in_place(path: Path) -> int:
     except OSError as error:
         if error.errno == errno.ENXIO:
             raise InputError(f"nobody reads {path}: start its reader first, or name a file") from error
-        raise _refusal(path, error) from error
+        raise refusal(path, error) from error
     return descriptor
 
 
@@ -283,73 +269,3 @@ def _open_for_reader(path: Path) -> int:
             if error.errno != errno.ENXIO or time.monotonic() >= deadline:
                 raise
             time.sleep(0.05)
-
-
-def _claim(path: Path) -> tuple[Path, int]:
-    """A new file beside `path` that nobody else writes, locked for as long as it is open."""
-    name = path.name
-    if len(os.fsencode(name)) > NAME_BYTES:
-        name = f"{name[: NAME_BYTES // 8]}~{sha256(os.fsencode(name)).hexdigest()[:16]}"
-    try:
-        while True:
-            temporary = path.with_name(f".{name}.{secrets.token_hex(8)}{SUFFIX}")
-            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o666)
-            try:
-                lock_file(descriptor, wait=True)
-                if os.fstat(descriptor).st_nlink:  # else swept by another writer before it was locked
-                    _sweep(path, f".{name}.", mine=temporary.name)
-                    os.write(descriptor, PROBE)
-                    os.ftruncate(descriptor, 0)
-                    os.lseek(descriptor, 0, os.SEEK_SET)
-                    return temporary, descriptor
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
-    except OSError as error:
-        raise _refusal(path, error) from error
-
-
-def _sweep(path: Path, prefix: str, *, mine: str) -> None:
-    """Remove what dead writers of `path` left, and refuse it when one is alive."""
-    with os.scandir(path.parent) as entries:
-        others = [
-            entry.path
-            for entry in entries
-            if entry.name.startswith(prefix) and entry.name.endswith(SUFFIX) and entry.name != mine
-        ]
-    for other in [*others, os.fspath(path)]:
-        try:
-            descriptor = os.open(other, os.O_RDONLY | NONBLOCK | NOFOLLOW)
-        except OSError:  # gone, a link, or somebody else's
-            continue
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                continue
-            free = lock_file(descriptor, wait=False)
-            if free is False:
-                raise InputError(f"{path} is being written by another process: choose another name")
-            if free and other in others and found.st_uid == os.geteuid():
-                os.unlink(other)
-        finally:
-            os.close(descriptor)
-
-
-def lock_file(descriptor: int, *, wait: bool) -> bool | None:
-    """Lock an open file against other writers; False when one holds it, None where files cannot be locked."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _refusal(path: Path, error: OSError | ValueError) -> InputError:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return InputError(f"cannot write {path}: {reason}: choose another place or name")

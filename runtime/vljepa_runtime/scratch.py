@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vljepa_runtime.outputs import SUFFIX, lock_file
+from vljepa_runtime.file_claim import SUFFIX, lock_file
 
 __all__ = ["scratch_folder"]
 

@@ -223,6 +223,61 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     assert path.read_bytes() == b"later"
 
 
+def test_names_that_begin_alike_are_other_files(tmp_path: Path) -> None:
+    with (
+        OutputFile(tmp_path / "e") as plain,
+        OutputFile(tmp_path / "e.srt"),
+        OutputFile(tmp_path / "e.srt.old"),
+    ):
+        with pytest.raises(InputError, match="being written"):
+            OutputFile(tmp_path / "e.srt")
+        assert not plain.published
+    assert names(tmp_path) == ["e", "e.srt", "e.srt.old"]
+
+
+RACES = """
+import sys
+from vljepa_runtime.errors import VljepaError
+from vljepa_runtime.outputs import OutputFile
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    output = OutputFile(sys.argv[1], overwrite=True)
+except VljepaError as error:
+    print(error, flush=True)
+else:
+    print("mine", flush=True)
+    sys.stdin.readline()
+    output.close()
+"""
+
+
+def test_of_many_that_begin_at_once_one_gets_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACES, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        for _ in range(4)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == "ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write("go\n")
+    said = [racer.stdout.readline() for racer in racers]  # type: ignore[union-attr]
+    for racer in racers:
+        racer.communicate("end\n", timeout=10)
+    assert said.count("mine\n") == 1
+    assert sum("being written by another process" in text for text in said) == 3
+    assert names(tmp_path) == ["out"]
+
+
 DIES = """
 import os, sys
 from vljepa_runtime.outputs import OutputFile
