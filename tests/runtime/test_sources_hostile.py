@@ -171,6 +171,26 @@ def test_close_ends_a_blocked_read(
         assert time.monotonic() - begun < 2
 
 
+def test_leaving_a_file_whose_server_hangs(live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANSWER_S", "PICTURE_S", "SILENCE_S"):
+        monkeypatch.setattr(f"vljepa_runtime.sources.network.{name}", 30.0)
+    data = live_servers.clip(50, "matroska")
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data)
+        client.sendall(head + data[: len(data) * 3 // 4])
+        time.sleep(20)
+
+    with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/clip.mkv") as source:
+        assert not source.live
+        items = source.__iter__()
+        assert isinstance(next(items), Frame)
+        time.sleep(0.3)  # the reader waits for the server now
+        begun = time.monotonic()
+        items.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - begun < 2
+
+
 def test_a_source_that_is_never_read_leaves_nothing_open(live_servers: ModuleType) -> None:
     closed = threading.Event()
 
@@ -336,7 +356,10 @@ class TestPlaylists:
 
         with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/list") as source:
             assert source.live
-            assert next(item for item in source if isinstance(item, Frame)).image.shape == (48, 64, 3)
+            frames = [item for _, item in zip(range(21), source) if isinstance(item, Frame)]
+        assert frames[0].image.shape == (48, 64, 3)
+        off_s = [frame.time_s - frame.index / 25 for frame in frames]
+        assert max(off_s) - min(off_s) < 0.3  # a segment's pictures come at their own times, not at once
 
     @pytest.mark.parametrize("scheme", ["file://", "concat:", "subfile,,start,0,end,0,,:", "cache:file:", ""])
     def test_no_local_file_is_read(self, live_servers: ModuleType, tmp_path: Path, scheme: str) -> None:

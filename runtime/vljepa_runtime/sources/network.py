@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from types import TracebackType
@@ -39,6 +40,7 @@ RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
 ANSWER_S = 10.0  # from the first packet sent to the end of the header
 PICTURE_S = 15.0  # from there to the first picture, and between pictures: key frames may be ten seconds apart
 SILENCE_S = 5.0  # without a byte
+LATE_S, EARLY_S = 1.0, 30.0  # a picture of a playlist that is farther from its turn begins a new count
 
 _RTSP = {
     "rtsp_flags": "prefer_tcp",
@@ -142,7 +144,7 @@ class DownloadSource:
 
     def __iter__(self) -> Iterator[Frame | SourceStatus]:
         """Decode as fast as the consumer takes frames."""
-        return read_ahead(self._looped())
+        return read_ahead(self._looped(), leave=lambda: self._stopped.set())
 
     def _looped(self) -> Iterator[Frame | SourceStatus]:
         clock = StreamClock()
@@ -160,6 +162,7 @@ class DownloadSource:
                 return
 
     def _again(self) -> _Stream:
+        self._stopped = threading.Event()
         try:
             connection = _connect(self._address, self._stopped)
         except ConnectionLostError as error:
@@ -172,7 +175,7 @@ class DownloadSource:
     def close(self) -> None:
         """Drop the connection; a running iteration ends at its next step by itself."""
         self.loop = False
-        self._stopped.set()
+        self._stopped.set()  # whatever waits for the server ends at once
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -194,6 +197,7 @@ class _Stream:
         name: For errors.
         patience: Ends every wait.
         carrier: What the bytes come through; closed with this.
+        paced: Pictures come in bursts, a segment at a time, and are given at their own times.
     """
 
     def __init__(
@@ -202,11 +206,15 @@ class _Stream:
         name: str,
         patience: Patience,
         carrier: WebFile | Relay | None = None,
+        *,
+        paced: bool = False,
     ) -> None:
         self.container = container
         self.patience = patience
         self.note = ""
         self._carrier = carrier
+        self._paced = paced
+        self._clock_s: float | None = None  # that of this machine when the stamps were 0
         try:
             self._stream = choose_stream(container, name)
         except SourceError:
@@ -229,6 +237,7 @@ class _Stream:
             try:
                 for frame in self._stream.decode(packet):
                     self.patience.renew()
+                    self._await_turn(frame.time)
                     picture = converter.prepare(frame)
                     self.note = converter.note
                     yield picture
@@ -238,6 +247,15 @@ class _Stream:
                 pass  # a damaged packet costs its picture only
             if packet is None:
                 return
+
+    def _await_turn(self, stamp_s: float | None) -> None:
+        if not self._paced or stamp_s is None:
+            return
+        now = time.monotonic()
+        if self._clock_s is None or not -LATE_S < self._clock_s + stamp_s - now < EARLY_S:
+            self._clock_s = now - stamp_s
+        self.patience.sleep(self._clock_s + stamp_s - now)
+        self.patience.renew()
 
     def _next(self, packets: Iterator[Any]) -> Any:
         try:
@@ -315,7 +333,7 @@ def _connect_http(address: Address, patience: Patience) -> Connection:
         file.close()
         raise
     file.close()
-    return _Stream(_open(url, _PLAYLIST, PICTURE_S, kind), address, patience)
+    return _Stream(_open(url, _PLAYLIST, PICTURE_S, kind), address, patience, paced=True)
 
 
 def _playlist(head: bytes) -> str | None:

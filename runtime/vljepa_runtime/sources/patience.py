@@ -56,7 +56,7 @@ class Patience:
 
     def sleep(self, seconds: float) -> None:
         """Wait on purpose; the consumer's leaving ends it."""
-        self.stopped.wait(seconds)
+        self.stopped.wait(max(0.0, seconds))
 
 
 def in_background(work: Callable[[], T], stopped: threading.Event, limit_s: float = math.inf) -> T:
