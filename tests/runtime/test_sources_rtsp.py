@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
+import socket
 import socketserver
+import ssl
 import struct
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
 
 import av
 import numpy as np
@@ -99,8 +105,17 @@ class PlayerServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, pictures: list[list[bytes]], *, protected: bool, stalls: bool) -> None:
+    def __init__(
+        self,
+        pictures: list[list[bytes]],
+        *,
+        protected: bool,
+        stalls: bool,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Player)
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.pictures = pictures
         self.protected = protected
         self.stalls = stalls
@@ -109,9 +124,9 @@ class PlayerServer(socketserver.ThreadingTCPServer):
 
 @contextmanager
 def playing(
-    count: int, *, protected: bool = False, stalls: bool = False
+    count: int, *, protected: bool = False, stalls: bool = False, context: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, PlayerServer]]:
-    server = PlayerServer(encoded(count), protected=protected, stalls=stalls)
+    server = PlayerServer(encoded(count), protected=protected, stalls=stalls, context=context)
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
@@ -169,3 +184,69 @@ def test_nobody_listens() -> None:
     source = open_network("rtsp://127.0.0.1:9/live", backoff=Backoff(first_s=0.01))
     with source, pytest.raises(SourceError, match="no picture after 3 attempts: connection refused"):
         list(source)
+
+
+def send_garbage(client: socket.socket, _: bytes) -> None:
+    while True:
+        client.sendall(bytes(range(256)) * 64)
+
+
+def redirect(client: socket.socket, _: bytes) -> None:
+    client.sendall(b"RTSP/1.0 302 Moved\r\nCSeq: 1\r\nLocation: rtsp://127.0.0.1:9/elsewhere\r\n\r\n")
+    time.sleep(5)
+
+
+def dribble(client: socket.socket, _: bytes) -> None:
+    for byte in b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n" + b"X-A: bbbb\r\n" * 1000:
+        client.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def describe_for_ever(client: socket.socket, _: bytes) -> None:
+    client.sendall(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nPublic: OPTIONS, DESCRIBE\r\n\r\n")
+    client.recv(65536)
+    head = (
+        b"RTSP/1.0 200 OK\r\nCSeq: 2\r\nContent-Type: application/sdp\r\nContent-Length: 2000000000\r\n\r\n"
+    )
+    client.sendall(head)
+    while True:
+        client.sendall(b"a=x\r\n" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (send_garbage, "without end before the stream begins|invalid data"),
+        (redirect, "redirects to another address: open that one"),
+        (dribble, r"no answer for 0\.6 s"),
+        (describe_for_ever, "without end before the stream begins"),
+    ],
+)
+def test_misbehaviour_before_the_stream_ends_with_a_sentence(
+    live_servers: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[socket.socket, bytes], None],
+    message: str,
+) -> None:
+    monkeypatch.setattr("vljepa_runtime.sources.network.ANSWER_S", 0.6)
+    with live_servers.serving(answer) as port:
+        source = open_network(f"rtsp://me:secret@127.0.0.1:{port}/live", backoff=Backoff(first_s=0.01))
+        with source, pytest.raises(SourceError, match=message) as caught:
+            list(source)
+    assert "secret" not in str(caught.value)
+    assert not [thread for thread in threading.enumerate() if thread.name == "relay"]
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
+def test_tls_ends_in_the_relay(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=cam", "-days", "2"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with (
+        playing(40, protected=True, context=context) as (address, _),
+        open_network(f"rtsps://admin:secret@{address}") as source,
+    ):
+        frame = next(item for item in source if isinstance(item, Frame))
+    assert np.abs(frame.image.astype(int) - (200, 60, 30)).mean() < 5

@@ -10,7 +10,7 @@ import socket
 import threading
 
 from vljepa_runtime.sources.patience import SLICE_S, ConnectionLostError, Patience
-from vljepa_runtime.sources.wire import Wire
+from vljepa_runtime.sources.wire import Wire, plain_reason
 
 __all__ = ["Relay"]
 
@@ -55,8 +55,10 @@ class Relay:
             if client is not None:
                 with client:
                     self._carry(Wire(client, self._patience))
+        except _LeftError:
+            pass
         except OSError as error:
-            self.reason = str(error)
+            self.reason = plain_reason(error)
         finally:
             self._listener.close()
             self._wire.hang_up()
@@ -80,7 +82,7 @@ class Relay:
             while not self._closed.is_set():
                 self._patience.check()
                 ready = {key.fileobj for key, _ in selector.select(0 if self._wire.pending() else SLICE_S)}
-                if client in ready and (size := client.receive_soon(buffer)) is not None:
+                if client in ready and (size := _from_ffmpeg(client, buffer)) is not None:
                     if not size:
                         return
                     if buffer.startswith(b"PLAY "):
@@ -95,7 +97,7 @@ class Relay:
                     if before_play is not None:
                         before_play += size
                         _check_answer(buffer[:size], before_play)
-                    client.sendall(buffer[:size])
+                    _to_ffmpeg(client, buffer[:size])
 
 
 def _check_answer(data: bytearray, before_play: int) -> None:
@@ -104,3 +106,23 @@ def _check_answer(data: bytearray, before_play: int) -> None:
         raise ConnectionLostError("the server redirects to another address: open that one")
     if before_play > MOST_BEFORE_PLAY:
         raise ConnectionLostError("the server sends without end before the stream begins")
+
+
+class _LeftError(Exception):
+    """FFmpeg hung up, for a reason that it tells itself."""
+
+
+def _from_ffmpeg(client: Wire, buffer: bytearray) -> int | None:
+    try:
+        return client.receive_soon(buffer)
+    except OSError:
+        raise _LeftError from None
+
+
+def _to_ffmpeg(client: Wire, data: bytearray) -> None:
+    try:
+        client.sendall(data)
+    except ConnectionLostError:
+        raise
+    except OSError:
+        raise _LeftError from None

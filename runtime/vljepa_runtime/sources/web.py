@@ -20,7 +20,7 @@ from urllib.request import Request
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.patience import ConnectionLostError, Patience
 from vljepa_runtime.sources.redaction import redact
-from vljepa_runtime.sources.wire import Wire, dial
+from vljepa_runtime.sources.wire import Wire, dial, plain_reason
 
 __all__ = ["RefusedError", "WebFile"]
 
@@ -149,7 +149,7 @@ class WebFile:
         try:
             return self._response.read1(size)
         except (http.client.HTTPException, ValueError) as error:
-            raise ConnectionLostError(f"the server breaks HTTP: {type(error).__name__}") from error
+            raise ConnectionLostError(_fault(error)) from error
         except ConnectionLostError:
             if self.length is None or not self._ranges:
                 raise
@@ -191,9 +191,19 @@ class WebFile:
         except ConnectionLostError:
             raise
         except (http.client.HTTPException, OSError, ValueError) as error:
-            words = ascii(redact(str(error))[:100]).strip("'\"")
-            raise ConnectionLostError(f"the server breaks HTTP: {type(error).__name__} {words}") from None
+            raise ConnectionLostError(_fault(error)) from None
         return response
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the server hung up without an answer"
+    if isinstance(error, http.client.BadStatusLine):
+        return "the server does not speak HTTP"
+    if isinstance(error, OSError):
+        return plain_reason(error)
+    words = redact(" ".join(str(error).split()))[:100]
+    return f"the server breaks HTTP: {words if words.isprintable() else type(error).__name__}"
 
 
 def _length(response: http.client.HTTPResponse) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from vljepa_runtime.sources.patience import SLICE_S, ConnectionLostError, Patience
 
-__all__ = ["Wire", "dial"]
+__all__ = ["Wire", "dial", "plain_reason"]
 
 
 class Wire:
@@ -122,7 +122,7 @@ def dial(host: str, port: int, patience: Patience) -> Wire:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ConnectionLostError(f"the name {host} is not known: {_words(error)}") from error
+        raise ConnectionLostError(f"the name {host} is not known: {plain_reason(error)}") from error
     reason = "no address"
     for family, kind, protocol, _, address in found:
         sock = socket.socket(family, kind, protocol)
@@ -131,7 +131,7 @@ def dial(host: str, port: int, patience: Patience) -> Wire:
         except OSError as error:
             sock.close()
             patience.check()
-            reason = _words(error)
+            reason = plain_reason(error)
         else:
             return Wire(sock, patience)
     raise ConnectionLostError(reason)
@@ -150,6 +150,7 @@ def _connect(sock: socket.socket, address: Any, patience: Patience) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _words(error: Exception) -> str:
+def plain_reason(error: Exception) -> str:
+    """What the system says, without its number."""
     text = str(getattr(error, "strerror", None) or error)
     return text[:1].lower() + text[1:]
