@@ -91,3 +91,24 @@ def test_contract_errors_are_kept_apart(changes: dict[str, object], match: str) 
     model = export_graph(definition())
     with pytest.raises(GraphContractError, match=match):
         check_contract(model, definition(**changes))
+
+
+def test_partial_windows_have_the_tokens_that_the_runtime_keeps() -> None:
+    """Saliency by contrast alone, without motion, chose others: parity was measured on tokens that nobody runs."""
+    import vljepa_runtime as vj
+    from vljepa_apps.torch_model import shipped_checkpoint
+    from vljepa_data.gates import Reference
+    from vljepa_data.world import Split, make_clip
+    from vljepa_export.samples import ParitySamples
+    from vljepa_model.checkpoint import open_checkpoint
+
+    model = vj.load("tiny", engine="onnxruntime:cpu", threads=1)
+    opened = open_checkpoint(shipped_checkpoint())
+    samples = ParitySamples(opened.config, opened.preprocess, opened.tokenizers, clips=4).x_encoder()
+    recorded = [sample.feeds for sample in Reference.of(model.bundle).samples["x_encoder"]]
+    whole = model.preprocess.tokens
+    for feeds, number in [*zip(samples, range(4)), *zip(recorded, range(2))]:
+        clip = make_clip(number, Split.TEST, size=96, frames=8)
+        kept = model.patches(clip.frames, keep=whole // 2 if number % 2 else None)
+        for ours, theirs in zip(feeds.values(), kept):
+            np.testing.assert_array_equal(ours[0], theirs)
