@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["check_graph"]
 
 MAX_BATCH = 256  # rows; texts are embedded 16 at a time
-MAX_WIDTH = 4096  # tokens of a text; 512 is the longest that is used
+MAX_WIDTH = 1024  # tokens of a text; 512 is the longest that is exported
 MAX_CACHE = 1 << 16  # positions of a key-value cache
 
 # Axes per tensor. `past_*` stands for past_k_0, past_v_0, past_k_1, ...

@@ -52,7 +52,7 @@ def put(path: str, value: object) -> Any:
         ("preprocess.std", [1, 1, True], "std needs three finite numbers"),
         ("preprocess.mean", 0.5, "mean needs three finite numbers"),
         ("graphs.predictor.inputs.1.shape.1", 500_000_000, "at most 16777216"),
-        ("graphs.predictor.inputs.1.shape.1", 1_000_000, "expected at most 4096 for L"),
+        ("graphs.predictor.inputs.1.shape.1", 1_000_000, "expected at most 1024 for L"),
         ("graphs.predictor.inputs.1.shape", ["B"], r"expected 2 axes \(B, L\), got \(B\)"),
         ("graphs.predictor.inputs.1.shape", ["B"] * 9, "at most 8 items"),
         ("graphs.predictor.inputs", [], "predictor: expected the tensors visual, query_ids, query_mask, got none"),
