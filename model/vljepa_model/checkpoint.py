@@ -25,6 +25,7 @@ from vljepa_model.y_encoder import YEncoder
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.outputs import replace_file
 from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.strict_json import parse_json
 
 __all__ = [
     "FORMATS",
@@ -41,6 +42,7 @@ FORMATS = (1, 2)  # 2 names a tokenizer per role
 ROLES = ("predictor", "y_encoder", "y_decoder")
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 DTYPES = {"fp16": torch.float16, "float16": torch.float16, "fp32": torch.float32, "float32": torch.float32}
+MAX_CONFIG_BYTES = 16 << 20  # a long run's metadata comes to kilobytes
 CONFIG_KEYS = {"format", "model", "preprocess", "prompts", "metadata"}
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -323,8 +325,12 @@ def _tokenizer_names(folder: Path, plain: Mapping[str, Any]) -> dict[str, str]:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise CheckpointError(
+                f"{path}: expected at most {MAX_CONFIG_BYTES} bytes, got {path.stat().st_size}"
+            )
+        plain = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(plain, dict) or plain.get("format") not in FORMATS:
         found = plain.get("format") if isinstance(plain, dict) else type(plain).__name__
@@ -337,6 +343,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: expected the keys {sorted(keys)}, got {sorted(plain)}")
     if wrong := [name for name in sorted(keys - {"format"}) if not isinstance(plain[name], dict)]:
         raise CheckpointError(f"{path}: expected JSON objects for {wrong}")
+    if not all(isinstance(text, str) for text in plain["prompts"].values()):
+        raise CheckpointError(f"{path}: expected a text for each of its prompts")
     return plain
 
 

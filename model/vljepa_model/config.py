@@ -6,15 +6,28 @@ Plain numbers: nothing here knows about torch, weights or files.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vljepa_model.errors import ConfigError
+from vljepa_runtime.manifest_values import shown
+from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = ["ModelConfig", "RopeScaling", "TextStackConfig", "XEncoderConfig", "YDecoderConfig"]
 
 T = TypeVar("T")
+
+# What a configuration may claim: some ten times the largest public encoder or language model. Networks are built
+# without storage and compared with the file before anything is allocated, but their constants are made.
+LIMITS = {
+    **{"width": 1 << 16, "depth": 256, "heads": 1024, "kv_heads": 1024, "mlp": 1 << 20, "head_dim": 4096},
+    **{"patch": 512, "tubelet": 64, "size": 4096, "frames": 1024, "rope_grid": 4096, "prefix": 4096},
+    **{"embedding_dim": 1 << 16, "vocab_size": 1 << 21, "window": 1 << 24, "original_positions": 1 << 24},
+    **{"y_dense": 1 << 16, "local_blocks": 256, "pad_id": 1 << 21, "bos_id": 1 << 21, "eos_id": 1 << 21},
+}  # fmt: skip
+MAX_ITEMS = 256  # of y_dense and local_blocks
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -42,14 +55,18 @@ class XEncoderConfig:
         if self.rope not in ("tiled", "paired"):
             raise ConfigError(f"rope must be tiled or paired, got {self.rope!r}")
         for name in ("mean", "std"):
-            triple = tuple(getattr(self, name))  # JSON gives lists
-            if len(triple) != 3 or (name == "std" and min(triple) <= 0):
+            triple = _as_tuple(self, name)  # JSON gives lists
+            if len(triple) != 3 or not all(map(_is_finite, triple)) or (name == "std" and min(triple) <= 0):
                 raise ConfigError(f"{name} needs three numbers, std above 0, got {triple}")
             object.__setattr__(self, name, triple)
         _require_positive(self, "width", "depth", "heads", "mlp", "patch", "tubelet", "size", "frames")
+        _require_whole(self, "rope_grid")
+        _require_finite(self, "norm_eps")
         _require_multiple("width", self.width, "2 * heads", 2 * self.heads)
         _require_multiple("size", self.size, "patch", self.patch)
         _require_multiple("frames", self.frames, "tubelet", self.tubelet)
+        if (tokens := math.prod(self.grid)) > MAX_TOKENS:
+            raise ConfigError(f"a clip must have at most {MAX_TOKENS} tubelets, got {tokens}")
 
     @property
     def head_dim(self) -> int:
@@ -82,6 +99,14 @@ class RopeScaling:
     low_freq_factor: float
     high_freq_factor: float
     original_positions: int
+
+    def __post_init__(self) -> None:
+        _require_finite(self, "factor", "low_freq_factor", "high_freq_factor")
+        _require_positive(self, "original_positions")
+        if self.low_freq_factor == self.high_freq_factor:
+            raise ConfigError(
+                f"expected low_freq_factor below high_freq_factor, got both {self.low_freq_factor}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +154,14 @@ class TextStackConfig:
     local_rope_theta: float = 10000.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "local_blocks", tuple(self.local_blocks))  # JSON gives lists
+        object.__setattr__(self, "local_blocks", _whole_items(self, "local_blocks"))  # JSON gives lists
+        _require_whole(self, "window", "head_dim")
+        _require_finite(
+            *(self, "rope_theta", "rope_stretch", "norm_eps", "embedding_scale", "local_rope_theta")
+        )
+        if self.vocab_size is not None:
+            _require_positive(self, "vocab_size")
+        _require_positive(self, "width", "depth", "heads", "kv_heads", "mlp")
         if self.activation not in ("silu", "gelu_tanh"):
             raise ConfigError(f"activation must be silu or gelu_tanh, got {self.activation!r}")
         if (self.window > 0) != bool(self.local_blocks):
@@ -138,7 +170,6 @@ class TextStackConfig:
             )
         if any(not 0 <= block < self.depth for block in self.local_blocks):
             raise ConfigError(f"local_blocks must lie in 0..{self.depth - 1}, got {self.local_blocks}")
-        _require_positive(self, "width", "depth", "heads", "kv_heads", "mlp")
         if self.head_dim == 0:
             _require_multiple("width", self.width, "heads", self.heads)
             object.__setattr__(self, "head_dim", self.width // self.heads)
@@ -164,6 +195,9 @@ class YDecoderConfig:
 
     def __post_init__(self) -> None:
         _require_positive(self, "prefix")
+        _require_flag(self, "tied")
+        if self.bos_id is not None:
+            _require_whole(self, "bos_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,15 +231,15 @@ class ModelConfig:
     y_dense: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "y_dense", tuple(self.y_dense))  # JSON gives lists
+        object.__setattr__(self, "y_dense", _whole_items(self, "y_dense"))  # JSON gives lists
         _require_positive(self, "embedding_dim", "vocab_size")
+        _require_whole(self, "pad_id", "bos_id", "eos_id")
+        _require_finite(self, "temperature")
         for name in ("pad_id", "bos_id", "eos_id"):
-            if not 0 <= getattr(self, name) < self.vocab_size:
+            if getattr(self, name) >= self.vocab_size:
                 raise ConfigError(
                     f"{name} must lie in the vocabulary of {self.vocab_size}: {getattr(self, name)}"
                 )
-        if self.temperature <= 0:
-            raise ConfigError(f"temperature must be positive, got {self.temperature}")
 
     def vocabulary(self, stack: TextStackConfig) -> int:
         """Size of the token table of one of this model's stacks."""
@@ -317,7 +351,9 @@ def _build(cls: type[T], values: Any) -> T:
     if missing := sorted(required - set(values)):
         raise ConfigError(f"missing keys for {cls.__name__}: {missing}")
     parts = {
-        name: _build(PARTS[name], part) if name in PARTS and part is not None else part
+        name: _build(PARTS[name], part)
+        if name in PARTS and (part is not None or name not in MAY_LACK)
+        else part
         for name, part in values.items()
     }
     try:
@@ -337,11 +373,65 @@ PARTS: dict[str, type[Any]] = {
 }
 
 
+MAY_LACK = {"y_decoder", "rope_scaling"}
+
+
 def _require_positive(config: object, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-            raise ConfigError(f"{type(config).__name__}.{name} must be a positive integer, got {value!r}")
+            raise ConfigError(f"{_place(config, name)} must be a positive integer, got {shown(value)}")
+    _require_whole(config, *names)
+
+
+def _require_whole(config: object, *names: str) -> None:
+    for name in names:
+        _check_whole(getattr(config, name), config, name)
+
+
+def _check_whole(value: object, config: object, name: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LIMITS[name]:
+        raise ConfigError(
+            f"{_place(config, name)} must be an integer of 0 to {LIMITS[name]}, got {shown(value)}"
+        )
+
+
+def _require_finite(config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if not _is_finite(value) or value <= 0:
+            raise ConfigError(f"{_place(config, name)} must be a finite number above 0, got {shown(value)}")
+
+
+def _require_flag(config: object, *names: str) -> None:
+    for name in names:
+        if not isinstance(value := getattr(config, name), bool):
+            raise ConfigError(f"{_place(config, name)} must be true or false, got {shown(value)}")
+
+
+def _as_tuple(config: object, name: str) -> tuple[Any, ...]:
+    value = getattr(config, name)
+    if not isinstance(value, (list, tuple)) or len(value) > MAX_ITEMS:
+        raise ConfigError(f"{_place(config, name)} must be a list of at most {MAX_ITEMS}, got {shown(value)}")
+    return tuple(value)
+
+
+def _whole_items(config: object, name: str) -> tuple[int, ...]:
+    items = _as_tuple(config, name)
+    for item in items:
+        _check_whole(item, config, name)
+    return items
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
+
+
+def _place(config: object, name: str) -> str:
+    return f"{type(config).__name__}.{name}"
 
 
 def _require_multiple(name: str, value: int, of_name: str, of: int) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vljepa_model.errors import CheckpointError
+from vljepa_runtime.strict_json import parse_json
 
 __all__ = ["TensorFiles", "open_tensors", "read_json", "write_tensors"]
 
@@ -58,7 +59,14 @@ class TensorFiles:
     def __getitem__(self, name: str) -> Tensor:
         try:
             return self._get(name)
-        except (safetensors.SafetensorError, OSError, RuntimeError) as error:
+        except (
+            safetensors.SafetensorError,
+            OSError,
+            RuntimeError,
+            ValueError,
+            TypeError,
+            LookupError,
+        ) as error:
             raise CheckpointError(f"cannot read {name} from {self.where}: {error}") from error
 
     def beneath(self, prefix: str) -> TensorFiles:
@@ -101,10 +109,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
             raise CheckpointError(f"{path} has {path.stat().st_size} bytes: is this a JSON file?")
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise CheckpointError(f"{path.parent} lacks {path.name}: name the whole model folder") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not readable JSON: {error}") from error
     if not isinstance(plain, dict):
         raise CheckpointError(f"{path}: expected a JSON object, got {type(plain).__name__}")

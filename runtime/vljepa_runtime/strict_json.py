@@ -13,9 +13,9 @@ from typing import Any
 
 __all__ = ["parse_json"]
 
-MAX_DIGITS = (
-    20  # 2**64 has 20 digits; a longer number is in no file of ours, and float() of one raises OverflowError
-)
+# Public folders hold 10**30 for "no limit". Far longer ones are in no file, and raise outside ValueError: float() of
+# 309 digits gives OverflowError.
+MAX_DIGITS = 40
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
 
 
@@ -26,7 +26,7 @@ def parse_json(data: bytes | str) -> Any:
         data: Text, or UTF-8 bytes without a byte-order mark. Its size is the caller's to bound.
 
     Raises:
-        ValueError: it is not JSON; a key appears twice; a number is NaN, infinite or of more than 64 bits; a text
+        ValueError: it is not JSON; a key appears twice; a number is NaN, infinite or longer than 40 digits; a text
             holds half a character (a lone surrogate); or it is nested deeper than Python can read.
     """
     text = data if isinstance(data, str) else data.decode("utf-8")

@@ -6,7 +6,7 @@ Llama 3, Qwen, Mistral, Gemma, CLIP, RoBERTa, BERT and MiniLM, T5, XLM-R and ALB
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from vljepa_runtime.manifest_values import shown
@@ -80,7 +80,9 @@ def check_component(section: str, component: Any, depth: int = 0) -> None:
     check_fields(section, {k: v for k, v in component.items() if k != "type"}, TABLE[section][kind])
 
 
-def check_fields(where: str, values: Any, fields: Mapping[str, Check]) -> None:
+def check_fields(
+    where: str, values: Any, fields: Mapping[str, Check], required: Collection[str] = ()
+) -> None:
     """Hold an object's fields against what each may hold; one that is null or absent keeps its default."""
     if not isinstance(values, dict):
         raise Refused(f"its {where} is no object: {shown(values)}")
@@ -90,7 +92,7 @@ def check_fields(where: str, values: Any, fields: Mapping[str, Check]) -> None:
         if value is not None:
             fields[name](value, f"{where}.{name}")
     for name, check in fields.items():
-        if values.get(name) is None and check in REQUIRED:
+        if values.get(name) is None and (check in REQUIRED or name in required):
             raise Refused(f"its {where} lacks {name}")
 
 
@@ -141,6 +143,10 @@ def _character(value: object, where: str) -> None:
 def _text(value: object, where: str) -> None:
     if not isinstance(value, str) or len(value) > MAX_CONTENT:
         raise Refused(f"its {where} is no text of at most {MAX_CONTENT} characters: {shown(value)}")
+
+
+def _content(value: object, where: str) -> None:
+    _text(value, where)
 
 
 def _filled(value: object, where: str) -> None:
@@ -228,13 +234,25 @@ def _names(value: object, where: str) -> None:
         _filled(item, where)
 
 
-REQUIRED = {_filled, _pattern, _character, _charsmap, _token, _template, _special, _ids, _names, _behavior}
+REQUIRED = {
+    _filled,
+    _content,
+    _pattern,
+    _character,
+    _charsmap,
+    _token,
+    _template,
+    _special,
+    _ids,
+    _names,
+    _behavior,
+}
 _BYTE_LEVEL: Mapping[str, Check] = dict.fromkeys(("add_prefix_space", "trim_offsets", "use_regex"), _flag)
 _METASPACE: Mapping[str, Check] = {
     **{"replacement": _character, "str_rep": _text, "add_prefix_space": _flag},
     **{"prepend_scheme": _scheme, "split": _flag},
 }  # fmt: skip
-_REPLACE: Mapping[str, Check] = {"pattern": _pattern, "content": _text}
+_REPLACE: Mapping[str, Check] = {"pattern": _pattern, "content": _content}
 _ENDS: Mapping[str, Check] = {"sep": _token, "cls": _token}
 TABLE: Mapping[str, Mapping[str, Mapping[str, Check]]] = {
     "normalizer": {

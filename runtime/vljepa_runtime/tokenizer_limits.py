@@ -95,7 +95,7 @@ def _check_added(tokens: object) -> None:
     if not isinstance(tokens, list) or len(tokens) > MAX_ADDED:
         raise Refused(f"its added_tokens are no list of at most {MAX_ADDED}")
     for token in tokens:
-        check_fields("added_tokens", token, ADDED_TOKEN)
+        check_fields("added_tokens", token, ADDED_TOKEN, ("id", "content"))
     _check_pieces([token["content"] for token in tokens])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from vljepa_model.errors import CheckpointError
 from vljepa_model.families.pieces import Piece, check_pieces
 from vljepa_model.families.settings import Settings
 from vljepa_model.tensor_files import TensorFiles, open_tensors
+from vljepa_runtime.strict_json import parse_json
 
 __all__ = ["open_dense_layers"]
 
@@ -70,7 +70,7 @@ def _require_mean(place: Path) -> None:
 
 def _modules(path: Path) -> list[dict[str, Any]]:
     try:
-        modules = json.loads(path.read_text(encoding="utf-8"))
+        modules = parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{path.parent} has no sentence-transformers pipeline (modules.json): choose mean pooling"

@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 from vljepa_model.errors import CheckpointError
 from vljepa_model.tensor_files import read_json
+from vljepa_runtime.manifest_values import shown
 
 __all__ = ["Settings"]
 
 T = TypeVar("T")
 NOTHING: Any = object()
+MAX_SIZE = 2**31 - 1  # of any whole number; `ModelConfig` holds each against its own limit
 
 
 class Settings:
@@ -50,7 +52,11 @@ class Settings:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)  # type: ignore[return-value]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise CheckpointError(f"{self.where}: expected {key} to be {kind.__name__}, got {value!r}")
+            raise CheckpointError(f"{self.where}: expected {key} to be {kind.__name__}, got {shown(value)}")
+        if isinstance(value, int) and abs(value) > MAX_SIZE:
+            raise CheckpointError(
+                f"{self.where}: expected {key} to be at most {MAX_SIZE}, got {shown(value)}"
+            )
         return value
 
     def require(self, key: str, allowed: Sequence[Any], default: Any, why: str) -> None:
