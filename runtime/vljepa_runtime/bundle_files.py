@@ -178,7 +178,7 @@ class ZipFiles(_Held):
                     )
                 self._files: dict[str, HeldFile] = {}
                 for info in infos:
-                    if not info.is_dir():
+                    if not info.filename.endswith("/"):  # is_dir() raises where there is no name
                         self._admit(archive, info)
                 self._manifest = self._read_manifest(archive)
         except (

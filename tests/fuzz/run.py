@@ -30,6 +30,7 @@ from vljepa_runtime.errors import VljepaError
 LIMIT_S = 2.0
 LIMIT_MB = 300
 STUCK_S = 20.0  # a library that does not come back to Python, where no alarm reaches it
+LIMIT_FILES = 200  # descriptors that inputs leave open
 BLOCK = 200  # executions between two looks at the clock
 
 
@@ -117,6 +118,9 @@ def work(job: int, names: list[str], args: argparse.Namespace, sender: Any, at: 
             at[0], at[1] = names.index(name), number
             one(every[name], made(every[name], args.seed, job, number), tally)
         tally.seconds += time.monotonic() - start
+        if open_files() > LIMIT_FILES:
+            tally.found.setdefault(f"crash_{name}_OpenFiles", every[name].seeds[0])
+            active = []
         if args.executions and tally.executions >= goals[name]:
             active.remove(name)
         elif not args.executions and time.monotonic() >= ends:
@@ -127,6 +131,12 @@ def work(job: int, names: list[str], args: argparse.Namespace, sender: Any, at: 
 
 def _alarm(number: int, frame: FrameType | None) -> None:
     raise Hang(f"longer than {LIMIT_S} s")
+
+
+def open_files() -> int:
+    """Descriptors of this process; 0 where the system does not say."""
+    place = Path("/proc/self/fd")
+    return len(list(place.iterdir())) if place.is_dir() else 0
 
 
 def _peak_mb() -> float:
