@@ -259,6 +259,25 @@ class TestVideo:
                     sum(1 for _ in container.decode(video=0)) >= 70
                 )  # all but a second and the last picture
 
+    def test_a_file_of_ordinary_rate_is_smaller_and_no_less_safe(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        still = cv2.resize(rng.integers(0, 256, (12, 16, 3), np.uint8), (320, 240))
+        sizes = []
+        for duration_s in (0.04, None):
+            path = tmp_path / f"{duration_s}.mp4"
+            with VideoSink(path) as sink:
+                for index in range(125):
+                    image = np.roll(still, index // 4, axis=1)
+                    frame = Frame(image=image, time_s=index / 25, index=index, duration_s=duration_s)
+                    sink.write_frame(frame)
+                with av.open(str(path)) as container:
+                    assert sum(1 for _ in container.decode(video=0)) >= 75  # all but two seconds
+            with av.open(str(path)) as container:
+                found = [f.time for f in container.decode(video=0)]
+            assert found == pytest.approx([index / 25 for index in range(125)])
+            sizes.append(path.stat().st_size)
+        assert sizes[0] < sizes[1]
+
     @pytest.mark.parametrize(
         ("times", "expected"),
         [

@@ -43,11 +43,9 @@ MUXER = {
     "frag_duration": str(round(FRAGMENT_S * 1e6)),
     "flush_packets": "1",
 }
-ENCODER = {
-    "preset": "veryfast",
-    "tune": "zerolatency",
-    "forced-idr": "1",
-}  # a picture is out before the next comes
+ENCODER = {"preset": "veryfast", "forced-idr": "1", "bf": "0"}  # without B-frames, which fragments show late
+AT_ONCE = {"tune": "zerolatency"}  # a picture is out before the next comes, for 1.2 to 2 times the bytes
+STEADY_S = 0.1  # pictures that follow each other as fast may wait for a dozen others
 
 
 class Mp4File:
@@ -62,15 +60,19 @@ class Mp4File:
         file: Where to; appears under its name at once.
         size: Height and width of the first picture. Very small ones get a border, larger ones than 4K are shrunk.
         crf: x264's quality, 0 (best) to 51.
+        step_s: From one picture to the next, where that is known; live or slow ones are encoded without delay.
     """
 
-    def __init__(self, file: OutputFile, size: tuple[int, int], *, crf: int) -> None:
+    def __init__(
+        self, file: OutputFile, size: tuple[int, int], *, crf: int, step_s: float | None = None
+    ) -> None:
         self.height, self.width = _coded_size(*size)
         self._file = file
         self._tape = _Pipe(file) if file.in_place else _Tape(file)
         self._container: OutputContainer = av.open(self._tape, "w", format="mp4", options=MUXER)
+        delay = {} if step_s is not None and 0 < step_s <= STEADY_S else AT_ONCE
         self._stream: VideoStream = self._container.add_stream(
-            "libx264", rate=30, options=ENCODER | {"crf": str(crf)}
+            "libx264", rate=30, options=ENCODER | delay | {"crf": str(crf)}
         )
         self._stream.width, self._stream.height = self.width, self.height
         self._stream.pix_fmt = "yuv420p"

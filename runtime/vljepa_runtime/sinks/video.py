@@ -66,7 +66,8 @@ class VideoSink:
         if self._file.fileno() < 0:
             raise InputError("this video sink is closed")
         if self._video is None:
-            self._video = Mp4File(self._file, frame.image.shape[:2], crf=self._crf)
+            size = frame.image.shape[:2]
+            self._video = Mp4File(self._file, size, crf=self._crf, step_s=frame.duration_s)
         canvas = _fitted(frame.image, self._video.width, self._video.height)
         draw_banner(canvas, "\n".join(self._texts.values()))
         self._video.add(canvas, frame.time_s, frame.duration_s)
