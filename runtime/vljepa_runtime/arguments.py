@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import reprlib
 from collections.abc import Collection, Iterable, Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["array", "number", "choice", "text", "texts", "whole"]
+__all__ = ["array", "choice", "instance", "number", "path", "text", "texts", "whole"]
 
 
 def texts(values: Iterable[str], what: str = "texts") -> tuple[str, ...]:
@@ -127,13 +129,36 @@ def choice(value: object, what: str, known: Collection[str]) -> str:
     return value
 
 
+def instance(value: object, what: str, *kinds: type) -> None:
+    """See that a value is of one of these types.
+
+    Raises:
+        InputError: it is not.
+    """
+    if not isinstance(value, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise InputError(f"{what}: expected {names}, got {_shown(value)} of type {_kind(value)}")
+
+
+def path(value: object, what: str) -> Path:
+    """A path, given as text or as one.
+
+    Raises:
+        InputError: it is something else, or of bytes.
+    """
+    instance(value, what, str, os.PathLike)
+    plain = os.fspath(value)  # type: ignore[call-overload]
+    instance(plain, what, str)
+    return Path(plain)
+
+
 def _range(noun: str, above: float, least: float, most: float) -> str:
     low = f" above {above:g}" if above > -math.inf else f" of at least {least:g}" if least > -math.inf else ""
     return f"{noun}{low}{f' and at most {most:g}' if most < 2**31 - 1 else ''}"
 
 
 def _shown(value: object) -> str:
-    return reprlib.repr(value)
+    return " ".join(reprlib.repr(value).split())
 
 
 def _kind(value: object) -> str:

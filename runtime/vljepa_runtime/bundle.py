@@ -17,9 +17,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
+from vljepa_runtime import arguments
 from vljepa_runtime.bundle_files import CHUNK, FolderFiles, MemoryFiles, Store, ZipFiles
 from vljepa_runtime.bundle_place import MANIFEST, check_place
-from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_name
 from vljepa_runtime.scratch import scratch_folder
 from vljepa_runtime.sources.redaction import hide_in_name
@@ -89,6 +90,7 @@ class Bundle:
         Raises:
             BundleError: a name is not safe, or a graph's file is not among `files`.
         """
+        arguments.instance(manifest, "manifest", Manifest)
         specs = {
             check_file_name(name): FileSpec(size=len(content), sha256=hashlib.sha256(content).hexdigest())
             for name, content in files.items()
@@ -113,6 +115,7 @@ class Bundle:
         Raises:
             BundleError: the bundle has no such graph.
         """
+        arguments.instance(name, "a graph's name", str)
         if name not in self.manifest.graphs:
             held = ", ".join(self.manifest.graphs) or "none"
             raise BundleError(f"{self.name} has no graph {name!r}, it has {held}: export it with that graph")
@@ -174,6 +177,7 @@ class Bundle:
             check_tokenizer(self.read(name), name, rows=self.manifest.token_rows(name))
 
     def _spec(self, name: str) -> FileSpec:
+        arguments.instance(name, "a file's name", str)
         if name not in self.manifest.files:
             raise BundleError(f"{self.name} does not list the file {name!r}: {_ASK}")
         return self.manifest.files[name]
@@ -242,9 +246,13 @@ def write_bundle(
     Raises:
         BundleError: a name is not safe, `target` exists, or a graph's file is not among `files`.
     """
-    place = Path(target)
+    place = arguments.path(target, "target")
+    arguments.instance(manifest, "manifest", Manifest)
+    arguments.instance(files, "files", Mapping)
     check_place(place, force=force)
-    for name in files:
+    for name, content in files.items():
+        arguments.instance(name, "a file's name", str)
+        arguments.instance(content, f"the content of {name}", bytes, Path)
         check_file_name(name)
     place.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(place) as scratch:
@@ -292,12 +300,10 @@ def _zip(folder: Path, names: list[str], to: Path) -> Path:
 
 
 def _locate(path: str | os.PathLike[str]) -> Path:
-    try:
-        if not isinstance(os.fspath(path), str):
-            raise TypeError
-    except TypeError:
-        raise InputError(f"expected a bundle's path or shipped name as text or path, got {path!r}") from None
-    found, is_shipped = Path(path), isinstance(path, str) and path in shipped_bundles()
+    found, is_shipped = (
+        arguments.path(path, "a bundle's path or shipped name"),
+        isinstance(path, str) and path in shipped_bundles(),
+    )
     try:
         is_folder, is_file = found.is_dir(), found.is_file()
         if is_shipped and is_folder and not (found / MANIFEST).exists():

@@ -79,10 +79,7 @@ class Preprocess:
                 f"tubelets of {self.tubelet} frames x {self.patch} px"
             )
         for name, allowed in CHOICES.items():
-            if (value := getattr(self, name)) not in allowed:
-                raise InputError(
-                    f"preprocess: {name} must be one of {', '.join(allowed)}, got {repr(value)[:40]}"
-                )
+            arguments.choice(getattr(self, name), f"preprocess: {name}", allowed)
         if self.short_side and (self.resize != "antialias" or self.short_side < self.size):
             raise InputError(
                 f"preprocess: short_side goes with resize antialias and is at least size, got {self.short_side}"
@@ -131,6 +128,7 @@ class Preprocess:
         Raises:
             InputError: a key is unknown or a value is out of range.
         """
+        arguments.instance(values, "preprocess", Mapping)
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise InputError(
@@ -154,6 +152,8 @@ class Clip:
 
     def __post_init__(self) -> None:
         pre, frames = self.preprocess, self.frames
+        arguments.instance(pre, "preprocess", Preprocess)
+        arguments.instance(frames, "frames", np.ndarray)
         expected = (pre.frames, pre.size, pre.size, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise InputError(f"expected fitted frames {expected} uint8, got {frames.shape} {frames.dtype}")
@@ -161,7 +161,7 @@ class Clip:
     @classmethod
     def of(cls, frames: Sequence[FittedFrame], pre: Preprocess) -> Clip:
         """Frames fitted one by one, as a stream gives them."""
-        return cls(np.stack(frames), pre)
+        return cls(arguments.array(frames, "frames"), pre)
 
 
 def fit_frame(frame: UInt8, pre: Preprocess) -> FittedFrame:

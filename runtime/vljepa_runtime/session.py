@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vljepa_runtime.arguments import choice, text, texts, whole
+from vljepa_runtime.arguments import choice, instance, text, texts, whole
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
@@ -252,6 +252,7 @@ class Session:
                     continue
                 yield self._status(source.name, f"{item.kind}: {item.message}")
                 continue
+            instance(item, f"an item of {source.name}", Frame, SourceStatus)
             for window in self._clocked(self._sampler.push(item)):
                 yield from self._window_events(source.name, window)
 

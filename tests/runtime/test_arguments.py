@@ -267,7 +267,9 @@ ODD_TEXT: list[Any] = [5, True, b"x", NAN, [], ["x"], {}, object(), np.array(["a
 
 
 @pytest.mark.parametrize("value", ODD_TEXT, ids=label)
-def test_names_and_texts(value: Any, model: vj.Model, clip: np.ndarray, small_zip: Path) -> None:
+def test_names_and_texts(
+    value: Any, model: vj.Model, clip: np.ndarray, small_zip: Path, tmp_path: Path
+) -> None:
     visual = model.encode(clip)
     refused: dict[str, Callable[[], object]] = {
         "load": lambda: vj.load(value),
@@ -296,6 +298,24 @@ def test_names_and_texts(value: Any, model: vj.Model, clip: np.ndarray, small_zi
         "predict.visual": lambda: model.predict(value),
         "Event.kind": lambda: vj.Event(stream="x", kind=value),
     }
+    manifest, pre = model.bundle.manifest, model.preprocess
+    refused |= {
+        "Event.from_json": lambda: vj.Event.from_json(value),
+        "Bundle.read": lambda: model.bundle.read(value),
+        "Bundle.graph": lambda: model.bundle.graph(value),
+        "Bundle.in_memory": lambda: vj.Bundle.in_memory(value, {}),
+        "write_bundle": lambda: vj.write_bundle(value, manifest, {}),
+        "write_bundle.manifest": lambda: vj.write_bundle(tmp_path / "b", value, {}),
+        "write_bundle.content": lambda: vj.write_bundle(tmp_path / "b", manifest, {"a": [value]}),  # type: ignore[dict-item]
+        "Clip": lambda: vj.Clip(value, pre),
+        "Clip.preprocess": lambda: vj.Clip(clip, value),
+        "Clip.of": lambda: vj.Clip.of(value, pre),
+        "Frame": lambda: vj.Frame(image=value, time_s=0.0, index=0),
+        "Preprocess.resize": lambda: vj.Preprocess(resize=value),
+    }
+    if not isinstance(value, dict):
+        refused["Preprocess.from_dict"] = lambda: vj.Preprocess.from_dict(value)
+        refused["write_bundle.files"] = lambda: vj.write_bundle(tmp_path / "b", manifest, value)
     if not isinstance(value, int):
         refused["open_source"] = lambda: vj.open_source(value)
     assert not taken(refused)
@@ -319,6 +339,42 @@ def test_frames(frames: Any, model: vj.Model) -> None:
     for call in (model.patches, model.encode, model.embed, lambda frames: model.classify(frames, [RED])):
         with pytest.raises(vj.InputError, match="frames"):
             call(frames)
+
+
+IMAGE = np.zeros((4, 6, 3), np.uint8)
+BAD_FRAMES: list[tuple[dict[str, Any], str]] = [
+    ({"image": IMAGE[..., 0]}, r"image \(H, W, 3\) uint8 RGB, got \(4, 6\)"),
+    ({"image": IMAGE.astype(np.float32)}, "got .* float32"),
+    ({"image": np.zeros((4, 6, 4), np.uint8)}, r"got \(4, 6, 4\)"),
+    ({"image": IMAGE[:0]}, r"got \(0, 6, 3\)"),
+    ({"image": IMAGE.tolist()}, "expected ndarray"),
+    ({"time_s": NAN}, "the time of a frame"),
+    ({"time_s": "0"}, "the time of a frame"),
+    ({"duration_s": -0.1}, "how long a frame is on show"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_FRAMES, ids=lambda value: str(value)[:30])
+def test_frames_of_a_source_of_ones_own(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(vj.InputError, match=message):
+        vj.Frame(**{"image": IMAGE, "time_s": 0.0, "index": 0, **change})
+
+
+def test_items_of_a_source_of_ones_own(model: vj.Model) -> None:
+    class Numbers:
+        name, live, hints = "numbers", False, Hints()
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter([1, 2])
+
+        def close(self) -> None: ...
+        def __enter__(self) -> Numbers:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    with model.session() as session, pytest.raises(vj.InputError, match="an item of numbers: expected Frame"):
+        list(session.run(Numbers()))
 
 
 def test_plain_values_come_through() -> None:

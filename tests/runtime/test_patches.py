@@ -177,9 +177,9 @@ def test_floor_picks() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"picks": "random"}, "picks must be one of nearest, floor"),
-        ({"sampling": "seconds"}, "sampling must be one of time, frames"),
-        ({"crop_offset": "ceil", "resize": "antialias"}, "crop_offset must be one of nearest, floor"),
+        ({"picks": "random"}, "picks: expected nearest or floor"),
+        ({"sampling": "seconds"}, "sampling: expected time or frames"),
+        ({"crop_offset": "ceil", "resize": "antialias"}, "crop_offset: expected nearest or floor"),
         ({"crop_offset": "floor"}, "crop_offset floor goes with resize antialias, got crop"),
         ({"short_side": 40}, "short_side goes with resize antialias"),
         ({"resize": "antialias", "short_side": 16}, "at least size, got 16"),

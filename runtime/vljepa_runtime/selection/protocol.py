@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.arguments import array
 from vljepa_runtime.errors import InputError
 
 __all__ = [
@@ -124,6 +125,7 @@ def observe(
     Raises:
         InputError: the shapes do not belong together, or times go back.
     """
+    embeddings, times_s = array(embeddings, "embeddings"), array(times_s, "times_s")
     if embeddings.ndim != 2 or times_s.shape != (len(embeddings),):
         raise InputError(
             f"expected embeddings (T, S) and times (T,), got {embeddings.shape} and {times_s.shape}"

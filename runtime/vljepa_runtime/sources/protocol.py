@@ -13,7 +13,8 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.arguments import number, whole
+from vljepa_runtime.arguments import instance, number, whole
+from vljepa_runtime.errors import InputError
 
 __all__ = [
     "TOLERANCE_S", "Announced", "Announcing", "Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index",
@@ -45,6 +46,15 @@ class Frame:
     time_s: float
     index: int
     duration_s: float | None = None
+
+    def __post_init__(self) -> None:
+        image = self.image
+        instance(image, "the image of a frame", np.ndarray)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+            raise InputError(f"expected an image (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}")
+        number(self.time_s, "the time of a frame")
+        if self.duration_s is not None:
+            number(self.duration_s, "how long a frame is on show", least=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
