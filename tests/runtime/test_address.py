@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Address, open_source, redact
+from vljepa_runtime.sources.live import Backoff
 from vljepa_runtime.sources.network import open_network
 
 SHOWN = [
@@ -149,6 +150,45 @@ def test_what_may_be_a_password_is_explained_when_it_does_not_open(url: str) -> 
     with pytest.raises(SourceError, match="write # as %23") as caught:
         open_source(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "login"),
+    [
+        ("rtsp://cam/x", "cam", None, None),
+        ("rtsp://cam:/x", "cam", None, None),
+        ("RTSPS://me@Cam.local:322/x@y", "Cam.local", 322, ("me", "")),
+        ("http://me:p%23%2F%3F%40%3A%25@10.0.0.5:80/x", "10.0.0.5", 80, ("me", "p#/?@:%")),
+        (
+            "http://me:p@s:s[1]\u2100@[fe80::1%25eth0]:8080?x",
+            "fe80::1%25eth0",
+            8080,
+            ("me", "p@s:s[1]\u2100"),
+        ),
+        ("http://:secret@[::1]", "::1", None, ("", "secret")),
+    ],
+)
+def test_parts(url: str, host: str, port: int | None, login: tuple[str, str] | None) -> None:
+    address = Address(url)
+    assert (address.host, address.port, address.secret_login()) == (host, port, login)
+    bare = address.secret_url(login=False)
+    assert Address(bare).secret_login() is None
+    assert (Address(bare).host, Address(bare).port) == (host, port)
+    moved = Address(address.secret_url(host="127.0.0.1:99"))
+    assert (moved.host, moved.port, moved.secret_login()) == ("127.0.0.1", 99, login)
+
+
+@pytest.mark.parametrize(
+    "password", ["pa[ss", "pa]ss", "pa\u2100ss", "pa\\ss", "pa%zzss", "p\u00e4ss"], ids=ascii
+)
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_passwords_that_other_parsers_refuse(
+    scheme: str, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Backoff, "wait_s", lambda self, attempt: 0.01)
+    with pytest.raises(SourceError, match=r"://\*\*\*@127.0.0.1:9/x.*connection refused") as caught:
+        list(open_source(f"{scheme}://admin:{password}@127.0.0.1:9/x"))
+    assert password not in str(caught.value)
 
 
 WORDS = st.from_regex(r"zq[0-9]{2}[A-Z]{2}x", fullmatch=True)

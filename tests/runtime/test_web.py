@@ -17,6 +17,7 @@ import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, SourceStatus, open_source
+from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.network import DownloadSource
 from vljepa_runtime.sources.patience import ConnectionLostError, Patience
 from vljepa_runtime.sources.web import WebFile
@@ -46,7 +47,7 @@ def test_what_a_server_sends_is_what_is_read(live_servers: ModuleType) -> None:
         answer_file(client, request, data)
 
     with live_servers.serving(answer) as port:
-        file = WebFile(f"http://127.0.0.1:{port}/a%20b.bin?x=1", patience())
+        file = WebFile(Address(f"http://127.0.0.1:{port}/a%20b.bin?x=1"), patience())
         assert (file.name, file.length, file.seekable()) == ("a b.bin", len(data), True)
         assert file.head() == data[:4096]
         assert file.read(10) == data[:10]
@@ -69,7 +70,7 @@ def test_every_drop_is_resumed_where_it_happened(live_servers: ModuleType, cut: 
         answer_file(client, request, data, limit=cut if len(asked) < 4 else None)
 
     with live_servers.serving(answer) as port:
-        file = WebFile(f"http://127.0.0.1:{port}/", patience())
+        file = WebFile(Address(f"http://127.0.0.1:{port}/"), patience())
         assert file.read_all(1 << 20) == data
         file.close()
     assert len(asked) >= 3
@@ -195,7 +196,7 @@ def test_a_file_larger_than_allowed_is_not_kept(live_servers: ModuleType) -> Non
             client.sendall(b"a" * 65536)
 
     with live_servers.serving(answer) as port:
-        file = WebFile(f"http://127.0.0.1:{port}/", patience())
+        file = WebFile(Address(f"http://127.0.0.1:{port}/"), patience())
         with pytest.raises(ConnectionLostError, match="more than 2 MB"):
             file.read_all(2 << 20)
         file.close()

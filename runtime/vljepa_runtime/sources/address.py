@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import NoReturn
+from urllib.parse import unquote
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.redaction import hide_in_name, hide_in_url, is_host, redact, split_authority
@@ -56,14 +57,40 @@ class Address(str):
         return found[0] if found else ""
 
     @property
+    def host(self) -> str:
+        """Name or number of the host, an IPv6 address without its brackets."""
+        return self._host_and_port()[0].strip("[]")
+
+    @property
+    def port(self) -> int | None:
+        """None when it was not given."""
+        digits = self._host_and_port()[1]
+        return int(digits) if digits.isdecimal() else None
+
+    @property
     def advice(self) -> str:
         """What to try when it does not open and a password may be the reason; empty when none is."""
         authority, body = split_authority(self._secret.partition("://")[2])
         return ESCAPES if "***@" in self and ("@" not in authority or "@" in body) else ""
 
-    def secret_url(self) -> str:
-        """What was typed, its scheme in small letters; never to be printed."""
-        return self._secret
+    def secret_url(self, *, host: str | None = None, login: bool = True) -> str:
+        """What was typed, its scheme in small letters; never to be printed.
+
+        Args:
+            host: Another host, with its port.
+            login: With user name and password, where they were given.
+        """
+        if host is None and login:
+            return self._secret
+        authority, body = split_authority(self._secret.partition("://")[2])
+        user, at, own = authority.rpartition("@")
+        return f"{self.scheme}://{user + at if login else ''}{own if host is None else host}{body}"
+
+    def secret_login(self) -> tuple[str, str] | None:
+        """User name and password, percent-decoded; None where none was given."""
+        user, at, _ = split_authority(self._secret.partition("://")[2])[0].rpartition("@")
+        name, _, password = user.partition(":")
+        return (unquote(name), unquote(password)) if at else None
 
     def check(self) -> None:
         """Look for what keeps a URL from working as it was typed.
@@ -83,6 +110,11 @@ class Address(str):
         raise SourceError(
             f"{self} names no host with a number as its port: expected {self.scheme}://HOST:PORT/PATH; {ESCAPES}"
         )
+
+    def _host_and_port(self) -> tuple[str, str]:
+        host = split_authority(self._secret.partition("://")[2])[0].rpartition("@")[2]
+        name, colon, port = host.rpartition(":")
+        return (host, "") if not colon or host.endswith("]") else (name, port)
 
 
 def _is_ipv6(host: str) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
 
+from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.patience import Patience
 from vljepa_runtime.sources.pictures import DECODER_LIMITS, Picture, shrink, to_array
 from vljepa_runtime.sources.web import CHUNK, WebFile
@@ -155,15 +156,15 @@ class Snapshots:
     """One picture for each request, asked for as often as the consumer wants one; see `Connection`.
 
     Args:
-        url: Where they are.
+        address: Where they are.
         file: The answer to the first request.
         patience: Ends every wait.
     """
 
     note = ""
 
-    def __init__(self, url: str, file: WebFile, patience: Patience) -> None:
-        self._url = url
+    def __init__(self, address: Address, file: WebFile, patience: Patience) -> None:
+        self._address = address
         self._file = file
         self._patience = patience
 
@@ -182,7 +183,7 @@ class Snapshots:
             self._file.close()
             self._patience.sleep(wait_s - (time.monotonic() - begun))
             headers = {"If-None-Match": tag} if tag and newest is not None else {}
-            self._file = WebFile(self._url, self._patience, headers=headers)
+            self._file = WebFile(self._address, self._patience, headers=headers)
 
     def _answer(self) -> Iterator[Picture]:
         head = self._file.head()

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from functools import partial
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 from av.container import InputContainer
@@ -28,7 +27,7 @@ from vljepa_runtime.sources.patience import ConnectionLostError, Patience, in_ba
 from vljepa_runtime.sources.pictures import Converter
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, Source, SourceStatus
 from vljepa_runtime.sources.read_ahead import read_ahead
-from vljepa_runtime.sources.redaction import redact
+from vljepa_runtime.sources.redaction import HIDDEN, redact
 from vljepa_runtime.sources.relay import Relay
 from vljepa_runtime.sources.web import RefusedError, WebFile
 from vljepa_runtime.sources.wire import dial
@@ -293,21 +292,20 @@ def _connect(address: Address, stopped: threading.Event) -> Connection:
         advice = ESCAPES if error.denied and "***@" in address else address.advice
         raise SourceError(f"cannot open {address}: {error}{advice and '; '}{advice}") from None
     except ConnectionLostError as error:
-        advice = address.advice
-        raise ConnectionLostError(f"{redact(str(error))}{advice and '; '}{advice}") from None
+        reason, advice = redact(str(error)), address.advice
+        if advice:  # what looks like the host may be the user
+            reason = reason.replace(address.host, HIDDEN)
+        raise ConnectionLostError(f"{reason}{advice and '; '}{advice}") from None
 
 
 def _connect_rtsp(address: Address, patience: Patience) -> Connection:
-    parts = urlsplit(address.secret_url())
-    host = parts.hostname or ""
-    wire = dial(host, parts.port or RTSP_PORTS[parts.scheme.lower()], patience)
-    if parts.scheme.lower() == "rtsps":
-        wire.secure(host)
+    wire = dial(address.host, address.port or RTSP_PORTS[address.scheme], patience)
+    if address.scheme == "rtsps":
+        wire.secure(address.host)
     relay = Relay(wire, patience)
-    login = parts.netloc.rpartition("@")[0]
-    here = f"{login}@" * bool(login) + f"127.0.0.1:{relay.port}"
+    here = "rtsp" + address.secret_url(host=f"127.0.0.1:{relay.port}").removeprefix(address.scheme)
     try:
-        container = _open(urlunsplit(parts._replace(scheme="rtsp", netloc=here)), _RTSP, SILENCE_S)
+        container = _open(here, _RTSP, SILENCE_S)
         patience.expect("picture", PICTURE_S)
         return _Stream(container, address, patience, relay)
     except (SourceError, ConnectionLostError):
@@ -318,14 +316,13 @@ def _connect_rtsp(address: Address, patience: Patience) -> Connection:
 
 
 def _connect_http(address: Address, patience: Patience) -> Connection:
-    url = address.secret_url()
-    file = WebFile(url, patience)
+    file = WebFile(address, patience)
     patience.expect("picture", PICTURE_S, silence_s=SILENCE_S)
     try:
         if is_motion_jpeg(file):
             return MotionJpeg(file, patience)
         if is_snapshot(file):
-            return Snapshots(url, file, patience)
+            return Snapshots(address, file, patience)
         kind = _playlist(file.head())
         if kind is None:
             return _Stream(_open(file, _FILE), address, patience, file)
@@ -333,7 +330,7 @@ def _connect_http(address: Address, patience: Patience) -> Connection:
         file.close()
         raise
     file.close()
-    return _Stream(_open(url, _PLAYLIST, PICTURE_S, kind), address, patience, paced=True)
+    return _Stream(_open(address.secret_url(), _PLAYLIST, PICTURE_S, kind), address, patience, paced=True)
 
 
 def _playlist(head: bytes) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-__all__ = ["hide_in_name", "hide_in_url", "is_host", "redact", "split_authority"]
+__all__ = ["HIDDEN", "hide_in_name", "hide_in_url", "is_host", "redact", "split_authority"]
 
 HIDDEN = "***"
 _URL = re.compile(r"(?:(?<=[\s\"'=(<\[])|^)[A-Za-z][A-Za-z0-9+.-]+://")

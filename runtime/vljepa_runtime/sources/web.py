@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http.client import HTTPMessage
 from typing import IO, Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote
 from urllib.request import Request
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.patience import ConnectionLostError, Patience
 from vljepa_runtime.sources.redaction import redact
 from vljepa_runtime.sources.wire import Wire, dial, plain_reason
@@ -44,7 +45,7 @@ class WebFile:
     """What a GET answers, as a file that PyAV can read.
 
     Args:
-        url: `http://` or `https://`, with a login if needed.
+        address: `http://` or `https://`, with a login if needed.
         patience: Ends every wait.
         headers: Sent with the first request.
 
@@ -59,12 +60,16 @@ class WebFile:
         ConnectionLostError: it does not answer, or not with HTTP.
     """
 
-    def __init__(self, url: str, patience: Patience, *, headers: Mapping[str, str] | None = None) -> None:
-        parts = urlsplit(url)
-        self.name = unquote(parts.path.rpartition("/")[2]) or "stream"
-        self._url = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
-        self._url = quote(self._url, safe=SAFE)
-        self._opener = _opener(parts.username, parts.password, self._url, patience)
+    def __init__(
+        self, address: Address, patience: Patience, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        url = address.secret_url(login=False).partition("#")[0]
+        self.name = (
+            unquote(url.partition("?")[0].partition("://")[2].partition("/")[2].rpartition("/")[2])
+            or "stream"
+        )
+        self._url = quote(url, safe=SAFE)
+        self._opener = _opener(address.secret_login(), self._url, patience)
         self._patience = patience
         self._position = self._at = 0  # where the reader is, and where the response is
         self._response = self._ask({"Range": "bytes=0-", **(headers or {})})
@@ -215,7 +220,7 @@ def _length(response: http.client.HTTPResponse) -> int | None:
 Opener = Callable[[Request], http.client.HTTPResponse]
 
 
-def _opener(user: str | None, password: str | None, url: str, patience: Patience) -> Opener:
+def _opener(login: tuple[str, str] | None, url: str, patience: Patience) -> Opener:
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -227,9 +232,9 @@ def _opener(user: str | None, password: str | None, url: str, patience: Patience
         _Https(patience),
     ):
         opener.add_handler(handler)
-    if user is not None:
+    if login is not None:
         logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-        logins.add_password(None, url, unquote(user), unquote(password or ""))
+        logins.add_password(None, url, *login)
         opener.add_handler(_Digest(logins))
         opener.add_handler(_Basic(logins))
     return opener.open
