@@ -41,22 +41,35 @@ class Watched:
         every = Hints(wake_s=self.hints.wake_s)
         self._source.hints = self.hints if self._on_frame is None else every
         begun = time.monotonic()
+        last: Frame | None = None  # waits for the next one, because those in between may have been left out
         for item in self._source:
             late = self.live and time.monotonic() - begun >= self._max_seconds
-            if late or (isinstance(item, Frame) and item.time_s >= self._max_seconds):
+            over = late or (isinstance(item, Frame) and item.time_s >= self._max_seconds)
+            if last is not None:
+                left_s = self._max_seconds - last.time_s
+                yield self._shown(replace(last, duration_s=left_s) if over else last)
+            if over:
                 return
-            if isinstance(item, Frame):
-                item = self._cut(item)
-                if self._on_frame is not None:
-                    self._on_frame(item)
-            yield item
+            last = None
+            if not isinstance(item, Frame):
+                yield item
+            elif self._is_near_the_end(item):
+                last = item
+            else:
+                yield self._shown(item)
+        if last is not None and last.duration_s is not None:
+            left_s = self._max_seconds - last.time_s
+            yield self._shown(replace(last, duration_s=min(last.duration_s, left_s)))
 
-    def _cut(self, frame: Frame) -> Frame:
-        """A frame that is on show no longer than the source is watched."""
-        left_s = self._max_seconds - frame.time_s
-        if frame.duration_s is None or frame.duration_s <= left_s:
-            return frame
-        return replace(frame, duration_s=left_s)
+    def _is_near_the_end(self, frame: Frame) -> bool:
+        """Whether a frame of a file may be the last one before the time is up."""
+        ends_s = frame.time_s + max(frame.duration_s or 0.0, 2 * (self.hints.min_interval_s or 0.0))
+        return frame.duration_s is not None and ends_s >= self._max_seconds
+
+    def _shown(self, frame: Frame) -> Frame:
+        if self._on_frame is not None:
+            self._on_frame(frame)
+        return frame
 
     def close(self) -> None:
         """Close the source underneath."""

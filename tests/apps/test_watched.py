@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vljepa_apps.watched import Watched
@@ -51,3 +53,25 @@ def test_the_last_picture_is_cut_where_watching_ends(pictures: Path) -> None:
     with Watched(open_source(str(pictures), fps=0.01), max_seconds=150.0) as watched:
         shown = [(i.time_s, i.duration_s) for i in watched if isinstance(i, Frame)]
     assert shown == [(0.0, 100.0), (100.0, 50.0)]
+
+
+def test_a_thinned_source_ends_to_the_frame() -> None:
+    """The frames between the last one given and the end were left out."""
+
+    class Thinned:
+        name, live, hints = "thinned", False, Hints(min_interval_s=0.25)
+
+        def __iter__(self) -> Iterator[Frame]:
+            for index in range(8):
+                yield Frame(
+                    image=np.zeros((2, 2, 3), np.uint8), time_s=index * 0.25, index=index * 6, duration_s=0.04
+                )
+
+        def close(self) -> None:
+            pass
+
+        __enter__ = __exit__ = None
+
+    with_end = [i for i in Watched(Thinned(), max_seconds=1.2) if isinstance(i, Frame)]  # type: ignore[arg-type]
+    assert (with_end[-1].time_s, with_end[-1].duration_s) == (1.0, pytest.approx(0.2))
+    assert [i.duration_s for i in with_end[:-1]] == [0.04] * 4

@@ -181,6 +181,16 @@ class TestSession:
         assert max(e.end_s - e.start_s for e in events) == pytest.approx(25_000 - 39 / 8)
         assert events[-1].end_s == 25_005.0
 
+    @pytest.mark.parametrize(("step_s", "windows"), [(1.0, 12), (5.0, 12), (30.0, 12)])
+    def test_a_slow_camera(self, model: vj.Model, step_s: float, windows: int) -> None:
+        """Pauses are lost pictures where nobody says how long one is on show: each has a window of its own."""
+        times, end_s = regular(step_s, windows)
+        with model.session(select=EveryWindow(), decode="never") as session:
+            events = [e for e in session.run(Slides(times, end_s, live=True)) if e.kind == "segment"]
+        assert [e.start_s for e in events][:-1] == times[: len(events) - 1]
+        assert windows - 1 <= len(events) <= windows
+        assert all(e.end_s <= time_s + max(step_s, 2) for e, time_s in zip(events, times))
+
     def test_its_window_equals_the_model(self, model: vj.Model) -> None:
         """A window of one held picture is that picture, as often as the model wants frames."""
         source = Slides([0.0, 30.0], 60.0)
