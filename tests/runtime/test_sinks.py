@@ -274,6 +274,7 @@ class TestVideo:
                     assert sum(1 for _ in container.decode(video=0)) >= 75  # all but two seconds
             with av.open(str(path)) as container:
                 found = [f.time for f in container.decode(video=0)]
+                assert float(container.duration / av.time_base) == pytest.approx(5, abs=1e-3)
             assert found == pytest.approx([index / 25 for index in range(125)])
             sizes.append(path.stat().st_size)
         assert sizes[0] < sizes[1]

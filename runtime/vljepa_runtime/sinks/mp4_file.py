@@ -81,6 +81,7 @@ class Mp4File:
         self._stream.codec_context.time_base = TIME_BASE
         self._picture: av.VideoFrame | None = None
         self._shift_s = self._now_s = 0.0
+        self._durations: dict[int | None, int] = {}  # of pictures in the encoder, by their times
         self._pts, self._key_pts = -1, -(2**62)
 
     def add(self, image: UInt8, time_s: float, duration_s: float | None = None) -> None:
@@ -104,8 +105,8 @@ class Mp4File:
 
     def close(self) -> None:
         """Write what is left; the file itself stays open."""
+        self._mux(None)
         try:
-            self._container.mux(self._stream.encode(None))
             self._container.close()
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
@@ -136,18 +137,21 @@ class Mp4File:
         before, self._pts = self._pts, max(self._pts + 1, round(self._now_s / TIME_BASE))
         if duration_s is None:
             duration_s = min(LAST_S, float((self._pts - before) * TIME_BASE)) if before >= 0 else FRAME_S
-        duration = max(1, round(min(duration_s, HOLD_S) / TIME_BASE))
+        self._durations[self._pts] = max(1, round(min(duration_s, HOLD_S) / TIME_BASE))
         is_key = (self._pts - self._key_pts) * TIME_BASE >= KEYFRAME_S
         if is_key:
             self._key_pts = self._pts
         picture.pict_type = av.video.frame.PictureType.I if is_key else av.video.frame.PictureType.NONE
         picture.pts, picture.time_base = self._pts, TIME_BASE
         self._picture = picture
+        self._mux(picture)
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        """Encode a picture, or with None what the encoder still holds, and write what comes out."""
         try:
             for packet in self._stream.encode(picture):
-                packet.duration = (
-                    duration  # counts for the last picture alone; for others the next one's time does
-                )
+                # Counts for the last picture alone; for others the next one's time does.
+                packet.duration = self._durations.pop(packet.pts, 1)
                 self._container.mux(packet)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
