@@ -6,8 +6,9 @@ normalisation is not done here: it is folded into the exported patch embedding, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, NewType
 
@@ -30,6 +31,7 @@ ROUNDINGS = ("nearest", "floor")
 CHOICES = {"resize": RESIZE_MODES, "crop_offset": ROUNDINGS, "sampling": SAMPLINGS, "picks": ROUNDINGS}
 USUAL = {"short_side": 0, "crop_offset": "nearest", "sampling": "time", "picks": "nearest"}
 """Newer fields, written to a bundle only where they say something else than this."""
+AT_ONCE = 1024  # columns resized together; a picture of 8000 x 8000 in float32 takes 768 MB
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -210,7 +212,7 @@ def fit_frames(frames: UInt8 | Clip, pre: Preprocess) -> Clip:
         InputError: the array is not uint8 RGB or is empty, or the clip was fitted to another geometry.
     """
     if isinstance(frames, Clip):
-        if frames.preprocess != pre:
+        if _geometry(frames.preprocess) != _geometry(pre):
             raise InputError(
                 f"expected raw frames or a clip fitted to {pre}, got one fitted to {frames.preprocess}"
             )
@@ -223,6 +225,11 @@ def fit_frames(frames: UInt8 | Clip, pre: Preprocess) -> Clip:
     picks = pick_numbers(len(array), pre)
     fitted = {int(i): fit_frame(array[i], pre) for i in np.unique(picks)}
     return Clip.of([fitted[int(i)] for i in picks], pre)
+
+
+def _geometry(pre: Preprocess) -> Preprocess:
+    """What fitting and cutting depend on: all but what decides which frames are taken."""
+    return replace(pre, fps=1.0, sampling="time", picks="nearest")
 
 
 def pick_numbers(count: int, pre: Preprocess) -> npt.NDArray[np.int64]:
@@ -253,23 +260,34 @@ def _antialiased(frame: UInt8, pre: Preprocess) -> UInt8:
         (side - pre.size) // 2 if pre.crop_offset == "floor" else round((side - pre.size) / 2)
         for side in sides
     ]
-    rows, columns = (
+    (rows, top), (columns, left) = (
         _triangle(old, new, start, pre.size) for old, new, start in zip((height, width), sides, offsets)
     )
-    narrow = np.tensordot(rows, frame.astype(np.float32), axes=1)  # (size, W, 3)
+    seen = frame[top : top + rows.shape[1], left : left + columns.shape[1]]
+    narrow = np.concatenate(
+        [
+            np.tensordot(rows, seen[:, at : at + AT_ONCE].astype(np.float32), axes=1)
+            for at in range(0, seen.shape[1], AT_ONCE)
+        ],
+        axis=1,
+    )  # (size, columns of the crop, 3)
     pixels = np.einsum("ow,hwc->hoc", columns, narrow, optimize=True)
     return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
 
 
 @lru_cache(maxsize=8)  # a stream's frames all have one size
-def _triangle(old: int, new: int, start: int, count: int) -> npt.NDArray[np.float32]:
-    """Weights (count, old) of a linear resize from `old` to `new` samples, its `count` results from `start` on.
+def _triangle(old: int, new: int, start: int, count: int) -> tuple[npt.NDArray[np.float32], int]:
+    """Weights of a linear resize from `old` to `new` samples, its `count` results from `start` on.
 
     Shrinking widens the triangle, which is what antialiasing means in torchvision and PIL.
+
+    Returns:
+        (count, samples that any result needs) float32, and the number of the first of these samples.
     """
     ratio = old / new
     reach = max(ratio, 1.0)
     centres = (np.arange(start, start + count) + 0.5) * ratio
-    distance = np.abs(np.arange(old) + 0.5 - centres[:, None]) / reach
+    first, last = max(0, math.floor(centres[0] - reach)), min(old, math.ceil(centres[-1] + reach))
+    distance = np.abs(np.arange(first, last) + 0.5 - centres[:, None]) / reach
     weights = np.clip(1.0 - distance, 0.0, None)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32), first

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,7 @@ def test_a_clip_is_fitted_once(resize: str) -> None:
     frames = np.random.default_rng(3).integers(0, 256, (2, 23, 31, 3), dtype=np.uint8)
     clip = fit_frames(frames, pre)
     assert fit_frames(clip, pre) is clip
+    assert fit_frames(clip, replace(pre, fps=1.0, sampling="frames", picks="floor")) is clip
     assert (resize == "antialias") != np.array_equal(fit_frames(clip.frames, pre).frames, clip.frames)
     with pytest.raises(InputError, match="expected raw frames or a clip fitted to"):
         fit_frames(clip, SMALL)
@@ -131,8 +134,21 @@ def test_keeping_all_tokens_changes_nothing_and_none_is_refused() -> None:
         (54, 96, 36),
         (96, 54, 36),
         (3, 90, 0),
+        (2, 3000, 0),
+        (70, 2100, 36),
     ],
-    ids=["landscape", "portrait", "square", "growing", "as-it-is", "16:9", "9:16", "extreme"],
+    ids=[
+        "landscape",
+        "portrait",
+        "square",
+        "growing",
+        "as-it-is",
+        "16:9",
+        "9:16",
+        "extreme",
+        "wide",
+        "blocks",
+    ],
 )
 def test_antialiased_resize_equals_torch(height: int, width: int, short: int, crop_offset: str) -> None:
     """torch's antialiased bilinear filter is what torchvision and V-JEPA 2's processor use."""
