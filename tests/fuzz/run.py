@@ -30,6 +30,7 @@ from vljepa_runtime.errors import VljepaError
 LIMIT_S = 2.0
 LIMIT_MB = 300
 STUCK_S = 20.0  # a library that does not come back to Python, where no alarm reaches it
+START_S = 180.0  # a busy machine that compiles everything it imports
 LIMIT_FILES = 200  # descriptors that inputs leave open
 BLOCK = 200  # executions between two looks at the clock
 
@@ -115,7 +116,7 @@ def work(job: int, names: list[str], args: argparse.Namespace, sender: Any, at: 
         tally, start = tallies[name], time.monotonic()
         left = goals[name] - tally.executions if args.executions else BLOCK
         for number in range(tally.executions, tally.executions + min(BLOCK, left)):
-            at[0], at[1] = names.index(name), number
+            at[0], at[1] = names.index(name), number + 1
             one(every[name], made(every[name], args.seed, job, number), tally)
         tally.seconds += time.monotonic() - start
         if open_files() > LIMIT_FILES:
@@ -166,13 +167,13 @@ class Job:
             except EOFError:
                 self.process.join()
                 return self._blame(f"Exit{self.process.exitcode}")
-        if time.monotonic() - self.since > STUCK_S:
+        if time.monotonic() - self.since > (STUCK_S if self.at[1] else START_S):
             self.process.kill()
             return self._blame("Stuck")
         return None
 
     def _blame(self, what: str) -> dict[str, Tally]:
-        name, number = self.names[self.at[0]], self.at[1]
+        name, number = self.names[self.at[0]], max(self.at[1] - 1, 0)
         with tempfile.TemporaryDirectory() as scratch:
             data = made(targets(Path(scratch))[name], self.args.seed, self.number, number)
         return {name: Tally(executions=1, found={f"crash_{name}_{what}": data})}
