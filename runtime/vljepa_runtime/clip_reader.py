@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.arguments import instance, number
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame, pick_numbers
 from vljepa_runtime.sampling import WindowSampler, hints_for
@@ -67,8 +68,12 @@ def read_clip(
 
     Raises:
         SourceError: the source cannot be read, or has no frame in that part.
-        InputError: the source never ends.
+        InputError: the source never ends, or an argument is of another kind.
     """
+    instance(pre, "the preprocessing", Preprocess)
+    number(start_s, "start_s", least=0)
+    if seconds is not None:
+        number(seconds, "seconds", above=0)
     opened = source if isinstance(source, Source) else open_source(source, fps=pre.fps, stretch=stretch)
     with opened:
         if getattr(opened, "loop", False) and seconds is None:

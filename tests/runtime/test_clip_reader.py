@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,6 +210,21 @@ class TestReading:
             read_clip(open_source(path, loop=True), TIME)
         clip = read_clip(open_source(path, loop=True), TIME, seconds=2.0)
         assert lossless.numbers_of(clip.frames) == [0, 1, 2, 3] * 2
+
+    @pytest.mark.parametrize(
+        ("part", "message"),
+        [
+            ({"start_s": float("nan")}, "start_s"),
+            ({"start_s": -1.0}, "start_s"),
+            ({"seconds": 0.0}, "seconds"),
+            ({"seconds": "2"}, "seconds"),
+        ],
+    )
+    def test_odd_parts_are_refused(self, part: dict[str, Any], message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            read_clip(Listed([0.0]), TIME, **part)
+        with pytest.raises(InputError, match="wanted as a function"):
+            Hints(wanted=3)  # type: ignore[arg-type]
 
     def test_a_frame_is_found_where_one_is_on_show(self) -> None:
         source = Listed([0.0, 5.0, 10.0])

@@ -93,6 +93,8 @@ class Hints:
             number(self.min_interval_s, "min_interval_s", above=0)
         if self.short_side is not None:
             whole(self.short_side, "short_side", least=1)
+        if self.wanted is not None and not callable(self.wanted):
+            raise InputError(f"expected wanted as a function or None, got {type(self.wanted).__name__}")
         if self.wake_s is not None:
             number(self.wake_s, "wake_s", above=0)
 
