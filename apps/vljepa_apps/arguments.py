@@ -31,6 +31,7 @@ __all__ = [
     "texts_from",
 ]
 
+MAX_LABELS = 16 << 20  # bytes; the 21,841 names of ImageNet have half a megabyte
 SOURCE_HELP = "video or image file, folder of images, camera index or device, rtsp:// or http:// address"
 
 
@@ -159,7 +160,11 @@ def read_lines(path: Path) -> list[str]:
         InputError: the file is not there, is not text or has no line.
     """
     try:
-        lines = [line.strip() for line in split_lines(path.read_bytes().decode("utf-8-sig"))]
+        with path.open("rb") as file:
+            content = file.read(MAX_LABELS + 1)
+        if len(content) > MAX_LABELS:
+            raise InputError(f"expected a text file of at most {MAX_LABELS >> 20} MiB, {path} has more")
+        lines = [line.strip() for line in split_lines(content.decode("utf-8-sig"))]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"expected a UTF-8 text file with one entry a line, cannot read {path}: {error}"

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vljepa_apps.arguments import read_lines
 from vljepa_apps.main import main
 
 
@@ -134,3 +135,26 @@ def test_names_of_every_kind(
     target.write_bytes((pictures / "001.png").read_bytes())
     assert main(["classify", "--label", "x", "--json", "toy", *argv]) == 0
     assert json.loads(capsys.readouterr().out)["source"] == name
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        (b"one\r\ntwo\r\n", ["one", "two"]),
+        ("a\u2028b\nc\u0085d\x0ce\n".encode(), ["a\u2028b", "c\u0085d\x0ce"]),
+        (b"old\rmac\n", ["old\rmac"]),
+        (b"no end", ["no end"]),
+    ],
+    ids=["windows", "separators inside", "carriage return", "last line"],
+)
+def test_lines_of_a_file_end_at_line_feeds(content: bytes, labels: list[str], tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(content)
+    assert read_lines(tmp_path / "labels.txt") == labels
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a Linux matter")
+def test_labels_without_end_are_refused(
+    model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["classify", "toy", str(pictures), "--labels", "/dev/zero"]) == 1
+    assert "at most 16 MiB, /dev/zero has more" in capsys.readouterr().err

@@ -179,13 +179,8 @@ WHOLE = [
     "OfflineWard",
 ]
 WHOLE += ["Hints.short_side", "online.smooth", "online.burst"]
-POSITIVE = [
-    "session.stride_s",
-    "open_source.fps",
-    "Uniform",
-    "OfflineWard.per_minute",
-    "Hints.min_interval_s",
-]
+POSITIVE = ["session.stride_s", "open_source.fps", "open_source.timeout_s", "Uniform"]
+POSITIVE += ["OfflineWard.per_minute", "Hints.min_interval_s"]
 TUNED = [
     "threshold",
     "hysteresis",
@@ -196,7 +191,13 @@ TUNED = [
     "max_age_s",
     "per_minute",
 ]
-NONE_MEANS = [*WHOLE[:5], "Hints.short_side", "open_source.fps", "Hints.min_interval_s"]
+NONE_MEANS = [
+    *WHOLE[:5],
+    "Hints.short_side",
+    "open_source.fps",
+    "open_source.timeout_s",
+    "Hints.min_interval_s",
+]
 NONE_MEANS += ["online.max_age_s", "online.per_minute"]
 
 
@@ -213,6 +214,7 @@ def options(model: vj.Model, clip: np.ndarray, file: Path) -> dict[str, Callable
         "Hints.short_side": lambda v: Hints(short_side=v),
         "session.stride_s": lambda v: model.session(stride_s=v),
         "open_source.fps": lambda v: vj.open_source(file, fps=v),
+        "open_source.timeout_s": lambda v: vj.open_source(file, timeout_s=v),
         "Uniform": vj.Uniform,
         "OfflineWard.per_minute": lambda v: vj.OfflineWard(per_minute=v),
         "Hints.min_interval_s": lambda v: Hints(min_interval_s=v),

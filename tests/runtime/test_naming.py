@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.errors import InputError, SourceError
-from vljepa_runtime.sources import Frame, open_source, source_name
+from vljepa_runtime.sources import Frame, naming, open_source, source_name
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.naming import resolve
 
@@ -113,6 +114,23 @@ def test_other_ways_to_name_a_file(here: Path, name: str, there: str) -> None:
     assert found.samefile(there)
 
 
+def test_paths_from_home() -> None:
+    put("home/clip.png")
+    assert resolve(Path("~/clip.png")) == Path("home/clip.png").absolute()
+    put("~/clip.png")
+    assert resolve(Path("~/clip.png")) == resolve("~/clip.png") == Path("~/clip.png")
+
+
+def test_a_link_to_a_camera_is_a_camera(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(naming, "DEVICE", re.compile(f"{re.escape(os.path.realpath(here))}/video[0-9]+"))
+    put("video0")
+    Path("usb-maker-index0").symlink_to("video0")
+    with pytest.raises(
+        SourceError, match="usb-maker-index0 does not open: it is missing, busy or not permitted"
+    ):
+        open_source("usb-maker-index0")
+
+
 def test_cameras_and_urls() -> None:
     assert [resolve(spec) for spec in (0, "0", " 2 ", np.int64(3), np.uint8(4))] == [0, 0, 2, 3, 4]
     assert resolve("/dev/video97") == Path("/dev/video97")
@@ -147,6 +165,8 @@ def test_cameras_and_urls() -> None:
         ("rtsp:/me:secret@cam/x", r"got \*\*\*@cam/x"),
         (Path("rtsp://me:secret@cam/x"), r"no such file: \*\*\*@cam/x"),
         (Path("no.mp4"), "no such file: no.mp4"),
+        (Path("~/no.mp4"), "no such file: ~/no.mp4"),
+        ("wow ! no.mp4", "wow ! no.mp4 (is no file here|does not open: it is no file and no pipeline)"),
         (Path("0"), "no such file: 0"),
     ],
     ids=lambda value: ascii(value)[:30],

@@ -12,7 +12,7 @@ from pathlib import Path
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.naming import DEVICE, resolve, source_name
+from vljepa_runtime.sources.naming import is_camera, resolve, source_name
 from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus
 from vljepa_runtime.sources.redaction import redact
 
@@ -62,10 +62,12 @@ def open_source(
         raise InputError(f"expected hints as Hints or None, got {type(hints).__name__}")
     if fps is not None:
         number(fps, "fps", above=0)
+    if timeout_s is not None:
+        number(timeout_s, "timeout_s", above=0)
     found = resolve(spec)
     if isinstance(found, Address) and found.scheme:
         return _open_url(found, loop, stretch, hints, timeout_s)
-    if isinstance(found, Path) and not DEVICE.fullmatch(str(found)):
+    if isinstance(found, Path) and not is_camera(found):
         return _open_path(found, loop, fps, stretch, hints)
     if loop:
         raise SourceError(f"{found} is live and cannot loop: leave loop out")

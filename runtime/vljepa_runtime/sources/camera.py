@@ -61,12 +61,12 @@ def open_pipeline(
     Raises:
         SourceError: this OpenCV was built without GStreamer, or the pipeline does not start.
     """
+    address = Address(pipeline)
     if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
         raise SourceError(
-            "this OpenCV has no GStreamer, so pipelines cannot be opened: "
+            f"{address} is no file here, and as a pipeline it cannot be opened, for this OpenCV has no GStreamer: "
             "use an OpenCV built with it (JetPack's system package is) or an rtsp:// address"
         )
-    address = Address(pipeline)
 
     def capture() -> cv2.VideoCapture:
         text = address.secret_url()
@@ -85,7 +85,8 @@ def _live(
     capture = opener()
     if not capture.isOpened():
         capture.release()
-        raise SourceError(f"{name} does not open: it is missing, busy or not permitted")
+        why = "no file and no pipeline" if isinstance(name, Address) else "missing, busy or not permitted"
+        raise SourceError(f"{name} does not open: it is {why}")
     first = _Device(capture, stretch)
     return LiveSource(name, lambda: _Device(opener(), stretch), backoff=backoff, hints=hints, first=first)
 

@@ -12,7 +12,7 @@ from vljepa_runtime.arguments import whole
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.sources.address import Address
 
-__all__ = ["DEVICE", "resolve", "shown_path", "source_name"]
+__all__ = ["is_camera", "resolve", "shown_path", "source_name"]
 
 DEVICE = re.compile(r"/dev/video\d+")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -48,6 +48,11 @@ def source_name(spec: object) -> str:
     return shown_path(found) if isinstance(found, Path) else str(found)
 
 
+def is_camera(path: Path) -> bool:
+    """Whether a path is a camera's, or a link to it such as those in `/dev/v4l/by-id`."""
+    return DEVICE.fullmatch(os.path.realpath(path)) is not None
+
+
 def shown_path(path: Path | str) -> str:
     r"""A path as text that can be printed and encoded: bytes that are no UTF-8 become `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -66,7 +71,7 @@ def _resolve_text(text: str, *, is_path: bool) -> int | Path | Address:
     if _exists(text):
         return Path(text)
     if is_path:
-        raise _missing(text)
+        return _at_home(text)
     if text != text.strip():
         return _resolve_text(text.strip(), is_path=False)
     if text.isascii() and text.isdecimal():
