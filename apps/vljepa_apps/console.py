@@ -10,11 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO
 
 from vljepa_runtime.errors import OutputError
-from vljepa_runtime.printable import ascii_json, json_text, printable
+from vljepa_runtime.printable import ascii_json, fits, json_text, printable
 
 __all__ = [
     "Progress",
@@ -52,7 +53,7 @@ def document(value: Any, *, indent: int | None = None) -> None:
 
 def json_line(text: str) -> None:
     r"""Print JSON that is written already; what stdout's encoding lacks becomes `\uXXXX`."""
-    _put_out((text if _holds(sys.stdout, text) else ascii_json(text)) + "\n")
+    _put_out((text if fits(text, sys.stdout) else ascii_json(text)) + "\n")
 
 
 def flush() -> None:
@@ -81,29 +82,23 @@ def _put_out(text: str) -> None:
 
 def put(stream: TextIO, text: str) -> None:
     r"""Write printable text through; what the stream's encoding lacks becomes `\xNN` or `\uXXXX`."""
-    if not _holds(stream, text):
+    if not fits(text, stream):
         text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
     if text:  # nothing is a write too, and fails on a full device
         stream.write(text)
     stream.flush()
 
 
-def _holds(stream: TextIO, text: str) -> bool:
-    """Whether the stream's encoding has all the characters."""
-    try:
-        text.encode(getattr(stream, "encoding", None) or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def ensure_streams() -> None:
-    """Put /dev/null where stdin, stdout or stderr were closed by whoever started this process.
+    """Make stdin, stdout and stderr usable, as whoever started this process left them.
 
-    Without it the next file that is opened takes their number, and what libraries print lands in it.
+    Where one is closed comes /dev/null: else the next file that is opened takes its number, and what libraries print
+    lands in it. A pipe that its other user made non-blocking loses lines when it is full; it is made to wait.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is not None:
+            with suppress(OSError):
+                os.set_blocking(number, True)
             continue
         null = os.open(os.devnull, os.O_RDWR)
         try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["ascii_json", "json_text", "printable"]
+__all__ = ["ascii_json", "fits", "json_text", "printable"]
 
 OBEYED = (
     "Cc",
@@ -58,6 +58,15 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 def ascii_json(text: str) -> str:
     """The same JSON document in ASCII, for a stream whose encoding lacks its characters."""
     return text if text.isascii() else "".join(c if c.isascii() else _json_escape(c) for c in text)
+
+
+def fits(text: str, stream: object) -> bool:
+    """Whether the encoding of a text stream has all characters of a text."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_obeyed(character: str) -> bool:

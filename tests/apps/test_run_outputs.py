@@ -266,6 +266,22 @@ def test_closed_streams(closed: str, pictures: Path, files: dict[str, Path]) -> 
     assert subtitles(files["--srt"]) == 3
 
 
+def test_a_pipe_that_does_not_wait_loses_nothing(pictures: Path) -> None:
+    """As a terminal or a pipe that is shared with a program of event loops is left."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with subprocess.Popen(
+        command("run", "toy", pictures, "--select", "every", text="long " * 3000),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(writer)
+        time.sleep(0.5)  # until the pipe is full
+        with open(reader, "rb") as lines:
+            assert len([Event.from_json(line.decode()) for line in lines]) == 4
+        assert process.wait(10) == 0
+
+
 def test_a_plain_locale(pictures: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = run("run", "toy", pictures, text="Bär", env=environment)

@@ -75,6 +75,14 @@ class TestJsonl:
             sink.write(events[1])
         assert len(path.read_text("utf-8").splitlines()) == 2
 
+    @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-16", "gb2312"])
+    def test_a_stream_of_any_encoding(self, encoding: str) -> None:
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        with JsonlSink(stream) as sink:
+            sink.write(segment(0, 1, "Bär мяч 何 👩"))
+        text = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+        assert Event.from_json(text).text == "Bär мяч 何 👩"
+
     def test_open_stream_stays_open(self) -> None:
         stream = io.StringIO()
         with JsonlSink(stream) as sink:

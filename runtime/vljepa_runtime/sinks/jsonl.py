@@ -8,6 +8,7 @@ from typing import TextIO
 
 from vljepa_runtime.events import Event
 from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.printable import ascii_json, fits
 
 __all__ = ["JsonlSink"]
 
@@ -32,12 +33,12 @@ class JsonlSink:
         Raises:
             OutputError: the disk is full, or the reader of a pipe is gone.
         """
-        line = event.to_json() + "\n"
+        line = event.to_json()
         if isinstance(self._target, OutputFile):
             self._target.publish()
-            self._target.write(line.encode())
+            self._target.write(f"{line}\n".encode())
         else:
-            self._target.write(line)
+            self._target.write((line if fits(line, self._target) else ascii_json(line)) + "\n")
             self._target.flush()
 
     def close(self) -> None:
