@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -255,6 +256,20 @@ class TestBounds:
             (tmp_path / name).write_bytes(whole[:size])
             with pytest.raises(SourceError, match="is damaged"):
                 read_image(tmp_path / name)
+
+    @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "bmp", "pgm", "jp2"])
+    def test_flipped_bytes_end_in_a_picture_or_a_sentence(self, tmp_path: Path, suffix: str) -> None:
+        grey = quarters()[..., 0] if suffix == "pgm" else quarters()
+        whole = cv2.imencode(f".{suffix}", grey)[1].tobytes()
+        rng = np.random.default_rng(0)
+        path = tmp_path / f"a.{suffix}"
+        for _ in range(80):
+            broken = bytearray(whole)
+            for _ in range(int(rng.integers(1, 4))):
+                broken[int(rng.integers(min(len(whole), 200)))] = int(rng.choice([0, 1, 127, 255]))
+            path.write_bytes(broken)
+            with contextlib.suppress(SourceError):
+                assert read_image(path, stretch=True).image.shape[2] == 3
 
     def test_one_bad_picture_does_not_end_a_folder(self, tmp_path: Path) -> None:
         for number in (1, 9):
