@@ -127,7 +127,10 @@ def to_array(frame: av.VideoFrame, size: tuple[int, int], *, stretch: bool = Fal
     try:
         pixels = frame.to_ndarray(format="gray16le" if grey else "rgb24", **options)
     except (av.FFmpegError, ValueError) as error:
-        raise SourceError(f"a picture in {frame.format.name} cannot be turned into RGB: {error}") from error
+        raise SourceError(
+            f"pictures in {frame.format.name} of colour matrix {frame.colorspace} (ISO/IEC 23091-2) cannot be turned "
+            f"into RGB by FFmpeg: convert them to BT.709 first"
+        ) from error
     return spread(pixels) if grey else np.asarray(pixels, np.uint8)
 
 
