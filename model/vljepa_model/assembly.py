@@ -27,6 +27,7 @@ from vljepa_model.tensor_files import TensorFiles, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_runtime.outputs import replace_file
 from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.tokenizer import open_library_tokenizer
 
 __all__ = ["OWN", "POOLINGS", "Assembled", "Part", "assemble", "fresh_tensor", "write_checkpoint"]
 
@@ -252,10 +253,9 @@ def tokenizer_of(folder: str | Path) -> Path:
 
 def special_tokens(settings: Settings) -> dict[str, Any]:
     """Vocabulary and special tokens of the predictor's text model, for `ModelConfig`."""
-    import tokenizers
-
     vocabulary = settings.get("vocab_size", int)
-    inner = tokenizers.Tokenizer.from_file(str(tokenizer_of(settings.where.parent)))
+    place = tokenizer_of(settings.where.parent)
+    inner = open_library_tokenizer(place.read_bytes(), str(place))
     found = _first_token(inner, ("<|finetune_right_pad_id|>", "<pad>", "[PAD]"))
     out: dict[str, Any] = {"vocab_size": vocabulary}
     for role in ("pad", "bos", "eos"):

@@ -25,7 +25,7 @@ from vljepa_runtime.manifest import FileSpec, GraphSpec, Manifest, check_file_na
 from vljepa_runtime.scratch import scratch_folder
 from vljepa_runtime.sources.redaction import hide_in_name
 from vljepa_runtime.strict_json import parse_json
-from vljepa_runtime.tokenizer_limits import check_tokenizer
+from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["Bundle", "shipped_bundles", "write_bundle"]
 
@@ -45,6 +45,7 @@ class Bundle:
     def __init__(self, store: Store, manifest: Manifest) -> None:
         self._store = store
         self._verified: dict[str, tuple[int, ...]] = {}
+        self._tokenizers: dict[str, Tokenizer] = {}
         self.manifest = manifest
 
     def __enter__(self) -> Bundle:
@@ -166,7 +167,7 @@ class Bundle:
         return self._store.file(name).descriptor()
 
     def verify(self) -> None:
-        """Hash every listed file, and look at the tokenizers before anything runs them.
+        """Hash every listed file, and read the tokenizers.
 
         Raises:
             BundleError: one differs from what was listed, or is no tokenizer of a known kind.
@@ -174,7 +175,18 @@ class Bundle:
         for name in self.manifest.files:
             self._hash(name)
         for name in sorted(set(self.manifest.tokenizers.values())):
-            check_tokenizer(self.read(name), name, rows=self.manifest.token_rows(name))
+            self.tokenizer(name)
+
+    def tokenizer(self, name: str) -> Tokenizer:
+        """One listed tokenizer, read once.
+
+        Raises:
+            BundleError: the file is not listed, not what was listed, or no tokenizer of a known kind.
+        """
+        if name not in self._tokenizers:
+            rows = self.manifest.token_rows(name)
+            self._tokenizers[name] = Tokenizer.from_bytes(self.read(name), name, rows=rows)
+        return self._tokenizers[name]
 
     def _spec(self, name: str) -> FileSpec:
         arguments.instance(name, "a file's name", str)

@@ -88,7 +88,6 @@ class Model:
         self._bundle = bundle
         self._engine = engine
         self._lock = threading.RLock()
-        self._tokenizers: dict[str, Tokenizer] = {}
         self._texts: OrderedDict[str, Float32] = OrderedDict()
         self._queries: OrderedDict[str, tuple[Int32, Int32]] = OrderedDict()
         self._y_encoder: Graph | None = None
@@ -339,11 +338,7 @@ class Model:
         files = set(listed.values())
         if role not in listed and len(files) != 1:
             raise BundleError(f"{self._bundle.name} names no tokenizer for {role}: export the bundle again")
-        file = listed[role] if role in listed else next(iter(files))
-        if file not in self._tokenizers:
-            rows = self._bundle.manifest.token_rows(file)
-            self._tokenizers[file] = Tokenizer.from_bytes(self._bundle.read(file), rows=rows)
-        return self._tokenizers[file]
+        return self._bundle.tokenizer(listed[role] if role in listed else next(iter(files)))
 
 
 def _lengths(graph: Graph, name: str) -> tuple[int, ...]:

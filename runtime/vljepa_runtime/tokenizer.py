@@ -18,7 +18,7 @@ from vljepa_runtime.errors import BundleError, InputError, VljepaError
 from vljepa_runtime.manifest_values import shown
 from vljepa_runtime.tokenizer_limits import MAX_CHARACTERS, check_tokenizer
 
-__all__ = ["LENGTHS", "Tokenizer"]
+__all__ = ["LENGTHS", "Tokenizer", "open_library_tokenizer"]
 
 Int32 = npt.NDArray[np.int32]
 _DROPPED = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - set(map(ord, "\t\n\v\f\r")))  # never words
@@ -59,21 +59,18 @@ class Tokenizer:
             raise BundleError(f"expected a tokenizer.json, cannot read {path}: {error.strerror}") from error
 
     @classmethod
-    def from_bytes(cls, data: bytes, *, rows: int | None = None) -> Tokenizer:
+    def from_bytes(cls, data: bytes, where: str = "tokenizer.json", *, rows: int | None = None) -> Tokenizer:
         """Read the content of a `tokenizer.json`.
 
         Args:
             data: The file.
+            where: How a message calls it.
             rows: Rows of the token table that its ids go into, where they are known.
 
         Raises:
             BundleError: it is not a tokenizer of a known kind, or it lacks a padding, opening or closing token.
         """
-        check_tokenizer(data, rows=rows)
-        import tokenizers
-
-        with _library("expected a tokenizer.json, got something else"):
-            return cls(tokenizers.Tokenizer.from_buffer(data), rows=rows)
+        return cls(open_library_tokenizer(data, where, rows=rows), rows=rows)
 
     def encode(self, texts: Sequence[str], *, lengths: Sequence[int] = LENGTHS) -> tuple[Int32, Int32]:
         """Turn texts into padded ids; a text longer than the last length is cut.
@@ -143,6 +140,19 @@ class Tokenizer:
             f"the tokenizer has no {role} token{inside}, expected one of {', '.join(_SPECIAL[role])}: "
             "add it and export again"
         )
+
+
+def open_library_tokenizer(data: bytes, where: str = "tokenizer.json", *, rows: int | None = None) -> Any:
+    """The tokenizers library's own object, of a file that was looked at before.
+
+    Raises:
+        BundleError: it is not a tokenizer of a known kind.
+    """
+    check_tokenizer(data, where, rows=rows)
+    import tokenizers
+
+    with _library(f"expected a tokenizer.json, the tokenizers library cannot read {where}"):
+        return tokenizers.Tokenizer.from_buffer(data)
 
 
 def _check_text(text: object) -> None:

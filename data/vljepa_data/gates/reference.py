@@ -22,7 +22,7 @@ from vljepa_runtime.model import Model
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.strict_json import parse_json
 from vljepa_runtime.token_selection import clip_tokens
-from vljepa_runtime.tokenizer import LENGTHS, Tokenizer
+from vljepa_runtime.tokenizer import LENGTHS
 
 __all__ = ["REFERENCE_FILE", "Reference", "Sample", "record_reference"]
 
@@ -214,7 +214,7 @@ class _Recorder:
 
     def _ids(self, role: str, names: tuple[str, str], text: str) -> dict[str, Array]:
         listed = self.bundle.manifest.tokenizers
-        tokenizer = Tokenizer.from_bytes(self.bundle.read(listed.get(role) or next(iter(listed.values()))))
+        tokenizer = self.bundle.tokenizer(listed.get(role) or next(iter(listed.values())))
         width = _axis(self._spec(role), names[0], 1)
         ids, mask = tokenizer.encode([text], lengths=(width,) if isinstance(width, int) else LENGTHS)
         return {names[0]: ids, names[1]: mask}
