@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.sampling import WindowSampler, hints_for
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
 
 pytestmark = pytest.mark.skipif(
@@ -20,6 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 SOUND = ["-f", "lavfi", "-i", "sine=d=6"]
 STEP_S = 1 / 25
+PRE = Preprocess(size=24, patch=8)
 
 
 def picture(fps: float | str = 25, seconds: float = 4, size: str = "96x64") -> list[str]:
@@ -176,17 +179,27 @@ def test_a_lossless_trim_is_not_cut_off(tmp_path: Path, name: str, whole: Path) 
     assert end_s(frames) == pytest.approx(float(told["format"]["duration"]), abs=0.1)
 
 
-@pytest.mark.parametrize("container", ["mp4", "mkv", "avi", "flv"])
-def test_a_file_that_is_cut_off_is_told(tmp_path: Path, container: str) -> None:
-    whole = ffmpeg(
-        tmp_path / f"whole.{container}", *picture(25, 8), "-c:v", "mpeg4" if container == "avi" else "libx264",
-        "-g", "10", *(["-movflags", "faststart"] if container == "mp4" else []),
-    )  # fmt: skip
-    path = tmp_path / f"cut.{container}"
+@pytest.mark.parametrize("sound", [[], [*SOUND, "-c:a", "aac"]], ids=["silent", "with sound"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "flv"])
+def test_a_file_that_is_cut_off_is_told(tmp_path: Path, suffix: str, sound: list[str]) -> None:
+    codec = ["-c:v", "mpeg4" if suffix == "avi" else "libx264", "-g", "10"]
+    place = ["-movflags", "faststart"] if suffix == "mp4" else []
+    whole = ffmpeg(tmp_path / f"whole.{suffix}", *picture(25, 6), *sound, *codec, *place)
+    assert read(whole)[1] == []
+    path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     frames, remarks = read(path)
-    assert 1 < end_s(frames) < 7
+    assert 0.5 < end_s(frames) < 5
     assert len(remarks) == 1
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "flv", "wmv", "ts"])
+def test_a_video_shorter_than_its_sound_is_not_cut_off(tmp_path: Path, suffix: str) -> None:
+    codec = {"avi": "mpeg4", "wmv": "wmv2"}.get(suffix, "libx264")
+    path = ffmpeg(tmp_path / f"clip.{suffix}", *picture(25, 2), *SOUND, "-c:v", codec)
+    frames, remarks = read(path)
+    assert end_s(frames) - frames[0].time_s == pytest.approx(2.0, abs=0.05)
+    assert remarks == []
 
 
 @pytest.fixture(scope="module", params=["0", "2"], ids=["in order", "with B-frames"])
@@ -336,10 +349,14 @@ def test_ends_of_shared_clips(shared_data: Path) -> None:
         told = ffprobe(path, "format=start_time,duration:packet=pts_time,duration_time")
         if float(told["format"]["duration"]) > 12:
             continue  # their decoding takes most of the time
+        sampler = WindowSampler(PRE)
         shown = [p for p in told["packets"] if "pts_time" in p]
         start_s = float(told["format"]["start_time"])
         last_s = max(float(p["pts_time"]) for p in shown) - start_s
-        frames, remarks = read(path, Hints(min_interval_s=60))  # the first and the last
+        frames, remarks = read(path, hints_for(PRE))
+        windows = [window for frame in frames for window in sampler.push(frame)] + list(sampler.flush())
+        assert windows[0].start_s == frames[0].time_s
+        assert windows[-1].end_s == pytest.approx(end_s(frames), abs=frames[-1].duration_s)
         assert frames[0].time_s == pytest.approx(min(float(p["pts_time"]) for p in shown) - start_s, abs=2e-3)
         assert frames[-1].time_s == pytest.approx(last_s, abs=2e-3), path
         assert last_s < end_s(frames) < last_s + 0.2

@@ -6,11 +6,11 @@ A still picture is a file of one frame. Damage in the middle costs the damaged f
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -18,23 +18,20 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.clock import Shown, Stamped, StreamClock, in_order
+from vljepa_runtime.sources.clock import Shown, StreamClock
 from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.pictures import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus, due_index
 from vljepa_runtime.sources.read_ahead import read_ahead
 from vljepa_runtime.sources.stills import is_still, read_image
+from vljepa_runtime.sources.timing import DEFAULT_RATE, Timing, length_of_all_s
 
 __all__ = ["FileSource", "announced_pictures", "choose_stream", "decode_stream"]
 
-DEFAULT_RATE = 25.0
-MPEG_COUNT_S = 2**33 / 90_000  # 33 bits; FFmpeg takes every step back for its end and adds 26 hours
-NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 TEXT_ART = ("ansi", "bintext", "idf", "xbin")  # FFmpeg would draw any text file as a terminal
 MAX_THREADS = 4  # each frame thread holds pictures of its own, and the model wants cores too
 LOST_SHARE = 0.1  # a file that gives this much less than it announces was cut off
 ALLOWED_S = 0.1  # of a very short one
-ANNOUNCING = ("asf", "flv", "mov")  # formats whose header tells the length
 
 
 class FileSource:
@@ -178,11 +175,11 @@ def decode_stream(
     stream = choose_stream(container, name)
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
-    damage = _Damage()
+    damage = _Damage(container)
     frames = _frames(container, stream, damage)
     if (first := next(frames, None)) is None:
         raise SourceError(f"no frame of {name} could be decoded: {damage.reason or 'it is empty'}")
-    timing = _Timing.of(container, stream, first)
+    timing = Timing.of(container, stream, first)
     converter = Converter(stream, stretch=stretch)
     stamped = timing.stamped(chain([first], frames), converter)
     held: Shown[Picture] | None = None
@@ -208,82 +205,20 @@ def decode_stream(
         yield SourceStatus(kind="warning", message=f"{name}: {message}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Timing:
-    """What a container says about the times of a stream.
+class _Damage:
+    """What went wrong on the way.
 
     Attributes:
-        start_s: Where its count begins, over all tracks; None where it does not say.
-        step_s: Time between pictures where their stamps do not tell.
-        raw: It holds pictures alone: the stamps that FFmpeg gives are made up.
-        unordered: Stamps follow the order of decoding.
-        count_s: Where the container's count ends and begins anew; None where it does not.
-        guessed: Neither stamps nor a rate.
-        announced_s: Length of the stream by the header of a file; None where it has none, or FFmpeg estimates it.
+        packets: How many could not be decoded.
+        reason: The last thing that went wrong.
+        broke_off: Reading stopped before the end.
+        reached_s: The latest stamp of any track that was read.
+        whole_s: See `length_of_all_s`.
     """
 
-    start_s: float | None
-    step_s: float
-    raw: bool
-    unordered: bool
-    count_s: float | None
-    guessed: bool
-    announced_s: float | None
-
-    @classmethod
-    def of(cls, container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> _Timing:
-        """Look once the first frame is there, and with it the header inside the stream."""
-        kind = container.format
-        raw = bool(kind.flags & NO_TIMESTAMPS) or kind.name.endswith("_pipe")
-        told = stream.codec_context.framerate
-        rate = told if raw else stream.average_rate or stream.guessed_rate
-        start = getattr(container, "start_time", None)  # None where it does not say, whatever the stub says
-        count_s = MPEG_COUNT_S if kind.name in ("mpeg", "mpegts") else None
-        return cls(
-            start_s=_counted_s(None if start is None else start / av.time_base, count_s),
-            step_s=1 / float(rate or DEFAULT_RATE),
-            raw=raw,
-            unordered=kind.name == "avi",
-            count_s=count_s,
-            guessed=raw and not rate,
-            announced_s=_announced_s(container, stream, first),
-        )
-
-    def stamped(self, frames: Iterable[av.VideoFrame], converter: Converter) -> Iterator[Stamped[Picture]]:
-        """Frames as the clock takes them; raw ones by their number in the stream."""
-        prepare = converter.prepare
-        if self.raw:
-            return (Stamped(prepare(frame), number * self.step_s) for number, frame in enumerate(frames))
-        told = (
-            Stamped(prepare(frame), _counted_s(frame.time, self.count_s), _duration_s(frame))
-            for frame in frames
-        )
-        return in_order(told) if self.unordered else told
-
-
-def _counted_s(stamp_s: float | None, count_s: float | None) -> float | None:
-    return stamp_s if stamp_s is None or count_s is None else stamp_s % count_s
-
-
-def _duration_s(frame: av.VideoFrame) -> float:
-    return float(frame.duration * (frame.time_base or 0))
-
-
-def _announced_s(container: InputContainer, stream: VideoStream, first: av.VideoFrame) -> float | None:
-    kind = container.format.name.split(",")[0]
-    if kind == "matroska" and len(container.streams) == 1 and container.duration:
-        return container.duration / av.time_base - (first.time or 0.0)  # it counts from 0
-    if kind == "avi" and stream.frames and stream.average_rate:  # FFmpeg shortens what a cut file announces
-        return float(stream.frames / stream.average_rate)
-    if kind in ANNOUNCING and stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    return None
-
-
-class _Damage:
-    """What went wrong on the way."""
-
-    def __init__(self) -> None:
+    def __init__(self, container: InputContainer) -> None:
+        self.whole_s = length_of_all_s(container)
+        self.reached_s = 0.0
         self.packets = 0
         self.reason = ""
         self.broke_off = False
@@ -300,21 +235,25 @@ class _Damage:
             return f"reading stopped after {seconds:.1f} s ({frames} frames): {self.reason}"
         if self.packets:
             return f"{self.packets} damaged packets were skipped, {frames} frames decoded: {self.reason}"
-        if announced_s is not None and seconds < announced_s * (1 - LOST_SHARE) - ALLOWED_S:
-            return (
-                f"only {seconds:.1f} of {announced_s:.1f} announced seconds decoded; the file seems cut off"
-            )
+        told_s, given_s = (self.whole_s, self.reached_s) if announced_s is None else (announced_s, seconds)
+        if given_s < told_s * (1 - LOST_SHARE) - ALLOWED_S:
+            return f"only {given_s:.1f} of {told_s:.1f} announced seconds are there; the file seems cut off"
         return ""
 
 
 def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
-    packets = container.demux(stream)
+    tracks: list[Any] = list(container.streams) if damage.whole_s else [stream]
+    packets: Iterator[Any] = container.demux(*tracks)
     while True:
         try:
             packet = next(packets, None)
         except (av.FFmpegError, OSError) as error:
             damage.broke_off, damage.reason = True, _reason(error)
             packet = None
+        if packet is not None and packet.pts is not None and packet.time_base is not None:
+            damage.reached_s = max(damage.reached_s, float(packet.pts * packet.time_base))
+        if packet is not None and packet.stream_index != stream.index:
+            continue
         try:
             for frame in stream.decode(packet):
                 if not frame.time_base and stream.time_base:  # PyAV 17 leaves it out after the last packet
