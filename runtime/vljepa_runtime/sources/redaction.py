@@ -17,14 +17,14 @@ _INNER = re.compile(
     r"(?<![A-Za-z0-9])(?=(?:file|https?|rtmps?|rtp|rtsps?|srt|tcp|udp|wss?)://)", re.IGNORECASE
 )
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.%_-]+\]|[^\s:@\[\]]*)(?::(?P<port>[0-9]*))?", re.ASCII)
+_SURE_HOST = re.compile(r"localhost\b|\[|(?:\d{1,3}\.){3}\d")
 _SCHEMELESS = re.compile(r".*:.*@", re.DOTALL)  # user:password@host; the user may be an e-mail address
 
 # `key=value`, both of them percent-encoded or not. A value ends where the next key begins, and that is after its last
 # `_` unless it follows `&`: in `/user=me_password=se;cret_channel=1` all before `_channel` may be the password.
-_PAIR = re.compile(
-    r"(?:&(?P<key>[\w.\[\]$-]+)|(?:^|[?;#/,|~\s\"'(_]|%[0-9a-fA-F]{2})(?P<part>[A-Za-z0-9.\[\]$-]+))"
-    r"\s?(?:=|%(?:25)*3[dD])\s?"
-)
+_BEFORE = r"(?:&(?P<key>[\w.\[\]$-]+)|(?:^|[?;#/,|~\s\"'(_]|%[0-9a-fA-F]{2})(?P<part>[A-Za-z0-9.\[\]$-]+))"
+_PAIR = re.compile(rf"{_BEFORE}\s?(?:=|%(?:25)*3[dD])\s?")
+_COLON_PAIR = re.compile(rf"{_BEFORE}(?::|%(?:25)*3[aA])")  # `key:value`, in a URL only
 _KEY = re.compile(r"[\w.\[\]$-]+\Z")
 _QUOTED = re.compile(
     r"(?:\(\w+\))?(?:\\\"(?:[^\\\"]|\\[^\"])*(?:\\\"|\Z)|\"(?:\\.|[^\"\\])*(?:\"|\Z)|'[^']*(?:'|\Z))",
@@ -34,14 +34,31 @@ _VALUE_IN_TEXT = re.compile(r"(?:\\.|[^\s\\])*", re.DOTALL)
 
 # What makes a key secret: a part of it, its end, one of its words, or all of it where it is common in longer words.
 _PARTS = (
-    *("apikey", "auth", "bearer", "cookie", "credential", "header", "jwt", "login", "passcode", "passphrase"),
+    *("apikey", "auth", "bearer", "cookie", "cred", "header", "jwt", "login", "passcode", "passphrase"),
     *("passw", "psw", "pswd", "pwd", "secret", "session", "signature", "token", "username", "userpass"),
 )
 _ENDS = ("key", "pass", "pas", "pw", "sig", "sign")
 _WORDS = frozenset(
-    ("hdnea", "hdntl", "hdnts", "hmac", "otp", "pass", "pin", "pw", "sid", "ticket", "user", "usr")
+    (
+        *(
+            "account",
+            "digest",
+            "hdnea",
+            "hdntl",
+            "hdnts",
+            "hmac",
+            "nonce",
+            "otp",
+            "pass",
+            "pin",
+            "psk",
+            "pw",
+            "sid",
+        ),
+        *("ticket", "uname", "user", "usr", "clave", "kennwort", "mdp", "senha", "usuario"),
+    )
 )
-_WHOLE = frozenset(("code", "hash", "md5", "p", "u", "userid"))
+_WHOLE = frozenset(("code", "hash", "md", "p", "u", "userid"))
 
 _ENCODED_INNER = re.compile(r"(%(?:25)*3[aA]%(?:25)*2[fF]%(?:25)*2[fF]).*?%(?:25)*40")
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
@@ -95,7 +112,8 @@ def _hide_in_one(url: str) -> str:
     authority, body = split_authority(rest)
     body = _hide_options(body)
     has_port = ":" in authority.rpartition("]")[2]
-    if "@" in body and ("@" in authority or has_port or body[0] in "?#" or not is_host(authority)):
+    hides = not authority or "@" in authority or has_port or body[:1] in ("?", "#") or not is_host(authority)
+    if "@" in body and (hides or _SURE_HOST.match(body.rpartition("@")[2])):
         user = f"{HIDDEN}@"
         authority, body = split_authority(body.rpartition("@")[2])
     else:
@@ -115,8 +133,13 @@ def _hide_in_body(body: str) -> str:
 
 def _hide_options(text: str, *, in_text: bool = False) -> str:
     """Replace the value of every secret `key=value`: to the next pair, in a text to the next blank at most."""
+    shown = _hide_pairs(text, _PAIR, in_text=in_text)
+    return shown if in_text else _hide_pairs(shown, _COLON_PAIR)
+
+
+def _hide_pairs(text: str, pattern: re.Pattern[str], *, in_text: bool = False) -> str:
     shown, done = [], 0
-    pairs = list(_PAIR.finditer(text))
+    pairs = list(pattern.finditer(text))
     for pair, following in zip(pairs, [*pairs[1:], None]):
         if pair.start() < done or not _is_secret(_whole_key(text, pair, done)):
             continue
@@ -138,7 +161,7 @@ def _whole_key(text: str, pair: re.Match[str], start: int) -> str:
 
 
 def _is_secret(key: str) -> bool:
-    words = re.findall(r"[a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower())
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower())
     whole = "".join(words)
     return (
         any(part in whole for part in _PARTS)
