@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from mutate import Document, change_bytes, change_json
 
@@ -25,6 +25,10 @@ from vljepa_model.errors import ConfigError
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.events import Event
+from vljepa_runtime.graphs.ir_file import check_ir
+from vljepa_runtime.graphs.mil_file import check_program
+from vljepa_runtime.graphs.onnx_file import read_onnx
+from vljepa_runtime.graphs.onnx_sizes import check_sizes
 from vljepa_runtime.manifest import Manifest
 from vljepa_runtime.strict_json import parse_json
 from vljepa_runtime.tokenizer import Tokenizer
@@ -143,6 +147,36 @@ class _Files:
 
     def __init__(self, name: str, scratch: Path) -> None:
         self.name, self.scratch = name, scratch
+
+
+class _Bytes:
+    """Inputs whose bytes are changed."""
+
+    def __init__(self, name: str, seeds: Sequence[bytes] = ()) -> None:
+        self.name = name
+        self.seeds = [*seeds, *_files(name)]
+
+    def change(self, draw: Random) -> bytes:
+        return change_bytes(draw.choice(self.seeds), draw)
+
+
+class GraphTarget(_Bytes):
+    """ONNX files, looked at as an X-encoder with weights beside it."""
+
+    feeds: ClassVar = {"patches": (1, 8, 216), "positions": (1, 8, 3)}
+
+    def run(self, data: bytes) -> None:
+        check_sizes(read_onnx(memoryview(data), {"x.data": 4096}), self.feeds, limit=1 << 24)
+
+
+class IrTarget(_Bytes):
+    def run(self, data: bytes) -> None:
+        check_ir(memoryview(data), 1 << 20)
+
+
+class ProgramTarget(_Bytes):
+    def run(self, data: bytes) -> None:
+        check_program(memoryview(data), {"weights/weight.bin": 4096})
 
 
 class ZipTarget(_Files):
@@ -269,6 +303,9 @@ def targets(scratch: Path) -> Mapping[str, Target]:
         EventTarget("event"),
         AnnotationsTarget("annotations", scratch),
         ConfigTarget("config"),
+        GraphTarget("graph", [_graph()]),
+        IrTarget("ir"),
+        ProgramTarget("program"),
     ]
     return {target.name: target for target in found}
 
@@ -306,6 +343,11 @@ def _small_members() -> dict[str, bytes]:
             members[name] = name.encode() * 4
     members["bundle.json"] = _listed(members)
     return members
+
+
+def _graph() -> bytes:
+    with zipfile.ZipFile(BUNDLE) as archive:
+        return archive.read("x_encoder.onnx")
 
 
 def _listed(members: Mapping[str, bytes]) -> bytes:

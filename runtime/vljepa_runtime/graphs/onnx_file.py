@@ -205,9 +205,9 @@ def _check_numbers(name: str, kind: int, parts: Mapping[int, list[memoryview]]) 
     """No weight is NaN: whatever meets one becomes it. Infinity is what masks are made of."""
     for data in (block for number in (4, 9, 10) for block in parts.get(number, ())):
         if kind == _BFLOAT16:
-            broken = (np.frombuffer(data, "<u2") & 0x7FFF > 0x7F80).any()
+            broken = (_array(data, "<u2") & 0x7FFF > 0x7F80).any()
         elif kind in _FLOATS:
-            broken = np.isnan(np.frombuffer(data, _FLOATS[kind])).any()
+            broken = np.isnan(_array(data, _FLOATS[kind])).any()
         else:
             continue
         if broken:
@@ -221,16 +221,22 @@ def _values(
         return None
     dtype = np.dtype(_NUMPY[kind])
     if 9 in parts:
-        flat = np.frombuffer(parts[9][0], dtype.newbyteorder("<")).astype(dtype)
+        flat = _array(parts[9][0], dtype.newbyteorder("<")).astype(dtype)
     elif kind in (1, 11):
-        flat = np.frombuffer(b"".join(parts.get(4 if kind == 1 else 10, ())), dtype.newbyteorder("<"))
+        flat = _array(b"".join(parts.get(4 if kind == 1 else 10, ())), dtype.newbyteorder("<"))
     elif kind == 10:
-        flat = np.array(numbers, np.uint16).view(dtype)
+        flat = np.array(numbers, np.int64).astype(np.uint16).view(dtype)
     else:
         flat = np.array(numbers, np.int64).astype(dtype)
     if flat.size != count:
         raise Damaged(f"a constant of shape {tuple(shape)} holds {flat.size} values")
     return flat.reshape(shape)
+
+
+def _array(data: bytes | memoryview, dtype: Any) -> npt.NDArray[Any]:
+    if len(data) % np.dtype(dtype).itemsize:
+        raise Damaged("a constant ends within a number")
+    return np.frombuffer(data, dtype)
 
 
 def _entries(external: list[memoryview]) -> Iterator[tuple[str, str]]:

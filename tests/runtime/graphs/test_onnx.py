@@ -402,3 +402,19 @@ def test_operators_that_are_never_exported(
 def test_small_constants_may_grow_a_little(hostile_bundles: ModuleType, tmp_path: Path) -> None:
     made = bomb(("Expand", ("x", "n"), "big", {}), x=np.float32(1), n=np.array([1 << 20]))
     assert checked_graph(bundle(made.SerializeToString(), hostile_bundles, tmp_path / "b"), "x_encoder")
+
+
+def test_a_constant_written_as_whole_numbers(hostile_bundles: ModuleType, tmp_path: Path) -> None:
+    """Half floats may lie in `int32_data`; a number that is too large for one is cut, as engines cut it."""
+    made = model([helper.make_node("Cast", ["w"], ["c"], to=1)], {"w": np.array([1.0], np.float16)})
+    made.graph.initializer[-1].ClearField("raw_data")
+    made.graph.initializer[-1].int32_data.append(0x3C00 + (1 << 20))
+    assert checked_graph(bundle(made.SerializeToString(), hostile_bundles, tmp_path / "b"), "x_encoder")
+    made.graph.initializer[-1].data_type = TensorProto.FLOAT
+    made.graph.initializer[-1].ClearField("int32_data")
+    made.graph.initializer[-1].raw_data = b"\0\0\0"
+    refused(made.SerializeToString(), "holds fewer or more bytes", hostile_bundles, tmp_path)
+    broken = tagged(1, b"") + made.SerializeToString().replace(
+        b"\x4a\x03\0\0\0", b"\x22\x03\0\0\0"
+    )  # float_data
+    refused(broken[2:], "ends within a number", hostile_bundles, tmp_path)
