@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -141,3 +142,39 @@ def test_threads_share_a_model(small_zip: Path, clip: np.ndarray) -> None:
 def test_wrong_input(model: vj.Model, clip: np.ndarray, call: object, message: str) -> None:
     with pytest.raises(vj.InputError, match=message):
         call(model, clip)  # type: ignore[operator]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps what is open")
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_a_decoder_that_is_loaded_late_is_the_one_that_was_checked(
+    form: str, small_zip: Path, small_folder: Path, tmp_path: Path
+) -> None:
+    """Hours may lie between loading a model and its first words; an update or a stranger may come between."""
+    place = tmp_path / "b.vljepa"
+    place.write_bytes(small_zip.read_bytes())
+    frames = np.zeros((4, 12, 12, 3), np.uint8)
+    model = vj.load(place if form == "zip" else small_folder, engine="onnxruntime:cpu")
+    wanted = vj.load(small_zip, engine="onnxruntime:cpu").decode(model.embed(frames))
+    for path in [place, *small_folder.glob("y_decoder*")]:
+        other = tmp_path / "other"
+        other.write_bytes(b"something else")
+        os.replace(other, path)
+    assert model.decode(model.embed(frames)) == wanted
+
+
+def test_a_decoder_that_is_written_to_in_place_is_refused(small_folder: Path) -> None:
+    model = vj.load(small_folder, engine="onnxruntime:cpu")
+    with (small_folder / "y_decoder_step.onnx").open("r+b") as file:
+        file.seek(200)
+        file.write(b"\0\0\0\0")
+    with pytest.raises(vj.BundleError, match=r"y_decoder_step.onnx: expected sha256"):
+        model.decode(np.ones(8, np.float32))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_embedding_of_a_caller_is_finite(small_zip: Path, value: float) -> None:
+    model = vj.load(small_zip, engine="onnxruntime:cpu")
+    with pytest.raises(vj.InputError, match="an embedding of finite numbers"):
+        model.decode(np.full(8, value, np.float32))
+    with pytest.raises(vj.InputError, match="an embedding of finite numbers"):
+        model.rank(np.full(8, value, np.float32), ["a ball"])
