@@ -59,7 +59,7 @@ def _locked(folder: Path, name: str) -> tuple[Path, int]:
         temporary = folder / f".{name}.{secrets.token_hex(TOKEN_BYTES)}{SUFFIX}"
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o666)
         lock_file(descriptor, wait=True)
-        if os.fstat(descriptor).st_nlink:
+        if os.path.lexists(temporary):
             return temporary, descriptor
         os.close(descriptor)  # swept by another writer before it was locked
 

@@ -113,6 +113,8 @@ class OutputFile:
             self.publish()
             if not self.in_place:
                 os.fsync(self._descriptor)  # a device may lose its power next
+                if not os.path.lexists(self.path):
+                    raise OutputError(f"{self.path} was removed while it was written: its content is lost")
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot
                 raise OutputError(f"cannot write {self.path}: {error.strerror}") from error

@@ -33,6 +33,23 @@ def test_it_has_its_name_once_published_and_goes_on_growing(tmp_path: Path) -> N
     assert names(tmp_path) == ["a.txt"]
 
 
+def test_a_file_that_is_removed_meanwhile_is_told(tmp_path: Path) -> None:
+    output = OutputFile(tmp_path / "a.txt")
+    output.publish()
+    output.write(b"one")
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(OutputError, match="was removed while it was written"):
+        output.close()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    output = OutputFile(folder / "a.txt")
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    with pytest.raises(OutputError, match="No such file"):
+        output.close()
+
+
 def test_an_error_leaves_nothing_and_the_old_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("precious")
