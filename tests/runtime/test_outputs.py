@@ -153,7 +153,7 @@ def test_a_named_pipe_is_written_to_its_reader(tmp_path: Path) -> None:
     reader.start()
     check_output(pipe, overwrite=False)
     replace_file(pipe, lambda file: file.write(b"through"), overwrite=False)
-    reader.join(5)
+    reader.join(30)
     assert got == [b"through"]
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
@@ -289,7 +289,7 @@ def test_of_many_that_begin_at_once_one_gets_the_file(tmp_path: Path) -> None:
         racer.stdin.write("go\n")
     said = [racer.stdout.readline() for racer in racers]  # type: ignore[union-attr]
     for racer in racers:
-        racer.communicate("end\n", timeout=10)
+        racer.communicate("end\n", timeout=60)
     assert said.count("mine\n") == 1
     assert sum("being written by another process" in text for text in said) == 3
     assert names(tmp_path) == ["out"]

@@ -171,7 +171,7 @@ class TestSubtitles:
                     assert len(each._cues) <= 8
             for each in (sink, piped):
                 each.write(segment(0, 60, "very late"))
-        reader.join(5)
+        reader.join(30)
         found = cues(path)
         assert [text for _, _, text in found[:44]] == [f"at {start}" for start in range(44)]
         assert sum("very late" in text for _, _, text in found) == 1
@@ -445,7 +445,7 @@ def test_the_reader_of_a_pipe_that_goes_away_ends_that_output_alone(tmp_path: Pa
     told: list[str] = []
     with SinkGroup(lambda error: told.append(str(error))) as group:
         group.add(JsonlSink(tmp_path / "pipe"))
-        reader.join(5)
+        reader.join(30)
         group.add(JsonlSink(tmp_path / "e.jsonl"))
         for start in range(5):
             group.write(segment(start, start + 1, "a"))
