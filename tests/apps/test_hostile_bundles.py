@@ -86,3 +86,16 @@ def test_every_command_refuses_it_in_one_sentence(
         assert err.rstrip("\n").isprintable()
     with pytest.raises(vj.BundleError):
         vj.load(bundle)
+
+
+def test_a_reference_that_cannot_be_read(
+    hostile_bundles: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`inspect` and `verify` say so; what runs a bundle never reads it."""
+    header = b'{"a": {"dtype": "F64", "shape": [2, 1e400], "data_offsets": [0, 16]}}'
+    data = len(header).to_bytes(8, "little") + header + bytes(16)
+    bundle = hostile_bundles.write_hostile(tmp_path / "bad.vljepa", {"reference.safetensors": data})
+    for command in ("inspect", "verify"):
+        assert main([command, str(bundle)]) == 1
+        assert "reference.safetensors holds no readable tensors (the number 1e400" in capfd.readouterr().err
+    assert vj.load(bundle).embedding_dim == 256

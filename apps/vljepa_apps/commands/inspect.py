@@ -30,13 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify the bundle, then print its manifest."""
+    """Verify the bundle and all that is in it, then print its manifest."""
+    from vljepa_data.gates import REFERENCE_FILE, Reference
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.graphs import check_graphs
 
     with Bundle.open(args.bundle) as bundle:
         check_graphs(bundle)
         manifest = bundle.manifest
+        if REFERENCE_FILE in manifest.files:
+            Reference.of(bundle)
     if args.json:
         console.document(manifest.to_dict(), indent=2)
     else:
