@@ -174,6 +174,8 @@ def listen(listener: socket.socket, handler: Handler) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(f"usage: {sys.argv[0]} KIND PORT; kinds: {', '.join(KINDS)}")
     with socket.create_server(("127.0.0.1", int(sys.argv[2]))) as open_port:
         print("ready", flush=True)
         listen(open_port, KINDS[sys.argv[1]])

@@ -1,19 +1,20 @@
 """What `vljepa run` and `vljepa ask` do against servers that misbehave, as the rows of a table.
 
-    python tests/measure_live.py [KIND ...] [--servers FILE] [--seconds S]
+    python tests/measure_live.py KIND ... [--servers FILE] [--seconds S]
 
-FILE is called as `FILE KIND PORT` and prints a line when it listens; by default tests/live_servers.py. Memory is the
-highest resident set above that of the same command on a healthy stream.
+FILE is called as `FILE KIND PORT` and prints a line when it listens; by default tests/live_servers.py, which names its
+kinds when it is called without any. `run` gets `--max-seconds S`. Memory is the highest resident set less that of the
+same command on a healthy stream, which loads the model and decodes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,21 +23,25 @@ from pathlib import Path
 
 import psutil
 
-HERE = Path(__file__).parent
-HEALTHY = "healthy"
-ASK = ("ask", "tiny", "{url}", "What colour is the ball?", "--label", "red", "--label", "blue")
+OURS = Path(__file__).with_name("live_servers.py")
+ASK = ("What colour is the ball?", "--label", "red", "--label", "blue")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """One command against one server: exit code, seconds, highest MB, what it told and when first."""
+    """One command against one server.
+
+    Attributes:
+        code: Exit code.
+        seconds: From start to exit, loading the model included.
+        peak_mb: Highest resident set.
+        told: What was told of the source, with the seconds after the start.
+    """
 
     code: int
     seconds: float
     peak_mb: float
-    told: list[str]
-    told_after_s: float | None
-    windows: int
+    told: list[tuple[float, str]]
 
 
 @contextmanager
@@ -55,87 +60,63 @@ def serving(servers: Path, kind: str) -> Iterator[str]:
         process.wait()
 
 
-def measured(command: list[str], interrupt_after_s: float | None) -> Outcome:
-    """Run a command; interrupt it as Ctrl-C does if it still runs."""
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-    )
-    assert process.stdout is not None
-    import threading
-
-    begun, told, told_after_s, windows, peak = time.monotonic(), [], None, 0, 0
+def measured(name: str, url: str, options: tuple[str, ...]) -> Outcome:
+    """Run a command to its end."""
+    command = [sys.executable, "-m", "vljepa_apps", name, "tiny", url, *options]
+    begun = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     lines: list[tuple[float, str]] = []
     out = process.stdout
-    reader = threading.Thread(
-        target=lambda: lines.extend((time.monotonic() - begun, line) for line in out), daemon=True
-    )
+    assert out is not None
+    reader = threading.Thread(target=lambda: lines.extend((time.monotonic() - begun, line) for line in out))
     reader.start()
-    watched = psutil.Process(process.pid)
-    interrupted = False
+    watched, peak = psutil.Process(process.pid), 0
     while process.poll() is None:
         try:
             peak = max(peak, watched.memory_info().rss)
         except psutil.NoSuchProcess:
             break
-        if not interrupted and interrupt_after_s and time.monotonic() - begun > interrupt_after_s:
-            interrupted = True
-            process.send_signal(signal.SIGINT)
         time.sleep(0.02)
     seconds = time.monotonic() - begun
     reader.join()
-    for after_s, line in lines:
-        event = json.loads(line) if line.startswith("{") else {}
-        windows += event.get("kind") == "segment"
-        text = (
-            event.get("text", "")
-            if event.get("kind") in ("status", "error")
-            else ""
-            if event
-            else line.strip()
-        )
-        if text and not text.startswith(("connected", "tiny on")) and "reading" not in text.split(":")[0]:
-            told.append(text)
-            told_after_s = after_s if told_after_s is None else told_after_s
-    return Outcome(
-        code=process.wait(),
-        seconds=seconds,
-        peak_mb=peak / 1e6,
-        told=told,
-        told_after_s=told_after_s,
-        windows=windows,
-    )
+    told = [(after_s, remark(line).replace(url, "URL")) for after_s, line in lines if remark(line)]
+    return Outcome(code=process.wait(), seconds=seconds, peak_mb=peak / 1e6, told=told)
+
+
+def remark(line: str) -> str:
+    """What a line of output tells of the source going wrong, empty for any other line."""
+    if line.startswith("vljepa: "):
+        return line.removeprefix("vljepa: ").strip()
+    event = json.loads(line) if line.startswith("{") else {}
+    text = str(event.get("text", ""))
+    trouble = event.get("kind") == "error" or text.startswith(("reconnecting", "warning"))
+    return text if trouble else ""
+
+
+def row(servers: Path, kind: str, name: str, options: tuple[str, ...]) -> tuple[str, Outcome]:
+    """One line of the table."""
+    with serving(servers, kind) as url:
+        got = measured(name, url, options)
+    after_s, words = got.told[0] if got.told else (None, "")
+    told = "" if after_s is None else f"{after_s:.0f} s: {words[:160]}"
+    more = f" (+{len(got.told) - 1})" if len(got.told) > 1 else ""
+    return f"| `{kind}` | {name} | {told}{more} | {got.code} after {got.seconds:.0f} s", got
 
 
 def main() -> None:
-    """Print a row per kind."""
+    """Print two rows per kind."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*")
-    parser.add_argument("--servers", type=Path, default=HERE / "live_servers.py")
-    parser.add_argument("--seconds", type=float, default=30.0, help="how long `run` may take")
+    parser.add_argument("kinds", nargs="+", metavar="KIND")
+    parser.add_argument("--servers", type=Path, default=OURS, metavar="FILE")
+    parser.add_argument("--seconds", type=float, default=30.0, metavar="S")
     args = parser.parse_args()
-    vljepa = [sys.executable, "-m", "vljepa_apps"]
-    run = ("run", "tiny", "{url}", "--max-seconds", f"{args.seconds:g}")
-    base: dict[str, float] = {}
-    with serving(HERE / "live_servers.py", HEALTHY) as url:
-        for name, words in (("run", run), ("ask", ASK)):
-            command = vljepa + [word.format(url=url) for word in words]
-            command = [
-                word.replace(f"{args.seconds:g}", "8") if word == f"{args.seconds:g}" else word
-                for word in command
-            ]
-            base[name] = measured(command, None).peak_mb
-    print(f"base: run {base['run']:.0f} MB, ask {base['ask']:.0f} MB", flush=True)
+    commands = {"run": ("--max-seconds", f"{args.seconds:g}"), "ask": ASK}
+    base = {name: row(OURS, "healthy", name, options)[1].peak_mb for name, options in commands.items()}
+    print(f"base: {', '.join(f'{name} {mb:.0f} MB' for name, mb in base.items())}", flush=True)
     for kind in args.kinds:
-        for name, words in (("run", run), ("ask", ASK)):
-            with serving(args.servers, kind) as url:
-                got = measured(vljepa + [word.format(url=url) for word in words], None)
-            told = "-" if got.told_after_s is None else f"{got.told_after_s:.1f} s"
-            words_told = (got.told or [""])[0].replace(url, "URL")
-            print(
-                f"| {kind} | {name} | {got.code} | {got.seconds:.1f} s | {told} | {got.peak_mb - base[name]:+.0f} MB"
-                f" | {got.windows} | {len(got.told)} | {words_told[:150]} |",
-                flush=True,
-            )
+        for name, options in commands.items():
+            text, got = row(args.servers, kind, name, options)
+            print(f"{text} | {got.peak_mb - base[name]:+.0f} MB |", flush=True)
 
 
 if __name__ == "__main__":

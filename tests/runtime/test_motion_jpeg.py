@@ -136,9 +136,10 @@ def test_a_picture_without_end_is_given_up(live_servers: ModuleType) -> None:
 def test_a_picture_of_gigabytes_is_refused_by_its_header(live_servers: ModuleType) -> None:
     picture = bytearray(live_servers.pictures()[0])
     at = picture.index(b"\xff\xc0") + 5
-    picture[at : at + 4] = struct.pack(">HH", 65500, 65500)
     decoder = _Decoder()
-    assert decoder.decode(bytes(picture)) is None
+    for size in (65500, 8000):
+        picture[at : at + 4] = struct.pack(">HH", size, size)
+        assert decoder.decode(bytes(picture)) is None
     assert decoder.decode(live_servers.pictures()[0]) is not None
 
 

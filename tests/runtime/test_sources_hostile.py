@@ -206,6 +206,19 @@ def test_a_source_that_is_never_read_leaves_nothing_open(live_servers: ModuleTyp
         assert closed.wait(3)
 
 
+@pytest.mark.parametrize("scheme", ["https", "rtsps"])
+def test_no_tls_where_tls_was_asked_for(live_servers: ModuleType, scheme: str) -> None:
+    def answer(client: socket.socket, request: bytes) -> None:
+        client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with (
+        live_servers.serving(answer) as port,
+        in_time(),
+        pytest.raises(SourceError, match="TLS does not come"),
+    ):
+        list(open_network(f"{scheme}://127.0.0.1:{port}/live", backoff=FAST))
+
+
 class TestClock:
     def test_limits_and_stops_need_no_picture(self) -> None:
         def connect() -> object:
@@ -375,7 +388,10 @@ class TestPlaylists:
             else:
                 client.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
-        with live_servers.serving(answer) as port, pytest.raises(SourceError, match="cannot open"):
+        with (
+            live_servers.serving(answer) as port,
+            pytest.raises(SourceError, match="names nothing that http"),
+        ):
             open_source(f"http://127.0.0.1:{port}/list")
 
     @pytest.mark.parametrize(

@@ -22,12 +22,22 @@ from vljepa_runtime.sources.pictures import Picture
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind
 from vljepa_runtime.sources.redaction import redact
 
-__all__ = ["Backoff", "Connection", "ConnectionLostError", "LiveSource", "Picture"]
+__all__ = [
+    "Backoff",
+    "Connection",
+    "ConnectionLostError",
+    "LIVE_LIMITS",
+    "LIVE_PIXELS",
+    "LiveSource",
+    "Picture",
+]
 
 JOIN_S = 0.8  # Ctrl-C answers within a second, whatever a driver does
 WAKE_S = 0.5
 SILENCE_S = 20.0  # longer than a network connection is given; a driver that hangs is told of, too
 MAX_ITEMS = 64
+LIVE_PIXELS = 2**25  # one 8K picture; two of them and an RGB copy wait in memory at worst
+LIVE_LIMITS = {"max_pixels": str(LIVE_PIXELS)}  # FFmpeg then refuses a larger picture before it takes memory
 
 
 class Connection(Protocol):

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.sources.address import Address
+from vljepa_runtime.sources.live import LIVE_LIMITS
 from vljepa_runtime.sources.patience import Patience
-from vljepa_runtime.sources.pictures import DECODER_LIMITS, Picture, shrink, to_array
+from vljepa_runtime.sources.pictures import Picture, shrink, to_array
 from vljepa_runtime.sources.web import CHUNK, WebFile
 
 __all__ = ["JpegSplitter", "MotionJpeg", "Snapshots", "is_motion_jpeg", "is_snapshot"]
@@ -116,7 +117,7 @@ class _Decoder:
     def __init__(self, name: str = "mjpeg") -> None:
         self._codec = cast(VideoCodecContext, av.CodecContext.create(name, "r"))
         self._codec.thread_count = 1  # others hold pictures back
-        self._codec.options = dict(DECODER_LIMITS)
+        self._codec.options = dict(LIVE_LIMITS)
 
     def decode(self, data: bytes) -> av.VideoFrame | None:
         """None when the picture is damaged or too large."""

@@ -16,12 +16,13 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.clock import StreamClock
 from vljepa_runtime.sources.file import announced_pictures, choose_stream, decode_stream
-from vljepa_runtime.sources.live import Backoff, Connection, LiveSource, Picture
+from vljepa_runtime.sources.live import LIVE_LIMITS, LIVE_PIXELS, Backoff, Connection, LiveSource, Picture
 from vljepa_runtime.sources.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
 from vljepa_runtime.sources.patience import ConnectionLostError, Patience, in_background
 from vljepa_runtime.sources.pictures import Converter
@@ -216,6 +217,8 @@ class _Stream:
         self._clock_s: float | None = None  # that of this machine when the stamps were 0
         try:
             self._stream = choose_stream(container, name)
+            if not self.finite:
+                _check_live_size(self._stream)
         except SourceError:
             container.close()
             raise
@@ -227,6 +230,7 @@ class _Stream:
 
     def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
         """Every picture, as soon as it is decoded."""
+        self._stream.codec_context.options = dict(LIVE_LIMITS)
         self._stream.thread_type = "SLICE"  # frame threads would hold pictures back
         packets = self.container.demux(self._stream)
         converter = Converter(self._stream)
@@ -276,6 +280,12 @@ class _Stream:
             self._carrier.close()
 
 
+def _check_live_size(stream: VideoStream) -> None:
+    if stream.width * stream.height > LIVE_PIXELS:
+        size = f"{stream.width}x{stream.height}"
+        raise SourceError(f"it claims {size} pixels, more than the {LIVE_PIXELS:,} of a live picture")
+
+
 def _connect(address: Address, stopped: threading.Event) -> Connection:
     """Open whatever a URL gives.
 
@@ -288,8 +298,9 @@ def _connect(address: Address, stopped: threading.Event) -> Connection:
     # Not chained: FFmpeg's own errors repeat the URL, and its reason is in the message.
     try:
         return connect(address, patience)
-    except RefusedError as error:
-        advice = ESCAPES if error.denied and "***@" in address else address.advice
+    except SourceError as error:
+        denied = isinstance(error, RefusedError) and error.denied
+        advice = ESCAPES if denied and "***@" in address else address.advice
         raise SourceError(f"cannot open {address}: {error}{advice and '; '}{advice}") from None
     except ConnectionLostError as error:
         reason, advice = redact(str(error)), address.advice
@@ -330,7 +341,10 @@ def _connect_http(address: Address, patience: Patience) -> Connection:
         file.close()
         raise
     file.close()
-    return _Stream(_open(address.secret_url(), _PLAYLIST, PICTURE_S, kind), address, patience, paced=True)
+    try:
+        return _Stream(_open(address.secret_url(), _PLAYLIST, PICTURE_S, kind), address, patience, paced=True)
+    except RefusedError as error:
+        raise RefusedError(f"the playlist names nothing that http(s) gives: {error}") from None
 
 
 def _playlist(head: bytes) -> str | None:

@@ -155,12 +155,12 @@ class WebFile:
             return self._response.read1(size)
         except (http.client.HTTPException, ValueError) as error:
             raise ConnectionLostError(_fault(error)) from error
-        except ConnectionLostError:
-            if self.length is None or not self._ranges:
+        except OSError as error:
+            if self.length is not None and self._ranges:
+                return b""  # it is resumed
+            if isinstance(error, ConnectionLostError):
                 raise
-            return b""
-        except OSError:  # reset; a known length is resumed
-            return b""
+            raise ConnectionLostError(plain_reason(error)) from error
 
     def _resume(self) -> None:
         if not self._ranges:

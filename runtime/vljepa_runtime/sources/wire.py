@@ -34,14 +34,22 @@ class Wire:
         """The same connection inside TLS. Certificates are not checked: most cameras have one of their own making."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        self._sock = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
-        self._sock.settimeout(SLICE_S)
-        while True:
-            try:
-                self._sock.do_handshake()
-                return self
-            except TimeoutError:
-                self._patience.check()
+        try:
+            sock = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+            self._sock = sock
+            sock.settimeout(SLICE_S)
+            while True:
+                try:
+                    sock.do_handshake()
+                    return self
+                except TimeoutError:
+                    self._patience.check()
+        except ssl.SSLError as error:
+            self.hang_up()
+            raise ConnectionLostError(f"TLS does not come about: {error.reason or error}") from error
+        except (OSError, ValueError):
+            self.hang_up()
+            raise
 
     def receive(self, buffer: Any) -> int:
         """Read what is there, at least a byte; 0 at the end.
