@@ -121,6 +121,19 @@ def test_windows_that_reach_into_a_held_picture_do_not_settle_though_they_agree(
     assert [(d.start_s, d.end_s) for d in decisions] == [(0.0, 5.0), (5.0, 10.0)]
 
 
+def test_under_a_budget_the_picture_that_was_held_longest_speaks() -> None:
+    one, other, third = np.eye(3, dtype=np.float32)
+    values = [(0.0, 5.0, third, 4), (5.0, 40.0, one, 34), (40.0, 43.0, other, 2)]
+    found = [
+        Observation(index=n, start_s=a, end_s=b, embedding=e, held=held)
+        for n, (a, b, e, held) in enumerate(values)
+    ]
+    _, merged = run_policy(OnlineSelection(per_minute=0.01, burst=1), found)
+    assert merged.embedding @ one > 0.99
+    assert (merged.start_s, merged.end_s, merged.merged) == (5.0, 43.0, 1)
+    assert merged.time_s == 22.5
+
+
 @pytest.mark.parametrize("pooling", ["point", "mean"])
 def test_uniform_decodes_a_held_picture_once(pooling: str) -> None:
     times, end_s = regular(600.0, 3)

@@ -220,9 +220,10 @@ class _OnlineState:
         assert self.opened is not None
         spoken = self._spoken()
         onset_s = max(self.opened.start_s, self._changed_s(self.opened, spoken[0]))
-        total = np.stack([_f32(seen) for seen in spoken]).sum(axis=0, dtype=np.float32)
-        times_s = sum(seen.time_s for seen in spoken)
-        segment = _Segment(onset_s, spoken[-1].end_s, total, times_s, len(spoken))
+        total = np.stack([seen.weight * _f32(seen) for seen in spoken]).sum(axis=0, dtype=np.float32)
+        times_s = sum(seen.weight * seen.time_s for seen in spoken)
+        count = sum(seen.weight for seen in spoken)
+        segment = _Segment(onset_s, spoken[-1].end_s, total, times_s, count)
         self.anchor, self.opened, self.inside = unit(total), None, True
         self.old_end_s = spoken[-1].end_s
         self.waiting = segment if self.waiting is None else segment.absorb(self.waiting)
