@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from types import TracebackType
 
@@ -10,6 +11,7 @@ import pytest
 
 import vljepa_runtime as vj
 from vljepa_runtime.selection.protocol import Decision, Observation
+from vljepa_runtime.sources.live import Backoff, Connection, ConnectionLostError, LiveSource
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
 
 
@@ -190,6 +192,19 @@ def test_stop_ends_the_stream_early(model: vj.Model) -> None:
             session.stop()
     assert len(events) == 1
     assert source.closed
+
+
+def test_stop_needs_no_picture(model: vj.Model) -> None:
+    def connect() -> Connection:
+        raise ConnectionLostError("gone")
+
+    source = LiveSource("cam", connect, backoff=Backoff(first_s=60, cap_s=60))
+    with model.session(select=Twos()) as session:
+        timer = threading.Timer(0.3, session.stop)
+        timer.start()
+        events = list(session.run(source))
+        timer.join()
+    assert [event.text.partition(":")[0] for event in events[1:]] == ["reconnecting"]
 
 
 def test_leaving_the_loop_closes_the_source(model: vj.Model) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -199,6 +203,23 @@ class TestCamera:
         assert sum("grey of more than 8 bits" in message for message in messages) == (0 if stretch else 1)
         levels = (frame.image.min(), frame.image.max())
         assert levels == ((0, 255) if stretch else (30_000 >> 8, 31_000 >> 8))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a camera is opened in the main thread")
+    def test_an_interrupt_while_a_driver_hangs(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        device = tmp_path / "video0"
+        device.touch()
+        released = threading.Event()
+
+        def hang(*_: object) -> FakeCapture:
+            released.wait(10)
+            return FakeCapture(0)
+
+        monkeypatch.setattr(cv2, "VideoCapture", hang)
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            open_camera(str(device))
+        assert not released.is_set()
+        released.set()
 
     def test_busy_camera(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         device = tmp_path / "video0"

@@ -91,22 +91,32 @@ def test_a_drop_without_ranges_is_told_and_what_came_is_kept(live_servers: Modul
     assert re.search(r"broke off after \d+ of \d+ bytes and takes no ranges", items[-1].message)
 
 
-def test_an_index_at_the_end_needs_ranges(live_servers: ModuleType) -> None:
+@pytest.mark.parametrize("ranges", [True, False])
+def test_an_index_at_the_end_is_found(live_servers: ModuleType, ranges: bool) -> None:
+    data = live_servers.clip(120, "mp4")
+    assert data.index(b"moov") > len(data) // 2
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        answer_file(client, request, data, ranges=ranges)
+
+    with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/clip.mp4") as source:
+        assert sum(isinstance(item, Frame) for item in source) == 120
+
+
+def test_a_large_file_needs_ranges_for_an_index_at_the_end(
+    live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vljepa_runtime.sources.web.KEPT", 10_000)
     data = live_servers.clip(120, "mp4")
 
-    for ranges in (True, False):
+    def answer(client: socket.socket, request: bytes) -> None:
+        answer_file(client, request, data, ranges=False)
 
-        def answer(client: socket.socket, request: bytes, ranges: bool = ranges) -> None:
-            answer_file(client, request, data, ranges=ranges)
-
-        with live_servers.serving(answer) as port:
-            url = f"http://127.0.0.1:{port}/clip.mp4"
-            if ranges:
-                with open_source(url) as source:
-                    assert sum(isinstance(item, Frame) for item in source) == 120
-            else:
-                with pytest.raises(SourceError, match=r"no frame of http://127.*invalid data"):
-                    list(open_source(url))
+    with (
+        live_servers.serving(answer) as port,
+        pytest.raises(SourceError, match=r"no frame of http://127.*invalid data"),
+    ):
+        list(open_source(f"http://127.0.0.1:{port}/clip.mp4"))
 
 
 def test_redirects_are_followed_to_http_only(live_servers: ModuleType, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.patience import in_background
 from vljepa_runtime.sources.pictures import DEEP_GREY, from_opencv, shrink
 from vljepa_runtime.sources.protocol import Hints
 
@@ -82,7 +84,12 @@ def _live(
     backoff: Backoff | None,
     hints: Hints | None,
 ) -> LiveSource:
-    capture = opener()
+    if (
+        sys.platform == "linux"
+    ):  # a device that hangs is left to its thread; macOS asks for leave in the main one only
+        capture = in_background(opener, threading.Event())
+    else:
+        capture = opener()
     if not capture.isOpened():
         capture.release()
         why = "no file and no pipeline" if isinstance(name, Address) else "missing, busy or not permitted"

@@ -27,6 +27,7 @@ __all__ = ["RefusedError", "WebFile"]
 
 CHUNK = 1 << 16
 HEAD = 4096  # bytes that tell what a file is
+KEPT = 32 << 20  # a file of so many bytes is kept whole where its server takes no ranges
 SKIP = 1 << 18  # a seek forward over fewer bytes reads them
 PASSING = (408, 425, 429)  # what a later attempt may change
 RESUMES = 5  # in a row that bring nothing
@@ -79,6 +80,7 @@ class WebFile:
         self.length = _length(self._response)
         self._ranges = self._response.status == 206 or self.headers.get("Accept-Ranges") == "bytes"
         self._head = b""
+        self._whole: bytes | None = None
 
     def head(self) -> bytes:
         """The first bytes, which a later `read` gives again."""
@@ -93,7 +95,9 @@ class WebFile:
             ConnectionLostError: the connection broke and cannot be resumed, or patience is over.
         """
         self._patience.check()
-        if self._position < len(self._head):
+        if self._whole is not None:
+            data = self._whole[self._position : self._position + size]
+        elif self._position < len(self._head):
             data = self._head[self._position : self._position + size]
         elif self.length is not None and self._position >= self.length:
             return b""
@@ -117,8 +121,8 @@ class WebFile:
         return b"".join(parts)
 
     def seekable(self) -> bool:
-        """Whether `seek` works: the length is known and the server takes ranges."""
-        return self._ranges and self.length is not None
+        """Whether `seek` works: the length is known and the server takes ranges, or the file is small."""
+        return self.length is not None and (self._ranges or self.length <= KEPT)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move; nothing is asked for until the next `read`."""
@@ -136,6 +140,8 @@ class WebFile:
 
     def _more(self, size: int) -> bytes:
         """Bytes at `_position` from the network."""
+        if self._position < self._at and not self._ranges and self.seekable():
+            return self._keep(size)
         for attempt in range(RESUMES):
             if attempt:
                 self._patience.sleep(0.2 * attempt)
@@ -149,6 +155,20 @@ class WebFile:
                 return data
             self._patience.check()
         raise ConnectionLostError(f"the server broke off after {self._at} of {self.length} bytes")
+
+    def _keep(self, size: int) -> bytes:
+        """Fetch all of it once more, for a container that wants to go back."""
+        self._response.close()
+        self._response, self._at = self._ask({}), 0
+        parts = []
+        while data := self._receive(CHUNK):
+            self._patience.check()
+            parts.append(data)
+            self._at += len(data)
+        if self._at != self.length:
+            raise ConnectionLostError(f"the server broke off after {self._at} of {self.length} bytes")
+        self._whole = b"".join(parts)
+        return self._whole[self._position : self._position + size]
 
     def _receive(self, size: int) -> bytes:
         try:
