@@ -51,7 +51,7 @@ def checked_graph(bundle: Bundle, name: str) -> memoryview:
         if target in ("onnx", "tensorrt"):
             _check_onnx(bundle, spec, content, beside)
         elif target == "openvino":
-            _check_ir(spec, content, beside)
+            _check_ir(bundle, spec, content, beside)
         elif target == "coreml":
             _check_package(bundle, spec)
         # An engine of TensorRT for RTX is for NVIDIA's library alone to read; it holds its weights.
@@ -100,11 +100,11 @@ def _check_onnx(bundle: Bundle, spec: GraphSpec, content: memoryview, beside: Ma
             check_sizes(graph, longer, limit=graph_limit(bundle, spec, longer))
 
 
-def _check_ir(spec: GraphSpec, content: memoryview, beside: Mapping[str, int]) -> None:
+def _check_ir(bundle: Bundle, spec: GraphSpec, content: memoryview, beside: Mapping[str, int]) -> None:
     wanted = str(PurePosixPath(spec.file).with_suffix(".bin").name)
     if set(beside) - {wanted}:
         raise Damaged(f"expected {wanted} beside it, the bundle lists {', '.join(beside)[:200]}")
-    check_ir(content, beside.get(wanted, 0))
+    check_ir(content, bundle.view(spec.external[0]) if spec.external else memoryview(b""))
 
 
 def _check_package(bundle: Bundle, spec: GraphSpec) -> None:

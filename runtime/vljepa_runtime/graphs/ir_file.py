@@ -10,6 +10,8 @@ import math
 import re
 from xml.parsers import expat
 
+import numpy as np
+
 from vljepa_runtime.graphs.wire import Damaged
 
 __all__ = ["LAYERS", "check_ir"]
@@ -18,9 +20,16 @@ __all__ = ["LAYERS", "check_ir"]
 MAX_BYTES = 256 << 20
 MAX_ELEMENTS = 4_000_000
 MAX_DEPTH = 32
+MAX_RANGE = 1 << 16
+_SCALARS = {"i32": "<i4", "i64": "<i8", "f32": "<f4"}
 
 # Layers are flat: a body is what a loop or a branch holds.
 _ELEMENTS = {"net", "layers", "layer", "data", "input", "output", "port", "dim", "edges", "edge", "rt_info"}
+# OpenVINO computes what depends on constants alone while it reads a file, before anybody can ask it for sizes. Its own
+# converter has folded such layers already: only weights that are unpacked, and short ranges of axes, are left.
+_ALIKE = {"Subtract", "Multiply"}  # of two constants: one is a scale or zero point of the other
+_KEEPING = {"Convert", "ConvertLike", "FakeConvert"}
+_RESHAPING = {"Reshape", "Transpose", "Unsqueeze", "Squeeze"}
 _VERSION = re.compile(r"opset\d{1,2}\Z")
 # What OpenVINO's converter and NNCF make of the exporters' operators.
 LAYERS = frozenset(
@@ -39,12 +48,12 @@ _BITS = {"boolean": 8, "f8e4m3": 8, "f8e5m2": 8, "f8e8m0": 8, "f4e2m1": 4, "nf4"
 _NUMBER = re.compile(r"[fiu](4|8|16|32|64)\Z")
 
 
-def check_ir(content: memoryview, weights: int) -> None:
+def check_ir(content: memoryview, weights: memoryview) -> None:
     """Walk an IR.
 
     Args:
         content: The XML.
-        weights: Size of the `.bin` beside it.
+        weights: The `.bin` beside it.
 
     Raises:
         Damaged: it is no IR, holds what is never exported, or reads past its weights.
@@ -60,8 +69,9 @@ def check_ir(content: memoryview, weights: int) -> None:
         parser.Parse(bytes(content), True)
     except expat.ExpatError as error:
         raise Damaged(f"it is not readable XML ({error})") from error
-    if not walk.elements or walk.layer_types == 0:
+    if not walk.layers:
         raise Damaged("it holds no layers")
+    _check_unpacking(walk)
 
 
 def _no_doctype(*_: object) -> None:
@@ -71,9 +81,13 @@ def _no_doctype(*_: object) -> None:
 class _Walk:
     """What a parser tells, held to the rules."""
 
-    def __init__(self, weights: int) -> None:
+    def __init__(self, weights: memoryview) -> None:
         self.elements = 0
-        self.layer_types = 0
+        self.layers: dict[str, str] = {}  # type by id, in the order of the file
+        self.constants: dict[str, tuple[int, ...]] = {}  # shape by id
+        self.scalars: dict[str, float] = {}  # value by id, of constants that are one number
+        self.sources: dict[str, list[str]] = {}  # ids that a layer reads
+        self._id = ""
         self._weights = weights
         self._depth = 0
         self._free = 0  # depth of the `rt_info` that is open: notes, which are not looked into
@@ -97,6 +111,9 @@ class _Walk:
             self._start_layer(attributes)
         elif name == "data":
             self._check_data(attributes)
+        elif name == "edge":
+            reader = self.sources.setdefault(attributes.get("to-layer", ""), [])
+            reader.append(attributes.get("from-layer", ""))
 
     def end(self, name: str) -> None:
         """An element ends."""
@@ -108,8 +125,10 @@ class _Walk:
         kind, version = attributes.get("type", ""), attributes.get("version", "")
         if kind not in LAYERS or not _VERSION.match(version):
             raise Damaged(f"it has a layer {version[:40]}.{kind[:40]}, which no exporter of ours writes")
-        self._layer = kind
-        self.layer_types += 1
+        self._layer, self._id = kind, attributes.get("id", "")
+        if self._id in self.layers:
+            raise Damaged(f"it has the layer {self._id[:40]!r} twice")
+        self.layers[self._id] = kind
 
     def _check_data(self, attributes: dict[str, str]) -> None:
         if self._layer != "Const":
@@ -118,12 +137,55 @@ class _Walk:
             return
         offset, size = (_whole(attributes.get(name, "")) for name in ("offset", "size"))
         sizes = [_whole(each.strip()) for each in attributes.get("shape", "").split(",") if each.strip()]
+        self.constants[self._id] = tuple(sizes)
         needed = -(-math.prod(sizes[:16]) * _bits(attributes.get("element_type", "")) // 8)
-        if offset + size > self._weights or size != needed:
+        if offset + size > len(self._weights) or size != needed:
             raise Damaged(
                 f"a constant of shape {tuple(sizes[:9])} reads {size} bytes at {offset} "
-                f"of {self._weights} bytes of weights"
+                f"of {len(self._weights)} bytes of weights"
             )
+        if attributes["element_type"] in _SCALARS and math.prod(sizes) == 1:
+            content = self._weights[offset : offset + size]
+            self.scalars[self._id] = np.frombuffer(content, _SCALARS[attributes["element_type"]])[0].item()
+
+
+def _check_unpacking(walk: _Walk) -> None:
+    """What depends on constants alone is no more than the weights, unpacked."""
+    shapes: dict[str, tuple[int, ...]] = {}  # by id, of layers that depend on constants alone
+    seen: set[str] = set()
+    for layer, kind in walk.layers.items():
+        sources = walk.sources.get(layer, [])
+        if not seen.issuperset(sources):
+            raise Damaged(f"its layer {kind} comes before what it reads")
+        seen.add(layer)
+        if kind == "Const":
+            shapes[layer] = walk.constants.get(layer, ())
+        elif sources and all(source in shapes for source in sources):
+            if kind == "Range":
+                shapes[layer] = (_length([walk.scalars.get(source, math.nan) for source in sources]),)
+            else:
+                shapes[layer] = _unpacked(kind, [shapes[source] for source in sources])
+
+
+def _length(ends: list[float]) -> int:
+    """Values of a `Range`: the axes that a layer norm goes over."""
+    start, stop, step = ends if len(ends) == 3 else [math.nan] * 3
+    count = (stop - start) / step if step else math.nan
+    if not abs(count) < MAX_RANGE:
+        raise Damaged(f"its layer Range makes more than {MAX_RANGE} values from constants alone")
+    return max(0, math.ceil(count))
+
+
+def _unpacked(kind: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    if kind in _KEEPING:
+        return shapes[0]
+    if kind in _RESHAPING:
+        return (math.prod(shapes[0]),)  # the order of its axes is not followed further
+    if kind in _ALIKE and len(shapes) == 2:
+        short, long = sorted(shapes, key=lambda shape: (math.prod(shape), len(shape)))
+        if len(short) <= len(long) and all(a in (1, b) for a, b in zip(short[::-1], long[::-1])):
+            return long
+    raise Damaged(f"its layer {kind} computes from constants alone, which no exporter of ours writes")
 
 
 def _bits(kind: str) -> int:
