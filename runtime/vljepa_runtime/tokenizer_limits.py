@@ -26,7 +26,7 @@ MAX_IDS = 1 << 20  # XLM-V, the largest vocabulary published, has 901,629
 MAX_PIECE = 1024  # characters; runs of blanks in byte-level vocabularies come to some 128
 MAX_ADDED = 1 << 14  # Gemma has 6,415
 MAX_AFFIX = 16  # characters, such as ## and </w>
-MAX_WORD = 1000  # characters; WordPiece looks at all pairs of them
+MAX_WORD = 200  # characters, of which WordPiece looks at all pairs; BERT has 100
 MAX_CHARACTERS = 16_384  # of one text that is encoded; 512 tokens are some 2,500
 # Bytes out for a byte in, per section. By its tables alone an ALBERT has 726; a prompt of a manifest comes to 8 MB.
 MAX_GROWTH = {"normalizer": 1024, "pre_tokenizer": 16, "post_processor": 16, "decoder": 16}
