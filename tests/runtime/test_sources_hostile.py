@@ -19,10 +19,10 @@ import pytest
 from vljepa_apps.watched import Watched
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
+from vljepa_runtime.sources.deadline import Deadline, in_background
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
 from vljepa_runtime.sources.network import open_network
-from vljepa_runtime.sources.patience import Patience, in_background
-from vljepa_runtime.sources.wire import dial
+from vljepa_runtime.sources.tcp import connect_tcp
 
 FAST = Backoff(first_s=0.05, cap_s=0.2)
 LATE_S = 8.0  # far above what any wait here takes, far below what these servers would
@@ -316,7 +316,7 @@ class TestInterrupts:
                 each.setblocking(False)
                 each.connect_ex(full.getsockname())
             with pytest.raises(ConnectionLostError, match=r"no answer for 0\.4 s"), in_time():
-                dial("127.0.0.1", full.getsockname()[1], Patience(0.4)).close()
+                connect_tcp("127.0.0.1", full.getsockname()[1], Deadline(0.4)).close()
             for each in waiting:
                 each.close()
 

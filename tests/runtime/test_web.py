@@ -18,8 +18,8 @@ import pytest
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, SourceStatus, open_source
 from vljepa_runtime.sources.address import Address
+from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline
 from vljepa_runtime.sources.network import DownloadSource
-from vljepa_runtime.sources.patience import ConnectionLostError, Patience
 from vljepa_runtime.sources.web import WebFile
 
 
@@ -36,8 +36,8 @@ def answer_file(
     client.sendall(head + data[start:][:limit])
 
 
-def patience() -> Patience:
-    return Patience(5)
+def deadline() -> Deadline:
+    return Deadline(5)
 
 
 def test_what_a_server_sends_is_what_is_read(live_servers: ModuleType) -> None:
@@ -47,7 +47,7 @@ def test_what_a_server_sends_is_what_is_read(live_servers: ModuleType) -> None:
         answer_file(client, request, data)
 
     with live_servers.serving(answer) as port:
-        file = WebFile(Address(f"http://127.0.0.1:{port}/a%20b.bin?x=1"), patience())
+        file = WebFile(Address(f"http://127.0.0.1:{port}/a%20b.bin?x=1"), deadline())
         assert (file.name, file.length, file.seekable()) == ("a b.bin", len(data), True)
         assert file.head() == data[:4096]
         assert file.read(10) == data[:10]
@@ -70,7 +70,7 @@ def test_every_drop_is_resumed_where_it_happened(live_servers: ModuleType, cut: 
         answer_file(client, request, data, limit=cut if len(asked) < 4 else None)
 
     with live_servers.serving(answer) as port:
-        file = WebFile(Address(f"http://127.0.0.1:{port}/"), patience())
+        file = WebFile(Address(f"http://127.0.0.1:{port}/"), deadline())
         assert file.read_all(1 << 20) == data
         file.close()
     assert len(asked) >= 3
@@ -206,7 +206,7 @@ def test_a_file_larger_than_allowed_is_not_kept(live_servers: ModuleType) -> Non
             client.sendall(b"a" * 65536)
 
     with live_servers.serving(answer) as port:
-        file = WebFile(Address(f"http://127.0.0.1:{port}/"), patience())
+        file = WebFile(Address(f"http://127.0.0.1:{port}/"), deadline())
         with pytest.raises(ConnectionLostError, match="more than 2 MB"):
             file.read_all(2 << 20)
         file.close()

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
+from vljepa_runtime.sources.deadline import in_background
 from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.patience import in_background
 from vljepa_runtime.sources.pictures import DEEP_GREY, from_opencv, shrink
 from vljepa_runtime.sources.protocol import Hints
 

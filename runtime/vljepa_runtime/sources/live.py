@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.patience import ConnectionLostError
+from vljepa_runtime.sources.deadline import ConnectionLostError
 from vljepa_runtime.sources.pictures import Picture
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind
 from vljepa_runtime.sources.redaction import redact

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.sources.address import Address
+from vljepa_runtime.sources.deadline import Deadline
 from vljepa_runtime.sources.live import LIVE_LIMITS
-from vljepa_runtime.sources.patience import Patience
 from vljepa_runtime.sources.pictures import Picture, shrink, to_array
 from vljepa_runtime.sources.web import CHUNK, WebFile
 
@@ -134,18 +134,18 @@ class MotionJpeg:
 
     note = ""
 
-    def __init__(self, file: WebFile, patience: Patience) -> None:
+    def __init__(self, file: WebFile, deadline: Deadline) -> None:
         self._file = file
-        self._patience = patience
+        self._deadline = deadline
 
     def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
         """Every picture that can be decoded."""
         decoder, splitter = _Decoder(), JpegSplitter()
         while data := self._file.read(CHUNK):
             for jpeg in splitter.push(data):
-                self._patience.check()
+                self._deadline.check()
                 if (frame := decoder.decode(jpeg)) is not None:
-                    self._patience.renew()
+                    self._deadline.renew()
                     yield partial(_to_rgb, frame)
 
     def close(self) -> None:
@@ -159,15 +159,15 @@ class Snapshots:
     Args:
         address: Where they are.
         file: The answer to the first request.
-        patience: Ends every wait.
+        deadline: Ends every wait.
     """
 
     note = ""
 
-    def __init__(self, address: Address, file: WebFile, patience: Patience) -> None:
+    def __init__(self, address: Address, file: WebFile, deadline: Deadline) -> None:
         self._address = address
         self._file = file
-        self._patience = patience
+        self._deadline = deadline
 
     def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
         """A picture for each request; the last one again where the server says that it has not changed."""
@@ -177,20 +177,20 @@ class Snapshots:
         while True:
             begun = time.monotonic()
             for picture in self._answer() if self._file.changed else filter(None, [newest]):
-                self._patience.renew()
+                self._deadline.renew()
                 newest = picture
                 yield picture
             tag = self._file.headers.get("ETag") or (None if self._file.changed else tag)
             self._file.close()
-            self._patience.sleep(wait_s - (time.monotonic() - begun))
+            self._deadline.sleep(wait_s - (time.monotonic() - begun))
             headers = {"If-None-Match": tag} if tag and newest is not None else {}
-            self._file = WebFile(self._address, self._patience, headers=headers)
+            self._file = WebFile(self._address, self._deadline, headers=headers)
 
     def _answer(self) -> Iterator[Picture]:
         head = self._file.head()
         decoder = next((name for magic, name in _DECODERS.items() if head.startswith(magic)), None)
         if decoder is None:
-            yield from MotionJpeg(self._file, self._patience).pictures()
+            yield from MotionJpeg(self._file, self._deadline).pictures()
         elif (frame := _Decoder(decoder).decode(self._file.read_all(MAX_BYTES))) is not None:
             yield partial(_to_rgb, frame)
 

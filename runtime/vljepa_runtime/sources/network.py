@@ -21,17 +21,17 @@ from av.video.stream import VideoStream
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.clock import StreamClock
+from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline, in_background
 from vljepa_runtime.sources.file import announced_pictures, choose_stream, decode_stream
 from vljepa_runtime.sources.live import LIVE_LIMITS, LIVE_PIXELS, Backoff, Connection, LiveSource, Picture
 from vljepa_runtime.sources.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
-from vljepa_runtime.sources.patience import ConnectionLostError, Patience, in_background
 from vljepa_runtime.sources.pictures import Converter
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, Source, SourceStatus
 from vljepa_runtime.sources.read_ahead import read_ahead
 from vljepa_runtime.sources.redaction import HIDDEN, redact
 from vljepa_runtime.sources.relay import Relay
+from vljepa_runtime.sources.tcp import connect_tcp
 from vljepa_runtime.sources.web import RefusedError, WebFile
-from vljepa_runtime.sources.wire import dial
 
 __all__ = ["SCHEMES", "DownloadSource", "open_network"]
 
@@ -155,7 +155,7 @@ class DownloadSource:
                     stream.container, self.name, self.hints, clock, stretch=self.stretch
                 ):
                     yield item
-                    stream.patience.renew()  # the server is not to blame for how long the consumer took
+                    stream.deadline.renew()  # the server is not to blame for how long the consumer took
             finally:
                 stream.close()
             if not self.loop:
@@ -195,7 +195,7 @@ class _Stream:
     Args:
         container: Closed with this.
         name: For errors.
-        patience: Ends every wait.
+        deadline: Ends every wait.
         carrier: What the bytes come through; closed with this.
         paced: Pictures come in bursts, a segment at a time, and are given at their own times.
     """
@@ -204,13 +204,13 @@ class _Stream:
         self,
         container: InputContainer,
         name: str,
-        patience: Patience,
+        deadline: Deadline,
         carrier: WebFile | Relay | None = None,
         *,
         paced: bool = False,
     ) -> None:
         self.container = container
-        self.patience = patience
+        self.deadline = deadline
         self.note = ""
         self._carrier = carrier
         self._paced = paced
@@ -235,11 +235,11 @@ class _Stream:
         packets = self.container.demux(self._stream)
         converter = Converter(self._stream)
         while True:
-            self.patience.check()
+            self.deadline.check()
             packet = self._next(packets)
             try:
                 for frame in self._stream.decode(packet):
-                    self.patience.renew()
+                    self.deadline.renew()
                     self._await_turn(frame.time)
                     picture = converter.prepare(frame)
                     self.note = converter.note
@@ -257,8 +257,8 @@ class _Stream:
         now = time.monotonic()
         if self._clock_s is None or not -LATE_S < self._clock_s + stamp_s - now < EARLY_S:
             self._clock_s = now - stamp_s
-        self.patience.sleep(self._clock_s + stamp_s - now)
-        self.patience.renew()
+        self.deadline.sleep(self._clock_s + stamp_s - now)
+        self.deadline.renew()
 
     def _next(self, packets: Iterator[Any]) -> Any:
         try:
@@ -293,11 +293,11 @@ def _connect(address: Address, stopped: threading.Event) -> Connection:
         SourceError: the server refuses, or has no video there.
         ConnectionLostError: trying again may help.
     """
-    patience = Patience(ANSWER_S, stopped=stopped)
+    deadline = Deadline(ANSWER_S, stopped=stopped)
     connect = _connect_rtsp if address.scheme.startswith("rtsp") else _connect_http
     # Not chained: FFmpeg's own errors repeat the URL, and its reason is in the message.
     try:
-        return connect(address, patience)
+        return connect(address, deadline)
     except SourceError as error:
         denied = isinstance(error, RefusedError) and error.denied
         advice = ESCAPES if denied and "***@" in address else address.advice
@@ -309,16 +309,16 @@ def _connect(address: Address, stopped: threading.Event) -> Connection:
         raise ConnectionLostError(f"{reason}{advice and '; '}{advice}") from None
 
 
-def _connect_rtsp(address: Address, patience: Patience) -> Connection:
-    wire = dial(address.host, address.port or RTSP_PORTS[address.scheme], patience)
+def _connect_rtsp(address: Address, deadline: Deadline) -> Connection:
+    connection = connect_tcp(address.host, address.port or RTSP_PORTS[address.scheme], deadline)
     if address.scheme == "rtsps":
-        wire.secure(address.host)
-    relay = Relay(wire, patience)
+        connection.secure(address.host)
+    relay = Relay(connection, deadline)
     here = "rtsp" + address.secret_url(host=f"127.0.0.1:{relay.port}").removeprefix(address.scheme)
     try:
         container = _open(here, _RTSP, SILENCE_S)
-        patience.expect("picture", PICTURE_S)
-        return _Stream(container, address, patience, relay)
+        deadline.expect("picture", PICTURE_S)
+        return _Stream(container, address, deadline, relay)
     except (SourceError, ConnectionLostError):
         relay.close()
         if relay.reason:
@@ -326,23 +326,23 @@ def _connect_rtsp(address: Address, patience: Patience) -> Connection:
         raise
 
 
-def _connect_http(address: Address, patience: Patience) -> Connection:
-    file = WebFile(address, patience)
-    patience.expect("picture", PICTURE_S, silence_s=SILENCE_S)
+def _connect_http(address: Address, deadline: Deadline) -> Connection:
+    file = WebFile(address, deadline)
+    deadline.expect("picture", PICTURE_S, silence_s=SILENCE_S)
     try:
         if is_motion_jpeg(file):
-            return MotionJpeg(file, patience)
+            return MotionJpeg(file, deadline)
         if is_snapshot(file):
-            return Snapshots(address, file, patience)
+            return Snapshots(address, file, deadline)
         kind = _playlist(file.head())
         if kind is None:
-            return _Stream(_open(file, _FILE), address, patience, file)
+            return _Stream(_open(file, _FILE), address, deadline, file)
     except (SourceError, ConnectionLostError):
         file.close()
         raise
     file.close()
     try:
-        return _Stream(_open(address.secret_url(), _PLAYLIST, PICTURE_S, kind), address, patience, paced=True)
+        return _Stream(_open(address.secret_url(), _PLAYLIST, PICTURE_S, kind), address, deadline, paced=True)
     except RefusedError as error:
         raise RefusedError(f"the playlist names nothing that http(s) gives: {error}") from None
 
@@ -359,7 +359,7 @@ def _open(
 ) -> InputContainer:
     timeout = (
         None if read_s is None else (ANSWER_S + 1, read_s)
-    )  # patience is to end first, with its own words
+    )  # the deadline ends first, with words of its own
     try:
         return av.open(
             what,

@@ -9,8 +9,8 @@ import selectors
 import socket
 import threading
 
-from vljepa_runtime.sources.patience import SLICE_S, ConnectionLostError, Patience
-from vljepa_runtime.sources.wire import Wire, plain_reason
+from vljepa_runtime.sources.deadline import SLICE_S, ConnectionLostError, Deadline
+from vljepa_runtime.sources.tcp import TcpConnection, plain_reason
 
 __all__ = ["Relay"]
 
@@ -23,18 +23,18 @@ class Relay:
     """A port on the loopback that carries one connection to a server.
 
     Args:
-        wire: The connection to the server; closed with this.
-        patience: When it is over, both ends are closed.
+        connection: The connection to the server; closed with this.
+        deadline: When it is over, both ends are closed.
 
     Attributes:
         port: Where FFmpeg connects to.
         reason: Why it ended, empty while it goes on.
     """
 
-    def __init__(self, wire: Wire, patience: Patience) -> None:
+    def __init__(self, connection: TcpConnection, deadline: Deadline) -> None:
         self.reason = ""
-        self._wire = wire
-        self._patience = patience
+        self._server = connection
+        self._deadline = deadline
         self._closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1)
         self._listener.settimeout(SLICE_S)
@@ -54,42 +54,42 @@ class Relay:
             self._listener.close()
             if client is not None:
                 with client:
-                    self._carry(Wire(client, self._patience))
+                    self._carry(TcpConnection(client, self._deadline))
         except _LeftError:
             pass
         except OSError as error:
             self.reason = plain_reason(error)
         finally:
             self._listener.close()
-            self._wire.hang_up()
+            self._server.disconnect()
 
     def _accept(self) -> socket.socket | None:
         while not self._closed.is_set():
-            self._patience.check()
+            self._deadline.check()
             try:
                 return self._listener.accept()[0]
             except TimeoutError:
                 pass
         return None
 
-    def _carry(self, client: Wire) -> None:
+    def _carry(self, client: TcpConnection) -> None:
         """Bytes both ways until one side ends."""
         buffer = bytearray(CHUNK)
         before_play: int | None = 0  # None once the stream plays
         with selectors.DefaultSelector() as selector:
             selector.register(client, selectors.EVENT_READ)
-            selector.register(self._wire, selectors.EVENT_READ)
+            selector.register(self._server, selectors.EVENT_READ)
             while not self._closed.is_set():
-                self._patience.check()
-                ready = {key.fileobj for key, _ in selector.select(0 if self._wire.pending() else SLICE_S)}
+                self._deadline.check()
+                ready = {key.fileobj for key, _ in selector.select(0 if self._server.pending() else SLICE_S)}
                 if client in ready and (size := _from_ffmpeg(client, buffer)) is not None:
                     if not size:
                         return
                     if buffer.startswith(b"PLAY "):
                         before_play = None
-                    self._wire.sendall(buffer[:size])
-                if self._wire in ready or self._wire.pending():
-                    size = self._wire.receive_soon(buffer)  # TLS may have had something for itself only
+                    self._server.sendall(buffer[:size])
+                if self._server in ready or self._server.pending():
+                    size = self._server.receive_soon(buffer)  # TLS may have had something for itself only
                     if size is None:
                         continue
                     if not size:
@@ -112,14 +112,14 @@ class _LeftError(Exception):
     """FFmpeg hung up, for a reason that it tells itself."""
 
 
-def _from_ffmpeg(client: Wire, buffer: bytearray) -> int | None:
+def _from_ffmpeg(client: TcpConnection, buffer: bytearray) -> int | None:
     try:
         return client.receive_soon(buffer)
     except OSError:
         raise _LeftError from None
 
 
-def _to_ffmpeg(client: Wire, data: bytearray) -> None:
+def _to_ffmpeg(client: TcpConnection, data: bytearray) -> None:
     try:
         client.sendall(data)
     except ConnectionLostError:

@@ -19,9 +19,9 @@ from urllib.request import Request
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.patience import ConnectionLostError, Patience
+from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline
 from vljepa_runtime.sources.redaction import redact
-from vljepa_runtime.sources.wire import Wire, dial, plain_reason
+from vljepa_runtime.sources.tcp import TcpConnection, connect_tcp, plain_reason
 
 __all__ = ["RefusedError", "WebFile"]
 
@@ -47,7 +47,7 @@ class WebFile:
 
     Args:
         address: `http://` or `https://`, with a login if needed.
-        patience: Ends every wait.
+        deadline: Ends every wait.
         headers: Sent with the first request.
 
     Attributes:
@@ -62,7 +62,7 @@ class WebFile:
     """
 
     def __init__(
-        self, address: Address, patience: Patience, *, headers: Mapping[str, str] | None = None
+        self, address: Address, deadline: Deadline, *, headers: Mapping[str, str] | None = None
     ) -> None:
         url = address.secret_url(login=False).partition("#")[0]
         self.name = (
@@ -70,8 +70,8 @@ class WebFile:
             or "stream"
         )
         self._url = quote(url, safe=SAFE)
-        self._opener = _opener(address.secret_login(), self._url, patience)
-        self._patience = patience
+        self._opener = _opener(address.secret_login(), self._url, deadline)
+        self._deadline = deadline
         self._position = self._at = 0  # where the reader is, and where the response is
         self._response = self._ask({"Range": "bytes=0-", **(headers or {})})
         self.changed = self._response.status != 304
@@ -92,9 +92,9 @@ class WebFile:
         """At most `size` bytes, none at the end; a drop before the known end is resumed.
 
         Raises:
-            ConnectionLostError: the connection broke and cannot be resumed, or patience is over.
+            ConnectionLostError: the connection broke and cannot be resumed, or the time is over.
         """
-        self._patience.check()
+        self._deadline.check()
         if self._whole is not None:
             data = self._whole[self._position : self._position + size]
         elif self._position < len(self._head):
@@ -144,7 +144,7 @@ class WebFile:
             return self._keep(size)
         for attempt in range(RESUMES):
             if attempt:
-                self._patience.sleep(0.2 * attempt)
+                self._deadline.sleep(0.2 * attempt)
             if attempt or not 0 <= self._position - self._at <= SKIP:
                 self._resume()
             while (gap := self._position - self._at) > 0 and (skipped := self._receive(min(gap, CHUNK))):
@@ -153,7 +153,7 @@ class WebFile:
             self._at += len(data)
             if data or self.length is None:
                 return data
-            self._patience.check()
+            self._deadline.check()
         raise ConnectionLostError(f"the server broke off after {self._at} of {self.length} bytes")
 
     def _keep(self, size: int) -> bytes:
@@ -162,7 +162,7 @@ class WebFile:
         self._response, self._at = self._ask({}), 0
         parts = []
         while data := self._receive(CHUNK):
-            self._patience.check()
+            self._deadline.check()
             parts.append(data)
             self._at += len(data)
         if self._at != self.length:
@@ -240,7 +240,7 @@ def _length(response: http.client.HTTPResponse) -> int | None:
 Opener = Callable[[Request], http.client.HTTPResponse]
 
 
-def _opener(login: tuple[str, str] | None, url: str, patience: Patience) -> Opener:
+def _opener(login: tuple[str, str] | None, url: str, deadline: Deadline) -> Opener:
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -248,8 +248,8 @@ def _opener(login: tuple[str, str] | None, url: str, patience: Patience) -> Open
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _Redirects(),
-        _Http(patience),
-        _Https(patience),
+        _Http(deadline),
+        _Https(deadline),
     ):
         opener.add_handler(handler)
     if login is not None:
@@ -282,40 +282,40 @@ class _Basic(urllib.request.HTTPBasicAuthHandler):
         return super().http_error_401(req, fp, code, msg, headers)
 
 
-class _Line(http.client.HTTPConnection):
+class _HttpConnection(http.client.HTTPConnection):
     tls = False
 
-    def __init__(self, *args: Any, patience: Patience, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._patience = patience
+        self._deadline = deadline
 
     def connect(self) -> None:
-        wire: Wire = dial(self.host, self.port, self._patience)
-        self.sock: Any = wire
+        connection: TcpConnection = connect_tcp(self.host, self.port, self._deadline)
+        self.sock: Any = connection
         if tunnel := getattr(self, "_tunnel_host", None):  # through a proxy
             self._tunnel()  # type: ignore[attr-defined]
         if self.tls:
-            wire.secure(tunnel or self.host)
+            connection.secure(tunnel or self.host)
 
 
-class _TlsLine(_Line):
+class _HttpsConnection(_HttpConnection):
     tls = True
     default_port = 443
 
 
 class _Http(urllib.request.HTTPHandler):
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, deadline: Deadline) -> None:
         super().__init__()
-        self._line = partial(_Line, patience=patience)
+        self._connection_type = partial(_HttpConnection, deadline=deadline)
 
     def http_open(self, req: Request) -> http.client.HTTPResponse:
-        return self.do_open(self._line, req)
+        return self.do_open(self._connection_type, req)
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, patience: Patience) -> None:
+    def __init__(self, deadline: Deadline) -> None:
         super().__init__()
-        self._line = partial(_TlsLine, patience=patience)
+        self._connection_type = partial(_HttpsConnection, deadline=deadline)
 
     def https_open(self, req: Request) -> http.client.HTTPResponse:
-        return self.do_open(self._line, req)
+        return self.do_open(self._connection_type, req)

@@ -11,26 +11,26 @@ import ssl
 import time
 from typing import Any
 
-from vljepa_runtime.sources.patience import SLICE_S, ConnectionLostError, Patience
+from vljepa_runtime.sources.deadline import SLICE_S, ConnectionLostError, Deadline
 
-__all__ = ["Wire", "dial", "plain_reason"]
+__all__ = ["TcpConnection", "connect_tcp", "plain_reason"]
 
 
-class Wire:
+class TcpConnection:
     """An open connection; `http.client` can use it as its socket.
 
     Args:
         sock: A connected socket.
-        patience: Ends every wait.
+        deadline: Ends every wait.
     """
 
-    def __init__(self, sock: socket.socket, patience: Patience) -> None:
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
-        self._patience = patience
+        self._deadline = deadline
         self._handed_out = False
         sock.settimeout(SLICE_S)
 
-    def secure(self, host: str) -> Wire:
+    def secure(self, host: str) -> TcpConnection:
         """The same connection inside TLS. Certificates are not checked: most cameras have one of their own making."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -43,26 +43,26 @@ class Wire:
                     sock.do_handshake()
                     return self
                 except TimeoutError:
-                    self._patience.check()
+                    self._deadline.check()
         except ssl.SSLError as error:
-            self.hang_up()
+            self.disconnect()
             raise ConnectionLostError(f"TLS does not come about: {error.reason or error}") from error
         except (OSError, ValueError):
-            self.hang_up()
+            self.disconnect()
             raise
 
     def receive(self, buffer: Any) -> int:
         """Read what is there, at least a byte; 0 at the end.
 
         Raises:
-            ConnectionLostError: nothing came for too long, or patience is over.
+            ConnectionLostError: nothing came for too long, or the time is over.
         """
         begun = time.monotonic()
         while True:
-            self._patience.check()
+            self._deadline.check()
             if (size := self.receive_soon(buffer)) is not None:
                 return size
-            silence_s = self._patience.silence_s
+            silence_s = self._deadline.silence_s
             if time.monotonic() - begun >= silence_s:
                 raise ConnectionLostError(f"no data for {silence_s:.0f} s")
 
@@ -80,7 +80,7 @@ class Wire:
             try:
                 rest = rest[self._sock.send(rest) :]
             except TimeoutError:
-                self._patience.check()
+                self._deadline.check()
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
         """A file that reads from the connection and closes it."""
@@ -90,9 +90,9 @@ class Wire:
     def close(self) -> None:
         """Close, unless a file was made of it; then that file's `close` does."""
         if not self._handed_out:
-            self.hang_up()
+            self.disconnect()
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Close in any case."""
         self._sock.close()
 
@@ -106,26 +106,26 @@ class Wire:
 
 
 class _Reader(io.RawIOBase):
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, connection: TcpConnection) -> None:
+        self._connection = connection
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        return self._wire.receive(buffer)
+        return self._connection.receive(buffer)
 
     def close(self) -> None:
         if not self.closed:
-            self._wire.hang_up()
+            self._connection.disconnect()
         super().close()
 
 
-def dial(host: str, port: int, patience: Patience) -> Wire:
+def connect_tcp(host: str, port: int, deadline: Deadline) -> TcpConnection:
     """Connect to the first address of a host that answers.
 
     Raises:
-        ConnectionLostError: none does, or patience is over.
+        ConnectionLostError: none does, or the time is over.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -135,24 +135,24 @@ def dial(host: str, port: int, patience: Patience) -> Wire:
     for family, kind, protocol, _, address in found:
         sock = socket.socket(family, kind, protocol)
         try:
-            _connect(sock, address, patience)
+            _connect(sock, address, deadline)
         except OSError as error:
             sock.close()
-            patience.check()
+            deadline.check()
             reason = plain_reason(error)
         else:
-            return Wire(sock, patience)
+            return TcpConnection(sock, deadline)
     raise ConnectionLostError(reason)
 
 
-def _connect(sock: socket.socket, address: Any, patience: Patience) -> None:
+def _connect(sock: socket.socket, address: Any, deadline: Deadline) -> None:
     sock.setblocking(False)
     number = sock.connect_ex(address)
     if number in (errno.EINPROGRESS, errno.EWOULDBLOCK):
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_WRITE)
             while not selector.select(SLICE_S):
-                patience.check()
+                deadline.check()
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         raise OSError(number, os.strerror(number))

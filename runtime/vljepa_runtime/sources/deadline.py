@@ -1,4 +1,4 @@
-"""How long somebody waits for a server, by the clock: shared by all who wait, renewed by what was waited for."""
+"""A deadline by the clock: shared by all who wait for one server, renewed by what was waited for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["SLICE_S", "ConnectionLostError", "Patience", "in_background"]
+__all__ = ["SLICE_S", "ConnectionLostError", "Deadline", "in_background"]
 
 T = TypeVar("T")
 SLICE_S = 0.2  # every wait looks up this often
@@ -19,7 +19,7 @@ class ConnectionLostError(OSError):
     """The connection failed or ended; trying again may help. Stays inside `sources`."""
 
 
-class Patience:
+class Deadline:
     """A deadline that moves on when something came, and ends at once when the consumer has left.
 
     Args:
