@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import TracebackType
 
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus
 
 __all__ = ["Watched"]
@@ -21,6 +22,9 @@ class Watched:
             down, because whoever watches wants them all.
         max_seconds: End after so much of the source's own time, or of the clock when it is live, whether it gives
             anything or not.
+
+    Raises:
+        SourceError: while iterating, there was no frame in `max_seconds`.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Watched:
         every = Hints(wake_s=self.hints.wake_s)
         self._source.hints = self.hints if self._on_frame is None else every
         begun = time.monotonic()
+        seen = False
         last: Frame | None = None  # waits for the next one, because those in between may have been left out
         for item in self._source:
             late = self.live and time.monotonic() - begun >= self._max_seconds
@@ -48,9 +53,11 @@ class Watched:
             if last is not None:
                 left_s = self._max_seconds - last.time_s
                 yield self._shown(replace(last, duration_s=left_s) if over else last)
+            if over and not seen:
+                raise SourceError(f"{self.name} gave no frame in {self._max_seconds:g} s: is it sending?")
             if over:
                 return
-            last = None
+            last, seen = None, seen or isinstance(item, Frame)
             if not isinstance(item, Frame):
                 yield item
             elif self._is_near_the_end(item):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from vljepa_apps.watched import Watched
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, Source, open_source
 
 
@@ -53,6 +54,20 @@ def test_the_last_picture_is_cut_where_watching_ends(pictures: Path) -> None:
     with Watched(open_source(str(pictures), fps=0.01), max_seconds=150.0) as watched:
         shown = [(i.time_s, i.duration_s) for i in watched if isinstance(i, Frame)]
     assert shown == [(0.0, 100.0), (100.0, 50.0)]
+
+
+def test_a_part_without_a_frame_is_an_error() -> None:
+    class Late:
+        name, live, hints = "late", False, Hints()
+
+        def __iter__(self) -> Iterator[Frame]:
+            yield Frame(image=np.zeros((2, 2, 3), np.uint8), time_s=4.0, index=0, duration_s=0.04)
+
+        def close(self) -> None:
+            pass
+
+    with pytest.raises(SourceError, match="late gave no frame in 2 s"):
+        list(Watched(Late(), max_seconds=2.0))  # type: ignore[arg-type]
 
 
 def test_a_thinned_source_ends_to_the_frame() -> None:

@@ -226,8 +226,13 @@ class TestClock:
 
         long = Backoff(first_s=60, cap_s=60)
         source = LiveSource("cam", connect, backoff=long, hints=Hints(wake_s=0.1))  # type: ignore[arg-type]
-        with in_time(), Watched(source, max_seconds=0.5) as watched:
-            kinds = {item.kind for item in watched if isinstance(item, SourceStatus)}
+        kinds: set[str] = set()
+        with (
+            in_time(),
+            Watched(source, max_seconds=0.5) as watched,
+            pytest.raises(SourceError, match=r"cam gave no frame in 0\.5 s: is it sending\?"),
+        ):
+            kinds.update(item.kind for item in watched if isinstance(item, SourceStatus))
         assert kinds == {"reconnecting", "waiting"}
 
     def test_nobody_is_woken_who_did_not_ask(self) -> None:
