@@ -330,9 +330,11 @@ class TestRawStreams:
         [
             ("a.hevc", ["-c:v", "libx265", "-x265-params", "log-level=none:vui-timing-info=0"]),
             ("a.mjpeg", ["-c:v", "mjpeg"]),
+            ("clock.h264", ["-c:v", "libx264", "-bsf:v", "h264_metadata=tick_rate=180000"]),
+            ("days.h264", ["-c:v", "libx264", "-bsf:v", "h264_metadata=tick_rate=1/86400"]),
         ],
     )
-    def test_without_one_it_is_guessed_and_told(
+    def test_without_a_credible_one_it_is_guessed_and_told(
         self, tmp_path: Path, name: str, arguments: list[str]
     ) -> None:
         frames, remarks = read(ffmpeg(tmp_path / name, *picture(12, 3), *arguments))

@@ -18,6 +18,8 @@ from vljepa_runtime.sources.pictures import Converter, Picture
 __all__ = ["DEFAULT_RATE", "Timing", "length_of_all_s"]
 
 DEFAULT_RATE = 25.0
+MAX_RATE = 1000  # pictures a second; cameras write their clock of 90,000 into the place of the rate
+LONGEST_STEP_S = 3600  # of a time lapse whose rate is believed
 MPEG_COUNT_S = 2**33 / 90_000  # 33 bits; FFmpeg takes every step back for its end and adds 26 hours
 NO_TIMESTAMPS = 0x80  # AVFMT_NOTIMESTAMPS
 ONE_LENGTH = ("asf", "flv", "matroska")  # one length for all tracks in the header, counted from 0
@@ -33,7 +35,7 @@ class Timing:
         raw: It holds pictures alone: the stamps that FFmpeg gives are made up.
         unordered: Stamps follow the order of decoding.
         count_s: Where the container's count ends and begins anew; None where it does not.
-        guessed: Neither stamps nor a rate.
+        guessed: Neither stamps nor a rate that can be.
         announced_s: Length of the stream by the header of a file; None where it has none, or FFmpeg estimates it.
     """
 
@@ -50,8 +52,8 @@ class Timing:
         """Look once the first frame is there, and with it the header inside the stream."""
         kind = container.format
         raw = bool(kind.flags & NO_TIMESTAMPS) or kind.name.endswith("_pipe")
-        told = stream.codec_context.framerate
-        rate = told if raw else stream.average_rate or stream.guessed_rate
+        told = [stream.codec_context.framerate] if raw else [stream.average_rate, stream.guessed_rate]
+        rate = next((rate for rate in told if rate and 1 / LONGEST_STEP_S <= rate <= MAX_RATE), None)
         start = getattr(container, "start_time", None)  # None where it does not say, whatever the stub says
         count_s = MPEG_COUNT_S if kind.name in ("mpeg", "mpegts") else None
         return cls(
