@@ -193,6 +193,26 @@ def test_a_file_that_is_cut_off_is_told(tmp_path: Path, suffix: str, sound: list
     assert len(remarks) == 1
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "flv"])
+def test_the_whole_pictures_before_a_cut_one_are_given(tmp_path: Path, suffix: str) -> None:
+    """Slides 5 s apart; decoding threads hold some when the broken last packet comes."""
+    place = ["-movflags", "faststart"] if suffix == "mp4" else []
+    slides = ["-vf", "setpts=N*5/TB", "-fps_mode", "passthrough", "-c:v", "libx264", "-crf", "1", "-bf", "2"]
+    whole = ffmpeg(tmp_path / f"whole.{suffix}", *picture(25, 0.2), *slides, *place)
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes(whole.read_bytes()[:-200])
+    told = ffprobe(path, "frame=best_effort_timestamp_time:format=start_time")
+    start_s = float(told["format"]["start_time"])
+    frames, remarks = read(path)
+    assert [frame.time_s for frame in frames] == pytest.approx(
+        [float(frame["best_effort_timestamp_time"]) - start_s for frame in told["frames"]]
+    )
+    assert len(frames) == 4
+    assert [remark.rsplit("/", 1)[-1] for remark in remarks] == [
+        f"cut.{suffix}: 1 damaged packets were skipped, 4 frames decoded: the last one is cut off"
+    ]
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "flv", "wmv", "ts"])
 def test_a_video_shorter_than_its_sound_is_not_cut_off(tmp_path: Path, suffix: str) -> None:
     codec = {"avi": "mpeg4", "wmv": "wmv2"}.get(suffix, "libx264")

@@ -242,18 +242,7 @@ class _Damage:
 
 
 def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
-    tracks: list[Any] = list(container.streams) if damage.whole_s else [stream]
-    packets: Iterator[Any] = container.demux(*tracks)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, OSError) as error:
-            damage.broke_off, damage.reason = True, _reason(error)
-            packet = None
-        if packet is not None and packet.pts is not None and packet.time_base is not None:
-            damage.reached_s = max(damage.reached_s, float(packet.pts * packet.time_base))
-        if packet is not None and packet.stream_index != stream.index:
-            continue
+    for packet in chain(_packets(container, stream, damage), [None]):
         try:
             for frame in stream.decode(packet):
                 if not frame.time_base and stream.time_base:  # PyAV 17 leaves it out after the last packet
@@ -263,8 +252,33 @@ def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> 
             return
         except (av.FFmpegError, ValueError) as error:
             damage.packets, damage.reason = damage.packets + 1, _refused(error)
+
+
+def _packets(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.Packet[Any]]:
+    """Packets of the stream. A last one that is cut off is left out: decoding threads would give its error when
+    they are emptied, and PyAV then loses the whole pictures that still wait in them."""
+    tracks: list[Any] = list(container.streams) if damage.whole_s else [stream]
+    packets: Iterator[Any] = container.demux(*tracks)
+    ahead: av.Packet[Any] | None = None
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError) as error:
+            damage.broke_off, damage.reason = True, _reason(error)
+            break
         if packet is None:
-            return
+            break
+        if packet.pts is not None and packet.time_base is not None:
+            damage.reached_s = max(damage.reached_s, float(packet.pts * packet.time_base))
+        if packet.stream_index != stream.index or not packet.size:
+            continue
+        if ahead is not None:
+            yield ahead
+        ahead = packet
+    if ahead is not None and ahead.is_corrupt:
+        damage.packets, damage.reason = damage.packets + 1, "the last one is cut off"
+    elif ahead is not None:
+        yield ahead
 
 
 def _wanted(shown: Shown[Picture], hints: Hints, first_s: float) -> bool:
