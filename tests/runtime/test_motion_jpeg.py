@@ -244,3 +244,70 @@ class TestSnapshots:
             source = open_source(f"http://127.0.0.1:{port}/snapshot.jpg")
             with source, pytest.raises(SourceError, match="no picture after 3 attempts: no picture for"):
                 list(source)
+
+
+@pytest.mark.parametrize(
+    "mime", ["image/jpeg", "application/octet-stream", "video/x-motion-jpeg", "text/plain"]
+)
+@pytest.mark.parametrize(
+    "before", [b"", b"--x\r\nContent-Length: 9\r\n\r\n", b"x\n\n"], ids=["bare", "part", "lf"]
+)
+def test_pictures_are_known_by_their_bytes(live_servers: ModuleType, mime: str, before: bytes) -> None:
+    def push(client: socket.socket, request: bytes) -> None:
+        client.sendall(f"HTTP/1.1 200 OK\r\nContent-Type: {mime}\r\n\r\n".encode())
+        for picture in live_servers.pictures() * 5:
+            client.sendall(before + picture + b"\r\n")
+            time.sleep(0.02)
+
+    with live_servers.serving(push) as port, open_source(f"http://127.0.0.1:{port}/stream") as source:
+        frames = [item for _, item in zip(range(4), source) if isinstance(item, Frame)]
+    assert [frame.image.shape for frame in frames] == [(48, 64, 3)] * 3
+
+
+ODD = {
+    "a page": b"200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\nbusy",
+    "nothing": b"200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 0\r\n\r\n",
+    "half a picture": b"200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 999\r\n\r\n\xff\xd8\xff\xe0",
+    "not found": b"404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    "a login": b"401 Unauthorized\r\nContent-Length: 0\r\n\r\n",
+    "busy": b"503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+    "unchanged": b"304 Not Modified\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_snapshot_now_and_then_without_a_picture(live_servers: ModuleType, name: str) -> None:
+    asked = []
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        asked.append(request)
+        picture = live_servers.pictures()[len(asked) % 10]
+        good = b"200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture
+        client.sendall(b"HTTP/1.1 " + (good if len(asked) % 3 else ODD[name]))
+
+    hints = Hints(min_interval_s=0.1)
+    with (
+        live_servers.serving(answer) as port,
+        open_source(f"http://127.0.0.1:{port}/snap", hints=hints) as source,
+    ):
+        items = [item for _, item in zip(range(6), source)]
+    assert [getattr(item, "kind", "frame") for item in items] == ["connected"] + ["frame"] * 5
+
+
+def test_a_snapshot_that_is_gone_may_come_back(live_servers: ModuleType) -> None:
+    asked = []
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        asked.append(request)
+        picture = live_servers.pictures()[0]
+        good = b"200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture) + picture
+        client.sendall(b"HTTP/1.1 " + (ODD["not found"] if 2 <= len(asked) <= 6 else good))
+
+    hints = Hints(min_interval_s=0.1)
+    with (
+        live_servers.serving(answer) as port,
+        open_source(f"http://127.0.0.1:{port}/snap", hints=hints) as source,
+    ):
+        kinds = [getattr(item, "kind", "frame") for _, item in zip(range(6), source)]
+    assert kinds[:3] == ["connected", "frame", "reconnecting"]
+    assert kinds.count("frame") > 1

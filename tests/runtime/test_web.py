@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -215,3 +216,60 @@ def test_a_file_larger_than_allowed_is_not_kept(live_servers: ModuleType) -> Non
 def test_names_that_nobody_knows() -> None:
     with pytest.raises(SourceError, match=r"the name no\.such\.host\.invalid is not known"):
         open_source("http://no.such.host.invalid/x")
+
+
+def test_a_head_that_comes_in_pieces_is_whole(live_servers: ModuleType) -> None:
+    def answer(client: socket.socket, request: bytes) -> None:
+        client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in (b"#EXT", b"M3U\n", b"#EXTINF:1,\n", b"a.ts\n"):
+            client.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+            time.sleep(0.05)
+        client.sendall(b"0\r\n\r\n")
+
+    with live_servers.serving(answer) as port:
+        file = WebFile(Address(f"http://127.0.0.1:{port}/"), deadline())
+        assert file.head() == file.head() == b"#EXTM3U\n#EXTINF:1,\na.ts\n"
+        assert file.read(100) == b"#EXTM3U\n#EXTINF:1,\na.ts\n"
+        assert file.read(100) == b""
+
+
+@pytest.mark.parametrize("code", [400, 416])
+def test_a_server_that_refuses_ranges_is_asked_without(live_servers: ModuleType, code: int) -> None:
+    def answer(client: socket.socket, request: bytes) -> None:
+        if b"Range:" in request:
+            client.sendall(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % code)
+        else:
+            client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with live_servers.serving(answer) as port:
+        assert WebFile(Address(f"http://127.0.0.1:{port}/"), deadline()).head() == b"ok"
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "message"),
+    [
+        ("Content-Type: text/html", b"<html>log in</html>", "it is a page of text/html: give the address of"),
+        ("Content-Type: video/mp4", b"", "the server sends an empty file"),
+        ("Content-Encoding: gzip", b"\x1f\x8b", "compresses what it sends with gzip"),
+        ("Content-Type: application/dash+xml", b"<?xml?><MPD/>", "DASH|names nothing"),
+    ],
+)
+def test_what_is_no_video_is_told(live_servers: ModuleType, head: str, body: bytes, message: str) -> None:
+    def answer(client: socket.socket, request: bytes) -> None:
+        client.sendall(
+            b"HTTP/1.1 200 OK\r\n%s\r\nContent-Length: %d\r\n\r\n%s" % (head.encode(), len(body), body)
+        )
+
+    with live_servers.serving(answer) as port, pytest.raises(SourceError, match=message):
+        open_source(f"http://127.0.0.1:{port}/")
+
+
+def test_a_raw_stream_of_known_length_is_a_file(live_servers: ModuleType) -> None:
+    data = live_servers.clip(20, "h264")
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        answer_file(client, request, data)
+
+    with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/a.h264") as source:
+        assert isinstance(source, DownloadSource)
+        assert sum(isinstance(item, Frame) for item in source) == 20

@@ -43,6 +43,11 @@ class Deadline:
         """What was waited for came: the time begins anew."""
         self._end_s = time.monotonic() + self._limit_s
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the consumer has left or the time has passed."""
+        return self.stopped.is_set() or time.monotonic() >= self._end_s
+
     def check(self) -> None:
         """Go on only while there is reason to.
 

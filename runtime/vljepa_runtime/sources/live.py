@@ -227,7 +227,7 @@ class LiveSource:
                         self._remark("warning", f"{self.name} gives {connection.note}")
                 self._put(picture)
                 self._worked_s = time.monotonic() - first_s
-        except ConnectionLostError as error:
+        except (ConnectionLostError, SourceError) as error:
             return redact(str(error))
         finally:
             connection.close()

@@ -18,23 +18,25 @@ import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.deadline import Deadline
+from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline
 from vljepa_runtime.sources.live import LIVE_LIMITS
 from vljepa_runtime.sources.pictures import Picture, shrink, to_array
-from vljepa_runtime.sources.web import CHUNK, WebFile
+from vljepa_runtime.sources.web import CHUNK, RefusedError, WebFile
 
 __all__ = ["JpegSplitter", "MotionJpeg", "Snapshots", "is_motion_jpeg", "is_snapshot"]
 
 MAX_BYTES = 32 << 20  # of one picture
 POLL_S = 0.5  # between snapshots when nobody says how many are wanted
-FASTEST_S, SLOWEST_S = 0.1, 5.0
+FAILURES = 4  # requests in a row
+FASTEST_S, SLOWEST_S = 0.1, 5.0  # also after requests that failed
 
 SOI, EOI, SOS = 0xD8, 0xD9, 0xDA
 _BEGIN = b"\xff\xd8\xff"
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # inside a scan, 00 stuffs a byte and D0 to D7 restart
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
-_PART = re.compile(
-    rb"\s*(?:[^\r\n:]{1,200}\r?\n)?(?:[\w-]+:[^\r\n]*\r?\n)*?content-type:\s*image/jpe?g", re.IGNORECASE
+_PART = re.compile(  # a boundary, headers, and a picture or at least the name of its type
+    rb"\s*(?:[^\r\n:]{1,200}\r?\n)?(?:[\w-]+:[^\r\n]*\r?\n)*?(?:content-type:\s*image/jpe?g|\r?\n\xff\xd8\xff)",
+    re.IGNORECASE,
 )
 _STILLS = frozenset({"image/jpeg", "image/jpg", "image/pjpeg", "image/png", "image/bmp", "image/webp"})
 _DECODERS = {b"\x89PNG": "png", b"BM": "bmp", b"RIFF": "webp"}  # FFmpeg's, by the first bytes
@@ -46,9 +48,12 @@ def is_motion_jpeg(file: WebFile) -> bool:
 
 
 def is_snapshot(file: WebFile) -> bool:
-    """Whether a server gives one picture for each request."""
-    named = file.name.lower().endswith((".jpg", ".jpeg"))
-    return file.mime in _STILLS or (named and file.head().startswith(_BEGIN))
+    """Whether a server gives one picture for each request, or pushes JPEG after JPEG with nothing in between.
+
+    Many call them `application/octet-stream` or `text/plain`; a file of Motion JPEG has a length and its own name.
+    """
+    is_file = file.length is not None and file.name.lower().endswith((".mjpeg", ".mjpg"))
+    return file.mime in _STILLS or (not is_file and file.head().startswith(_BEGIN))
 
 
 class JpegSplitter:
@@ -166,37 +171,50 @@ class Snapshots:
 
     def __init__(self, address: Address, file: WebFile, deadline: Deadline) -> None:
         self._address = address
-        self._file = file
+        self._file: WebFile | None = file
         self._deadline = deadline
 
     def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
-        """A picture for each request; the last one again where the server says that it has not changed."""
+        """A picture for each request; the last one again where the server says that it has not changed.
+
+        Cameras fail to answer now and then: several failures in a row are a lost connection, one is not.
+        """
         wait_s = min(max(interval_s or POLL_S, FASTEST_S), SLOWEST_S)
         newest: Picture | None = None
         tag: str | None = None
+        failed = 0
         while True:
             begun = time.monotonic()
-            for picture in self._answer() if self._file.changed else filter(None, [newest]):
-                self._deadline.renew()
-                newest = picture
-                yield picture
-            tag = self._file.headers.get("ETag") or (None if self._file.changed else tag)
-            self._file.close()
-            self._deadline.sleep(wait_s - (time.monotonic() - begun))
-            headers = {"If-None-Match": tag} if tag and newest is not None else {}
-            self._file = WebFile(self._address, self._deadline, headers=headers)
+            try:
+                if self._file is None:
+                    headers = {"If-None-Match": tag} if tag and newest is not None else {}
+                    self._file = WebFile(self._address, self._deadline, headers=headers)
+                for picture in self._answer(self._file) if self._file.changed else filter(None, [newest]):
+                    self._deadline.renew()
+                    newest, failed = picture, 0
+                    yield picture
+                tag = self._file.headers.get("ETag") or (None if self._file.changed else tag)
+            except (ConnectionLostError, RefusedError) as error:
+                failed += 1
+                if failed == FAILURES or self._deadline.is_over:
+                    raise ConnectionLostError(str(error)) from error
+            self.close()
+            pause_s = min(wait_s * 2**failed, SLOWEST_S)
+            self._deadline.sleep(pause_s - (time.monotonic() - begun))
 
-    def _answer(self) -> Iterator[Picture]:
-        head = self._file.head()
+    def _answer(self, file: WebFile) -> Iterator[Picture]:
+        head = file.head()
         decoder = next((name for magic, name in _DECODERS.items() if head.startswith(magic)), None)
         if decoder is None:
-            yield from MotionJpeg(self._file, self._deadline).pictures()
-        elif (frame := _Decoder(decoder).decode(self._file.read_all(MAX_BYTES))) is not None:
+            yield from MotionJpeg(file, self._deadline).pictures()
+        elif (frame := _Decoder(decoder).decode(file.read_all(MAX_BYTES))) is not None:
             yield partial(_to_rgb, frame)
 
     def close(self) -> None:
         """Hang up."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _to_rgb(frame: av.VideoFrame, short_side: int | None) -> npt.NDArray[np.uint8]:

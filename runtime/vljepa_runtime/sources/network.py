@@ -40,6 +40,7 @@ RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
 ANSWER_S = 10.0  # from the first packet sent to the end of the header
 PICTURE_S = 15.0  # from there to the first picture, and between pictures: key frames may be ten seconds apart
 SILENCE_S = 5.0  # without a byte
+PAGES = ("text/html", "application/xhtml+xml", "application/json", "application/xml", "text/xml")
 LATE_S, EARLY_S = 1.0, 30.0  # a picture of a playlist that is farther from its turn begins a new count
 
 _RTSP = {
@@ -61,15 +62,15 @@ _PLAYLIST = {
     "allowed_segment_extensions": "ALL",
     "extension_picky": "0",
 }
-_REFUSED = (
+_REFUSED: tuple[type[Exception], ...] = (
     av.HTTPBadRequestError,
     av.HTTPUnauthorizedError,
     av.HTTPForbiddenError,
     av.HTTPNotFoundError,
     av.HTTPOtherClientError,
-    av.InvalidDataError,
     av.ProtocolNotFoundError,
 )
+_UNREADABLE = (*_REFUSED, av.InvalidDataError)  # what is live may have begun between two key frames
 
 
 def open_network(
@@ -189,6 +190,25 @@ class DownloadSource:
         self.close()
 
 
+class _ForFFmpeg:
+    """A file as PyAV reads it, which prints on stderr what a thread is told after a first failure."""
+
+    def __init__(self, file: WebFile) -> None:
+        self._file = file
+        self._told: int | None = None  # the thread
+        self.name, self.seek, self.tell, self.seekable = file.name, file.seek, file.tell, file.seekable
+
+    def read(self, size: int) -> bytes:
+        """As of any file; where it has failed it has ended."""
+        if self._told == threading.get_ident():
+            return b""
+        try:
+            return self._file.read(size)
+        except ConnectionLostError:
+            self._told = threading.get_ident()
+            raise
+
+
 class _Stream:
     """A container that PyAV opened, live or finite; see `Connection`.
 
@@ -213,20 +233,23 @@ class _Stream:
         self.deadline = deadline
         self.note = ""
         self._carrier = carrier
+        self._is_file = isinstance(carrier, WebFile) and carrier.takes_ranges
         self._paced = paced
         self._clock_s: float | None = None  # that of this machine when the stamps were 0
         try:
             self._stream = choose_stream(container, name)
             if not self.finite:
                 _check_live_size(self._stream)
+            if paced:
+                _leave_out_others(self._stream)
         except SourceError:
             container.close()
             raise
 
     @property
     def finite(self) -> bool:
-        """Whether it is a file with an end."""
-        return self.container.duration is not None
+        """Whether it is a file with an end; a raw stream says nothing of its duration."""
+        return self.container.duration is not None or self._is_file
 
     def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
         """Every picture, as soon as it is decoded."""
@@ -280,6 +303,14 @@ class _Stream:
             self._carrier.close()
 
 
+def _leave_out_others(stream: VideoStream) -> None:
+    """Let FFmpeg fetch no other variant of a playlist; before PyAV 18 it fetches all of them."""
+    discard: Any = getattr(av.stream, "Discard", None)
+    for other in stream.container.streams:
+        if discard is not None and other.index != stream.index:
+            other.discard = discard.all
+
+
 def _check_live_size(stream: VideoStream) -> None:
     if stream.width * stream.height > LIVE_PIXELS:
         size = f"{stream.width}x{stream.height}"
@@ -316,7 +347,7 @@ def _connect_rtsp(address: Address, deadline: Deadline) -> Connection:
     relay = Relay(connection, deadline)
     here = "rtsp" + address.secret_url(host=f"127.0.0.1:{relay.port}").removeprefix(address.scheme)
     try:
-        container = _open(here, _RTSP, SILENCE_S)
+        container = _open(here, _RTSP, SILENCE_S, refused=_REFUSED)
         deadline.expect("picture", PICTURE_S)
         return _Stream(container, address, deadline, relay)
     except (SourceError, ConnectionLostError):
@@ -336,11 +367,15 @@ def _connect_http(address: Address, deadline: Deadline) -> Connection:
             return Snapshots(address, file, deadline)
         kind = _playlist(file.head())
         if kind is None:
-            return _Stream(_open(file, _FILE), address, deadline, file)
+            return _Stream(_open_file(file), address, deadline, file)
     except (SourceError, ConnectionLostError):
         file.close()
         raise
     file.close()
+    if not _is_readable(kind):
+        raise RefusedError(
+            f"this FFmpeg reads no {kind.upper()}: give the address of an HLS playlist (.m3u8)"
+        )
     try:
         return _Stream(_open(address.secret_url(), _PLAYLIST, PICTURE_S, kind), address, deadline, paced=True)
     except RefusedError as error:
@@ -354,8 +389,31 @@ def _playlist(head: bytes) -> str | None:
     return "dash" if b"<MPD" in head else None
 
 
+def _is_readable(kind: str) -> bool:
+    try:
+        return bool(av.format.ContainerFormat(kind, "r"))
+    except ValueError:  # PyAV's wheels lack libxml2, and so DASH
+        return False
+
+
+def _open_file(file: WebFile) -> InputContainer:
+    if file.length == 0:
+        raise RefusedError("the server sends an empty file")
+    try:
+        return _open(_ForFFmpeg(file), _FILE)
+    except RefusedError:
+        if file.mime not in PAGES:
+            raise
+        raise RefusedError(f"it is a page of {file.mime}: give the address of the stream itself") from None
+
+
 def _open(
-    what: str | WebFile, options: dict[str, str], read_s: float | None = None, kind: str | None = None
+    what: str | _ForFFmpeg,
+    options: dict[str, str],
+    read_s: float | None = None,
+    kind: str | None = None,
+    *,
+    refused: tuple[type[Exception], ...] = _UNREADABLE,
 ) -> InputContainer:
     timeout = (
         None if read_s is None else (ANSWER_S + 1, read_s)
@@ -370,9 +428,9 @@ def _open(
         )
     except ConnectionLostError:
         raise
-    except _REFUSED as error:
+    except refused as error:
         denied = isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError)
-        raise RefusedError(_reason(error, ANSWER_S), denied=denied) from None
+        raise RefusedError(_reason(error, ANSWER_S), code=401 if denied else 0) from None
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ConnectionLostError(_reason(error, ANSWER_S)) from None
 

@@ -1,7 +1,7 @@
 """A file behind `http(s)://` as something to read: every wait by the clock, headers bounded, drops resumed.
 
 `http.client` bounds a header line to 64 KiB and a header to 100 lines; urllib follows redirects to http(s) only, ten at
-most, and speaks Basic and Digest.
+most, and keeps cookies on the way.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from urllib.request import Request
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline
+from vljepa_runtime.sources.http_login import HttpLogin
 from vljepa_runtime.sources.redaction import redact
 from vljepa_runtime.sources.tcp import TcpConnection, connect_tcp, plain_reason
 
@@ -27,19 +28,22 @@ __all__ = ["RefusedError", "WebFile"]
 
 CHUNK = 1 << 16
 HEAD = 4096  # bytes that tell what a file is
+HEAD_AT_LEAST = 512  # servers send a line of it at a time
 KEPT = 32 << 20  # a file of so many bytes is kept whole where its server takes no ranges
 SKIP = 1 << 18  # a seek forward over fewer bytes reads them
 PASSING = (408, 425, 429)  # what a later attempt may change
+RANGELESS = (400, 416)  # of servers that know no ranges and say so
 RESUMES = 5  # in a row that bring nothing
 SAFE = "%/:=&?~+!$,;'@()*[]|"  # characters of a path that go as they are
 
 
 class RefusedError(SourceError):
-    """The server will not give this; `denied`: not to this user."""
+    """The server will not give this, with the code of its answer; `denied`: not to this user."""
 
-    def __init__(self, message: str, *, denied: bool = False) -> None:
+    def __init__(self, message: str, *, code: int = 0) -> None:
         super().__init__(message)
-        self.denied = denied
+        self.code = code
+        self.denied = code in (401, 403)
 
 
 class WebFile:
@@ -73,7 +77,7 @@ class WebFile:
         self._opener = _opener(address.secret_login(), self._url, deadline)
         self._deadline = deadline
         self._position = self._at = 0  # where the reader is, and where the response is
-        self._response = self._ask({"Range": "bytes=0-", **(headers or {})})
+        self._response = self._ask_first(dict(headers or {}))
         self.changed = self._response.status != 304
         self.headers = self._response.headers
         self.mime = self.headers.get_content_type().lower()
@@ -85,7 +89,10 @@ class WebFile:
     def head(self) -> bytes:
         """The first bytes, which a later `read` gives again."""
         if not self._head:
-            self._head = self._more(HEAD)
+            while len(self._head) < HEAD_AT_LEAST and (data := self._more(HEAD)):
+                self._head += data
+                self._position = len(self._head)
+            self._position = 0
         return self._head
 
     def read(self, size: int) -> bytes:
@@ -99,8 +106,6 @@ class WebFile:
             data = self._whole[self._position : self._position + size]
         elif self._position < len(self._head):
             data = self._head[self._position : self._position + size]
-        elif self.length is not None and self._position >= self.length:
-            return b""
         else:
             data = self._more(size)
         self._position += len(data)
@@ -120,9 +125,14 @@ class WebFile:
                 raise ConnectionLostError(f"the server sends more than {limit >> 20} MB for one picture")
         return b"".join(parts)
 
+    @property
+    def takes_ranges(self) -> bool:
+        """Whether it is a file of known length of which any part can be asked for."""
+        return self.length is not None and self._ranges
+
     def seekable(self) -> bool:
         """Whether `seek` works: the length is known and the server takes ranges, or the file is small."""
-        return self.length is not None and (self._ranges or self.length <= KEPT)
+        return self.takes_ranges or (self.length is not None and self.length <= KEPT)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move; nothing is asked for until the next `read`."""
@@ -142,6 +152,8 @@ class WebFile:
         """Bytes at `_position` from the network."""
         if self._position < self._at and not self._ranges and self.seekable():
             return self._keep(size)
+        if self.length is not None and self._position >= self.length:
+            return b""
         for attempt in range(RESUMES):
             if attempt:
                 self._deadline.sleep(0.2 * attempt)
@@ -176,7 +188,7 @@ class WebFile:
         except (http.client.HTTPException, ValueError) as error:
             raise ConnectionLostError(_fault(error)) from error
         except OSError as error:
-            if self.length is not None and self._ranges:
+            if self.takes_ranges:
                 return b""  # it is resumed
             if isinstance(error, ConnectionLostError):
                 raise
@@ -190,6 +202,18 @@ class WebFile:
         self._response.close()
         self._response = self._ask({"Range": f"bytes={self._position}-"})
         self._at = self._position if self._response.status == 206 else 0
+
+    def _ask_first(self, headers: dict[str, str]) -> http.client.HTTPResponse:
+        try:
+            response = self._ask({"Range": "bytes=0-", **headers})
+        except RefusedError as error:
+            if error.code not in RANGELESS:
+                raise
+            response = self._ask(headers)
+        if (coding := response.headers.get("Content-Encoding", "identity").lower()) != "identity":
+            response.close()
+            raise RefusedError(f"the server compresses what it sends with {coding}, though asked not to")
+        return response
 
     def _ask(self, headers: Mapping[str, str]) -> http.client.HTTPResponse:
         request = Request(self._url, headers={"User-Agent": "vljepa-edge", **headers})
@@ -206,7 +230,7 @@ class WebFile:
                 ) from None
             words = f"the server answers {error.code} {error.reason}"
             if 400 <= error.code < 500 and error.code not in PASSING:
-                raise RefusedError(words, denied=error.code in (401, 403)) from None
+                raise RefusedError(words, code=error.code) from None
             raise ConnectionLostError(words) from None
         except urllib.error.URLError as error:
             if isinstance(error.reason, ConnectionLostError):
@@ -241,27 +265,29 @@ Opener = Callable[[Request], http.client.HTTPResponse]
 
 
 def _opener(login: tuple[str, str] | None, url: str, deadline: Deadline) -> Opener:
-    opener = urllib.request.OpenerDirector()
+    opener, logins = urllib.request.OpenerDirector(), HttpLogin()
+    if login is not None:
+        logins.add(url, login)
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.UnknownHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
-        _Redirects(),
+        urllib.request.HTTPCookieProcessor(),
+        logins,
+        _Redirects(logins),
         _Http(deadline),
         _Https(deadline),
     ):
         opener.add_handler(handler)
-    if login is not None:
-        logins = urllib.request.HTTPPasswordMgrWithDefaultRealm()
-        logins.add_password(None, url, *login)
-        opener.add_handler(_Digest(logins))
-        opener.add_handler(_Basic(logins))
     return opener.open
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """urllib's own, without reading the body of a redirect, which may never end."""
+    """urllib's own, without reading the body of a redirect, which may never end; a login in it is used."""
+
+    def __init__(self, logins: HttpLogin) -> None:
+        self._logins = logins
 
     def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
         fp.close()
@@ -269,17 +295,14 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
-
-class _Digest(urllib.request.HTTPDigestAuthHandler):
-    def http_error_401(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
-        fp.close()
-        return super().http_error_401(req, fp, code, msg, headers)
-
-
-class _Basic(urllib.request.HTTPBasicAuthHandler):
-    def http_error_401(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
-        fp.close()
-        return super().http_error_401(req, fp, code, msg, headers)
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        address = Address(newurl)
+        if (login := address.secret_login()) is not None:
+            newurl = address.secret_url(login=False)
+            self._logins.add(newurl, login)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class _HttpConnection(http.client.HTTPConnection):
