@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from vljepa_runtime.patches import Preprocess
@@ -75,6 +78,21 @@ def shift_stamps(path: Path, which: tuple[int, ...], shift_s: float) -> None:
             data[at : at + 5] = bytes([*parts, ticks >> 7 & 255, (ticks & 127) << 1 | 1])
     assert number > max(which)
     path.write_bytes(data)
+
+
+def flv_tags(path: Path) -> list[bytes]:
+    """Video and sound tags of an FLV file, each with the size that follows it."""
+    data, at, found = path.read_bytes(), 13, list[bytes]()
+    while at < len(data):
+        end = at + 11 + int.from_bytes(data[at + 1 : at + 4], "big") + 4
+        if data[at] in (8, 9):
+            found.append(data[at:end])
+        at = end
+    return found
+
+
+def stamp_ms(tag: bytes) -> int:
+    return int.from_bytes(tag[4:7], "big")
 
 
 def assert_whole(frames: list[Frame]) -> None:
@@ -220,6 +238,24 @@ def test_a_video_shorter_than_its_sound_is_not_cut_off(tmp_path: Path, suffix: s
     frames, remarks = read(path)
     assert end_s(frames) - frames[0].time_s == pytest.approx(2.0, abs=0.05)
     assert remarks == []
+
+
+def test_sound_may_begin_when_the_video_is_open(tmp_path: Path) -> None:
+    video = flv_tags(ffmpeg(tmp_path / "video.flv", *picture(25, 8), "-c:v", "libx264", "-g", "25"))
+    sound = flv_tags(ffmpeg(tmp_path / "sound.flv", "-f", "lavfi", "-i", "sine=d=8", "-c:a", "aac"))
+    late = sorted([tag for tag in video + sound[1:] if stamp_ms(tag) >= 6000], key=stamp_ms)
+    path = tmp_path / "both.flv"
+    early = [tag for tag in video if stamp_ms(tag) < 6000]
+    path.write_bytes(b"FLV\1\1\0\0\0\x09\0\0\0\0" + b"".join([*early, sound[0], *late]))
+    with av.open(path) as container:
+        assert len(container.streams) == 1
+    code = "import sys, vljepa_runtime as vj; print(*(item.time_s for item in vj.open_source(sys.argv[1])))"
+    memory = {**os.environ, "MALLOC_PERTURB_": "165"}  # PyAV reads beyond its list of tracks: by chance, else
+    done = subprocess.run([sys.executable, "-c", code, path], env=memory, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert [float(time_s) for time_s in done.stdout.split()] == pytest.approx(
+        [n * STEP_S for n in range(200)]
+    )
 
 
 @pytest.fixture(scope="module", params=["0", "2"], ids=["in order", "with B-frames"])

@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.clock import Shown, StreamClock
 from vljepa_runtime.sources.naming import shown_path
+from vljepa_runtime.sources.packets import read_packets
 from vljepa_runtime.sources.pictures import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus, due_index
 from vljepa_runtime.sources.read_ahead import read_ahead
@@ -258,7 +259,7 @@ def _packets(container: InputContainer, stream: VideoStream, damage: _Damage) ->
     """Packets of the stream. A last one that is cut off is left out: decoding threads would give its error when
     they are emptied, and PyAV then loses the whole pictures that still wait in them."""
     tracks: list[Any] = list(container.streams) if damage.whole_s else [stream]
-    packets: Iterator[Any] = container.demux(*tracks)
+    packets = read_packets(container, *tracks)
     ahead: av.Packet[Any] | None = None
     while True:
         try:
@@ -270,7 +271,7 @@ def _packets(container: InputContainer, stream: VideoStream, damage: _Damage) ->
             break
         if packet.pts is not None and packet.time_base is not None:
             damage.reached_s = max(damage.reached_s, float(packet.pts * packet.time_base))
-        if packet.stream_index != stream.index or not packet.size:
+        if packet.stream_index != stream.index:
             continue
         if ahead is not None:
             yield ahead

@@ -25,6 +25,7 @@ from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline, in_ba
 from vljepa_runtime.sources.file import announced_pictures, choose_stream, decode_stream
 from vljepa_runtime.sources.live import LIVE_LIMITS, LIVE_PIXELS, Backoff, Connection, LiveSource, Picture
 from vljepa_runtime.sources.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
+from vljepa_runtime.sources.packets import read_packets
 from vljepa_runtime.sources.pictures import Converter
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, Source, SourceStatus
 from vljepa_runtime.sources.read_ahead import read_ahead
@@ -255,7 +256,7 @@ class _Stream:
         """Every picture, as soon as it is decoded."""
         self._stream.codec_context.options = dict(LIVE_LIMITS)
         self._stream.thread_type = "SLICE"  # frame threads would hold pictures back
-        packets = self.container.demux(self._stream)
+        packets = read_packets(self.container, self._stream)
         converter = Converter(self._stream)
         while True:
             self.deadline.check()
