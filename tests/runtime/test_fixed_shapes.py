@@ -41,7 +41,7 @@ class Sums:
 
 
 def encoder() -> tuple[FixedGraph, Sums]:
-    program = Sums({f"n{n}": {"patches": Slot("float16", (1, n, 3))} for n in (8, 4)}, {"visual": (1, 1, 2)})
+    program = Sums({f"n{n}": {"patches": Slot("float16", (1, n, 3))} for n in (8, 4)}, {"visual": (1, 4, 2)})
     return FixedGraph(
         "x_encoder", spec({"patches": ("B", "N", 3)}, {"visual": ("B", "N", 2)}), program
     ), program

@@ -89,7 +89,7 @@ class FixedGraph:
             self._row({name: array[row : row + 1] for name, array in feeds.items()}) for row in _rows(feeds)
         ]
         results = {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in self.outputs}
-        check_results(self.name, self._engine, results)
+        check_results(self, self._engine, feeds, results)
         return results
 
     def _row(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

@@ -6,6 +6,8 @@ import posixpath
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
@@ -17,7 +19,7 @@ from vljepa_runtime.errors import (
     LibraryMissingError,
     RunError,
 )
-from vljepa_runtime.graphs import checked_graph
+from vljepa_runtime.graphs import CheckedGraph, checked_graph
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
@@ -103,7 +105,7 @@ class OnnxRuntimeEngine:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
         require_target(self.name, bundle, "onnx")
-        content = checked_graph(bundle, graph_name)
+        graph = checked_graph(bundle, graph_name)
         options = self._options()
         what = f"{bundle.name}/{graph_name}"
         if spec.external and not hasattr(options, _IN_MEMORY):
@@ -112,11 +114,11 @@ class OnnxRuntimeEngine:
                 session = self._session(str(path), options, what)
         else:
             weights = _add_external(options, bundle, spec)  # copied, but not before the session is made
-            session = self._session(_as_bytes(content), options, what)
+            session = self._session(_as_bytes(graph.content), options, what)
             weights.clear()
             bundle.check_unchanged((spec.file, *spec.external))
         _compare_contract(bundle.name, graph_name, spec, session)
-        return _OnnxRuntimeGraph(graph_name, spec, session, self.name)
+        return _OnnxRuntimeGraph(graph, spec, session, self.name)
 
     def _options(self) -> Any:
         onnxruntime = _library()
@@ -181,10 +183,11 @@ def _as_bytes(content: memoryview) -> bytes:
 class _OnnxRuntimeGraph:
     """A session behind the `Graph` protocol."""
 
-    def __init__(self, name: str, spec: GraphSpec, session: Any, engine: str) -> None:
-        self.name = name
+    def __init__(self, graph: CheckedGraph, spec: GraphSpec, session: Any, engine: str) -> None:
+        self.name = graph.name
+        self._check_sizes = graph.check
         self._engine = engine
-        self._watch = Watch(f"{name} on {engine}")
+        self._watch = Watch(f"{self.name} on {engine}")
         self._run_options = _library().RunOptions
         self.inputs: tuple[TensorSpec, ...] = spec.inputs
         self.outputs: tuple[TensorSpec, ...] = spec.outputs
@@ -194,6 +197,7 @@ class _OnnxRuntimeGraph:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """See `Graph.run`."""
         check_feeds(self.name, self.inputs, feeds)
+        self._check_sizes({name: np.shape(array) for name, array in feeds.items()})
         options = self._run_options()
         try:
             values = self._watch.run(
@@ -205,7 +209,7 @@ class _OnnxRuntimeGraph:
         except Exception as error:  # the library raises its own types and bare RuntimeError
             raise RunError(f"{self.name} failed in ONNX Runtime: {_first_line(error)}") from error
         results = dict(zip(self._names, values))
-        check_results(self.name, self._engine, results)
+        check_results(self, self._engine, feeds, results)
         return results
 
 

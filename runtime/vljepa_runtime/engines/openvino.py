@@ -28,7 +28,7 @@ from vljepa_runtime.errors import (
     MissingEngineExtraError,
     RunError,
 )
-from vljepa_runtime.graphs import checked_graph, feed_shapes, graph_limit
+from vljepa_runtime.graphs import CheckedGraph, checked_graph, feed_shapes, graph_limit
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.tokenizer import LENGTHS
 
@@ -111,7 +111,8 @@ class OpenVinoEngine:
         spec = bundle.graph(graph_name)
         require_target(self.name, bundle, *TARGETS)
         what = f"{bundle.name}/{graph_name}"
-        model, held = self._read(bundle, graph_name, what)
+        looked_at = checked_graph(bundle, graph_name)
+        model, held = self._read(bundle, looked_at, what)
         _compare_contract(what, spec, model)
         _check_sizes(bundle, spec, model, what)
         precision, text = self._precision(bundle.manifest.execution.get(graph_name, "f32"))
@@ -122,14 +123,13 @@ class OpenVinoEngine:
         def compiled(sizes: Mapping[str, int]) -> Any:
             return self._compile(_reshaped(model, spec, sizes), options, what)
 
-        graph = _OpenVinoGraph(graph_name, spec, compiled, usual, engine=self.name, held=held)
+        graph = _OpenVinoGraph(looked_at, spec, compiled, usual, engine=self.name, held=held)
         bundle.check_unchanged((spec.file, *spec.external))
         return graph
 
-    def _read(self, bundle: Bundle, graph_name: str, what: str) -> tuple[Any, object]:
+    def _read(self, bundle: Bundle, graph: CheckedGraph, what: str) -> tuple[Any, object]:
         """A graph's model, and what must live as long as it."""
-        spec = bundle.graph(graph_name)
-        content = bytes(checked_graph(bundle, graph_name))
+        spec, content = bundle.graph(graph.name), bytes(graph.content)
         with self._told(what):
             if bundle.manifest.target == "openvino":
                 weights = self._weights(bundle, spec)
@@ -204,7 +204,7 @@ class _OpenVinoGraph:
 
     def __init__(
         self,
-        name: str,
+        graph: CheckedGraph,
         spec: GraphSpec,
         compiled: Any,
         usual: Mapping[str, int],
@@ -214,8 +214,9 @@ class _OpenVinoGraph:
     ) -> None:
         self._weights = held
         self._engine = engine
-        self._watch = Watch(f"{name} on {engine}")
-        self.name = name
+        self.name = graph.name
+        self._watch = Watch(f"{self.name} on {engine}")
+        self._check_sizes = graph.check
         self.inputs: tuple[TensorSpec, ...] = spec.inputs
         self.outputs: tuple[TensorSpec, ...] = spec.outputs
         self._compile = compiled
@@ -227,6 +228,7 @@ class _OpenVinoGraph:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """See `Graph.run`."""
         check_feeds(self.name, self.inputs, feeds)
+        self._check_sizes({name: np.shape(array) for name, array in feeds.items()})
         usual = self._usual == [feeds[tensor.name].shape for tensor in self.inputs]
         request = self._take(usual)
         try:
@@ -240,7 +242,7 @@ class _OpenVinoGraph:
             raise RunError(f"{self.name} failed in OpenVINO: {_reason(error)}") from error
         with self._lock:  # one that failed or was stopped is not used again
             self._idle[usual].append(request)
-        check_results(self.name, self._engine, results)
+        check_results(self, self._engine, feeds, results)
         return results
 
     def _take(self, usual: bool) -> Any:

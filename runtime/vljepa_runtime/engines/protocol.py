@@ -127,22 +127,34 @@ def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Ar
             raise InputError(f"{graph}.{spec.name}: expected shape ({shape}){bound}, got {array.shape}")
 
 
-def check_results(graph: str, engine: str, results: Mapping[str, Array]) -> None:
-    """Refuse what is not finite, before it becomes an embedding, a word or a score.
+def check_results(
+    graph: Graph, engine: str, feeds: Mapping[str, Array], results: Mapping[str, Array]
+) -> None:
+    """Refuse what is not of the contract or not finite, before it becomes an embedding, a word or a score.
 
     Args:
-        graph: The graph's name, for the message.
+        graph: What was run.
         engine: What ran it, for the message.
-        results: Array per output name. Caches are not looked at: what is wrong with them shows in the next logits.
+        feeds: Array per input name, which fixed the sizes of symbols.
+        results: Array per output name. Whether caches are finite is not looked at: it shows in the next logits.
 
     Raises:
-        RunError: an output holds NaN or infinity.
+        RunError: an output has another shape, or holds NaN or infinity.
     """
-    for name, array in results.items():
+    sizes: dict[str, int] = {}
+    for spec in graph.inputs:
+        _fits(spec.shape, np.shape(feeds[spec.name]), sizes)
+    for spec in graph.outputs:
+        name, array = spec.name, results[spec.name]
+        if not _fits(spec.shape, array.shape, sizes):
+            raise RunError(
+                f"{graph.name} gave {name} {array.shape} on {engine}, expected ({', '.join(map(str, spec.shape))}): "
+                "export it again"
+            )
         if array.dtype.kind == "f" and not name.startswith(_CACHES) and not np.isfinite(array).all():
             raise RunError(
-                f"{graph} gave {name} that is not finite on {engine}: export it again or with another precision, or "
-                "try another --engine"
+                f"{graph.name} gave {name} that is not finite on {engine}: export it again or with another precision, "
+                "or try another --engine"
             )
 
 

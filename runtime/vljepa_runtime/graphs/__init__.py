@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from vljepa_runtime.errors import BundleError
 from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.limits import LONG, USUAL, value_limit
 from vljepa_runtime.graphs.mil_file import check_program
-from vljepa_runtime.graphs.onnx_file import read_onnx
+from vljepa_runtime.graphs.onnx_file import OnnxGraph, read_onnx
 from vljepa_runtime.graphs.onnx_sizes import Unfit, check_sizes
 from vljepa_runtime.graphs.wire import Damaged
 from vljepa_runtime.manifest import GraphSpec, Manifest
@@ -25,9 +25,10 @@ from vljepa_runtime.manifest import GraphSpec, Manifest
 if TYPE_CHECKING:
     from vljepa_runtime.bundle import Bundle
 
-__all__ = ["check_graphs", "checked_graph", "feed_shapes", "graph_limit"]
+__all__ = ["CheckedGraph", "check_graphs", "checked_graph", "feed_shapes", "graph_limit"]
 
 Shape = tuple[int, ...]
+MAX_SIZES = 1024  # combinations of sizes that are remembered
 
 
 def check_graphs(bundle: Bundle) -> None:
@@ -36,30 +37,58 @@ def check_graphs(bundle: Bundle) -> None:
         checked_graph(bundle, name)
 
 
-def checked_graph(bundle: Bundle, name: str) -> memoryview:
-    """Look at one graph.
+class CheckedGraph:
+    """A graph that was looked at.
 
-    Returns:
-        The content of its file, the very bytes that were looked at.
+    Args:
+        bundle: Whose it is.
+        name: In the manifest.
+        content: The very bytes that were looked at.
+        graph: What they say, of an ONNX file.
+    """
+
+    def __init__(self, bundle: Bundle, name: str, content: memoryview, graph: OnnxGraph | None) -> None:
+        self.name, self.content = name, content
+        self._bundle, self._graph = bundle, graph
+        self._fit: set[tuple[tuple[str, Shape], ...]] = set()
+
+    def check(self, feeds: Mapping[str, Shape]) -> None:
+        """Hold the sizes of a run to the limits: a graph may ask for more at some than at those it was checked with.
+
+        Args:
+            feeds: Shape per input.
+
+        Raises:
+            BundleError: it asks for more.
+        """
+        key = tuple(feeds.items())
+        if self._graph is None or key in self._fit:
+            return
+        spec = self._bundle.graph(self.name)
+        with _named(f"{self._bundle.name}/{self.name}"), suppress(Unfit):  # the engine says what does not fit
+            _check_sizes(self._bundle, spec, self._graph, feeds)
+        if len(self._fit) < MAX_SIZES:
+            self._fit.add(key)
+
+
+def checked_graph(bundle: Bundle, name: str) -> CheckedGraph:
+    """Look at one graph.
 
     Raises:
         BundleError: it is damaged, refers to what the bundle does not list for it, or asks for more than the limits.
     """
     spec, target = bundle.graph(name), bundle.manifest.target
     content, beside = bundle.view(spec.file), _beside(bundle, spec)
-    try:
+    graph = None
+    with _named(f"{bundle.name}/{name}"):
         if target in ("onnx", "tensorrt"):
-            _check_onnx(bundle, spec, content, beside)
+            graph = _check_onnx(bundle, spec, content, beside)
         elif target == "openvino":
             _check_ir(bundle, spec, content, beside)
         elif target == "coreml":
             _check_package(bundle, spec)
         # An engine of TensorRT for RTX is for NVIDIA's library alone to read; it holds its weights.
-    except Damaged as error:
-        raise BundleError(
-            f"{bundle.name}/{name}: {error}: export it again, or ask its maker for a clean one"
-        ) from error
-    return content
+    return CheckedGraph(bundle, name, content, graph)
 
 
 def feed_shapes(manifest: Manifest, spec: GraphSpec, sizes: Mapping[str, int] = USUAL) -> dict[str, Shape]:
@@ -81,7 +110,16 @@ def graph_limit(bundle: Bundle, spec: GraphSpec, feeds: Mapping[str, Shape]) -> 
     """How many values a graph may hold at once; see `limits.py`."""
     sizes = [size for shape in feeds.values() for size in shape[1:2]]
     held = sum(bundle.manifest.files[name].size for name in (spec.file, *spec.external))
-    return value_limit(held, sum(set(sizes)))
+    rows = max((shape[0] for shape in feeds.values() if shape), default=1)
+    return rows * value_limit(held, sum(set(sizes)))
+
+
+@contextmanager
+def _named(graph: str) -> Iterator[None]:
+    try:
+        yield
+    except Damaged as error:
+        raise BundleError(f"{graph}: {error}: export it again, or ask its maker for a clean one") from error
 
 
 def _beside(bundle: Bundle, spec: GraphSpec) -> dict[str, int]:
@@ -90,14 +128,20 @@ def _beside(bundle: Bundle, spec: GraphSpec) -> dict[str, int]:
     return {posixpath.relpath(name, folder): bundle.manifest.files[name].size for name in spec.external}
 
 
-def _check_onnx(bundle: Bundle, spec: GraphSpec, content: memoryview, beside: Mapping[str, int]) -> None:
+def _check_onnx(bundle: Bundle, spec: GraphSpec, content: memoryview, beside: Mapping[str, int]) -> OnnxGraph:
     inside = {place: size for place, size in beside.items() if not place.startswith("..")}
     graph = read_onnx(content, inside)
     feeds = feed_shapes(bundle.manifest, spec)
-    check_sizes(graph, feeds, limit=graph_limit(bundle, spec, feeds))
+    _check_sizes(bundle, spec, graph, feeds)
     if (longer := feed_shapes(bundle.manifest, spec, LONG)) != feeds:
         with suppress(Unfit):  # a table of positions may end before these; an engine then refuses such a run
-            check_sizes(graph, longer, limit=graph_limit(bundle, spec, longer))
+            _check_sizes(bundle, spec, graph, longer)
+    return graph
+
+
+def _check_sizes(bundle: Bundle, spec: GraphSpec, graph: OnnxGraph, feeds: Mapping[str, Shape]) -> None:
+    whole = {tensor.name for tensor in spec.inputs if "float" not in tensor.dtype}
+    check_sizes(graph, feeds, limit=graph_limit(bundle, spec, feeds), whole=whole)
 
 
 def _check_ir(bundle: Bundle, spec: GraphSpec, content: memoryview, beside: Mapping[str, int]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["LONG", "USUAL", "value_limit"]
+__all__ = ["HEADS", "LONG", "USUAL", "value_limit"]
 
 # Values (not bytes) that may be alive at once, and that may be computed from constants alone, which engines do while
 # they load a graph. 16 Mi values are 64 MB in float32: `tiny` needs 0.6 Mi at most, from constants almost none.

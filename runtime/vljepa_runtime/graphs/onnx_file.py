@@ -16,24 +16,26 @@ import numpy.typing as npt
 
 from vljepa_runtime.graphs.wire import VARINT, Damaged, fields, fields_once, integers, text
 
-__all__ = ["Constant", "Node", "OnnxGraph", "read_onnx"]
+__all__ = ["BITS", "FLOATS", "Constant", "Node", "OnnxGraph", "read_onnx"]
 
 # Generous for what is exported here: the largest model that has been (1.6 GB in int8) has about 4,000 nodes.
 MAX_NODES = 20_000
 MAX_CONSTANTS = 40_000
 MAX_NAMES = 1024  # inputs, outputs or attributes of one node
+MAX_VERSION = 100  # of the format, and of a set of operators: 13 and 26 when this was written
 MAX_RANK = 8
 MAX_FOLDED = 4096  # values of a constant that may be a shape
 
 # onnx.TensorProto.DataType -> bits of one value; text and complex numbers are refused.
-_BITS = {
+BITS = {
     **dict.fromkeys((1, 6, 12), 32), **dict.fromkeys((7, 11, 13), 64), **dict.fromkeys((4, 5, 10, 16), 16),
     **dict.fromkeys((2, 3, 9, 17, 18, 19, 20, 24), 8), **dict.fromkeys((21, 22, 23), 4),
 }  # fmt: skip
+FLOATS = frozenset({1, 10, 11, 16, 17, 18, 19, 20, 23, 24})  # the types of those that hold fractions
 _NUMPY = {
     1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float16, 11: np.float64,
 }  # fmt: skip
-_FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}
+_LAYOUTS = {1: "<f4", 10: "<f2", 11: "<f8"}
 _BFLOAT16 = 16
 _EXTERNAL = 1  # TensorProto.DataLocation
 _ORT_FORMAT = b"ORTM"  # ONNX Runtime takes a file with this at byte 4 for one of its own format
@@ -46,10 +48,12 @@ class Constant:
     Attributes:
         shape: Its sizes.
         values: Its values, where they are few and lie in the file; None otherwise.
+        whole: Whether they are of a type for whole numbers.
     """
 
     shape: tuple[int, ...]
     values: npt.NDArray[Any] | None
+    whole: bool
 
 
 @dataclass(slots=True)
@@ -86,12 +90,24 @@ def read_onnx(content: memoryview, beside: Mapping[str, int]) -> OnnxGraph:
     if content[4:8] == _ORT_FORMAT:
         raise Damaged("it is in ONNX Runtime's own format, expected ONNX")
     graph: OnnxGraph | None = None
-    for number, _, _, data in fields_once(content, "the model", (1, 2, 3, 4, 5, 6, 7), (8, 14)):
+    for number, _, value, data in fields_once(content, "the model", (1, 2, 3, 4, 5, 6, 7), (8, 14)):
         if number == 7:
             graph = _graph(data, beside)
+        elif number == 1:
+            _check_version(value)
+        elif number == 8:
+            for part, _, version, _ in fields_once(data, "an operator set", (1, 2)):
+                if part == 2:
+                    _check_version(version)
     if graph is None or not graph.nodes:
         raise Damaged("it holds no graph")
     return graph
+
+
+def _check_version(version: int) -> None:
+    """Engines may count up or down to the version that they know."""
+    if not 0 <= version <= MAX_VERSION:
+        raise Damaged(f"it is of version {version}, expected at most {MAX_VERSION}")
 
 
 def _graph(message: memoryview, beside: Mapping[str, int]) -> OnnxGraph:
@@ -181,24 +197,24 @@ def _tensor(message: memoryview, beside: Mapping[str, int]) -> tuple[str, Consta
             external.append(data)
         elif number == 14:
             location = value
-    if kind not in _BITS or len(shape) > MAX_RANK or min(shape, default=0) < 0:
+    if kind not in BITS or len(shape) > MAX_RANK or min(shape, default=0) < 0:
         raise Damaged(
             f"the constant {name[:80]!r} is of type {kind} and shape {tuple(shape)[:9]}, expected numbers"
         )
     count = math.prod(shape)
     if (location == _EXTERNAL) != bool(external) or (external and (parts or numbers)):
         raise Damaged(f"the constant {name[:80]!r} lies in the file and beside it")
-    size = -(-count * _BITS[kind] // 8)
+    size = -(-count * BITS[kind] // 8)
     if external:
         _check_external(name, dict(_entries(external)), len(external), size, beside)
-        return name, Constant(tuple(shape), None)
+        return name, Constant(tuple(shape), None, kind not in FLOATS)
     held = len(parts[9][0]) if 9 in parts else size
     if held != size or (9 not in parts and count > 2 * len(message)):  # two values of 4 bits may share a byte
         raise Damaged(
             f"the constant {name[:80]!r} holds fewer or more bytes than its shape {tuple(shape)} needs"
         )
     _check_numbers(name, kind, parts)
-    return name, Constant(tuple(shape), _values(kind, shape, count, parts, numbers))
+    return name, Constant(tuple(shape), _values(kind, shape, count, parts, numbers), kind not in FLOATS)
 
 
 def _check_numbers(name: str, kind: int, parts: Mapping[int, list[memoryview]]) -> None:
@@ -206,8 +222,8 @@ def _check_numbers(name: str, kind: int, parts: Mapping[int, list[memoryview]]) 
     for data in (block for number in (4, 9, 10) for block in parts.get(number, ())):
         if kind == _BFLOAT16:
             broken = (_array(data, "<u2") & 0x7FFF > 0x7F80).any()
-        elif kind in _FLOATS:
-            broken = np.isnan(_array(data, _FLOATS[kind])).any()
+        elif kind in _LAYOUTS:
+            broken = np.isnan(_array(data, _LAYOUTS[kind])).any()
         else:
             continue
         if broken:

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.graphs.onnx_file import Constant, Node
+from vljepa_runtime.graphs.limits import HEADS
+from vljepa_runtime.graphs.onnx_file import BITS, Constant, Node
 
-__all__ = ["OPERATORS", "Inputs", "Known", "Shape", "constant_value", "slices"]
+__all__ = ["MAX_NUMBER", "OPERATORS", "Inputs", "Known", "Mismatch", "Shape", "constant_value", "slices"]
+
+MAX_NUMBER = 1 << 31  # of what is computed with on the way to a size: sums and products stay within 64 bits
+MAX_END = 1 << 62  # of a range: the difference of two stays within 64 bits
 
 Shape = tuple[int, ...]
 
@@ -25,11 +29,17 @@ class Known:
         shape: Its sizes.
         values: Its values, where they are few and follow from sizes and constants.
         fixed: Whether it depends on constants alone, so that an engine computes it while it loads.
+        whole: Whether it holds whole numbers.
     """
 
     shape: Shape
     values: npt.NDArray[Any] | None = None
     fixed: bool = False
+    whole: bool = False
+
+
+class Mismatch(ValueError):
+    """Sizes that no engine takes, either."""
 
 
 Inputs = Sequence["Known | None"]
@@ -67,16 +77,33 @@ def _numbers(node: Node, inputs: Inputs, place: int, name: str = "") -> list[int
     return found
 
 
-def _same(node: Node, inputs: Inputs) -> list[Shape]:
-    return [_at(inputs, 0)] * len(node.outputs)
-
-
 def _first(node: Node, inputs: Inputs) -> list[Shape]:
     return [_at(inputs, 0)]
 
 
+def _cast(node: Node, inputs: Inputs) -> list[Shape]:
+    """To numbers: a text takes tens of bytes a value, and must be read again."""
+    if node.attributes["to"] not in BITS:
+        raise ValueError("it casts to what is no number")
+    return _first(node, inputs)
+
+
 def _broadcast(node: Node, inputs: Inputs) -> list[Shape]:
     return [_together(*(item.shape for item in inputs if item is not None))]
+
+
+def _triangle(node: Node, inputs: Inputs) -> list[Shape]:
+    if any(abs(place) > MAX_NUMBER for place in _list(node, inputs, 1, "") or ()):
+        raise ValueError("its diagonal is too far off")
+    return _first(node, inputs)
+
+
+def _divide(node: Node, inputs: Inputs) -> list[Shape]:
+    """Whole numbers are divided only where they are known: by 0, or the least of them by -1, ends the process."""
+    by = inputs[1]
+    if by is not None and by.whole and (by.values is None or np.isin(by.values, (0, -1)).any()):
+        raise ValueError("it divides whole numbers by what is not known, by 0 or by -1")
+    return _broadcast(node, inputs)
 
 
 def _together(*shapes: Shape) -> Shape:
@@ -86,7 +113,7 @@ def _together(*shapes: Shape) -> Shape:
     for sizes in zip(*((1,) * (rank - len(shape)) + shape for shape in shapes)):
         wide = {size for size in sizes if size != 1}
         if len(wide) > 1:
-            raise ValueError("they do not broadcast")
+            raise Mismatch("they do not broadcast")
         result.append(wide.pop() if wide else 1)
     return tuple(result)
 
@@ -95,7 +122,7 @@ def _matmul(node: Node, inputs: Inputs) -> list[Shape]:
     a, b = _at(inputs, 0), _at(inputs, 1)
     left, right = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
     if left[-1] != right[-2]:
-        raise ValueError("rows and columns differ")
+        raise Mismatch("rows and columns differ")
     batch = _together(left[:-2], right[:-2]) if len(left) > 2 or len(right) > 2 else ()
     return [(*batch, *((left[-2],) if len(a) > 1 else ()), *((right[-1],) if len(b) > 1 else ()))]
 
@@ -105,19 +132,33 @@ def _gemm(node: Node, inputs: Inputs) -> list[Shape]:
     m, k = (k, m) if node.attributes.get("transA") else (m, k)
     rows, n = (n, rows) if node.attributes.get("transB") else (rows, n)
     if k != rows:
-        raise ValueError("rows and columns differ")
+        raise Mismatch("rows and columns differ")
     return [(m, n)]
 
 
 def _matmul_bits(node: Node, inputs: Inputs) -> list[Shape]:
-    return [(*_at(inputs, 0)[:-1], node.attributes["N"])]
+    """Its sizes are held against its attributes here: older libraries read past the end of what is smaller."""
+    (*rows, width), packed, scales = (_at(inputs, place) for place in (0, 1, 2))
+    n, k, bits, block = (node.attributes[name] for name in ("N", "K", "bits", "block_size"))
+    if bits not in (2, 4, 8) or block not in (16, 32, 64, 128, 256) or width != k:
+        raise ValueError(f"{bits} bits in blocks of {block} for {k} of {width} columns")
+    blocks = -(-k // block)
+    points = {(n * -(-blocks * bits // 8),), (n, -(-blocks * bits // 8)), (n * blocks,), (n, blocks)}
+    if packed != (n, blocks, block * bits // 8) or scales not in {(n * blocks,), (n, blocks)}:
+        raise ValueError("its weights and scales are not of its sizes")
+    if len(inputs) > 4 or (len(inputs) == 4 and inputs[3] is not None and inputs[3].shape not in points):
+        raise ValueError("its zero points are not of its sizes")
+    return [(*rows, n)]
 
 
 def _attention(node: Node, inputs: Inputs) -> list[Shape]:
     """com.microsoft.MultiHeadAttention on (B, N, width) queries, keys and values."""
     if len(inputs) != 3 or len(node.outputs) != 1:
         raise ValueError("expected queries, keys and values alone")
-    query, value = _at(inputs, 0), _at(inputs, 2)
+    query, key, value = (_at(inputs, place) for place in (0, 1, 2))
+    heads = node.attributes["num_heads"]
+    if not 0 < heads <= HEADS or query[2] % heads or value[2] % heads or query[2] != key[2]:
+        raise ValueError(f"{heads} heads of {query[2]} and {value[2]} values")
     return [(query[0], query[1], value[2])]
 
 
@@ -144,7 +185,9 @@ def slices(node: Node, inputs: Inputs) -> tuple[slice, ...]:
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         size = shape[_axis(axis, len(shape))]
         stop = None if step < 0 and end <= -size - 1 else end
-        result[_axis(axis, len(shape))] = slice(start, stop, step)
+        # Backwards, ONNX begins at the first value where Python finds none.
+        begin = max(start, -size) if step < 0 else start
+        result[_axis(axis, len(shape))] = slice(begin, stop, step)
     return tuple(result)
 
 
@@ -157,7 +200,7 @@ def _concat(node: Node, inputs: Inputs) -> list[Shape]:
     shapes = [_at(inputs, place) for place in range(len(inputs))]
     axis = _axis(node.attributes["axis"], len(shapes[0]))
     if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) != 1:
-        raise ValueError("they differ in more than one axis")
+        raise Mismatch("they differ in more than one axis")
     return [(*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :])]
 
 
@@ -169,7 +212,7 @@ def _split(node: Node, inputs: Inputs) -> list[Shape]:
         each = -(-shape[axis] // count)
         sizes = [each] * (count - 1) + [shape[axis] - each * (count - 1)]
     if sum(sizes) != shape[axis]:
-        raise ValueError("the parts are not the whole")
+        raise Mismatch("the parts are not the whole")
     return [(*shape[:axis], size, *shape[axis + 1 :]) for size in sizes]
 
 
@@ -181,7 +224,7 @@ def _reshape(node: Node, inputs: Inputs) -> list[Shape]:
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = count // max(1, -math.prod(sizes))
     if math.prod(sizes) != count:
-        raise ValueError(f"{count} values do not fit {wanted[:9]}")
+        raise Mismatch(f"{count} values do not fit {wanted[:9]}")
     return [tuple(sizes)]
 
 
@@ -234,12 +277,16 @@ def _range(node: Node, inputs: Inputs) -> list[Shape]:
     if len(ends) != 3:
         raise ValueError("its length depends on values")
     start, limit, step = (values.reshape(-1)[0].item() for values in ends)
+    if not all(abs(end) <= MAX_END for end in (start, limit, step)):
+        raise ValueError("its ends are so far apart that an engine's difference may turn its sign")
     return [(max(0, math.ceil((limit - start) / step)),)]
 
 
 def _pad(node: Node, inputs: Inputs) -> list[Shape]:
     shape, pads = _at(inputs, 0), _numbers(node, inputs, 1, "pads")
     axes = _list(node, inputs, 3, "") or list(range(len(shape)))
+    if node.attributes.get("mode", b"constant") != b"constant":
+        raise ValueError("it pads with other values than one")
     result = list(shape)
     for place, axis in enumerate(axes):
         result[_axis(axis, len(shape))] += pads[place] + pads[place + len(axes)]
@@ -275,7 +322,7 @@ def constant_value(node: Node) -> Constant:
     if name not in ("value_int", "value_ints", "value_float"):
         raise ValueError(f"a constant by {name[:40]}")
     values = np.asarray(value, np.float32 if name == "value_float" else np.int64)
-    return Constant(values.shape, values)
+    return Constant(values.shape, values, name != "value_float")
 
 
 def _quantised(node: Node, inputs: Inputs) -> list[Shape]:
@@ -290,14 +337,16 @@ def _table(rule: Rule, kinds: str, domain: str = "") -> dict[tuple[str, str], Ru
 OPERATORS: Mapping[tuple[str, str], Rule] = {
     **_table(
         _first,
-        "Abs Cast Ceil Clip Cos CumSum DequantizeLinear Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsNaN "
-        "LeakyRelu Log LogSoftmax LpNormalization Mish Neg Not QuantizeLinear RMSNormalization Reciprocal Relu Round "
-        "Sigmoid Sign Sin Softmax Softplus Sqrt Swish Tan Tanh Trilu",
+        "Abs Ceil Clip Cos CumSum DequantizeLinear Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsNaN "
+        "LayerNormalization LeakyRelu Log LogSoftmax LpNormalization Mish Neg Not QuantizeLinear RMSNormalization "
+        "Reciprocal Relu Round Sigmoid Sign Sin Softmax Softplus Sqrt Swish Tan Tanh",
     ),
-    **_table(_same, "LayerNormalization"),
+    **_table(_cast, "Cast"),
+    **_table(_triangle, "Trilu"),
+    **_table(_divide, "Div"),
     **_table(
         _broadcast,
-        "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mul Or Pow Sub Sum Where Xor",
+        "Add And Equal Greater GreaterOrEqual Less LessOrEqual Max Min Mul Or Pow Sub Sum Where Xor",
     ),
     **_table(
         _reduce, "ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"

@@ -8,10 +8,12 @@ one rule per operator, so an operator without a rule is refused: a strict subset
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from vljepa_runtime.graphs.onnx_file import MAX_FOLDED, MAX_RANK, Node, OnnxGraph
-from vljepa_runtime.graphs.onnx_operators import OPERATORS, Inputs, Known, Shape
+from vljepa_runtime.graphs.onnx_operators import OPERATORS, Inputs, Known, Mismatch, Shape
+from vljepa_runtime.graphs.onnx_types import whole_outputs
 from vljepa_runtime.graphs.onnx_values import VALUES
 from vljepa_runtime.graphs.wire import Damaged
 
@@ -23,25 +25,28 @@ _SUMS = {"MatMul", "MatMulInteger", "Gemm", "MatMulNBits"}
 
 
 class Unfit(Damaged):
-    """An operator cannot take the sizes that reach it."""
+    """An operator cannot take the sizes that reach it, in any engine."""
 
 
-def check_sizes(graph: OnnxGraph, feeds: Mapping[str, Shape], *, limit: int) -> None:
+def check_sizes(
+    graph: OnnxGraph, feeds: Mapping[str, Shape], *, limit: int, whole: Collection[str] = ()
+) -> None:
     """Walk a graph at one choice of sizes.
 
     Args:
         graph: What `read_onnx` gave.
         feeds: Shape per input.
+        whole: Inputs that hold whole numbers.
         limit: Most values alive at once, and most that are computed from constants.
 
     Raises:
         Damaged: an operator has no rule, or there is more than the limit.
         Unfit: sizes do not follow from these feeds.
     """
-    known = {name: Known(item.shape, item.values, True) for name, item in graph.constants.items()}
+    known = {name: Known(item.shape, item.values, True, item.whole) for name, item in graph.constants.items()}
     if set(feeds) != set(graph.inputs) or set(known) & set(feeds):
         raise Damaged(f"expected inputs {', '.join(feeds)}, the file has {', '.join(graph.inputs)[:500]}")
-    known |= {name: Known(shape) for name, shape in feeds.items()}
+    known |= {name: Known(shape, whole=name in whole) for name, shape in feeds.items()}
     given = set(known)
     last = {name: place for place, node in enumerate(graph.nodes) for name in node.inputs}
     ends: dict[int, list[str]] = {}
@@ -92,9 +97,10 @@ def _outputs(node: Node, inputs: Inputs) -> list[Known]:
         shapes = OPERATORS[operator](node, inputs)
         if len(shapes) < len(node.outputs) or not node.outputs:
             raise ValueError("it has other outputs")
-        found = [Known(_checked(shape), None, fixed) for shape in shapes[: len(node.outputs)]]
+        kinds = whole_outputs(node, [item is not None and item.whole for item in inputs])
+        found = [Known(_checked(shape), None, fixed, kind) for shape, kind in zip(shapes, kinds, strict=True)]
         if node.kind in VALUES and _size(found[0]) <= MAX_FOLDED:
-            found[0] = Known(found[0].shape, VALUES[node.kind](node, inputs, found[0].shape), fixed)
+            found[0] = replace(found[0], values=VALUES[node.kind](node, inputs, found[0].shape))
     except (
         ValueError,
         IndexError,
@@ -105,7 +111,8 @@ def _outputs(node: Node, inputs: Inputs) -> list[Known]:
         KeyError,
     ) as error:
         given = ", ".join(str(item.shape) if item else "none" for item in inputs)
-        raise Unfit(f"the sizes of {node.kind} ({given[:200]}) do not follow ({error})"[:400]) from error
+        kind = Unfit if isinstance(error, Mismatch) else Damaged
+        raise kind(f"the sizes of {node.kind} ({given[:200]}) do not follow ({error})"[:400]) from error
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.graphs.onnx_file import MAX_FOLDED, Node
-from vljepa_runtime.graphs.onnx_operators import Inputs, Shape, constant_value, slices
+from vljepa_runtime.graphs.onnx_operators import MAX_NUMBER, Inputs, Shape, constant_value, slices
 
 __all__ = ["VALUES"]
 
@@ -38,6 +38,22 @@ def _with(compute: Callable[..., Any]) -> Fold:
         return made.reshape(shape) if made.size == np.prod(shape, dtype=np.int64) else None
 
     return fold
+
+
+def _exact(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic that engines do in the type of its operands, refused where that could turn a sign."""
+
+    def computed(node: Node, *values: Array) -> Array:
+        wide = [value.astype(np.int64) for value in values]
+        if any((value > MAX_NUMBER).any() or (value < -MAX_NUMBER).any() for value in wide):
+            raise ValueError(f"it computes sizes from numbers beyond {MAX_NUMBER}")
+        made = np.asarray(compute(node, *wide))
+        narrow = made.astype(values[0].dtype)
+        if not np.array_equal(narrow, made):
+            raise ValueError("it computes sizes that its type does not hold")
+        return narrow
+
+    return computed
 
 
 def _shaped(node: Node, inputs: Inputs, shape: Shape) -> Array | None:
@@ -82,15 +98,15 @@ def _range(node: Node, start: Array, limit: Array, step: Array) -> Array:
 
 
 def _divide(node: Node, a: Array, b: Array) -> Any:
-    """Towards zero, as engines divide whole numbers; a divisor that ends the process is refused."""
-    if (b == 0).any() or (b == -1).any():
-        raise ValueError("it divides by 0 or -1")
+    """Towards zero, as engines divide whole numbers."""
     return np.sign(a) * np.sign(b) * (np.abs(a) // np.abs(b))
 
 
 def _cast(node: Node, inputs: Inputs, shape: Shape) -> Array | None:
     to, values = node.attributes["to"], inputs[0].values if inputs[0] is not None else None
-    return None if values is None or to not in _CASTS else values.astype(_CASTS[to])
+    return (
+        None if values is None or values.dtype.kind == "f" or to not in _CASTS else values.astype(_CASTS[to])
+    )
 
 
 VALUES: Mapping[str, Fold] = {
@@ -108,11 +124,11 @@ VALUES: Mapping[str, Fold] = {
     ),
     "Cast": _cast,
     "Range": _with(_range),
-    "Neg": _with(lambda node, values: np.negative(values)),
-    "Add": _with(lambda node, a, b: a + b),
-    "Sub": _with(lambda node, a, b: a - b),
-    "Mul": _with(lambda node, a, b: a * b),
-    "Div": _with(_divide),
+    "Neg": _with(_exact(lambda node, values: np.negative(values))),
+    "Add": _with(_exact(lambda node, a, b: a + b)),
+    "Sub": _with(_exact(lambda node, a, b: a - b)),
+    "Mul": _with(_exact(lambda node, a, b: a * b)),
+    "Div": _with(_exact(_divide)),
     "Equal": _with(lambda node, a, b: a == b),
     "Where": _with(lambda node, condition, a, b: np.where(condition, a, b)),
 }

@@ -94,7 +94,7 @@ def run_build(
     built = build_engine(
         library,
         step.graph,
-        bytes(checked_graph(bundle, step.graph)),
+        bytes(checked_graph(bundle, step.graph).content),
         step.recipe,
         timing_cache=cache.read_extra(timings),
         progress=progress,

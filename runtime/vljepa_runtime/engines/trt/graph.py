@@ -79,7 +79,7 @@ class TensorRTGraph:
             if self._after_first_run is not None:
                 self._after_first_run()
                 self._after_first_run = None
-        check_results(self.name, self._engine, results)
+        check_results(self, self._engine, feeds, results)
         return results
 
     def __del__(self) -> None:
