@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.protocol import Array, Engine, Graph
-from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["MAX_TOKENS", "Decoder"]
@@ -40,6 +40,8 @@ class Decoder:
             )
         self._banned = [token for token in (tokenizer.pad_id, tokenizer.bos_id) if token != tokenizer.eos_id]
 
+        self._least = max(tokenizer.pad_id, tokenizer.bos_id, tokenizer.eos_id)
+
     def tokens(self, embedding: npt.NDArray[np.float32], *, max_tokens: int = MAX_TOKENS) -> list[int]:
         """Decode one embedding, always taking the likeliest token.
 
@@ -52,6 +54,7 @@ class Decoder:
 
         Raises:
             InputError: `max_tokens` is below 1 or the embedding has another shape.
+            RunError: a graph failed, or the cache does not grow by one position a token.
         """
         if max_tokens < 1 or embedding.ndim != 1:
             raise InputError(
@@ -65,8 +68,17 @@ class Decoder:
             if len(chosen) == max_tokens:
                 break
             outputs = self._step.run({"token": np.array([[token]], np.int32), **past})
-            past = {name: outputs[_next(name)] for name in self._past}
+            past = {name: self._grown(past[name], outputs[_next(name)]) for name in self._past}
         return chosen
+
+    def _grown(self, before: Array, after: Array) -> Array:
+        """A cache that doubles at every token would fill the memory within a sentence."""
+        wanted = (*before.shape[:2], before.shape[2] + 1, *before.shape[3:])
+        if after.shape != wanted:
+            raise RunError(
+                f"{STEP} made a cache {after.shape} of {before.shape}, expected {wanted}: export the bundle again"
+            )
+        return after
 
     def text(self, embedding: npt.NDArray[np.float32], *, max_tokens: int = MAX_TOKENS) -> str:
         """Decode one embedding (S,) into text."""
@@ -74,6 +86,11 @@ class Decoder:
 
     def _best(self, logits: Array) -> int:
         row = np.array(logits[0], np.float32)
+        if len(row) <= self._least:
+            raise RunError(
+                f"the Y-decoder gave {len(row)} logits, expected more than {self._least} for its tokenizer: "
+                "export the bundle again"
+            )
         row[self._banned] = -np.inf
         return int(row.argmax())
 

@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.protocol import Engine, Graph, describe
-from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.patches import Clip, Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import LENGTHS, Tokenizer
@@ -38,6 +38,7 @@ Int32 = npt.NDArray[np.int32]
 
 TEXTS_CACHED = 4096  # 4 MiB of embeddings at S = 256
 TEXTS_AT_ONCE = 16
+LEAST_NORM = 1e-12  # of an embedding whose squares float32 adds exactly enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ class Model:
         """
         ids, mask = self._query(self._default(query, "caption"))
         feeds = {"visual": array(visual, "visual")[None], "query_ids": ids, "query_mask": mask}
-        embedding: Float32 = _unit(self._predictor.run(feeds)["embedding"])[0]
+        embedding: Float32 = self._directions(self._predictor, feeds)[0]
         return embedding
 
     def embed(self, frames: UInt8 | Clip, query: str | None = None, *, keep: int | None = None) -> Float32:
@@ -329,7 +330,24 @@ class Model:
             chunk = texts[start : start + step]
             padded = chunk + [chunk[-1]] * (step - len(chunk) if isinstance(batch, int) else 0)
             ids, mask = tokenizer.encode(padded, lengths=_lengths(graph, "ids"))
-            rows += list(_unit(graph.run({"ids": ids, "mask": mask})["embedding"])[: len(chunk)])
+            rows += list(self._directions(graph, {"ids": ids, "mask": mask})[: len(chunk)])
+        return rows
+
+    def _directions(self, graph: Graph, feeds: Mapping[str, npt.NDArray[Any]]) -> Float32:
+        """Run a graph that gives embeddings (B, S).
+
+        Raises:
+            RunError: there are others than B of S values, or one has no direction: it is all zeros.
+        """
+        found = graph.run(feeds)["embedding"]
+        wanted = (len(next(iter(feeds.values()))), self.embedding_dim)
+        if found.shape != wanted:
+            raise RunError(f"{graph.name} gave embeddings {found.shape}, expected {wanted}: export it again")
+        rows = _unit(found)
+        if not rows.any(axis=-1).all():
+            raise RunError(
+                f"{graph.name} gave an embedding of zeros, which has no direction: export it again"
+            )
         return rows
 
     def _tokenizer(self, role: str) -> Tokenizer:
@@ -348,7 +366,10 @@ def _lengths(graph: Graph, name: str) -> tuple[int, ...]:
 
 
 def _unit(rows: npt.NDArray[np.floating]) -> Float32:
-    """L2-normalise rows (B, S); float16 graphs come out a little off."""
+    """L2-normalise rows (B, S), but those of zeros; float16 graphs come out a little off."""
     values = np.asarray(rows, np.float32)
-    norms = np.linalg.norm(values, axis=-1, keepdims=True)
-    return np.asarray(values / np.maximum(norms, 1e-12), np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        norms: npt.NDArray[np.floating] = np.linalg.norm(values, axis=-1, keepdims=True)
+    if not np.logical_and(norms > LEAST_NORM, norms < np.inf).all():  # squares that float32 does not hold
+        norms = np.linalg.norm(values.astype(np.float64), axis=-1, keepdims=True)
+    return np.asarray(values / np.where(norms > 0, norms, 1), np.float32)

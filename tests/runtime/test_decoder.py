@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.decoder import Decoder
 from vljepa_runtime.engines import open_engine
-from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.tokenizer import Tokenizer
 
 SEEDS = range(12)
@@ -90,3 +91,53 @@ def test_graphs_with_different_caches_are_refused(bundle: Bundle) -> None:
 
     with pytest.raises(BundleError, match="disagree on the cache"):
         Decoder(bundle, Swapped(), Tokenizer.from_bytes(bundle.read("tokenizer.json")))  # type: ignore[arg-type]
+
+
+class Changed:
+    """An engine whose graphs' results are changed afterwards."""
+
+    name = "changed"
+
+    def __init__(self, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> None:
+        self._change = change
+
+    def load(self, bundle: Bundle, graph_name: str) -> object:
+        graph = open_engine("onnxruntime:cpu", threads=1).load(bundle, graph_name)
+        change = self._change
+
+        class Wrapped:
+            name, inputs, outputs = graph.name, graph.inputs, graph.outputs
+
+            def run(self, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+                return change(graph.run(feeds))
+
+        return Wrapped()
+
+
+def doubled(results: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k: np.concatenate([v, v], 2) if k.startswith("next") else v for k, v in results.items()}
+
+
+def shrunk(results: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k: v[:, :, 1:] if k.startswith("next") else v for k, v in results.items()}
+
+
+def few(results: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {k: v[:, :2] if k == "logits" else v for k, v in results.items()}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(doubled, r"made a cache \(1, 1, 6, 4\) of \(1, 1, 2, 4\)", id="doubled-cache"),
+        pytest.param(shrunk, "y_decoder_step made a cache", id="shrunk-cache"),
+        pytest.param(few, "gave 2 logits, expected more than 2", id="logits-without-eos"),
+    ],
+)
+def test_graphs_that_do_not_play_along(
+    bundle: Bundle, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]], message: str
+) -> None:
+    tokenizer = Tokenizer.from_bytes(bundle.read("tokenizer.json"))
+    decoder = Decoder(bundle, Changed(change), tokenizer)  # type: ignore[arg-type]
+    with pytest.raises(RunError, match=message):
+        [decoder.tokens(embedding(seed)) for seed in SEEDS]

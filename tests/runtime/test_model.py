@@ -178,3 +178,58 @@ def test_an_embedding_of_a_caller_is_finite(small_zip: Path, value: float) -> No
         model.decode(np.full(8, value, np.float32))
     with pytest.raises(vj.InputError, match="an embedding of finite numbers"):
         model.rank(np.full(8, value, np.float32), ["a ball"])
+
+
+class Replaced:
+    """A graph that gives these embeddings, whatever it is fed."""
+
+    def __init__(self, graph: object, embedding: np.ndarray) -> None:
+        self.name, self.inputs, self.outputs = graph.name, graph.inputs, graph.outputs  # type: ignore[attr-defined]
+        self._embedding = embedding
+
+    def run(self, feeds: object) -> dict[str, np.ndarray]:
+        return {"embedding": self._embedding}
+
+
+def replaced(small_zip: Path, embedding: np.ndarray) -> vj.Model:
+    bundle = vj.Bundle.open(small_zip)
+    engine = vj.open_engine("onnxruntime:cpu", threads=1)
+
+    class Engine:
+        name = "replaced"
+
+        def load(self, bundle: vj.Bundle, graph_name: str) -> object:
+            graph = engine.load(bundle, graph_name)
+            return Replaced(graph, embedding) if graph_name in ("predictor", "y_encoder") else graph
+
+    return vj.Model(bundle, Engine())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [3e38, 1.0, 1e-30, 1e-40], ids=str)
+def test_embeddings_of_any_length_become_unit_vectors(
+    small_zip: Path, clip: np.ndarray, value: float
+) -> None:
+    """Squares of the first overflow in float32, those of the last are 0."""
+    row = np.full((1, 8), value, np.float32)
+    row[0, ::2] *= -1
+    found = replaced(small_zip, row).embed(clip)
+    np.testing.assert_allclose(found, np.sign(row[0]) / np.sqrt(8), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        pytest.param(np.zeros((1, 8), np.float32), "an embedding of zeros", id="zeros"),
+        pytest.param(np.ones((1, 5), np.float32), r"embeddings \(1, 5\), expected \(1, 8\)", id="short"),
+        pytest.param(np.ones((3, 8), np.float32), r"embeddings \(3, 8\), expected \(1, 8\)", id="more-rows"),
+        pytest.param(np.ones((0, 8), np.float32), r"embeddings \(0, 8\), expected \(1, 8\)", id="no-rows"),
+    ],
+)
+def test_a_graph_gives_embeddings_of_the_contract(
+    small_zip: Path, clip: np.ndarray, rows: np.ndarray, message: str
+) -> None:
+    model = replaced(small_zip, rows)
+    with pytest.raises(vj.RunError, match=f"predictor gave {message}"):
+        model.embed(clip)
+    with pytest.raises(vj.RunError, match=f"y_encoder gave {message}"):
+        model.embed_text(["a ball"])
