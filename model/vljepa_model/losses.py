@@ -1,4 +1,4 @@
-"""The two losses: InfoNCE between predictions and targets, and cross-entropy for the Y-decoder."""
+"""The losses: InfoNCE between predictions and targets, of one process and of all, and the Y-decoder's cross-entropy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["decoder_loss", "info_nce"]
+from vljepa_model.processes import gather_rows
+
+__all__ = ["decoder_loss", "global_info_nce", "info_nce"]
 
 # No learned temperature below 1/100: sharper ones make early training diverge (the bound that CLIP uses).
 MIN_LOG_TEMPERATURE = -4.6052
@@ -39,6 +41,41 @@ def info_nce(
     same = same & (own[:, None] != torch.arange(target.shape[0], device=scores.device)[None, :])
     scores = scores.masked_fill(same, float("-inf"))
     return 0.5 * (F.cross_entropy(scores, own) + F.cross_entropy(scores[:, :count].T, own))
+
+
+def global_info_nce(
+    prediction: Tensor, target: Tensor, log_temperature: Tensor, keys: Tensor
+) -> tuple[Tensor, Tensor]:
+    """InfoNCE over the rows of all processes, as one process with the whole batch would compute it.
+
+    Every process computes the loss of the whole batch, and `gather_rows` adds up what all of them find for a row. With
+    gradients averaged over the processes afterwards, each weight gets the very gradient of that loss. Gathering
+    without a way back would leave out what a text learns from being a negative of other processes' videos.
+
+    Args:
+        prediction: (B, S) of length one; every process has as many.
+        target: (B + K, S) of length one; see `info_nce`.
+        log_temperature: scalar.
+        keys: (B + K,) int64, what each target means; a prediction means what its own target does.
+
+    Returns:
+        The loss, and what share of all predictions ranks a target first that means what its own does.
+    """
+    own = len(prediction)
+    predictions = gather_rows(prediction)
+    count = len(predictions) // own
+
+    def gathered(rows: Tensor) -> Tensor:
+        """All own targets in the order of the predictions, then all further ones."""
+        parts = gather_rows(rows).reshape(count, *rows.shape)
+        return torch.cat((parts[:, :own].flatten(0, 1), parts[:, own:].flatten(0, 1)))
+
+    targets, meanings = gathered(target), gathered(keys)
+    wanted = meanings[: len(predictions)]
+    loss = info_nce(predictions, targets, log_temperature, wanted, meanings)
+    with torch.no_grad():
+        best = (predictions.float() @ targets.float().T).argmax(dim=1)
+    return loss, (meanings[best] == wanted).float().mean()
 
 
 def decoder_loss(logits: Tensor, ids: Tensor, pad_id: int) -> Tensor:

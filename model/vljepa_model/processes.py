@@ -35,6 +35,11 @@ class Processes:
             torch.cuda.set_device(device)
         return cls(*((dist.get_rank(), dist.get_world_size()) if together else (0, 1)), device)
 
+    @classmethod
+    def alone(cls) -> Processes:
+        """One process on the CPU."""
+        return cls(0, 1, torch.device("cpu"))
+
     def wait(self) -> None:
         """Until all are here."""
         if self.count > 1:

@@ -24,7 +24,7 @@ from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.training.batches import WorldBatches, encode_texts
 from vljepa_model.training.objective import DenseHeads, Objective, decoder_targets, embed_texts
-from vljepa_model.training.optimiser import Optimisers
+from vljepa_model.training.optimiser import optimiser_for
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.trainer import WHITENING_STEPS, extend, train
 from vljepa_model.training.vocabulary import train_tokenizer
@@ -272,19 +272,19 @@ def test_two_processes_learn_what_both_saw(tmp_path: Path) -> None:
     def moments(ranks: tuple[int, ...]) -> torch.Tensor:
         torch.manual_seed(recipe.seed)
         objective = Objective(VLJEPA(ModelConfig.preset("tiny")), recipe)
-        optimisers = Optimisers(objective, recipe)
+        optimiser = optimiser_for(objective, recipe)
         whiten(objective.model.x_encoder, (batches[0][step] for step in range(WHITENING_STEPS)))
         with torch.autocast("cpu", dtype=torch.bfloat16):
             losses = [objective(batches[rank][0], 0).total for rank in ranks]
         torch.autograd.backward(sum(losses) / len(losses))
         torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
-        optimisers.step(0)
-        return first_moments(optimisers.state_dict())
+        optimiser.step(0)
+        return first_moments(optimiser.state_dict())
 
     def first_moments(states: list[dict[str, Any]]) -> torch.Tensor:
         """After one step Adam's first moments are a tenth of the gradients."""
         return torch.cat([each["exp_avg"].flatten() for each in states[1]["state"].values()])
 
-    trained = first_moments(torch.load(tmp_path / "state.pt", weights_only=True)["optimisers"])
+    trained = first_moments(torch.load(tmp_path / "state.pt", weights_only=True)["optimiser"])
     assert torch.cosine_similarity(trained, moments((0, 1)), dim=0) > 0.999
     assert torch.cosine_similarity(trained, moments((0,)), dim=0) < 0.95

@@ -14,18 +14,18 @@ from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.finetuning.batches import ClipBatch, Clips
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.visual_cache import VisualCache
-from vljepa_model.losses import info_nce
-from vljepa_model.processes import Processes, gather_rows
+from vljepa_model.losses import global_info_nce
+from vljepa_model.processes import Processes
+from vljepa_model.runs.loop import Losses
 from vljepa_model.vl_jepa import VLJEPA
 
 __all__ = ["FineTuneLosses", "FineTuneObjective", "encode_clips", "learning"]
 
 
 @dataclass(frozen=True, slots=True)
-class FineTuneLosses:
+class FineTuneLosses(Losses):
     """The parts of one step's loss over all processes, and what share of predictions ranks its own text first."""
 
-    total: Tensor
     contrastive: Tensor
     decoder: Tensor
     top1: Tensor
@@ -62,20 +62,11 @@ class FineTuneObjective(nn.Module):
         if batch.clips is not None:
             visual = encode_clips(self.model.x_encoder, batch.clips, self.cache)
             prediction = self.model.predictor(visual, batch.query_ids, batch.query_mask)
-            contrastive, top1 = self._align(prediction, texts, batch.keys)
+            contrastive, top1 = global_info_nce(prediction, texts, self.model.log_temperature, batch.keys)
         if self.recipe.only is not Only.ALIGNMENT:
             decoder = self._decode(texts.detach(), batch, step)
         total = contrastive + self.recipe.decoder * decoder
         return FineTuneLosses(total, contrastive.detach(), self._mean(decoder), top1)
-
-    def _align(self, prediction: Tensor, texts: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-        """InfoNCE of all processes' rows, the same number in each of them, and the share of right first places."""
-        predictions, targets, all_keys = gather_rows(prediction), gather_rows(texts), gather_rows(keys)
-        loss = info_nce(predictions, targets, self.model.log_temperature, all_keys, all_keys)
-        with torch.no_grad():
-            best = (predictions.float() @ targets.float().T).argmax(dim=1)
-            hit = all_keys[best] == all_keys
-        return loss, hit.float().mean()
 
     def _decode(self, embedding: Tensor, batch: ClipBatch, step: int) -> Tensor:
         """Cross-entropy per token; the mean over processes is the mean over the tokens of the whole batch."""

@@ -6,12 +6,13 @@ from torch import nn
 from torch.optim import AdamW
 
 from vljepa_model.finetuning.recipe import FineTuneRecipe
+from vljepa_model.runs.optimiser import Optimiser
 from vljepa_model.vl_jepa import VLJEPA
 
-__all__ = ["optimiser_for", "set_rate"]
+__all__ = ["optimiser_for"]
 
 
-def optimiser_for(model: VLJEPA, recipe: FineTuneRecipe) -> AdamW:
+def optimiser_for(model: VLJEPA, recipe: FineTuneRecipe) -> Optimiser:
     """AdamW over whatever of the model learns; only matrices decay."""
     factors = {"y_encoder": recipe.y_encoder_lr, "x_encoder": recipe.x_encoder_lr}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -19,18 +20,11 @@ def optimiser_for(model: VLJEPA, recipe: FineTuneRecipe) -> AdamW:
         if parameter.requires_grad:
             decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((factors.get(name.split(".")[0], 1.0), decay), []).append(parameter)
-    return AdamW(
+    adam = AdamW(
         [
-            {"params": parameters, "weight_decay": decay, "factor": factor}
+            {"params": parameters, "weight_decay": decay, "lr": factor}
             for (factor, decay), parameters in groups.items()
         ],
-        lr=recipe.lr, betas=(0.9, 0.98),
+        lr=1.0, betas=(0.9, 0.98),
     )  # fmt: skip
-
-
-def set_rate(optimiser: AdamW, recipe: FineTuneRecipe, step: int) -> float:
-    """Give every group its rate at a step; returns the rate before factors."""
-    rate = recipe.lr * recipe.rate(step)
-    for group in optimiser.param_groups:
-        group["lr"] = rate * group["factor"]
-    return rate
+    return Optimiser((adam,), recipe.learning_rate)

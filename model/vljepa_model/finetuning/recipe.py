@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from vljepa_model.errors import ConfigError
-from vljepa_model.settings import from_plain, to_plain
+from vljepa_model.runs.settings import from_plain, to_plain
 
 __all__ = ["FineTuneRecipe", "Only", "Precision"]
 
@@ -88,6 +88,10 @@ class FineTuneRecipe:
             return (step + 1) / self.warmup
         along = (step - self.warmup) / max(self.steps - self.warmup, 1)
         return self.final_lr + (1 - self.final_lr) * 0.5 * (1 + math.cos(math.pi * min(along, 1.0)))
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.lr * self.rate(step)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

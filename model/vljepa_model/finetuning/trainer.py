@@ -1,48 +1,43 @@
-"""The fine-tuning loop: resumable after a kill at any moment; on one CPU or GPU, or several under torchrun."""
+"""Fine-tuning on annotated videos. A run that was stopped goes on; under torchrun several devices share it.
+
+A run is a folder: `run.json` (recipe, and what names checkpoint and data), `skipped.jsonl` (videos that cannot be
+read), `metrics.jsonl`, `state.pt` (all that is needed to go on) and `checkpoint/` (the model alone).
+"""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
-
-from vljepa_data.annotations import Example, Unusable, by_segment, survey
+from vljepa_data.annotations import Example, Unusable, by_segment
 from vljepa_model.checkpoint import Checkpoint, save_checkpoint
 from vljepa_model.errors import ConfigError
-from vljepa_model.finetuning.batches import ClipBatch, ClipBatches
-from vljepa_model.finetuning.objective import FineTuneLosses, FineTuneObjective
-from vljepa_model.finetuning.optimiser import optimiser_for, set_rate
+from vljepa_model.finetuning.batches import ClipBatches
+from vljepa_model.finetuning.clips import digest_of, leave_out, left_out
+from vljepa_model.finetuning.objective import FineTuneObjective
+from vljepa_model.finetuning.optimiser import optimiser_for
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only, Precision
-from vljepa_model.finetuning.run_folder import RunFolder, digest_of
 from vljepa_model.finetuning.texts import Tokenizers
 from vljepa_model.finetuning.visual_cache import VisualCache, fingerprint
-from vljepa_model.processes import Processes, quiet_worker
-from vljepa_runtime.errors import SourceError
+from vljepa_model.processes import Processes
+from vljepa_model.runs.folder import settle
+from vljepa_model.runs.log import Log, Progress
+from vljepa_model.runs.loop import Run
 
 __all__ = ["CacheOptions", "FineTuneProgress", "finetune"]
 
+SETTINGS, STATE, SKIPPED = "run.json", "state.pt", "skipped.jsonl"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuneProgress:
+class FineTuneProgress(Progress):
     """Where a run stands, for progress bars and `metrics.jsonl`; losses are means since the line before."""
 
-    step: int
-    steps: int
     contrastive: float
     decoder: float
     top1: float
-    lr: float
-    temperature: float
-    clips_per_s: float
-    eta_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,62 +89,47 @@ def finetune(
         ConfigError: recipe and data do not go together.
         SourceError: `strict`, and a video cannot be read; or none can.
     """
-    processes = Processes.join()
+    folder, processes = Path(out), Processes.join()
     try:
-        run = RunFolder(Path(out))
         identity = {"checkpoint": fingerprint(checkpoint.model), "data": digest_of(examples)}
         with processes.first_before_others():
-            settled = run.settle(recipe, identity)
-        units = _usable(run, checkpoint, examples, settled, strict, processes, on_skipped, on_survey)
-        objective, batches = _prepare(checkpoint, units, settled, cache, processes)
-        optimiser = optimiser_for(objective.model, settled)
-        start = run.load_state(objective.model, optimiser)
-        if processes.rank == 0:
-            run.forget_metrics_after(start)
-        stop = min(settled.steps, start + stop_after) if stop_after else settled.steps
-        loader = DataLoader(
-            batches, batch_size=None, sampler=range(start, stop), num_workers=workers,
-            prefetch_factor=2 if workers else None, worker_init_fn=quiet_worker,
-        )  # fmt: skip
-        log = _Log(run, settled, log_every, on_progress, quiet=processes.rank > 0)
-        for step, batch in zip(range(start, stop), loader, strict=True):
-            losses = _step(objective, optimiser, _to(batch, processes.device), settled, step, processes)
-            log.add(step, losses, objective)
-            if processes.rank == 0 and ((step + 1) % save_every == 0 or step + 1 == stop):
-                run.save_state(objective.model, optimiser, step + 1)
-                _save(run, checkpoint, settled, step + 1, len(units))
+            settled = settle(folder / SETTINGS, recipe, FineTuneRecipe(), key="recipe", identity=identity)
+        if settled.only is not Only.DECODER and processes.rank == 0:
+            leave_out(
+                folder / SKIPPED, by_segment(examples), strict=strict,
+                on_skipped=on_skipped, on_survey=on_survey,
+            )  # fmt: skip
         processes.wait()
-        return run.checkpoint
+        units = _units(folder, examples, settled)
+        objective, batches = _prepare(checkpoint, units, settled, cache, processes)
+        run = Run(folder / STATE, objective.model, optimiser_for(objective.model, settled), processes)
+        stop = min(settled.steps, run.step + stop_after) if stop_after else settled.steps
+        log = Log(
+            folder / "metrics.jsonl", FineTuneProgress, run, settled, checkpoint.model.log_temperature,
+            clips=settled.batch, every=log_every, on_progress=on_progress,
+        )  # fmt: skip
+        steps = run.steps(
+            objective, batches, stop=stop, workers=workers,
+            seed=settled.seed * 10**9, half=settled.precision is Precision.BF16,
+        )  # fmt: skip
+        for losses in steps:
+            log.add(losses)
+            if run.step % save_every == 0 or run.step == stop:
+                run.save()
+                if processes.rank == 0:
+                    _save(folder, checkpoint, settled, run.step, len(units))
+        processes.wait()
+        return folder / "checkpoint"
     finally:
         processes.leave()
 
 
-def _usable(
-    run: RunFolder,
-    checkpoint: Checkpoint,
-    examples: Sequence[Example],
-    recipe: FineTuneRecipe,
-    strict: bool,
-    processes: Processes,
-    on_skipped: Callable[[Sequence[Unusable]], None],
-    on_survey: Callable[[int, int], None],
-) -> list[tuple[Example, ...]]:
+def _units(folder: Path, examples: Sequence[Example], recipe: FineTuneRecipe) -> list[tuple[Example, ...]]:
     """Texts per clip whose video can be read; per text where only the Y-decoder learns."""
     if recipe.only is Only.DECODER:
         return [(example,) for example in {example.text: example for example in examples}.values()]
-    groups = by_segment(examples)
-    if processes.rank == 0 and run.skipped() is None:
-        unusable = survey(groups, on_progress=lambda done: on_survey(done, len(groups)))
-        if unusable and (strict or len(unusable) == len(groups)):
-            first = unusable[0]
-            raise SourceError(
-                f"{len(unusable)} of {len(groups)} clips cannot be read, first {first.segment}: {first.reason}"
-            )
-        run.skip(unusable)
-        on_skipped(unusable)
-    processes.wait()
-    left_out = set(run.skipped() or ())
-    return [texts for segment, texts in groups.items() if str(segment) not in left_out]
+    skipped = left_out(folder / SKIPPED)
+    return [texts for segment, texts in by_segment(examples).items() if str(segment) not in skipped]
 
 
 def _prepare(
@@ -176,27 +156,7 @@ def _prepare(
     return objective, batches
 
 
-def _step(
-    objective: FineTuneObjective,
-    optimiser: torch.optim.AdamW,
-    batch: ClipBatch,
-    recipe: FineTuneRecipe,
-    step: int,
-    processes: Processes,
-) -> FineTuneLosses:
-    half = recipe.precision is Precision.BF16
-    with torch.autocast(processes.device.type, dtype=torch.bfloat16, enabled=half):
-        losses: FineTuneLosses = objective(batch, step)
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(losses.total)
-    processes.average_gradients(objective)
-    nn.utils.clip_grad_norm_([p for p in objective.parameters() if p.requires_grad], 1.0)
-    set_rate(optimiser, recipe, step)
-    optimiser.step()
-    return losses
-
-
-def _save(run: RunFolder, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: int, clips: int) -> None:
+def _save(folder: Path, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: int, clips: int) -> None:
     metadata = {
         **checkpoint.metadata,
         "finetuned": {
@@ -208,50 +168,7 @@ def _save(run: RunFolder, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: 
     }
     shared = len(set(checkpoint.tokenizers.values())) == 1
     save_checkpoint(
-        checkpoint.model, run.checkpoint, tokenizer_file=checkpoint.tokenizer_file if shared else checkpoint.tokenizers,
+        checkpoint.model, folder / "checkpoint",
+        tokenizer_file=checkpoint.tokenizer_file if shared else checkpoint.tokenizers,
         preprocess=checkpoint.preprocess, prompts=checkpoint.prompts, metadata=metadata,
     )  # fmt: skip
-
-
-def _to(batch: ClipBatch, device: torch.device) -> ClipBatch:
-    if device.type == "cpu":
-        return batch
-    tensors = (field.name for field in fields(batch) if isinstance(getattr(batch, field.name), Tensor))
-    moved: dict[str, Any] = {name: getattr(batch, name).to(device, non_blocking=True) for name in tensors}
-    if batch.clips is not None:
-        moved["clips"] = batch.clips.to(device)
-    return replace(batch, **moved)
-
-
-class _Log:
-    """Averages losses between lines of `metrics.jsonl`."""
-
-    def __init__(
-        self,
-        run: RunFolder,
-        recipe: FineTuneRecipe,
-        every: int,
-        on_progress: Callable[[FineTuneProgress], None],
-        *,
-        quiet: bool,
-    ) -> None:
-        self.run, self.recipe, self.every = run, recipe, every
-        self.on_progress, self.quiet = on_progress, quiet
-        self.sums: list[tuple[float, ...]] = []
-        self.since = time.monotonic()
-
-    def add(self, step: int, losses: FineTuneLosses, objective: FineTuneObjective) -> None:
-        """Take in one step; write a line when one is due."""
-        self.sums.append(tuple(float(x.detach()) for x in (losses.contrastive, losses.decoder, losses.top1)))
-        if self.quiet or ((step + 1) % self.every and step + 1 < self.recipe.steps):
-            return
-        contrastive, decoder, top1 = (sum(column) / len(self.sums) for column in zip(*self.sums, strict=True))
-        speed = len(self.sums) * self.recipe.batch / max(time.monotonic() - self.since, 1e-9)
-        progress = FineTuneProgress(
-            step=step + 1, steps=self.recipe.steps, contrastive=contrastive, decoder=decoder, top1=top1,
-            lr=self.recipe.lr * self.recipe.rate(step), temperature=math.exp(objective.model.log_temperature.item()),
-            clips_per_s=speed, eta_s=(self.recipe.steps - step - 1) * self.recipe.batch / speed,
-        )  # fmt: skip
-        self.run.log(asdict(progress))
-        self.on_progress(progress)
-        self.sums, self.since = [], time.monotonic()

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
-from vljepa_model.losses import decoder_loss, info_nce
+from vljepa_model.losses import decoder_loss, global_info_nce
+from vljepa_model.runs.loop import Losses
 from vljepa_model.training.batches import Batch
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.vl_jepa import VLJEPA
 
-__all__ = ["DenseHeads", "Losses", "Objective", "decoder_targets", "embed_texts"]
+__all__ = ["DenseHeads", "Objective", "WorldLosses", "decoder_targets", "embed_texts"]
 
 
 DENSE_WEIGHTS = {"shape": 2.0, "colour": 1.0, "texture": 0.5, "size": 0.5, "action": 1.0, "direction": 0.5}
@@ -23,10 +23,9 @@ DENSE_WEIGHTS = {"shape": 2.0, "colour": 1.0, "texture": 0.5, "size": 0.5, "acti
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
-    """The parts of one step's loss and what share of predictions ranks its own target first among the batch's texts."""
+class WorldLosses(Losses):
+    """The parts of one step's loss and what share of predictions ranks its own target first."""
 
-    total: Tensor
     contrastive: Tensor
     dense: Tensor
     decoder: Tensor
@@ -86,15 +85,6 @@ def embed_texts(y_encoder: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
     return torch.cat(embedded)[where]
 
 
-def gather(x: Tensor) -> Tensor:
-    """Stack a tensor over ranks, own rows first; gradients flow to the own rows only."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return x
-    parts = [torch.empty_like(x) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, x.detach().contiguous())
-    return torch.cat([x, *(part for rank, part in enumerate(parts) if rank != dist.get_rank())])
-
-
 def decoder_targets(ids: Tensor, mask: Tensor, eos: int) -> Tensor:
     """Append EOS to padded ids (B, L): (B, L + 1)."""
     out = F.pad(ids * mask, (0, 1)).long()
@@ -109,28 +99,23 @@ class Objective(nn.Module):
         self.model, self.recipe = model, recipe
         self.dense_heads = DenseHeads(model.config.x_encoder.width)
 
-    def forward(self, batch: Batch, step: int) -> Losses:
+    def forward(self, batch: Batch, step: int) -> WorldLosses:
         """Compute the losses of a batch at a step (the step decides the stage)."""
         model, recipe = self.model, self.recipe
         visual = model.x_encoder(batch.patches, batch.positions)
         if step < recipe.stage_zero:
             dense, none = self.dense_heads(visual, batch.truth), torch.zeros((), device=visual.device)
-            return Losses(dense, none, dense.detach(), none, none)
+            return WorldLosses(dense, none, dense.detach(), none, none)
         each = visual.repeat_interleave(recipe.lessons, dim=0)
         prediction = model.predictor(each, batch.query_ids, batch.query_mask)
         texts = embed_texts(model.y_encoder, batch.text_ids, batch.text_mask)
-        pairs = len(prediction)
-        contrastive = info_nce(
-            prediction, gather(texts), model.log_temperature, batch.keys[:pairs], gather(batch.keys)
-        )
+        contrastive, top1 = global_info_nce(prediction, texts, model.log_temperature, batch.keys)
         dense = self.dense_heads(visual, batch.truth)
-        firsts = texts[: pairs : recipe.lessons].detach()
+        firsts = texts[: len(prediction) : recipe.lessons].detach()
         decoder = self._decode(firsts, batch.word_ids, batch.word_mask)
         weight = recipe.dense * (1.0 if step < recipe.stage_one else 0.5)
         total = contrastive + weight * dense + recipe.decoder * decoder
-        with torch.no_grad():
-            hit = batch.keys[(prediction.float() @ texts.float().T).argmax(dim=1)] == batch.keys[:pairs]
-        return Losses(total, contrastive.detach(), dense.detach(), decoder.detach(), hit.float().mean())
+        return WorldLosses(total, contrastive.detach(), dense.detach(), decoder.detach(), top1)
 
     def _decode(self, embedding: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         config = self.model.config

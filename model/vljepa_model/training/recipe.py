@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vljepa_model.errors import ConfigError
-from vljepa_model.settings import from_plain, plateau_rate, to_plain
+from vljepa_model.runs.settings import from_plain, plateau_rate, to_plain
 
 __all__ = ["Recipe"]
 
@@ -89,6 +89,10 @@ class Recipe:
         if step >= self.steps * (1 - self.finish):
             return int(rng.choice(self.finish_keep))
         return int(rng.choice(self.keep, p=self.keep_odds))
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.lr * self.rate(step)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -6,7 +6,6 @@ optimiser and the points measured so far.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,20 +17,24 @@ from tokenizers import Tokenizer
 
 from vljepa_data.world import Split
 from vljepa_model.checkpoint import Checkpoint
-from vljepa_model.errors import CheckpointError
 from vljepa_model.finetuning.visual_cache import fingerprint
+from vljepa_model.processes import Processes
+from vljepa_model.runs.folder import settle
+from vljepa_model.runs.loop import Losses, read_state
+from vljepa_model.runs.loop import Run as TrainingRun
+from vljepa_model.runs.optimiser import Optimiser
 from vljepa_model.versus.bank import Bank
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender, VlmContender, build, parameters
 from vljepa_model.versus.lessons import Lessons
 from vljepa_model.versus.measure import Point, measure
 from vljepa_model.versus.plan import Plan
-from vljepa_runtime.outputs import replace_file
 
 __all__ = ["Contest", "Run"]
 
 TRAIN_SEED = 900_000_000  # far from the seeds that the shipped model's training draws from
 HELD_OUT_SEED = 5_000_000
 SAVE_S = 60.0
+SETTINGS = "plan.json"
 
 Report = Callable[[str, float, str], None]
 """Called with what is being done, the share of it that is done, and a detail."""
@@ -79,8 +82,8 @@ class Contest:
     ) -> None:
         self.folder, self.checkpoint, self.report = folder, checkpoint, report
         self.tokenizer = Tokenizer.from_file(str(checkpoint.tokenizer_file))
-        folder.mkdir(parents=True, exist_ok=True)
-        self.plan = _settle(folder, plan, fingerprint(checkpoint.model.x_encoder))
+        identity = {"x_encoder": fingerprint(checkpoint.model.x_encoder)}
+        self.plan = settle(folder / SETTINGS, plan, Plan(), key="plan", identity=identity)
         self.train = self._bank(Split.TRAIN, TRAIN_SEED, self.plan.clips)
         self.held_out = self._bank(Split.TEST, HELD_OUT_SEED, self.plan.held_out, kind="single")
 
@@ -102,9 +105,8 @@ class Contest:
 
     def load(self, name: str, seed: int) -> tuple[Run, JepaContender | VlmContender]:
         """A contender as it was saved last, with its points."""
-        torch.manual_seed(seed)
-        contender = build(name, self.checkpoint.config, self.tokenizer, self.plan)
-        state = self._state(name, seed)
+        contender, path = self._new(name, seed), self._path(name, seed)
+        state = read_state(path) if path.exists() else {}
         if state:
             contender.load_state_dict(state["weights"])
         points = tuple(Point.from_dict(point) for point in state.get("points", []))
@@ -112,43 +114,37 @@ class Contest:
 
     def _train(self, name: str, seed: int, target: int) -> None:
         """Train one contender up to a step and measure it there."""
-        state = self._state(name, seed)
-        step = int(state.get("step", 0))
-        points: list[dict[str, Any]] = list(state.get("points", []))
+        contender = self._new(name, seed)
+        state = TrainingRun(
+            self._path(name, seed), contender, _optimiser(contender, self.plan), Processes.alone()
+        )
+        points: list[dict[str, Any]] = list(state.notes.get("points", []))
         if any(point["samples"] == target * self.plan.batch for point in points):
             return
-        contender = self.load(name, seed)[1]
-        optimiser = _optimiser(contender, self.plan)
-        if state:
-            optimiser.load_state_dict(state["optimiser"])
+        spent, losses = float(state.notes.get("train_s", 0.0)), list(state.notes.get("losses", []))
         lessons = Lessons(self.train, self.tokenizer, self.plan, seed)
-        spent, losses = float(state.get("train_s", 0.0)), list(state.get("losses", []))
-        saved = time.monotonic()
-
-        def save() -> None:
-            self._save(
-                name, seed,
-                {"weights": contender.state_dict(), "optimiser": optimiser.state_dict(), "step": step,
-                 "points": points, "train_s": spent, "losses": losses},
-            )  # fmt: skip
-
-        while step < target:
-            begun = time.process_time()
-            losses.append(_step(contender, optimiser, lessons, self.plan, step))
+        saved, begun = time.monotonic(), time.process_time()
+        for step in state.steps(
+            lambda samples, step: Losses(contender.loss(samples)), lessons, stop=target, seed=seed * 10**6
+        ):
+            losses.append(float(step.total.detach()))
             spent += time.process_time() - begun
-            step += 1
-            self.report(f"{name} seed {seed}", step / self.plan.steps, f"loss {losses[-1]:.3f}")
+            self.report(f"{name} seed {seed}", state.step / self.plan.steps, f"loss {losses[-1]:.3f}")
             if time.monotonic() - saved > SAVE_S:
-                save()
+                state.save(points=points, train_s=spent, losses=losses)
                 saved = time.monotonic()
+            begun = time.process_time()
         cider, top5, top1 = measure(contender, self.held_out, self.plan.candidates)
         mean = sum(losses) / max(len(losses), 1)
-        samples = step * self.plan.batch
+        samples = state.step * self.plan.batch
         points.append(
             Point(samples=samples, cider=cider, top5=top5, top1=top1, loss=mean, train_s=spent).to_dict()
         )
-        losses = []
-        save()
+        state.save(points=points, train_s=spent, losses=[])
+
+    def _new(self, name: str, seed: int) -> JepaContender | VlmContender:
+        torch.manual_seed(seed)
+        return build(name, self.checkpoint.config, self.tokenizer, self.plan)
 
     def _bank(self, split: Split, first_seed: int, clips: int, *, kind: str | None = None) -> Bank:
         what = f"encoding {split.value} clips"
@@ -163,65 +159,12 @@ class Contest:
     def _path(self, name: str, seed: int) -> Path:
         return self.folder / f"{name}-{seed}.pt"
 
-    def _state(self, name: str, seed: int) -> dict[str, Any]:
-        path = self._path(name, seed)
-        if not path.exists():
-            return {}
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
 
-    def _save(self, name: str, seed: int, state: Mapping[str, Any]) -> None:
-        replace_file(self._path(name, seed), lambda file: torch.save(dict(state), file))
-
-
-def _settle(folder: Path, plan: Plan | None, encoder: str) -> Plan:
-    """The folder's plan, written there if it has none yet."""
-    path = folder / "plan.json"
-    if not path.exists():
-        settled = plan or Plan()
-        text = json.dumps({"x_encoder": encoder, "plan": settled.to_dict()}, indent=1)
-        replace_file(path, lambda file: file.write(text.encode()))
-        return settled
-    found = json.loads(path.read_text())
-    if found["x_encoder"] != encoder:
-        raise CheckpointError(
-            f"{folder} holds a contest on another X-encoder ({found['x_encoder']}, this one is {encoder}): "
-            "choose another folder"
-        )
-    settled = Plan.from_dict(found["plan"])
-    if plan is not None and plan != settled:
-        changed = [key for key, value in plan.to_dict().items() if value != settled.to_dict()[key]]
-        raise CheckpointError(
-            f"{folder} holds a contest with another plan ({', '.join(changed)} differ): choose another folder"
-        )
-    return settled
-
-
-def _optimiser(contender: torch.nn.Module, plan: Plan) -> torch.optim.AdamW:
+def _optimiser(contender: torch.nn.Module, plan: Plan) -> Optimiser:
     matrices = [p for p in contender.parameters() if p.ndim == 2]
     others = [p for p in contender.parameters() if p.ndim != 2]
     groups = [
         {"params": matrices, "weight_decay": plan.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=plan.lr, betas=(0.9, 0.98))
-
-
-def _step(
-    contender: JepaContender | VlmContender,
-    optimiser: torch.optim.AdamW,
-    lessons: Lessons,
-    plan: Plan,
-    step: int,
-) -> float:
-    """One update; returns the loss."""
-    torch.manual_seed(lessons.seed * 10**6 + step)  # the Y-decoder's noise, whether resumed or not
-    for group in optimiser.param_groups:
-        group["lr"] = plan.lr * plan.rate(step)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = contender.loss(lessons[step])
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(contender.parameters(), 1.0)
-    optimiser.step()
-    return float(loss.detach())
+    return Optimiser((torch.optim.AdamW(groups, lr=1.0, betas=(0.9, 0.98)),), plan.learning_rate)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from vljepa_data.world import PROMPTS
 from vljepa_model.versus.bank import LEVELS, Bank
@@ -34,13 +35,16 @@ class Samples:
     keys: Tensor
 
 
-class Lessons:
+class Lessons(Dataset[Samples]):
     """Draws samples: every clip once before any comes again, each time with another kind of answer or wording."""
 
     def __init__(self, bank: Bank, tokenizer: Tokenizer, plan: Plan, seed: int) -> None:
         self.bank, self.plan, self.seed = bank, plan, seed
         self._encode = tokenizer.encode_batch
         self._prompts = {level: self._ids([PROMPTS[level]])[0] for level in LEVELS}
+
+    def __len__(self) -> int:
+        return self.plan.steps
 
     def __getitem__(self, step: int) -> Samples:
         rng = np.random.default_rng([self.seed, step])

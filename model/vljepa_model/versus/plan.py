@@ -8,7 +8,7 @@ from typing import Any
 
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import ConfigError
-from vljepa_model.settings import from_plain, plateau_rate, to_plain
+from vljepa_model.runs.settings import from_plain, plateau_rate, to_plain
 
 __all__ = ["HEAD_DIM", "Plan", "stack_of"]
 
@@ -98,6 +98,10 @@ class Plan:
     def rate(self, step: int) -> float:
         """Learning rate of a step as a share of the peak: warm-up, plateau, linear decay."""
         return plateau_rate(step, steps=self.steps, warmup=self.warmup, decay=self.decay)
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step."""
+        return self.lr * self.rate(step)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -82,7 +82,7 @@ def test_another_plan_or_x_encoder_is_refused(contest: Contest, checkpoint: Chec
     path = contest.folder / "plan.json"
     kept = path.read_text()
     path.write_text(json.dumps({**json.loads(kept), "x_encoder": "0123456789abcdef"}))
-    with pytest.raises(CheckpointError, match="on another X-encoder"):
+    with pytest.raises(CheckpointError, match="another x_encoder: choose another folder"):
         Contest(contest.folder, checkpoint)
     path.write_text(kept)
 

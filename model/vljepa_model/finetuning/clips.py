@@ -1,0 +1,60 @@
+"""The clips of a run: which of them can be read is found out once, and what names the whole list of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from vljepa_data.annotations import Example, Segment, Unusable, survey
+from vljepa_runtime.errors import SourceError
+from vljepa_runtime.outputs import replace_file
+
+__all__ = ["digest_of", "leave_out", "left_out"]
+
+
+def leave_out(
+    path: Path,
+    groups: Mapping[Segment, Sequence[Example]],
+    *,
+    strict: bool,
+    on_skipped: Callable[[Sequence[Unusable]], None],
+    on_survey: Callable[[int, int], None],
+) -> None:
+    """Look for clips that cannot be read and write down which, and why, unless that was done before.
+
+    Args:
+        path: Where it is written, a line of JSON each.
+        groups: Texts per clip.
+        strict: Raise for one instead.
+        on_skipped: Told which they are.
+        on_survey: Told how many clips were looked at, of how many.
+
+    Raises:
+        SourceError: `strict`, and a clip cannot be read; or none can.
+    """
+    if path.exists():
+        return
+    unusable = survey(groups, on_progress=lambda done: on_survey(done, len(groups)))
+    if unusable and (strict or len(unusable) == len(groups)):
+        first = unusable[0]
+        raise SourceError(
+            f"{len(unusable)} of {len(groups)} clips cannot be read, first {first.segment}: {first.reason}"
+        )
+    lines = [json.dumps({"segment": str(bad.segment), "reason": bad.reason}) + "\n" for bad in unusable]
+    replace_file(path, lambda file: file.write("".join(lines).encode()))
+    on_skipped(unusable)
+
+
+def left_out(path: Path) -> frozenset[str]:
+    """The segments that `leave_out` wrote down, as text."""
+    return frozenset(json.loads(line)["segment"] for line in path.read_text().splitlines())
+
+
+def digest_of(examples: Sequence[Example]) -> str:
+    """Sixteen hexadecimal digits that name a list of annotations."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(json.dumps([str(example.segment), example.text, example.query]).encode())
+    return digest.hexdigest()[:16]
