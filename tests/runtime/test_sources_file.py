@@ -363,3 +363,20 @@ class TestRealClips:
     def test_damaged_photograph(self, shared_data: Path) -> None:
         with pytest.raises(SourceError, match="damaged"):
             collect(FileSource(shared_data / "clips" / "torchcodec" / "corrupt.jpg"))
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_an_empty_file_is_called_so(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"clip.{suffix}"
+    path.touch()
+    with pytest.raises(SourceError, match=rf"{suffix} as video: it is empty$"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mov"])
+def test_a_recording_that_was_not_finished_is_called_so(tmp_path: Path, suffix: str) -> None:
+    path = write_video(tmp_path / f"clip.{suffix}", [i / 25 for i in range(12)])
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"moov") - 4])
+    with pytest.raises(SourceError, match=r"as video: its index \(moov\) is missing: the recording was not"):
+        open_source(path)

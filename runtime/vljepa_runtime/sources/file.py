@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.clock import Shown, StreamClock
+from vljepa_runtime.sources.heif import is_sequence
 from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.packets import read_packets
 from vljepa_runtime.sources.pictures import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
@@ -30,6 +31,14 @@ from vljepa_runtime.sources.timing import DEFAULT_RATE, Timing, length_of_all_s
 __all__ = ["FileSource", "announced_pictures", "choose_stream", "decode_stream"]
 
 TEXT_ART = ("ansi", "bintext", "idf", "xbin")  # FFmpeg would draw any text file as a terminal
+ISO_STARTS = (
+    b"ftyp",
+    b"wide",
+    b"mdat",
+    b"free",
+    b"styp",
+    b"moof",
+)  # first boxes of MP4, MOV and their segments
 MAX_THREADS = 4  # each frame thread holds pictures of its own, and the model wants cores too
 LOST_SHARE = 0.1  # a file that gives this much less than it announces was cut off
 ALLOWED_S = 0.1  # of a very short one
@@ -103,7 +112,7 @@ class FileSource:
         try:
             container = av.open(f"file:{self.path}", container_options=options)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"cannot read {self.path} as video: {_reason(error)}") from error
+            raise SourceError(f"cannot read {self.path} as video: {_unreadable(self.path, error)}") from error
         try:
             choose_stream(container, self.name)
         except SourceError:
@@ -300,6 +309,20 @@ def _refused(error: Exception) -> str:
     """Why a decoder took no packet."""
     if isinstance(error, av.ArgumentError | av.PermissionError):  # what FFmpeg's limits give, by version
         return f"a frame is broken or has more than {MAX_PIXELS:,} pixels"
+    return _reason(error)
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Why a file cannot be opened, where it tells more than FFmpeg does."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+        if not head:
+            return "it is empty"
+        if head[4:] in ISO_STARTS and not is_sequence(path):
+            return "its index (moov) is missing: the recording was not finished, or it is one segment of a stream"
+    except OSError:
+        pass
     return _reason(error)
 
 
