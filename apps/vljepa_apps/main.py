@@ -6,11 +6,14 @@ It imports a command only when that command is called, so `vljepa --help` touche
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
@@ -49,7 +52,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     console.ensure_streams()
     args = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: dispatched(args), args)
+    code = guarded(lambda: dispatched(args), args)
+    if code == EXIT_INTERRUPTED and argv is None and threading.active_count() > 1:
+        leave(code)
+    return code
+
+
+def leave(code: int) -> NoReturn:
+    """End the process although libraries still work in threads: they abort when the interpreter is taken down."""
+    atexit._run_exitfuncs()  # what removes temporary folders
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(code)
 
 
 def dispatched(args: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from types import FrameType
 __all__ = ["Ending", "deferred", "ending_as_interrupt"]
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+AGAIN_S = 0.05
 SAME_S = 0.5  # a service manager or a closing terminal sends several in a row; a person who means it waits
 
 
@@ -32,8 +33,17 @@ class Ending:
             os.kill(os.getpid(), number)
         elif self._first_s is None:
             self._first_s, self._came = now, True
-            if not self.held:
-                self.raise_if_came()
+            self._try(frame)
+
+    def _try(self, frame: FrameType | None) -> None:
+        """Let the signal through, unless what is raised here would be lost; then look again soon."""
+        if self.held:
+            return
+        if hasattr(signal, "setitimer") and _loses_exceptions(frame):
+            signal.signal(signal.SIGALRM, lambda _, later: self._try(later))
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+        else:
+            self.raise_if_came()
 
     @property
     def came(self) -> bool:
@@ -45,6 +55,16 @@ class Ending:
         if self._came:
             self._came = False
             raise KeyboardInterrupt
+
+
+def _loses_exceptions(frame: FrameType | None) -> bool:
+    """Whether it is an import, in which libraries take an interrupt for a missing module, or a finaliser."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith("<frozen importlib") or code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
@@ -60,6 +80,8 @@ def ending_as_interrupt() -> Iterator[None]:
     try:
         yield
     finally:
+        if before and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, former in before.items():
             signal.signal(number, former)
 

@@ -73,9 +73,10 @@ def interruptible(
         finally:
             done.set()
 
-    threading.Thread(target=target, name=f"vljepa {what}", daemon=True).start()
+    thread = threading.Thread(target=target, name=f"vljepa {what}", daemon=True)
     ends = time.monotonic() + limit_s
     try:
+        thread.start()  # waits, too
         while not done.wait(POLL_S):
             if time.monotonic() > ends:
                 raise RunError(

@@ -86,15 +86,16 @@ def in_background(work: Callable[[], T], stopped: threading.Event, limit_s: floa
 
     thread = threading.Thread(target=body, name="opening a source", daemon=True)
     begun = time.monotonic()
-    thread.start()
     try:
+        thread.start()  # waits, too
         while thread.is_alive():
             thread.join(SLICE_S)
             if time.monotonic() - begun >= limit_s and thread.is_alive():
                 raise ConnectionLostError(f"no answer for {limit_s:g} s")
     except BaseException:
         stopped.set()
-        thread.join(JOIN_S)
+        if thread.ident is not None:
+            thread.join(JOIN_S)
         raise
     if errors:
         raise errors[0]
