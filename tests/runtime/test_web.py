@@ -179,7 +179,10 @@ def test_logins_with_escaped_characters(live_servers: ModuleType, scheme: str) -
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
-def test_tls_with_a_certificate_of_the_cameras_own(live_servers: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["direct", "through a proxy"])
+def test_tls_with_a_certificate_of_the_cameras_own(
+    way: str, live_servers: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = live_servers.clip(10, "matroska")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=cam", "-days", "2"]
@@ -190,14 +193,59 @@ def test_tls_with_a_certificate_of_the_cameras_own(live_servers: ModuleType, tmp
 
         def serve() -> None:
             client = listener.accept()[0]
+            if way != "direct":
+                assert client.recv(65536).startswith(b"CONNECT cam.test:443 ")
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             with context.wrap_socket(client, server_side=True) as safe:
                 answer_file(safe, safe.recv(65536), data)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        with open_source(f"https://127.0.0.1:{listener.getsockname()[1]}/clip.mkv") as source:
+        here = f"127.0.0.1:{listener.getsockname()[1]}"
+        if way != "direct":
+            monkeypatch.setenv("https_proxy", f"http://{here}")
+            monkeypatch.delenv("no_proxy", raising=False)
+        with open_source(f"https://{here if way == 'direct' else 'cam.test'}/clip.mkv") as source:
             assert sum(isinstance(item, Frame) for item in source) == 10
         thread.join(5)
+
+
+def test_a_proxy_is_asked_for_other_machines_only(
+    live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        asked.append(request.split(b"\r\n")[0])
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    monkeypatch.delenv("no_proxy", raising=False)
+    with live_servers.serving(answer) as port:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        assert WebFile(Address("http://cam.test/live"), deadline()).head() == b"ok"
+        monkeypatch.setenv("http_proxy", "http://zqUser:zqPass@127.0.0.1:1")
+        for host in ("127.0.0.1", "localhost"):
+            assert WebFile(Address(f"http://{host}:{port}/live"), deadline()).head() == b"ok"
+    with pytest.raises(ConnectionLostError, match="connection refused at the proxy that"):
+        WebFile(Address("http://cam.test/live"), deadline())
+    assert asked == [b"GET http://cam.test/live HTTP/1.1", *[b"GET /live HTTP/1.1"] * 2]
+
+
+def test_a_playlist_of_this_machine_needs_no_proxy(
+    live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(client: socket.socket, request: bytes) -> None:
+        playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n/a.ts\n#EXT-X-ENDLIST\n"
+        body = playlist if b".m3u8" in request.split(b"\r\n")[0] else live_servers.clip(20)
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with (
+        live_servers.serving(answer) as port,
+        open_source(f"http://127.0.0.1:{port}/a.m3u8") as source,
+    ):
+        assert sum(isinstance(item, Frame) for item in source) == 20
 
 
 def test_a_file_larger_than_allowed_is_not_kept(live_servers: ModuleType) -> None:

@@ -32,7 +32,7 @@ from vljepa_runtime.sources.read_ahead import read_ahead
 from vljepa_runtime.sources.redaction import HIDDEN, redact
 from vljepa_runtime.sources.relay import Relay
 from vljepa_runtime.sources.tcp import connect_tcp
-from vljepa_runtime.sources.web import RefusedError, WebFile
+from vljepa_runtime.sources.web import RefusedError, WebFile, is_loopback
 
 __all__ = ["SCHEMES", "DownloadSource", "open_network"]
 
@@ -377,8 +377,11 @@ def _connect_http(address: Address, deadline: Deadline) -> Connection:
         raise RefusedError(
             f"this FFmpeg reads no {kind.upper()}: give the address of an HLS playlist (.m3u8)"
         )
+    # FFmpeg reads the environment too, and uses only what begins with http://
+    direct = {"http_proxy": "none"} if is_loopback(address.host) else {}
     try:
-        return _Stream(_open(address.secret_url(), _PLAYLIST, PICTURE_S, kind), address, deadline, paced=True)
+        container = _open(address.secret_url(), _PLAYLIST | direct, PICTURE_S, kind)
+        return _Stream(container, address, deadline, paced=True)
     except RefusedError as error:
         raise RefusedError(f"the playlist names nothing that http(s) gives: {error}") from None
 

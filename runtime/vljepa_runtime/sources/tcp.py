@@ -17,7 +17,7 @@ __all__ = ["TcpConnection", "connect_tcp", "plain_reason"]
 
 
 class TcpConnection:
-    """An open connection; `http.client` can use it as its socket.
+    """An open connection; `http.client` can use it as its socket, with files that keep it open as a socket's do.
 
     Args:
         sock: A connected socket.
@@ -27,7 +27,8 @@ class TcpConnection:
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
         self._deadline = deadline
-        self._handed_out = False
+        self._files = 0
+        self._closed = False
         sock.settimeout(SLICE_S)
 
     def secure(self, host: str) -> TcpConnection:
@@ -83,13 +84,20 @@ class TcpConnection:
                 self._deadline.check()
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        """A file that reads from the connection and closes it."""
-        self._handed_out = True
+        """A file that reads from the connection."""
+        self._files += 1
         return io.BufferedReader(_Reader(self))
 
     def close(self) -> None:
-        """Close, unless a file was made of it; then that file's `close` does."""
-        if not self._handed_out:
+        """Close, with the last file that was made of it."""
+        self._closed = True
+        if not self._files:
+            self.disconnect()
+
+    def close_file(self) -> None:
+        """One of the files is closed."""
+        self._files -= 1
+        if self._closed and not self._files:
             self.disconnect()
 
     def disconnect(self) -> None:
@@ -117,7 +125,7 @@ class _Reader(io.RawIOBase):
 
     def close(self) -> None:
         if not self.closed:
-            self._connection.disconnect()
+            self._connection.close_file()
         super().close()
 
 

@@ -7,6 +7,7 @@ most, and keeps cookies on the way.
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import re
 import urllib.error
 import urllib.request
@@ -14,7 +15,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from http.client import HTTPMessage
 from typing import IO, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request
 
 from vljepa_runtime.errors import SourceError
@@ -24,7 +25,7 @@ from vljepa_runtime.sources.http_login import HttpLogin
 from vljepa_runtime.sources.redaction import redact
 from vljepa_runtime.sources.tcp import TcpConnection, connect_tcp, plain_reason
 
-__all__ = ["RefusedError", "WebFile"]
+__all__ = ["RefusedError", "WebFile", "is_loopback"]
 
 CHUNK = 1 << 16
 HEAD = 4096  # bytes that tell what a file is
@@ -233,10 +234,9 @@ class WebFile:
                 raise RefusedError(words, code=error.code) from None
             raise ConnectionLostError(words) from None
         except urllib.error.URLError as error:
-            if isinstance(error.reason, ConnectionLostError):
-                raise error.reason from None
-            words = str(getattr(error.reason, "strerror", None) or error.reason)
-            raise ConnectionLostError(redact(words)) from None
+            words = redact(str(getattr(error.reason, "strerror", None) or error.reason))
+            where = " at the proxy that the environment names" if request.has_proxy() else ""
+            raise ConnectionLostError(words + where) from None
         except ConnectionLostError:
             raise
         except (http.client.HTTPException, OSError, ValueError) as error:
@@ -261,6 +261,14 @@ def _length(response: http.client.HTTPResponse) -> int | None:
     return response.length if response.status == 200 else None
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
 Opener = Callable[[Request], http.client.HTTPResponse]
 
 
@@ -269,7 +277,7 @@ def _opener(login: tuple[str, str] | None, url: str, deadline: Deadline) -> Open
     if login is not None:
         logins.add(url, login)
     for handler in (
-        urllib.request.ProxyHandler(),
+        _Proxies(),
         urllib.request.UnknownHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
@@ -281,6 +289,18 @@ def _opener(login: tuple[str, str] | None, url: str, deadline: Deadline) -> Open
     ):
         opener.add_handler(handler)
     return opener.open
+
+
+class _Proxies(urllib.request.ProxyHandler):
+    """Those that the environment names, which cannot reach the loopback of this machine."""
+
+    def proxy_open(self, req: Request, proxy: str, type: str) -> Any:
+        """See `ProxyHandler`; None goes there directly."""
+        return (
+            None
+            if is_loopback(urlsplit(req.full_url).hostname or "")
+            else super().proxy_open(req, proxy, type)
+        )
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
