@@ -76,9 +76,9 @@ def write(folder: Path) -> None:
     """Random weights in the layouts of the public files: bf16 text models, a float32 V-JEPA 2, best.pt in bf16."""
     import torch
 
-    from vljepa_model.families.settings import Settings
-    from vljepa_model.families.text import stack_config, text_pieces
-    from vljepa_model.families.vjepa2 import vjepa2_config, vjepa2_pieces
+    from vljepa_model.families.published_config import PublishedConfig
+    from vljepa_model.families.text import stack_config, text_converters
+    from vljepa_model.families.vjepa2 import vjepa2_config, vjepa2_converters
     from vljepa_model.tensor_files import write_tensors
     from vljepa_model.training.vocabulary import train_tokenizer
 
@@ -87,13 +87,15 @@ def write(folder: Path) -> None:
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
         (place / "config.json").write_text(json.dumps(values, indent=1))
-        settings = Settings(place / "config.json", dict(values))
+        published = PublishedConfig(place / "config.json", dict(values))
         if name == "vision":
-            pieces = vjepa2_pieces(vjepa2_config(settings, frames=16))
+            converters = vjepa2_converters(vjepa2_config(published, frames=16))
         else:
             train_tokenizer(1024).save(str(place / "tokenizer.json"))
-            pieces = text_pieces(settings, stack_config(settings))
-        shapes = {source: shape for piece in pieces.values() for source, shape in piece.sources.items()}
+            converters = text_converters(published, stack_config(published))
+        shapes = {
+            source: shape for converter in converters.values() for source, shape in converter.sources.items()
+        }
         kind = torch.float32 if name == "vision" else torch.bfloat16
         plan = {source: (kind, shape) for source, shape in shapes.items()}
         made = _Random(shapes, centred=name == "gemma")
@@ -138,7 +140,6 @@ def parity(folder: Path) -> None:
     import torch
     from transformers import LlamaConfig, LlamaModel, VJEPA2Config, VJEPA2Model
 
-    from vljepa_model.families.pieces import load_pieces
     from vljepa_model.families.text import open_text
     from vljepa_model.families.vision import open_vision
     from vljepa_model.layers import TextStack, pad_bias
@@ -146,10 +147,10 @@ def parity(folder: Path) -> None:
     from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 
     torch.manual_seed(SEED)
-    config, files, pieces = open_vision(folder / "vision", frames=16)
+    config, files, converters = open_vision(folder / "vision", frames=16)
     with torch.device("meta"):
         ours = XEncoder(config).eval()
-    ours.load_state_dict(load_pieces(files, pieces), assign=True)
+    ours.load_state_dict({name: c.convert(files).float() for name, c in converters.items()}, assign=True)
     theirs = VJEPA2Model(VJEPA2Config(pred_num_hidden_layers=1)).eval()
     theirs.load_state_dict({name: files[name] for name in files}, strict=False)
     pre = Preprocess(frames=16, size=256, patch=16)
@@ -168,10 +169,12 @@ def parity(folder: Path) -> None:
         _say("X-encoder, 1,024 of the tokens", part, theirs.encoder.layernorm(hidden))
     del ours, theirs
     opened = open_text(folder / "llama", last=KEPT)
-    pieces = {k.removeprefix("stack."): p for k, p in opened.pieces.items() if k.startswith("stack.")}
+    converters = {k.removeprefix("stack."): p for k, p in opened.converters.items() if k.startswith("stack.")}
     with torch.device("meta"):
         stack = TextStack(opened.stack).eval()
-    stack.load_state_dict(load_pieces(opened.files, pieces), assign=True)
+    stack.load_state_dict(
+        {name: c.convert(opened.files).float() for name, c in converters.items()}, assign=True
+    )
     values = {**LLAMA, "num_hidden_layers": KEPT, "vocab_size": 8, "pad_token_id": None}
     oracle = LlamaModel(LlamaConfig(**{k: v for k, v in values.items() if k != "model_type"})).eval()
     first = LLAMA["num_hidden_layers"] - KEPT

@@ -18,9 +18,9 @@ from torch import Tensor
 from vljepa_model.checkpoint import WEIGHTS, preprocess_of, write_config
 from vljepa_model.config import ModelConfig, TextStackConfig, YDecoderConfig
 from vljepa_model.errors import CheckpointError
-from vljepa_model.families.pieces import Piece, Pieces
+from vljepa_model.families.conversion import Converters, WeightConverter
 from vljepa_model.families.pooling import open_dense_layers
-from vljepa_model.families.settings import Settings
+from vljepa_model.families.published_config import PublishedConfig
 from vljepa_model.families.text import TextFolder, open_text
 from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.tensor_files import TensorFiles, write_tensors
@@ -51,12 +51,12 @@ class Part:
     Attributes:
         prefix: Of their names in our model, such as `y_encoder.`.
         files: Where they come from.
-        pieces: How they are made.
+        converters: How they are made.
     """
 
     prefix: str
     files: TensorFiles
-    pieces: Pieces
+    converters: Converters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,35 +120,35 @@ def assemble(
     """
     if pooling not in POOLINGS:
         raise CheckpointError(f"expected pooling {' or '.join(POOLINGS)}, got {pooling!r}")
-    eyes, vision_files, vision_pieces = open_vision(vision, frames=frames, size=size)
-    reader, target = open_text(llama, last=layers), open_text(gemma)
+    x_encoder, vision_files, vision_converters = open_vision(vision, frames=frames, size=size)
+    predictor, y_encoder = open_text(llama, last=layers), open_text(gemma)
     parts = [
-        Part(prefix="x_encoder.", files=vision_files, pieces=vision_pieces),
-        Part(prefix="predictor.", files=reader.files, pieces=reader.pieces),
-        Part(prefix="y_encoder.", files=target.files, pieces=target.pieces),
+        Part(prefix="x_encoder.", files=vision_files, converters=vision_converters),
+        Part(prefix="predictor.", files=predictor.files, converters=predictor.converters),
+        Part(prefix="y_encoder.", files=y_encoder.files, converters=y_encoder.converters),
     ]
     tokenizers: dict[str, Path | bytes] = {"predictor": tokenizer_of(llama), "y_encoder": tokenizer_of(gemma)}
     fixed: dict[str, Tensor] = {}
-    dense = open_dense_layers(gemma, target.stack.width) if pooling == "pipeline" else []
-    for index, (_, files, piece) in enumerate(dense):
-        parts.append(Part(prefix=f"y_encoder.dense.{index}.", files=files, pieces={"weight": piece}))
+    dense = open_dense_layers(gemma, y_encoder.stack.width) if pooling == "pipeline" else []
+    for index, (_, files, converter) in enumerate(dense):
+        parts.append(Part(prefix=f"y_encoder.dense.{index}.", files=files, converters={"weight": converter}))
     if dense and dense[-1][0] == embedding_dim:
         fixed["y_encoder.head.weight"] = torch.eye(embedding_dim)
-    speaker, sizes = _decoder(decoder, prefix, reader)
+    y_decoder, sizes = _decoder(decoder, prefix, predictor)
     if sizes is not None:
-        tokenizers["y_decoder"] = tokenizer_of(llama if speaker is None else str(decoder))
-    if speaker is not None:
-        parts.append(Part(prefix="y_decoder.", files=speaker.files, pieces=speaker.pieces))
+        tokenizers["y_decoder"] = tokenizer_of(llama if y_decoder is None else str(decoder))
+    if y_decoder is not None:
+        parts.append(Part(prefix="y_decoder.", files=y_decoder.files, converters=y_decoder.converters))
         if sizes is not None and not sizes.tied:
-            parts.append(_output(speaker))
+            parts.append(_output(y_decoder))
     config = ModelConfig(
-        x_encoder=eyes,
-        predictor=reader.stack,
-        y_encoder=target.stack,
+        x_encoder=x_encoder,
+        predictor=predictor.stack,
+        y_encoder=y_encoder.stack,
         y_decoder=sizes,
         embedding_dim=embedding_dim,
         y_dense=tuple(width for width, _, _ in dense),
-        **special_tokens(reader.settings),
+        **special_tokens(predictor.published),
     )
     return Assembled(
         config=config,
@@ -188,7 +188,9 @@ def write_checkpoint(
     with torch.device("meta"):
         shapes = {name: tuple(t.shape) for name, t in VLJEPA(assembled.config).state_dict().items()}
     owners = {
-        part.prefix + name: (part, piece) for part in assembled.parts for name, piece in part.pieces.items()
+        part.prefix + name: (part, converter)
+        for part in assembled.parts
+        for name, converter in part.converters.items()
     }
     if surplus := sorted((set(owners) | set(assembled.fixed)) - set(shapes)):
         raise CheckpointError(f"the model has no tensor {surplus[0]}: the parts do not fit together")
@@ -202,8 +204,8 @@ def write_checkpoint(
         kind, shape = plan[tensor]
         done += kind.itemsize * torch.Size(shape).numel()
         if tensor in owners:
-            part, piece = owners[tensor]
-            return piece.build(part.files)
+            part, converter = owners[tensor]
+            return converter.convert(part.files)
         return assembled.fixed.get(tensor, fresh_tensor(tensor, shape, assembled))
 
     write_config(
@@ -251,15 +253,15 @@ def tokenizer_of(folder: str | Path) -> Path:
     return path
 
 
-def special_tokens(settings: Settings) -> dict[str, Any]:
+def special_tokens(published: PublishedConfig) -> dict[str, Any]:
     """Vocabulary and special tokens of the predictor's text model, for `ModelConfig`."""
-    vocabulary = settings.get("vocab_size", int)
-    place = tokenizer_of(settings.where.parent)
+    vocabulary = published.get("vocab_size", int)
+    place = tokenizer_of(published.where.parent)
     inner = open_library_tokenizer(place.read_bytes(), str(place))
     found = _first_token(inner, ("<|finetune_right_pad_id|>", "<pad>", "[PAD]"))
     out: dict[str, Any] = {"vocab_size": vocabulary}
     for role in ("pad", "bos", "eos"):
-        value = settings.values.get(f"{role}_token_id")
+        value = published.values.get(f"{role}_token_id")
         token = value[0] if isinstance(value, list) and value else value
         if role == "pad" and not isinstance(token, int):
             token = found
@@ -276,44 +278,44 @@ def vision_preprocess(config: ModelConfig, **changes: Any) -> Preprocess:
 
 
 def _decoder(
-    decoder: str | Path | None, prefix: int, reader: TextFolder
+    decoder: str | Path | None, prefix: int, predictor: TextFolder
 ) -> tuple[TextFolder | None, YDecoderConfig | None]:
     if decoder is None:
         return None, None
     if str(decoder) == OWN:
         paper = ModelConfig.preset("paper").decoder
-        stack: TextStackConfig = replace(paper.stack, vocab_size=reader.stack.vocab_size)
+        stack: TextStackConfig = replace(paper.stack, vocab_size=predictor.stack.vocab_size)
         return None, replace(paper, stack=stack, prefix=prefix)
-    speaker = open_text(decoder)
-    untied = not speaker.settings.get("tie_word_embeddings", bool, speaker.settings.family != "llama")
-    bos = speaker.settings.values.get("bos_token_id")
-    return speaker, YDecoderConfig(
-        stack=speaker.stack,
+    y_decoder = open_text(decoder)
+    untied = not y_decoder.published.get("tie_word_embeddings", bool, y_decoder.published.family != "llama")
+    bos = y_decoder.published.values.get("bos_token_id")
+    return y_decoder, YDecoderConfig(
+        stack=y_decoder.stack,
         prefix=prefix,
         tied=not untied,
         bos_id=bos if isinstance(bos, int) else None,
     )
 
 
-def _output(speaker: TextFolder) -> Part:
+def _output(y_decoder: TextFolder) -> Part:
     """The output matrix of a causal language model that is not its token table."""
-    names = [name for name in ("lm_head.weight", "language_model.lm_head.weight") if name in speaker.whole]
-    shape = (speaker.settings.get("vocab_size", int), speaker.stack.width)
-    if not names or speaker.whole.shape(names[0]) != shape:
+    names = [name for name in ("lm_head.weight", "language_model.lm_head.weight") if name in y_decoder.whole]
+    shape = (y_decoder.published.get("vocab_size", int), y_decoder.stack.width)
+    if not names or y_decoder.whole.shape(names[0]) != shape:
         raise CheckpointError(
-            f"{speaker.whole.where}: expected an output matrix lm_head.weight {shape}, as its config says "
+            f"{y_decoder.whole.where}: expected an output matrix lm_head.weight {shape}, as its config says "
             "tie_word_embeddings is false"
         )
-    piece = Piece(sources={names[0]: shape})
-    return Part(prefix="y_decoder.output.", files=speaker.whole, pieces={"weight": piece})
+    converter = WeightConverter(sources={names[0]: shape})
+    return Part(prefix="y_decoder.output.", files=y_decoder.whole, converters={"weight": converter})
 
 
-def _stored_dtype(owner: tuple[Part, Piece] | None) -> torch.dtype:
+def _stored_dtype(owner: tuple[Part, WeightConverter] | None) -> torch.dtype:
     """As in the file, so that nothing is rounded; float32 where something is computed, and for what is drawn anew."""
     if owner is None or owner[1].exact or not owner[1].sources:
         return torch.float32
-    part, piece = owner
-    kinds = {part.files[name].dtype for name in piece.sources}
+    part, converter = owner
+    kinds = {part.files[name].dtype for name in converter.sources}
     kind = kinds.pop()
     return kind if not kinds and kind in STORED else torch.float32
 

@@ -286,14 +286,14 @@ def _write_texts(folder: Path, config: bytes, tokenizers: Mapping[str, bytes]) -
 
 def preprocess_of(config: ModelConfig) -> Preprocess:
     """The frame geometry that a model configuration implies."""
-    eyes = config.x_encoder
+    sizes = config.x_encoder
     return Preprocess(
-        frames=eyes.frames,
-        size=eyes.size,
-        patch=eyes.patch,
-        tubelet=eyes.tubelet,
-        mean=eyes.mean,
-        std=eyes.std,
+        frames=sizes.frames,
+        size=sizes.size,
+        patch=sizes.patch,
+        tubelet=sizes.tubelet,
+        mean=sizes.mean,
+        std=sizes.std,
     )
 
 

@@ -16,9 +16,9 @@ import torch
 from vljepa_model.assembly import Assembled, Part, special_tokens, tokenizer_of, vision_preprocess
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError
-from vljepa_model.families.pieces import Piece, check_pieces
-from vljepa_model.families.settings import Settings
-from vljepa_model.families.text import stack_config, text_pieces
+from vljepa_model.families.conversion import WeightConverter, check_tensors
+from vljepa_model.families.published_config import PublishedConfig
+from vljepa_model.families.text import stack_config, text_converters
 from vljepa_model.families.vision import open_vision
 from vljepa_model.tensor_files import TensorFiles, open_tensors, read_json
 
@@ -45,34 +45,42 @@ def open_open_vljepa(
     """
     whole = open_tensors(file)
     options, state = _Options(whole), whole.beneath(STATE)
-    eyes, vision_files, vision_pieces = open_vision(
+    x_encoder, vision_files, vision_converters = open_vision(
         vision, frames=options.get("data.num_frames", 16), size=options.get("data.image_size", 256)
     )
-    reader, target = Settings.read(llama), Settings.read(gemma)
-    llama_stack = stack_config(reader, last=options.get("predictor.n_keep_layers", 8))
-    gemma_stack = stack_config(target)
+    llama_config, gemma_config = PublishedConfig.read(llama), PublishedConfig.read(gemma)
+    llama_stack = stack_config(llama_config, last=options.get("predictor.n_keep_layers", 8))
+    gemma_stack = stack_config(gemma_config)
     dim = options.get("predictor.proj_dim", 1536)
     # The file counts the layers that it keeps from 0, and has Gemma's under `model.`.
-    predictor = dict(text_pieces(reader, llama_stack)) | _linear("head", "out_proj", dim, llama_stack.width)
+    predictor = dict(text_converters(llama_config, llama_stack)) | _linear(
+        "head", "out_proj", dim, llama_stack.width
+    )
     y_encoder = {
-        ours: replace(piece, sources={f"model.{name}": shape for name, shape in piece.sources.items()})
-        for ours, piece in text_pieces(target, gemma_stack).items()
+        ours: replace(
+            converter, sources={f"model.{name}": shape for name, shape in converter.sources.items()}
+        )
+        for ours, converter in text_converters(gemma_config, gemma_stack).items()
     } | _linear("head", "projector", dim, gemma_stack.width)
     parts = (
-        Part(prefix="x_encoder.", files=vision_files, pieces=vision_pieces),
-        Part(prefix="predictor.", files=state.beneath("predictor."), pieces=predictor),
-        Part(prefix="y_encoder.", files=state.beneath("y_encoder."), pieces=y_encoder),
-        Part(prefix="predictor.visual.", files=state, pieces=_visual(state, eyes.width, llama_stack.width)),
+        Part(prefix="x_encoder.", files=vision_files, converters=vision_converters),
+        Part(prefix="predictor.", files=state.beneath("predictor."), converters=predictor),
+        Part(prefix="y_encoder.", files=state.beneath("y_encoder."), converters=y_encoder),
+        Part(
+            prefix="predictor.visual.",
+            files=state,
+            converters=_visual(state, x_encoder.width, llama_stack.width),
+        ),
     )
     _check(state, parts)
     config = ModelConfig(
-        x_encoder=eyes,
+        x_encoder=x_encoder,
         predictor=llama_stack,
         y_encoder=gemma_stack,
         y_decoder=None,
         embedding_dim=dim,
         temperature=options.temperature,
-        **special_tokens(reader),
+        **special_tokens(llama_config),
     )
     return Assembled(
         config=config,
@@ -119,40 +127,42 @@ class _Options:
 
 def _check(state: TensorFiles, parts: tuple[Part, ...]) -> None:
     """What belongs to no part is surplus: an unfrozen X-encoder, for one, would have to be used."""
-    needed: dict[str, Piece] = dict(parts[-1].pieces)
+    needed: dict[str, WeightConverter] = dict(parts[-1].converters)
     for part in parts[1:3]:
-        for name, piece in part.pieces.items():
-            sources = {part.prefix + source: shape for source, shape in piece.sources.items()}
-            needed[part.prefix + name] = replace(piece, sources=sources)
-    check_pieces(state, needed, what=WHAT, ignore=(r".*rotary_emb\..*inv_freq$",))
+        for name, converter in part.converters.items():
+            sources = {part.prefix + source: shape for source, shape in converter.sources.items()}
+            needed[part.prefix + name] = replace(converter, sources=sources)
+    check_tensors(state, needed, what=WHAT, ignore=(r".*rotary_emb\..*inv_freq$",))
 
 
-def _linear(ours: str, theirs: str, rows: int, columns: int) -> dict[str, Piece]:
+def _linear(ours: str, theirs: str, rows: int, columns: int) -> dict[str, WeightConverter]:
     return {
-        f"{ours}.weight": Piece(sources={f"{theirs}.weight": (rows, columns)}),
-        f"{ours}.bias": Piece(sources={f"{theirs}.bias": (rows,)}, exact=True),
+        f"{ours}.weight": WeightConverter(sources={f"{theirs}.weight": (rows, columns)}),
+        f"{ours}.bias": WeightConverter(sources={f"{theirs}.bias": (rows,)}, exact=True),
     }
 
 
-def _visual(state: TensorFiles, width: int, reader: int) -> dict[str, Piece]:
+def _visual(state: TensorFiles, visual_width: int, width: int) -> dict[str, WeightConverter]:
     """The way from visual tokens to the predictor: one linear layer, or two that are multiplied into one."""
     first, second = "x_encoder.projector", "predictor.vis_proj"
     if f"{first}.weight" not in state:
-        pieces = _linear("", second, reader, width)
-        return {name.removeprefix("."): piece for name, piece in pieces.items()}
+        converters = _linear("", second, width, visual_width)
+        return {name.removeprefix("."): converter for name, converter in converters.items()}
     middle = state.shape(f"{first}.weight")[0]
     weights: dict[str, tuple[int, ...]] = {
-        f"{second}.weight": (reader, middle),
-        f"{first}.weight": (middle, width),
+        f"{second}.weight": (width, middle),
+        f"{first}.weight": (middle, visual_width),
     }
     biases: dict[str, tuple[int, ...]] = {
-        f"{second}.weight": (reader, middle),
+        f"{second}.weight": (width, middle),
         f"{first}.bias": (middle,),
-        f"{second}.bias": (reader,),
+        f"{second}.bias": (width,),
     }
     return {
-        "weight": Piece(sources=weights, make=torch.matmul, exact=True),
-        "bias": Piece(sources=biases, make=lambda matrix, inner, outer: matrix @ inner + outer, exact=True),
+        "weight": WeightConverter(sources=weights, make=torch.matmul, exact=True),
+        "bias": WeightConverter(
+            sources=biases, make=lambda matrix, inner, outer: matrix @ inner + outer, exact=True
+        ),
     }
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from vljepa_model.config import ModelConfig, YDecoderConfig
-from vljepa_model.families.pieces import load_pieces
 from vljepa_model.families.text import TextFolder, open_text
 from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.layers import TextStack, TokenTable, pad_bias
@@ -29,8 +28,8 @@ def worst_cosine(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def load_stack(opened: TextFolder) -> tuple[TokenTable, TextStack]:
-    state = load_pieces(opened.files, opened.pieces)
-    table = TokenTable(opened.settings.get("vocab_size", int), opened.stack)
+    state = {name: c.convert(opened.files).float() for name, c in opened.converters.items()}
+    table = TokenTable(opened.published.get("vocab_size", int), opened.stack)
     table.load_state_dict({"weight": state.pop("embed.weight")})
     stack = TextStack(opened.stack).eval()
     stack.load_state_dict({name.removeprefix("stack."): tensor for name, tensor in state.items()})
@@ -51,9 +50,9 @@ def test_vision_folder_equals_vjepa2(
     changes: dict[str, Any], frames: int, size: int, seed: int, public: ModuleType, tmp_path: Path
 ) -> None:
     oracle = public.write_vision(tmp_path, seed=seed, **changes)
-    config, files, pieces = open_vision(tmp_path, frames=frames)
+    config, files, converters = open_vision(tmp_path, frames=frames)
     ours = XEncoder(config).eval()
-    ours.load_state_dict(load_pieces(files, pieces))
+    ours.load_state_dict({name: c.convert(files).float() for name, c in converters.items()})
     pre = Preprocess(frames=frames, size=size, patch=4)
     raw = np.random.default_rng(seed).integers(0, 256, (frames, size, size, 3), dtype=np.uint8)
     patches, positions = map(torch.from_numpy, patchify(fit_frames(raw, pre)))
@@ -82,9 +81,9 @@ def test_a_file_reaches_v_jepa_2_as_its_processor_brings_it(
 ) -> None:
     """The processor's steps as transformers has them: antialiased to 18, the half of an odd margin cut off."""
     oracle = public.write_vision(tmp_path)
-    config, files, pieces = open_vision(tmp_path, frames=4)
+    config, files, converters = open_vision(tmp_path, frames=4)
     ours = XEncoder(config).eval()
-    ours.load_state_dict(load_pieces(files, pieces))
+    ours.load_state_dict({name: c.convert(files).float() for name, c in converters.items()})
     noise = torch.rand(4, 3, height // 3, width // 3, generator=torch.Generator().manual_seed(height))
     video = (torch.nn.functional.interpolate(noise, (height, width), mode="bilinear") * 255).round()
     path = lossless.write_lossless(
@@ -160,7 +159,9 @@ def load_decoder(folder: Path, prefix: int) -> YDecoder:
             vocab_size=60,
         )
     ).eval()
-    decoder.load_state_dict(load_pieces(opened.files, opened.pieces), strict=False)
+    decoder.load_state_dict(
+        {name: c.convert(opened.files).float() for name, c in opened.converters.items()}, strict=False
+    )
     return decoder
 
 

@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaModel
 
 from vljepa_model.config import RopeScaling, TextStackConfig
-from vljepa_model.families.text import stack_pieces
+from vljepa_model.families.text import stack_converters
 from vljepa_model.layers import RMSNorm, TextStack, attend, masked_mean, pad_bias
 
 SCALING = RopeScaling(factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_positions=64)
@@ -44,7 +44,9 @@ def make_pair(scaling: RopeScaling | None, first_layer: int = 0) -> tuple[LlamaM
     )
     ours = TextStack(config).eval()
     state = oracle.state_dict()
-    ours.load_state_dict({k: p.build(state) for k, p in stack_pieces(config, first=first_layer).items()})
+    ours.load_state_dict(
+        {k: c.convert(state) for k, c in stack_converters(config, first=first_layer).items()}
+    )
     return oracle, ours
 
 

@@ -88,6 +88,6 @@ def test_scores_are_mean_log_likelihoods_of_the_full_pass(vlm: TokenVLM, visual:
         fast = vlm.score(visual[:1], prompt, answers, mask)
         for index, length in enumerate((4, 2)):
             ids = torch.cat((prompt, answers[index : index + 1, :length]), dim=1)
-            told = torch.log_softmax(vlm(visual[:1], ids)[0, 2:], dim=-1)
-            each = told[torch.arange(length), answers[index, :length]]
+            scores = torch.log_softmax(vlm(visual[:1], ids)[0, 2:], dim=-1)
+            each = scores[torch.arange(length), answers[index, :length]]
             assert fast[index].item() == pytest.approx(each.mean().item(), abs=1e-4)

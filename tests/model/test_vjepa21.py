@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 
 from vljepa_model.errors import CheckpointError
-from vljepa_model.families.pieces import load_pieces
 from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.x_encoder import XEncoder
 from vljepa_runtime.patches import Preprocess, fit_frames, patchify
@@ -88,11 +87,11 @@ def twin(state: dict[str, torch.Tensor], video: torch.Tensor) -> torch.Tensor:
 def test_equals_its_twin(size: int, seed: int, tmp_path: Path) -> None:
     state = random_state(seed)
     write(tmp_path / "vjepa2_1.pt", state)
-    config, files, pieces = open_vision(tmp_path / "vjepa2_1.pt", frames=4, size=size)
+    config, files, converters = open_vision(tmp_path / "vjepa2_1.pt", frames=4, size=size)
     assert (config.width, config.depth, config.heads, config.rope) == (WIDTH, DEPTH, HEADS, "paired")
     assert crop_offset(tmp_path / "vjepa2_1.pt") == "nearest"  # as the authors' own transforms
     ours = XEncoder(config).eval()
-    ours.load_state_dict(load_pieces(files, pieces))
+    ours.load_state_dict({name: c.convert(files).float() for name, c in converters.items()})
     pre = Preprocess(frames=4, size=size, patch=PATCH)
     raw = np.random.default_rng(seed).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
     patches, positions = map(torch.from_numpy, patchify(fit_frames(raw, pre)))

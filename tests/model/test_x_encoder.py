@@ -8,7 +8,7 @@ import torch
 from transformers import VJEPA2Config, VJEPA2Model
 
 from vljepa_model.config import ModelConfig, XEncoderConfig
-from vljepa_model.families.vjepa2 import vjepa2_pieces
+from vljepa_model.families.vjepa2 import vjepa2_converters
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_model.x_encoder import XEncoder
 from vljepa_runtime.patches import Preprocess, fit_frames, patchify
@@ -40,7 +40,9 @@ def make_pair(
     )
     ours = XEncoder(config).eval()
     state = oracle.state_dict()
-    ours.load_state_dict({name: piece.build(state) for name, piece in vjepa2_pieces(config).items()})
+    ours.load_state_dict(
+        {name: converter.convert(state) for name, converter in vjepa2_converters(config).items()}
+    )
     return oracle, ours
 
 
@@ -103,9 +105,9 @@ def test_order_of_tokens_does_not_matter(model: VLJEPA, config: ModelConfig) -> 
 
 def test_folded_embedding_equals_normalising_first(model: VLJEPA, config: ModelConfig) -> None:
     patches, _ = random_tokens(config)
-    eyes = config.x_encoder
+    sizes = config.x_encoder
     pixels = patches.double().unflatten(-1, (-1, 3)) / 255
-    normal = ((pixels - torch.tensor(eyes.mean)) / torch.tensor(eyes.std)).flatten(-2)
+    normal = ((pixels - torch.tensor(sizes.mean)) / torch.tensor(sizes.std)).flatten(-2)
     plain = model.x_encoder.patch_embedding.double()
     expected = plain(normal)
     weight, bias = model.x_encoder.float().folded_patch_embedding()

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_model.errors import CheckpointError
-from vljepa_model.families.pieces import Piece, check_pieces
-from vljepa_model.families.settings import Settings
+from vljepa_model.families.conversion import WeightConverter, check_tensors
+from vljepa_model.families.published_config import PublishedConfig
 from vljepa_model.tensor_files import TensorFiles, open_tensors
 from vljepa_runtime.strict_json import parse_json
 
@@ -16,7 +16,7 @@ __all__ = ["open_dense_layers"]
 KINDS = ("Transformer", "Pooling", "Dense", "Normalize")
 
 
-def open_dense_layers(folder: str | Path, width: int) -> list[tuple[int, TensorFiles, Piece]]:
+def open_dense_layers(folder: str | Path, width: int) -> list[tuple[int, TensorFiles, WeightConverter]]:
     """The pipeline's linear layers, first to last.
 
     Args:
@@ -24,13 +24,13 @@ def open_dense_layers(folder: str | Path, width: int) -> list[tuple[int, TensorF
         width: Of the hidden states that are pooled.
 
     Returns:
-        Per layer its output width, its opened file, and the piece for its matrix.
+        Per layer its output width, its opened file, and the converter for its matrix.
 
     Raises:
         CheckpointError: there is no pipeline, or a module in it does something our Y-encoder does not.
     """
     root = Path(folder)
-    layers: list[tuple[int, TensorFiles, Piece]] = []
+    layers: list[tuple[int, TensorFiles, WeightConverter]] = []
     for module in _modules(root / "modules.json"):
         kind = str(module.get("type", "")).rsplit(".", 1)[-1]
         place = root / str(module.get("path", ""))
@@ -45,27 +45,27 @@ def open_dense_layers(folder: str | Path, width: int) -> list[tuple[int, TensorF
     return layers
 
 
-def _dense(place: Path, width: int) -> tuple[int, TensorFiles, Piece]:
-    settings = Settings.read(place)
-    settings.require("bias", (False,), True, "the Y-encoder's inner layers have no bias")
-    activation = settings.get("activation_function", str, "torch.nn.modules.activation.Tanh")
+def _dense(place: Path, width: int) -> tuple[int, TensorFiles, WeightConverter]:
+    published = PublishedConfig.read(place)
+    published.require("bias", (False,), True, "the Y-encoder's inner layers have no bias")
+    activation = published.get("activation_function", str, "torch.nn.modules.activation.Tanh")
     if not activation.endswith(".Identity"):
-        raise CheckpointError(f"{settings.where}: expected an identity activation, got {activation}")
-    out, given = settings.get("out_features", int), settings.get("in_features", int)
+        raise CheckpointError(f"{published.where}: expected an identity activation, got {activation}")
+    out, given = published.get("out_features", int), published.get("in_features", int)
     if given != width:
-        raise CheckpointError(f"{settings.where}: expected {width} in_features, got {given}")
+        raise CheckpointError(f"{published.where}: expected {width} in_features, got {given}")
     files = open_tensors(place)
-    piece = Piece(sources={"linear.weight": (out, width)})
-    check_pieces(files, {"weight": piece}, what="a linear layer of a sentence-transformers pipeline")
-    return out, files, piece
+    converter = WeightConverter(sources={"linear.weight": (out, width)})
+    check_tensors(files, {"weight": converter}, what="a linear layer of a sentence-transformers pipeline")
+    return out, files, converter
 
 
 def _require_mean(place: Path) -> None:
-    settings = Settings.read(place)
-    modes = [key for key, on in settings.values.items() if key.startswith("pooling_mode_") and on]
-    mode = settings.values.get("pooling_mode", "mean")
+    published = PublishedConfig.read(place)
+    modes = [key for key, on in published.values.items() if key.startswith("pooling_mode_") and on]
+    mode = published.values.get("pooling_mode", "mean")
     if modes not in ([], ["pooling_mode_mean_tokens"]) or mode != "mean":
-        raise CheckpointError(f"{settings.where}: expected mean pooling, got {modes or mode}")
+        raise CheckpointError(f"{published.where}: expected mean pooling, got {modes or mode}")
 
 
 def _modules(path: Path) -> list[dict[str, Any]]:

@@ -7,24 +7,24 @@ from typing import Any
 
 from vljepa_model.config import RopeScaling
 from vljepa_model.errors import CheckpointError
-from vljepa_model.families.settings import Settings
+from vljepa_model.families.published_config import PublishedConfig
 
 __all__ = ["rope_fields"]
 
 
-def rope_fields(settings: Settings, rules: Mapping[str, Any], *, theta: float) -> dict[str, Any]:
+def rope_fields(published: PublishedConfig, rules: Mapping[str, Any], *, theta: float) -> dict[str, Any]:
     """`rope_theta`, `rope_scaling` and `rope_stretch` of a `TextStackConfig`.
 
     Args:
-        settings: The config, where earlier keys are looked up.
+        published: The config, where earlier keys are looked up.
         rules: Its `rope_parameters`, or the part of them for full attention.
         theta: The family's base, where the config names none.
 
     Raises:
         CheckpointError: the rule is none of default, linear and llama3, or is incomplete.
     """
-    rules = {**settings.get("rope_scaling", dict, {}), **rules}
-    base = rules.get("rope_theta", settings.get("rope_theta", float, theta))
+    rules = {**published.get("rope_scaling", dict, {}), **rules}
+    base = rules.get("rope_theta", published.get("rope_theta", float, theta))
     kind = rules.get("rope_type", rules.get("type", "default"))
     try:
         out: dict[str, Any] = {"rope_theta": float(base)}
@@ -39,8 +39,8 @@ def rope_fields(settings: Settings, rules: Mapping[str, Any], *, theta: float) -
             out["rope_stretch"] = float(rules["factor"])
         elif kind != "default":
             raise CheckpointError(
-                f"{settings.where}: expected rope type default, linear or llama3, got {kind!r}"
+                f"{published.where}: expected rope type default, linear or llama3, got {kind!r}"
             )
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{settings.where}: the {kind} rope settings lack {error}") from error
+        raise CheckpointError(f"{published.where}: the {kind} rope settings lack {error}") from error
     return out

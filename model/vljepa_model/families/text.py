@@ -10,11 +10,11 @@ from torch import Tensor
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import CheckpointError
 from vljepa_model.families import gemma, llama
-from vljepa_model.families.pieces import Piece, Pieces, check_pieces, first_prefix
-from vljepa_model.families.settings import Settings
+from vljepa_model.families.conversion import Converters, WeightConverter, check_tensors, first_prefix
+from vljepa_model.families.published_config import PublishedConfig
 from vljepa_model.tensor_files import TensorFiles, open_tensors
 
-__all__ = ["TextFolder", "open_text", "stack_config", "stack_pieces", "text_pieces"]
+__all__ = ["TextFolder", "open_text", "stack_config", "stack_converters", "text_converters"]
 
 PREFIXES = ("", "model.", "language_model.model.", "model.language_model.")
 LEFT = (r"lm_head\.weight$", r".*rotary_emb\.inv_freq$")
@@ -25,17 +25,17 @@ class TextFolder:
     """An opened text model folder.
 
     Attributes:
-        settings: Its config.json.
+        published: Its config.json.
         stack: Our sizes of the layers that are taken.
         files: Its checked tensors.
-        pieces: How they become `embed.weight` and `stack.*`.
+        converters: How they become `embed.weight` and `stack.*`.
         whole: All tensors of the folder, an output matrix among them.
     """
 
-    settings: Settings
+    published: PublishedConfig
     stack: TextStackConfig
     files: TensorFiles
-    pieces: Pieces
+    converters: Converters
     whole: TensorFiles
 
 
@@ -49,47 +49,49 @@ def open_text(folder: str | Path, *, last: int | None = None) -> TextFolder:
     Raises:
         CheckpointError: the family is unknown, or the tensors are not those of the config.
     """
-    settings = Settings.read(folder)
-    stack = stack_config(settings, last=last)
-    layers = settings.get("num_hidden_layers", int)
-    what = f"a {settings.family} model of {layers} layers"
+    published = PublishedConfig.read(folder)
+    stack = stack_config(published, last=last)
+    layers = published.get("num_hidden_layers", int)
+    what = f"a {published.family} model of {layers} layers"
     whole = open_tensors(folder)
     files = first_prefix(whole, PREFIXES, "embed_tokens.weight", what=what)
-    pieces = text_pieces(settings, stack, first=layers - stack.depth)
+    converters = text_converters(published, stack, first=layers - stack.depth)
     earlier = tuple(rf"layers\.{index}\." for index in range(layers - stack.depth))
-    check_pieces(files, pieces, what=what, ignore=(*LEFT, *earlier))
-    return TextFolder(settings=settings, stack=stack, files=files, pieces=pieces, whole=whole)
+    check_tensors(files, converters, what=what, ignore=(*LEFT, *earlier))
+    return TextFolder(published=published, stack=stack, files=files, converters=converters, whole=whole)
 
 
-def stack_config(settings: Settings, *, last: int | None = None) -> TextStackConfig:
+def stack_config(published: PublishedConfig, *, last: int | None = None) -> TextStackConfig:
     """Our sizes of a text model's config.
 
     Raises:
         CheckpointError: the family is unknown, it asks for something our stack lacks, or has too few layers.
     """
-    settings.require_family((*llama.FAMILIES, *gemma.FAMILIES), "a text model of the Llama or Gemma families")
-    layers = settings.get("num_hidden_layers", int)
+    published.require_family(
+        (*llama.FAMILIES, *gemma.FAMILIES), "a text model of the Llama or Gemma families"
+    )
+    layers = published.get("num_hidden_layers", int)
     if last is not None and not 1 <= last <= layers:
-        raise CheckpointError(f"{settings.where}: expected to take 1 to {layers} layers, got {last}")
-    read = gemma.gemma_config if settings.family in gemma.FAMILIES else llama.llama_config
-    return read(settings, last=last or layers)
+        raise CheckpointError(f"{published.where}: expected to take 1 to {layers} layers, got {last}")
+    read = gemma.gemma_config if published.family in gemma.FAMILIES else llama.llama_config
+    return read(published, last=last or layers)
 
 
-def text_pieces(settings: Settings, stack: TextStackConfig, *, first: int = 0) -> Pieces:
+def text_converters(published: PublishedConfig, stack: TextStackConfig, *, first: int = 0) -> Converters:
     """How `embed.weight` and `stack.*` of ours are made of a family's tensors."""
-    table = Piece(sources={"embed_tokens.weight": (settings.get("vocab_size", int), stack.width)})
-    layers = stack_pieces(
+    table = WeightConverter(sources={"embed_tokens.weight": (published.get("vocab_size", int), stack.width)})
+    layers = stack_converters(
         stack,
         first=first,
-        centred=settings.family in gemma.FAMILIES,
-        query_factor=gemma.query_factor(settings),
+        centred=published.family in gemma.FAMILIES,
+        query_factor=gemma.query_factor(published),
     )
-    return {"embed.weight": table} | {f"stack.{name}": piece for name, piece in layers.items()}
+    return {"embed.weight": table} | {f"stack.{name}": converter for name, converter in layers.items()}
 
 
-def stack_pieces(
+def stack_converters(
     config: TextStackConfig, *, first: int = 0, centred: bool = False, query_factor: float = 1.0
-) -> Pieces:
+) -> Converters:
     """How `TextStack`'s tensors are made of a family's layers (names as in transformers).
 
     Args:
@@ -107,8 +109,8 @@ def stack_pieces(
             "after2": "post_feedforward_layernorm",
         }
 
-    def norm(name: str, size: int, factor: float = 1.0) -> Piece:
-        return Piece(sources={f"{name}.weight": (size,)}, make=_Scale(centred, factor), exact=True)
+    def norm(name: str, size: int, factor: float = 1.0) -> WeightConverter:
+        return WeightConverter(sources={f"{name}.weight": (size,)}, make=_Scale(centred, factor), exact=True)
 
     out = {"norm.weight": norm("norm", width)}
     for index in range(config.depth):
@@ -126,7 +128,7 @@ def stack_pieces(
         }
         for ours, parts in matrices.items():
             sources = {f"{layer}.{name}.weight": shape for name, shape in parts.items()}
-            out[f"{block}.{ours}.weight"] = Piece(sources=sources)
+            out[f"{block}.{ours}.weight"] = WeightConverter(sources=sources)
     return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vljepa_model.config import XEncoderConfig
-from vljepa_model.families.pieces import Pieces
+from vljepa_model.families.conversion import Converters
 from vljepa_model.families.vjepa2 import open_vjepa2
 from vljepa_model.families.vjepa21 import open_vjepa21
 from vljepa_model.tensor_files import TensorFiles
@@ -15,7 +15,7 @@ __all__ = ["crop_offset", "open_vision"]
 
 def open_vision(
     place: str | Path, *, frames: int, size: int | None = None
-) -> tuple[XEncoderConfig, TensorFiles, Pieces]:
+) -> tuple[XEncoderConfig, TensorFiles, Converters]:
     """Open vision weights: a Hugging Face folder of V-JEPA 2, or the authors' V-JEPA 2.1 file.
 
     Raises:

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 from vljepa_model.config import XEncoderConfig
-from vljepa_model.families.pieces import Piece, Pieces, check_pieces, first_prefix
-from vljepa_model.families.settings import Settings
+from vljepa_model.families.conversion import Converters, WeightConverter, check_tensors, first_prefix
+from vljepa_model.families.published_config import PublishedConfig
 from vljepa_model.rotary import half_order
 from vljepa_model.tensor_files import TensorFiles, open_tensors
 
-__all__ = ["open_vjepa2", "pixels_last", "turned_halves", "vjepa2_config", "vjepa2_pieces"]
+__all__ = ["open_vjepa2", "pixels_last", "turned_halves", "vjepa2_config", "vjepa2_converters"]
 
 IGNORED = (r"predictor\.", r"pooler\.", r"classifier\.")
 
 
 def open_vjepa2(
     folder: str | Path, *, frames: int, size: int | None = None
-) -> tuple[XEncoderConfig, TensorFiles, Pieces]:
+) -> tuple[XEncoderConfig, TensorFiles, Converters]:
     """Open a V-JEPA 2 folder.
 
     Args:
@@ -34,49 +34,49 @@ def open_vjepa2(
     Raises:
         CheckpointError: it is not a V-JEPA 2 folder, or its tensors are not those of its config.
     """
-    settings = Settings.read(folder)
-    config = vjepa2_config(settings, frames=frames, size=size)
+    published = PublishedConfig.read(folder)
+    config = vjepa2_config(published, frames=frames, size=size)
     what = f"a V-JEPA 2 encoder of {config.depth} layers"
     start = "encoder.embeddings.patch_embeddings.proj.weight"
     files = first_prefix(open_tensors(folder), ("", "vjepa2."), start, what=what)
-    pieces = vjepa2_pieces(config, biases=settings.get("qkv_bias", bool, True))
-    check_pieces(files, pieces, what=what, ignore=IGNORED)
-    return config, files, pieces
+    converters = vjepa2_converters(config, biases=published.get("qkv_bias", bool, True))
+    check_tensors(files, converters, what=what, ignore=IGNORED)
+    return config, files, converters
 
 
-def vjepa2_config(settings: Settings, *, frames: int, size: int | None = None) -> XEncoderConfig:
+def vjepa2_config(published: PublishedConfig, *, frames: int, size: int | None = None) -> XEncoderConfig:
     """Our sizes of a `VJEPA2Config`; what it leaves out has transformers' defaults.
 
     Raises:
         CheckpointError: it is of another family, or asks for something our encoder lacks.
     """
-    settings.require_family(("vjepa2",), "V-JEPA 2")
-    settings.require("in_chans", (3,), 3, "frames are RGB")
-    settings.require("hidden_act", ("gelu",), "gelu", "V-JEPA 2 has GELU")
-    width = settings.get("hidden_size", int, 1024)
+    published.require_family(("vjepa2",), "V-JEPA 2")
+    published.require("in_chans", (3,), 3, "frames are RGB")
+    published.require("hidden_act", ("gelu",), "gelu", "V-JEPA 2 has GELU")
+    width = published.get("hidden_size", int, 1024)
     return XEncoderConfig(
         width=width,
-        depth=settings.get("num_hidden_layers", int, 24),
-        heads=settings.get("num_attention_heads", int, 16),
-        mlp=int(width * settings.get("mlp_ratio", float, 4.0)),
-        patch=settings.get("patch_size", int, 16),
-        tubelet=settings.get("tubelet_size", int, 2),
-        size=size or settings.get("crop_size", int, 256),
+        depth=published.get("num_hidden_layers", int, 24),
+        heads=published.get("num_attention_heads", int, 16),
+        mlp=int(width * published.get("mlp_ratio", float, 4.0)),
+        patch=published.get("patch_size", int, 16),
+        tubelet=published.get("tubelet_size", int, 2),
+        size=size or published.get("crop_size", int, 256),
         frames=frames,
-        norm_eps=settings.get("layer_norm_eps", float, 1e-6),
+        norm_eps=published.get("layer_norm_eps", float, 1e-6),
     )
 
 
-def vjepa2_pieces(config: XEncoderConfig, *, biases: bool = True) -> Pieces:
+def vjepa2_converters(config: XEncoderConfig, *, biases: bool = True) -> Converters:
     """How `XEncoder`'s tensors are made of V-JEPA 2's encoder (names as in transformers)."""
     width, mlp = config.width, config.mlp
     kernel = (width, 3, config.tubelet, config.patch, config.patch)
     embedding = "encoder.embeddings.patch_embeddings.proj"
     out = {
-        "patch_embedding.weight": Piece(sources={f"{embedding}.weight": kernel}, make=pixels_last),
-        "patch_embedding.bias": Piece(sources={f"{embedding}.bias": (width,)}, exact=True),
-        "norm.weight": Piece(sources={"encoder.layernorm.weight": (width,)}, exact=True),
-        "norm.bias": Piece(sources={"encoder.layernorm.bias": (width,)}, exact=True),
+        "patch_embedding.weight": WeightConverter(sources={f"{embedding}.weight": kernel}, make=pixels_last),
+        "patch_embedding.bias": WeightConverter(sources={f"{embedding}.bias": (width,)}, exact=True),
+        "norm.weight": WeightConverter(sources={"encoder.layernorm.weight": (width,)}, exact=True),
+        "norm.bias": WeightConverter(sources={"encoder.layernorm.bias": (width,)}, exact=True),
     }
     rows = {"norm1": 0, "norm2": 0, "attention.proj": width, "mlp.fc1": width, "mlp.fc2": mlp}
     ours = {"attention.proj": "proj", "mlp.fc1": "fc1", "mlp.fc2": "fc2"}
@@ -86,14 +86,16 @@ def vjepa2_pieces(config: XEncoderConfig, *, biases: bool = True) -> Pieces:
             name = ours.get(theirs, theirs)
             height = mlp if name == "fc1" else width
             shape = (height, columns) if columns else (height,)
-            out[f"{block}.{name}.weight"] = Piece(
+            out[f"{block}.{name}.weight"] = WeightConverter(
                 sources={f"{layer}.{theirs}.weight": shape}, exact=not columns
             )
-            out[f"{block}.{name}.bias"] = Piece(sources={f"{layer}.{theirs}.bias": (height,)}, exact=True)
+            out[f"{block}.{name}.bias"] = WeightConverter(
+                sources={f"{layer}.{theirs}.bias": (height,)}, exact=True
+            )
         for kind, shape in (("weight", (width, width)), ("bias", (width,))):
             names = [f"{layer}.attention.{part}.{kind}" for part in ("query", "key", "value")]
             sources = dict.fromkeys(names, shape) if biases or kind == "weight" else {}
-            out[f"{block}.qkv.{kind}"] = Piece(
+            out[f"{block}.qkv.{kind}"] = WeightConverter(
                 sources=sources, make=_Packed(config.heads, config.head_dim), exact=kind == "bias"
             )
     return out

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from vljepa_model.config import XEncoderConfig
 from vljepa_model.errors import CheckpointError
-from vljepa_model.families.pieces import Piece, Pieces, check_pieces
+from vljepa_model.families.conversion import Converters, WeightConverter, check_tensors
 from vljepa_model.families.vjepa2 import pixels_last, turned_halves
 from vljepa_model.tensor_files import TensorFiles, open_tensors
 
-__all__ = ["open_vjepa21", "vjepa21_config", "vjepa21_pieces"]
+__all__ = ["open_vjepa21", "vjepa21_config", "vjepa21_converters"]
 
 ENCODERS = ("ema_encoder", "target_encoder")
 WRAPPERS = ("", "module.", "module.backbone.", "backbone.")
@@ -32,7 +32,7 @@ IGNORED = (r"patch_embed_img\.", r"img_mod_embed$", r"norms_block\.[0-2]\.", r"p
 
 def open_vjepa21(
     file: str | Path, *, frames: int, size: int | None = None
-) -> tuple[XEncoderConfig, TensorFiles, Pieces]:
+) -> tuple[XEncoderConfig, TensorFiles, Converters]:
     """Open a V-JEPA 2.1 file.
 
     Args:
@@ -53,9 +53,9 @@ def open_vjepa21(
         )
     files = whole.beneath(found)
     config = vjepa21_config(files, frames=frames, size=size or SIZE)
-    pieces = vjepa21_pieces(config)
-    check_pieces(files, pieces, what=f"a V-JEPA 2.1 encoder of {config.depth} layers", ignore=IGNORED)
-    return config, files, pieces
+    converters = vjepa21_converters(config)
+    check_tensors(files, converters, what=f"a V-JEPA 2.1 encoder of {config.depth} layers", ignore=IGNORED)
+    return config, files, converters
 
 
 def vjepa21_config(files: TensorFiles, *, frames: int, size: int) -> XEncoderConfig:
@@ -83,20 +83,22 @@ def vjepa21_config(files: TensorFiles, *, frames: int, size: int) -> XEncoderCon
     )
 
 
-def vjepa21_pieces(config: XEncoderConfig) -> Pieces:
+def vjepa21_converters(config: XEncoderConfig) -> Converters:
     """How `XEncoder`'s tensors are made of V-JEPA 2.1's."""
     width, mlp = config.width, config.mlp
     kernel = (width, 3, config.tubelet, config.patch, config.patch)
     last = f"norms_block.{NORMS - 1}"
     out = {
-        "patch_embedding.weight": Piece(sources={"patch_embed.proj.weight": kernel}, make=pixels_last),
-        "patch_embedding.bias": Piece(
+        "patch_embedding.weight": WeightConverter(
+            sources={"patch_embed.proj.weight": kernel}, make=pixels_last
+        ),
+        "patch_embedding.bias": WeightConverter(
             sources={"patch_embed.proj.bias": (width,), "video_mod_embed": (1, 1, width)},
             make=_summed,
             exact=True,
         ),
-        "norm.weight": Piece(sources={f"{last}.weight": (width,)}, exact=True),
-        "norm.bias": Piece(sources={f"{last}.bias": (width,)}, exact=True),
+        "norm.weight": WeightConverter(sources={f"{last}.weight": (width,)}, exact=True),
+        "norm.bias": WeightConverter(sources={f"{last}.bias": (width,)}, exact=True),
     }
     rows = {"attn.proj": (width, width), "mlp.fc1": (mlp, width), "mlp.fc2": (width, mlp)}
     for index in range(config.depth):
@@ -104,16 +106,16 @@ def vjepa21_pieces(config: XEncoderConfig) -> Pieces:
         for name in ("norm1", "norm2"):
             for kind in ("weight", "bias"):
                 key = f"{block}.{name}.{kind}"
-                out[key] = Piece(sources={key: (width,)}, exact=True)
+                out[key] = WeightConverter(sources={key: (width,)}, exact=True)
         for name, shape in rows.items():
             ours = f"{block}.{name.rsplit('.', 1)[1]}"
-            out[f"{ours}.weight"] = Piece(sources={f"{block}.{name}.weight": shape})
-            out[f"{ours}.bias"] = Piece(sources={f"{block}.{name}.bias": shape[:1]}, exact=True)
+            out[f"{ours}.weight"] = WeightConverter(sources={f"{block}.{name}.weight": shape})
+            out[f"{ours}.bias"] = WeightConverter(sources={f"{block}.{name}.bias": shape[:1]}, exact=True)
         turn = _Turned(config.heads, config.head_dim)
-        out[f"{block}.qkv.weight"] = Piece(
+        out[f"{block}.qkv.weight"] = WeightConverter(
             sources={f"{block}.attn.qkv.weight": (3 * width, width)}, make=turn
         )
-        out[f"{block}.qkv.bias"] = Piece(
+        out[f"{block}.qkv.bias"] = WeightConverter(
             sources={f"{block}.attn.qkv.bias": (3 * width,)}, make=turn, exact=True
         )
     return out

@@ -1,1 +1,1 @@
-"""Fine-tuning of a checkpoint on annotated videos: recipe, batches, feature cache, and a loop to resume."""
+"""Fine-tuning of a checkpoint on annotated videos: recipe, batches, objective and a cache of features."""

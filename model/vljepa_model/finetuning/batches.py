@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from vljepa_data.annotations import Example, Segment, read_segment
 from vljepa_model.errors import ConfigError
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
-from vljepa_model.finetuning.texts import Tokenizers, meaning_of, spell, tokenise
+from vljepa_model.finetuning.texts import Tokenizers, decoder_ids, meaning_of, tokenise
 from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_runtime.patches import Preprocess, patchify
 
@@ -120,7 +120,7 @@ class ClipBatches(Dataset[ClipBatch]):
         limit, texts = self.recipe.max_tokens, [example.text for example in examples]
         query = tokenise(self.tokenizers.query, [example.query for example in examples], limit)
         text = tokenise(self.tokenizers.text, texts, limit)
-        words = spell(self.tokenizers.words, texts, limit)
+        words = decoder_ids(self.tokenizers.words, texts, limit)
         keys = torch.tensor([meaning_of(text) for text in texts])
         clips = None
         if self.recipe.only is not Only.DECODER:

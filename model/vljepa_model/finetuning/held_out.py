@@ -18,14 +18,14 @@ from vljepa_model.finetuning.objective import encode_clips
 from vljepa_model.finetuning.texts import Tokenizers, meaning_of, tokenise
 from vljepa_model.finetuning.visual_cache import VisualCache
 
-__all__ = ["Found", "measure_held_out"]
+__all__ = ["HeldOutResults", "measure_held_out"]
 
 AT_ONCE = 16
 MAX_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class HeldOutResults:
     """Results on held-out clips; shares lie in 0..1.
 
     Attributes:
@@ -51,7 +51,7 @@ class Found:
 
 def measure_held_out(
     checkpoint: Checkpoint, examples: Sequence[Example], *, cache: VisualCache | None = None
-) -> Found:
+) -> HeldOutResults:
     """Rank all clips for the first text of each, and the candidates of every example that has some.
 
     Of clips whose first texts mean the same, one is taken: they could not be told apart.
@@ -74,7 +74,7 @@ def measure_held_out(
     places = ranks((model.texts([example.text for example in pool]) @ model.videos(pool).T).numpy())
     choosing = [example for example in examples if example.candidates and example.segment not in bad]
     hits = model.choices(choosing)
-    return Found(
+    return HeldOutResults(
         recall_at_1=float(np.mean(places < 1)),
         recall_at_5=float(np.mean(places < 5)),
         recall_chance=1 / len(pool),

@@ -12,7 +12,7 @@ from vljepa_data.world.language import meaning
 from vljepa_model.checkpoint import Checkpoint
 from vljepa_runtime.tokenizer import Tokenizer
 
-__all__ = ["Tokenizers", "meaning_of", "spell", "tokenise"]
+__all__ = ["Tokenizers", "decoder_ids", "meaning_of", "tokenise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Tokenizers:
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Tokenizers:
-        """Those of a checkpoint; a model without a Y-decoder needs none for words, and the queries' stands in."""
+        """Those of a checkpoint; a model without a Y-decoder needs none for words and gets the queries'."""
         files = checkpoint.tokenizers
         names = (files["predictor"], files["y_encoder"], files.get("y_decoder", files["predictor"]))
         return cls(*(Tokenizer.from_file(name) for name in names))
@@ -38,7 +38,7 @@ def tokenise(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> tuple[Te
     return torch.from_numpy(ids[:, :longest]).long(), torch.from_numpy(mask[:, :longest]).long()
 
 
-def spell(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> tuple[Tensor, Tensor]:
+def decoder_ids(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> tuple[Tensor, Tensor]:
     """Texts as a Y-decoder writes them: no opening token, EOS at the end; shapes as from `tokenise`."""
     ids, mask = tokenizer.encode(texts, lengths=(limit,))
     special = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id}

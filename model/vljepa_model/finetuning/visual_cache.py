@@ -55,7 +55,6 @@ class VisualCache:
         self.folder = folder / f"{fingerprint(encoder)}-{geometry}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.tokens = pre.tokens
-        self.refused = 0
         used = _tidy(folder)
         self._free = None if limit_bytes is None else max(0, limit_bytes - used) // sharers
 
@@ -75,7 +74,6 @@ class VisualCache:
         np.save(buffer, visual.detach().to("cpu", torch.float16).contiguous().numpy(), allow_pickle=False)
         data = buffer.getvalue()
         if self._free is not None and len(data) > self._free:
-            self.refused += 1
             return False
         path = self._path(segment)
         path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Frozen dataclasses of a run's numbers: to JSON and back, and the rate they share. Knows no field of theirs."""
+"""Frozen dataclasses of a run's numbers: to JSON and back, and the rate that two share. Knows no field of theirs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Training of VL-JEPA: recipe, batches, optimiser and a loop that survives being killed."""
+"""Training of VL-JEPA on the procedural world: recipe, batches, objective and optimiser."""

@@ -96,9 +96,9 @@ class Bank:
                 ]
                 rng = np.random.default_rng([first_seed, start])
                 _store(path, _encode(encoder, made, pre, keep), [_entry(clip, rng) for clip in made])
-            tokens, told = _read(path)
+            tokens, some = _read(path)
             visual.append(torch.from_numpy(tokens))
-            entries += told
+            entries += some
             on_progress(stop)
         return cls(torch.cat(visual), entries)
 
@@ -137,15 +137,15 @@ def _entry(clip: Clip, rng: np.random.Generator) -> Entry:
 
 
 def _store(path: Path, visual: npt.NDArray[np.float16], entries: Sequence[Entry]) -> None:
-    told = [
+    rows = [
         {"wordings": e.wordings, "meanings": e.meanings, "references": e.references, "label": e.label}
         for e in entries
     ]
-    content = np.frombuffer(json.dumps(told).encode(), np.uint8)
+    content = np.frombuffer(json.dumps(rows).encode(), np.uint8)
     replace_file(path, lambda file: np.savez(file, visual=visual, entries=content))
 
 
 def _read(path: Path) -> tuple[npt.NDArray[np.float16], list[Entry]]:
     with np.load(path) as stored:
-        told: list[dict[str, Any]] = json.loads(stored["entries"].tobytes())
-        return stored["visual"], [Entry(**entry) for entry in told]
+        rows: list[dict[str, Any]] = json.loads(stored["entries"].tobytes())
+        return stored["visual"], [Entry(**entry) for entry in rows]

@@ -70,7 +70,7 @@ class JepaContender(nn.Module):
         return out
 
     def captions(self, visual: Tensor) -> list[str]:
-        """Predict, then let the Y-decoder speak."""
+        """Predict, then decode."""
         return self.words(self.predict(visual, "caption"))
 
     def words(self, embedding: Tensor) -> list[str]:

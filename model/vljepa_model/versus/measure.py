@@ -64,18 +64,18 @@ def measure(
     """
     contender.eval()
     with torch.inference_mode():
-        said = _captions(contender, held_out)
-        places = np.concatenate([_place(contender, held_out, i, candidates) for i in range(len(said))])
+        captions = _captions(contender, held_out)
+        places = np.concatenate([_place(contender, held_out, i, candidates) for i in range(len(captions))])
     contender.train()
-    cider = cider_d(said, [entry.references for entry in held_out.entries])
+    cider = cider_d(captions, [entry.references for entry in held_out.entries])
     return float(cider.mean()), float((places < 5).mean()), float((places < 1).mean())
 
 
 def _captions(contender: Contender, held_out: Bank) -> list[str]:
-    said: list[str] = []
+    captions: list[str] = []
     for start in range(0, len(held_out.entries), AT_ONCE):
-        said += contender.captions(held_out.visual[start : start + AT_ONCE].float())
-    return said
+        captions += contender.captions(held_out.visual[start : start + AT_ONCE].float())
+    return captions
 
 
 def _place(contender: Contender, held_out: Bank, index: int, candidates: int) -> np.ndarray[Any, Any]:

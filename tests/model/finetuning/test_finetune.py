@@ -193,13 +193,18 @@ def test_a_model_of_assembled_parts_is_fine_tuned_with_a_tokenizer_per_network(
     contrastive = losses(tmp_path / "run")
     assert sum(contrastive[-5:]) < 0.9 * sum(contrastive[:5])
     alone = assemble(vision=vision, llama=llama, gemma=gemma, layers=2, embedding_dim=16, frames=4)
-    silent = load_checkpoint(write_checkpoint(alone, tmp_path / "silent"))
+    without_decoder = load_checkpoint(write_checkpoint(alone, tmp_path / "without_decoder"))
     with pytest.raises(ConfigError, match="no Y-decoder to train: pass --only alignment"):
-        finetune(tmp_path / "no", silent, read_annotations(films), SHORT)
-    finetune(tmp_path / "yes", silent, read_annotations(films), replace(SHORT, only=Only.ALIGNMENT, steps=1))
+        finetune(tmp_path / "no", without_decoder, read_annotations(films), SHORT)
+    finetune(
+        tmp_path / "yes",
+        without_decoder,
+        read_annotations(films),
+        replace(SHORT, only=Only.ALIGNMENT, steps=1),
+    )
 
 
-def sighted(films: Path, folder: Path) -> Checkpoint:
+def with_trained_x_encoder(films: Path, folder: Path) -> Checkpoint:
     """The shipped X-encoder with a small predictor and Y-encoder that know nothing."""
     import vljepa_model
 
@@ -217,7 +222,7 @@ LEARN = FineTuneRecipe(steps=60, batch=32, lr=3e-3, y_encoder_lr=1.0, warmup=5, 
 @pytest.mark.slow
 def test_it_learns_to_find_videos_that_it_never_saw(film_set: Callable[..., Path], tmp_path: Path) -> None:
     films = film_set(96, size=96, held_out=32)
-    start = sighted(films, tmp_path / "start")
+    start = with_trained_x_encoder(films, tmp_path / "start")
     kept = read_annotations(films, split="val")
     before = measure_held_out(start, kept)
     cache = CacheOptions(folder=tmp_path / "cache")
@@ -235,7 +240,7 @@ def test_it_learns_words_of_sign_language_from_real_footage(shared_data: Path, t
     clips = sorted((shared_data / "clips" / "intel").glob("*.mkv"))
     examples = [Example(segment=Segment(clip), text=f"a person signs {clip.stem}") for clip in clips]
     recipe = replace(LEARN, steps=30, batch=len(clips))
-    start = sighted(clips[0], tmp_path / "start")
+    start = with_trained_x_encoder(clips[0], tmp_path / "start")
     before = measure_held_out(start, examples)
     written = finetune(
         tmp_path / "run", start, examples, recipe, cache=CacheOptions(folder=tmp_path / "cache")
@@ -250,12 +255,12 @@ def test_missing_videos_are_skipped_once_and_counted(small: Path, films: Path, t
     broken.write_bytes(b"no video at all")
     examples = read_annotations(films)
     more = [Example(segment=Segment(path), text="x") for path in (broken, films.with_name("absent.mp4"))]
-    told: list[str] = []
+    reasons: list[str] = []
     finetune(
         tmp_path / "a", load_checkpoint(small), [*examples, *more], replace(SHORT, steps=1),
-        on_skipped=lambda unusable: told.extend(bad.reason for bad in unusable),
+        on_skipped=lambda unusable: reasons.extend(bad.reason for bad in unusable),
     )  # fmt: skip
-    assert len(told) == 2
+    assert len(reasons) == 2
     lines = [json.loads(line) for line in (tmp_path / "a" / "skipped.jsonl").read_text().splitlines()]
     assert [Path(line["segment"]).name for line in lines] == ["broken.mp4", "absent.mp4"]
     with pytest.raises(SourceError, match=r"2 of 14 clips cannot be read, first .*broken\.mp4: cannot read"):
@@ -320,7 +325,7 @@ def test_a_folder_with_another_run_is_refused(
     ("values", "message"),
     [
         ({"typo": 1}, "unknown keys typo"),
-        ({"only": "eyes"}, "only must be one of all, alignment, decoder, got 'eyes'"),
+        ({"only": "x_encoder"}, "only must be one of all, alignment, decoder, got 'x_encoder'"),
         ({"precision": "fp8"}, "precision must be one of bf16, fp32"),
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"only": "decoder", "train_x_encoder": True}, "without videos"),

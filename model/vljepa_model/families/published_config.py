@@ -10,21 +10,21 @@ from vljepa_model.errors import CheckpointError
 from vljepa_model.tensor_files import read_json
 from vljepa_runtime.manifest_values import shown
 
-__all__ = ["Settings"]
+__all__ = ["PublishedConfig"]
 
 T = TypeVar("T")
 NOTHING: Any = object()
 MAX_SIZE = 2**31 - 1  # of any whole number; `ModelConfig` holds each against its own limit
 
 
-class Settings:
+class PublishedConfig:
     """The values of a model folder's config.json."""
 
     def __init__(self, where: Path, values: dict[str, Any]) -> None:
         self.where, self.values = where, values
 
     @classmethod
-    def read(cls, folder: str | Path) -> Settings:
+    def read(cls, folder: str | Path) -> PublishedConfig:
         """Read `config.json` of a folder.
 
         Raises:

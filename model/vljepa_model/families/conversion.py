@@ -12,7 +12,7 @@ from torch import Tensor
 from vljepa_model.errors import CheckpointError
 from vljepa_model.tensor_files import TensorFiles
 
-__all__ = ["Pieces", "Piece", "check_pieces", "first_prefix", "load_pieces"]
+__all__ = ["Converters", "WeightConverter", "check_tensors", "first_prefix"]
 
 Shape = tuple[int, ...]
 
@@ -23,7 +23,7 @@ def concatenated(*tensors: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class WeightConverter:
     """One tensor of ours.
 
     Attributes:
@@ -36,28 +36,30 @@ class Piece:
     make: Callable[..., Tensor] = field(default=concatenated)
     exact: bool = False
 
-    def build(self, files: TensorFiles | Mapping[str, Tensor]) -> Tensor:
+    def convert(self, files: TensorFiles | Mapping[str, Tensor]) -> Tensor:
         """Make the tensor."""
         parts = [files[name] for name in self.sources]
         return self.make(*(part.float() for part in parts) if self.exact else parts)
 
 
-Pieces = Mapping[str, Piece]
+Converters = Mapping[str, WeightConverter]
 
 
-def check_pieces(files: TensorFiles, pieces: Pieces, *, what: str, ignore: Iterable[str] = ()) -> None:
+def check_tensors(
+    files: TensorFiles, converters: Converters, *, what: str, ignore: Iterable[str] = ()
+) -> None:
     """Compare what a file holds with what is needed, before anything is read.
 
     Args:
         files: The file or folder.
-        pieces: What is needed of it.
+        converters: What is needed of it.
         what: For the message, such as `a V-JEPA 2 encoder of 24 layers`.
         ignore: Patterns of names that may be there and are left.
 
     Raises:
         CheckpointError: tensors are missing, surplus or of another shape.
     """
-    wanted = {name: shape for piece in pieces.values() for name, shape in piece.sources.items()}
+    wanted = {name: shape for converter in converters.values() for name, shape in converter.sources.items()}
     skip = re.compile("|".join(ignore) or r"(?!)")
     missing = sorted(name for name in wanted if name not in files)
     surplus = sorted(name for name in files if name not in wanted and not skip.match(name))
@@ -71,11 +73,6 @@ def check_pieces(files: TensorFiles, pieces: Pieces, *, what: str, ignore: Itera
             raise CheckpointError(
                 f"{files.where} is not {what}: {len(names)} tensors {kind}, first {', '.join(names[:3])}"
             )
-
-
-def load_pieces(files: TensorFiles, pieces: Pieces) -> dict[str, Tensor]:
-    """All tensors in float32, ready for `load_state_dict`."""
-    return {name: piece.build(files).float() for name, piece in pieces.items()}
 
 
 def first_prefix(files: TensorFiles, prefixes: Iterable[str], tensor: str, *, what: str) -> TensorFiles:
