@@ -378,5 +378,7 @@ def test_a_recording_that_was_not_finished_is_called_so(tmp_path: Path, suffix: 
     path = write_video(tmp_path / f"clip.{suffix}", [i / 25 for i in range(12)])
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"moov") - 4])
-    with pytest.raises(SourceError, match=r"as video: its index \(moov\) is missing: the recording was not"):
+    with pytest.raises(
+        SourceError, match=r"as video: its index \(moov\) is not in its place: was the recording finished"
+    ):
         open_source(path)

@@ -320,7 +320,7 @@ def _unreadable(path: Path, error: Exception) -> str:
         if not head:
             return "it is empty"
         if head[4:] in ISO_STARTS and not is_sequence(path):
-            return "its index (moov) is missing: the recording was not finished, or it is one segment of a stream"
+            return "its index (moov) is not in its place: was the recording finished, or is it a segment of a stream?"
     except OSError:
         pass
     return _reason(error)
