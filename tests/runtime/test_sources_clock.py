@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from vljepa_runtime.sources.clock import LOOKAHEAD, Shown, Stamped, StreamClock, in_order
+from vljepa_runtime.sources.clock import LOOKAHEAD, Shown, Stamped, StreamClock
 
 Stamps = list[float | None]
 
@@ -86,13 +86,6 @@ def test_times(stamps: Stamps, expected: list[float]) -> None:
     assert [shown.time_s for shown in found] == pytest.approx(expected)
     assert all(one.time_s + one.duration_s == pytest.approx(other.time_s) for one, other in pairwise(found))
     assert found[-1].duration_s == 0.5
-
-
-def test_stamps_in_decoding_order_are_sorted() -> None:
-    stamps = [1.0, 4.0, 3.0, 5.0, 2.0, 8.0, None, 7.0, 9.0, 6.0]
-    found = list(in_order(Stamped(number, stamp_s) for number, stamp_s in enumerate(stamps)))
-    assert [item.picture for item in found] == list(range(10))
-    assert [item.stamp_s for item in found] == [1, 2, 3, 4, 5, 6, None, 7, 8, 9]
 
 
 @pytest.mark.parametrize(

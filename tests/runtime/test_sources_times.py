@@ -178,6 +178,22 @@ def test_h264_in_avi_has_its_pictures_in_order_of_time(tmp_path: Path) -> None:
     assert remarks == []
 
 
+@pytest.mark.parametrize("codec", [["libx264", "-qp", "0"], ["mpeg4", "-q:v", "2"]], ids=["H.264", "MPEG-4"])
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_pictures_stay_on_their_side_of_a_hole_in_an_avi(
+    tmp_path: Path, codec: list[str], b_frames: str
+) -> None:
+    """As dash cameras drop frames; black before the hole, white after it."""
+    colours = ["-f", "lavfi", "-i", "color=black:s=96x64:r=25:d=6"]
+    turn = "drawbox=c=white:t=fill:enable='gte(t,3)',select='lt(t,2)+gte(t,4)'"
+    how = ["-vf", turn, "-fps_mode", "vfr", "-c:v", *codec, "-bf", b_frames, "-b_strategy", "0"]
+    frames, remarks = read(ffmpeg(tmp_path / "clip.avi", *colours, *how))
+    held = max(frames[:-1], key=lambda frame: frame.duration_s or 0)
+    assert (held.index, held.duration_s) == (49, pytest.approx(2.04))
+    assert [frame.image.mean() > 128 for frame in frames] == [False] * 50 + [True] * 50
+    assert remarks == []
+
+
 TRIMS = ["trim.mp4", "trim.mov", "trim.mkv", "trim.ts", "trim.avi", "trim.flv"]
 
 

@@ -5,13 +5,12 @@ Knows stamps and durations; no file, no codec, no picture.
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-__all__ = ["Shown", "Stamped", "StreamClock", "in_order"]
+__all__ = ["Shown", "Stamped", "StreamClock"]
 
 Picture = TypeVar("Picture")
 
@@ -55,28 +54,6 @@ class Shown(Generic[Picture]):
     def duration_s(self) -> float:
         """How long it is on show."""
         return round(self.end_s - self.time_s, 9)
-
-
-def in_order(pictures: Iterable[Stamped[Picture]]) -> Iterator[Stamped[Picture]]:
-    """The same pictures with the same stamps, the smallest of the next few first.
-
-    AVI has no presentation times: FFmpeg numbers its pictures in the order of decoding.
-    """
-    waiting: deque[Stamped[Picture]] = deque()
-    stamps: list[float] = []
-
-    def take() -> Stamped[Picture]:
-        head = waiting.popleft()
-        return head if head.stamp_s is None else replace(head, stamp_s=heapq.heappop(stamps))
-
-    for picture in pictures:
-        waiting.append(picture)
-        if picture.stamp_s is not None:
-            heapq.heappush(stamps, picture.stamp_s)
-        if len(waiting) > LOOKAHEAD:
-            yield take()
-    while waiting:
-        yield take()
 
 
 class StreamClock:

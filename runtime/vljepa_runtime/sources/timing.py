@@ -12,7 +12,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vljepa_runtime.sources.clock import Stamped, in_order
+from vljepa_runtime.sources.clock import Stamped
 from vljepa_runtime.sources.pictures import Converter, Picture
 
 __all__ = ["DEFAULT_RATE", "Timing", "length_of_all_s"]
@@ -33,7 +33,7 @@ class Timing:
         start_s: Where its count begins, over all tracks; None where it does not say.
         step_s: Time between pictures where their stamps do not tell.
         raw: It holds pictures alone: the stamps that FFmpeg gives are made up.
-        unordered: Stamps follow the order of decoding.
+        of_decoding: It knows only when pictures are decoded; the stamps that FFmpeg makes of it are frames off.
         count_s: Where the container's count ends and begins anew; None where it does not.
         guessed: Neither stamps nor a rate that can be.
         announced_s: Length of the stream by the header of a file; None where it has none, or FFmpeg estimates it.
@@ -42,7 +42,7 @@ class Timing:
     start_s: float | None
     step_s: float
     raw: bool
-    unordered: bool
+    of_decoding: bool
     count_s: float | None
     guessed: bool
     announced_s: float | None
@@ -60,7 +60,7 @@ class Timing:
             start_s=_counted_s(None if start is None else start / av.time_base, count_s),
             step_s=1 / float(rate or DEFAULT_RATE),
             raw=raw,
-            unordered=kind.name == "avi",
+            of_decoding=kind.name == "avi",
             count_s=count_s,
             guessed=raw and not rate,
             announced_s=_announced_s(container, stream, first),
@@ -71,11 +71,16 @@ class Timing:
         prepare = converter.prepare
         if self.raw:
             return (Stamped(prepare(frame), number * self.step_s) for number, frame in enumerate(frames))
-        told = (
-            Stamped(prepare(frame), _counted_s(frame.time, self.count_s), _duration_s(frame))
+        return (
+            Stamped(prepare(frame), _counted_s(self._stamp_s(frame), self.count_s), _duration_s(frame))
             for frame in frames
         )
-        return in_order(told) if self.unordered else told
+
+    def _stamp_s(self, frame: av.VideoFrame) -> float | None:
+        if not self.of_decoding:
+            return frame.time
+        # that of the packet with which it came out of the decoder; the last ones come out after every packet
+        return None if frame.dts is None else float(frame.dts * (frame.time_base or 0))
 
 
 def _counted_s(stamp_s: float | None, count_s: float | None) -> float | None:
