@@ -274,6 +274,17 @@ def test_sound_may_begin_when_the_video_is_open(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_a_stray_stamp_is_no_reason_to_call_a_file_cut_off(tmp_path: Path, suffix: str) -> None:
+    """The length in its header reaches up to that stamp."""
+    stray = ["-c:v", "libx264", "-bf", "0", "-bsf:v", "setts=pts=PTS+if(eq(N\\,50)\\,9000/TB\\,0):dts=DTS"]
+    path = ffmpeg(tmp_path / f"clip.{suffix}", *picture(), *stray)
+    assert float(ffprobe(path, "format=duration")["format"]["duration"]) > 10
+    frames, remarks = read(path)
+    assert [frame.time_s for frame in frames] == pytest.approx([n * STEP_S for n in range(100)], abs=2e-3)
+    assert remarks == []
+
+
 @pytest.fixture(scope="module", params=["0", "2"], ids=["in order", "with B-frames"])
 def transport_stream(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stream") / "clip.ts"

@@ -211,7 +211,7 @@ def decode_stream(
     if held is not None and (hints.wanted is None or _wanted(held, hints, clock.first_s)):
         # without `wanted`, the last one always: it tells where the stream ends
         yield _converted(held, hints)
-    if message := damage.summary(count, clock.pass_s, timing.announced_s):
+    if message := damage.summary(count, clock.pass_s, timing):
         yield SourceStatus(kind="warning", message=f"{name}: {message}")
 
 
@@ -233,19 +233,21 @@ class _Damage:
         self.reason = ""
         self.broke_off = False
 
-    def summary(self, frames: int, seconds: float, announced_s: float | None) -> str:
+    def summary(self, frames: int, seconds: float, timing: Timing) -> str:
         """One sentence, empty when all is well.
 
         Args:
             frames: Decoded.
             seconds: Their time on show.
-            announced_s: What the file says about it.
+            timing: What the file says about it.
         """
         if self.broke_off:
             return f"reading stopped after {seconds:.1f} s ({frames} frames): {self.reason}"
         if self.packets:
             return f"{self.packets} damaged packets were skipped, {frames} frames decoded: {self.reason}"
-        told_s, given_s = (self.whole_s, self.reached_s) if announced_s is None else (announced_s, seconds)
+        told_s, given_s = self.whole_s, self.reached_s
+        if timing.announced_s is not None:  # a stray stamp counts in both lengths
+            told_s, given_s = timing.announced_s, max(seconds, self.reached_s - (timing.start_s or 0.0))
         if given_s < told_s * (1 - LOST_SHARE) - ALLOWED_S:
             return f"only {given_s:.1f} of {told_s:.1f} announced seconds are there; the file seems cut off"
         return ""
