@@ -51,6 +51,20 @@ SHOWN = [
     ),
     ("http://h/s?codec=h264&keyframe=1&author_id=3", "http://h/s?codec=h264&keyframe=1&author_id=***"),
     ("http://cam/x#token=abc", "http://cam/x#***"),
+    (
+        "http://cam/x?user%5Bpassword%5D=a&pass%77ord=b&c=d",
+        "http://cam/x?user%5Bpassword%5D=***&pass%77ord=***&c=d",
+    ),
+    (
+        "http://cam/x?contrase%C3%B1a=a&wachtwoord=b&heslo=c",
+        "http://cam/x?contrase%C3%B1a=***&wachtwoord=***&heslo=***",
+    ),
+    ("http://cam/x?PHPSESSID=a&st=b&e=1&tk=c&psd=d", "http://cam/x?PHPSESSID=***&st=***&e=1&tk=***&psd=***"),
+    ("http://cam/token/abc/live?x=1", "http://cam/token/***/live?x=1"),
+    ("http://cam/password/abc", "http://cam/password/***"),
+    ("http://cam/key/clip.mp4", "http://cam/key/clip.mp4"),
+    ("srt://cam:9999?streamid=publish:cam:me:pw", "srt://cam:9999?streamid=***"),
+    ("http://go/api?src=rtsp%3A%2F%2Fuser7%3Apw%40cam", "http://go/api?src=rtsp%3A%2F%2F***%40cam"),
     ("http://cam/x?pwd=se#cret", "http://cam/x?pwd=***"),
     ("http://cam/x%3Fpassword%3Dsecret%26x%3D1", "http://cam/x%3Fpassword%3D***%26x%3D1"),
     ("http://cam/x?api%5Fkey=secret&y=1", "http://cam/x?api%5Fkey=***&y=1"),
@@ -261,3 +275,20 @@ def test_no_password_is_seen_in_a_sentence(password: tuple[list[str], str]) -> N
     text = redact(f"cannot open 'rtsp://admin:{password[1]}@cam/x': refused, http://other/ too")
     assert not [word for word in password[0] if word in text]
     assert text.endswith("refused, http://other/ too")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot open rtsp:/me:pw@cam/live: no", "cannot open ***@cam/live: no"),
+        ("no such file: 'me:pw@cam/live'", "no such file: '***@cam/live'"),
+        ("at 10:30 mail a@b", "at 10:30 mail a@b"),
+    ],
+)
+def test_a_login_without_a_scheme_in_a_sentence(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize("piece", ["a:", ":@", "%41", "/token", "?a%5B", "=", "%3A%2F%2F"])
+def test_long_texts_take_no_longer_than_their_length(piece: str) -> None:
+    assert len(redact(f"x {piece * 5_000}")) < 60_000

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from urllib.parse import unquote
 
 __all__ = ["HIDDEN", "hide_in_name", "hide_in_url", "is_host", "redact", "split_authority"]
 
@@ -18,14 +19,20 @@ _INNER = re.compile(
 )
 _HOST = re.compile(r"(?:\[[0-9A-Za-z:.%_-]+\]|[^\s:@\[\]]*)(?::(?P<port>[0-9]*))?", re.ASCII)
 _SURE_HOST = re.compile(r"localhost\b|\[|(?:\d{1,3}\.){3}\d")
-_SCHEMELESS = re.compile(r".*:.*@", re.DOTALL)  # user:password@host; the user may be an e-mail address
 
 # `key=value`, both of them percent-encoded or not. A value ends where the next key begins, and that is after its last
 # `_` unless it follows `&`: in `/user=me_password=se;cret_channel=1` all before `_channel` may be the password.
-_BEFORE = r"(?:&(?P<key>[\w.\[\]$-]+)|(?:^|[?;#/,|~\s\"'(_]|%[0-9a-fA-F]{2})(?P<part>[A-Za-z0-9.\[\]$-]+))"
+LONGEST_KEY = 80  # characters; without a limit the time goes with the square of a text
+_LETTER = r"%(?:[46][1-9A-Fa-f]|[57][0-9ABDFabdf]|[89A-Fa-f][0-9A-Fa-f])"  # encoded, also [ and ]
+_BEFORE = (
+    rf"(?:&(?P<key>(?:[\w.\[\]$-]|{_LETTER}){{1,{LONGEST_KEY}}})"
+    rf"|(?:^|[?;#/,|~\s\"'(_]|%[0-9a-fA-F]{{2}})(?P<part>(?:[A-Za-z0-9.\[\]$-]|{_LETTER}){{1,{LONGEST_KEY}}}))"
+)
 _PAIR = re.compile(rf"{_BEFORE}\s?(?:=|%(?:25)*3[dD])\s?")
 _COLON_PAIR = re.compile(rf"{_BEFORE}(?::|%(?:25)*3[aA])")  # `key:value`, in a URL only
-_KEY = re.compile(r"[\w.\[\]$-]+\Z")
+_KEY = re.compile(rf"(?:[\w.\[\]$-]|{_LETTER})*\Z")
+_SEGMENTS = re.compile(r"(?<=/)([A-Za-z_-]+)/([^/?#.]+)(?=/|\Z)")  # `/token/abc/`, but not `/key/clip.mp4`
+_WORD = re.compile(r"[^\s\"'(<\[=]+")
 _QUOTED = re.compile(
     r"(?:\(\w+\))?(?:\\\"(?:[^\\\"]|\\[^\"])*(?:\\\"|\Z)|\"(?:\\.|[^\"\\])*(?:\"|\Z)|'[^']*(?:'|\Z))",
     re.DOTALL,
@@ -35,7 +42,20 @@ _VALUE_IN_TEXT = re.compile(r"(?:\\.|[^\s\\])*", re.DOTALL)
 # What makes a key secret: a part of it, its end, one of its words, or all of it where it is common in longer words.
 _PARTS = (
     *("apikey", "auth", "bearer", "cookie", "cred", "header", "jwt", "login", "passcode", "passphrase"),
-    *("passw", "psw", "pswd", "pwd", "secret", "session", "signature", "token", "username", "userpass"),
+    *(
+        "passw",
+        "psw",
+        "pswd",
+        "pwd",
+        "secret",
+        "sessid",
+        "session",
+        "signature",
+        "token",
+        "username",
+        "userpass",
+    ),
+    *("benutzer", "contrase", "gebruiker", "motdepasse", "salasana", "usuario", "utilisateur", "wachtwoord"),
 )
 _ENDS = ("key", "pass", "pas", "pw", "sig", "sign")
 _WORDS = frozenset(
@@ -55,10 +75,38 @@ _WORDS = frozenset(
             "pw",
             "sid",
         ),
-        *("ticket", "uname", "user", "usr", "clave", "kennwort", "mdp", "senha", "usuario"),
+        *("psd", "ticket", "tk", "tok", "uname", "user", "usr"),
+        *(
+            "clave",
+            "haslo",
+            "heslo",
+            "kennwort",
+            "losenord",
+            "lozinka",
+            "mdp",
+            "parola",
+            "senha",
+            "sifre",
+            "utente",
+        ),
     )
 )
-_WHOLE = frozenset(("code", "hash", "md", "p", "u", "userid"))
+_WHOLE = frozenset(
+    (
+        "code",
+        "googleaccessid",
+        "hash",
+        "k",
+        "keypairid",
+        "md",
+        "p",
+        "proxyid",
+        "st",
+        "streamid",
+        "u",
+        "userid",
+    )
+)
 
 _ENCODED_INNER = re.compile(r"(%(?:25)*3[aA]%(?:25)*2[fF]%(?:25)*2[fF]).*?%(?:25)*40")
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}")
@@ -68,19 +116,31 @@ _LONG = re.compile(r"[A-Za-z0-9_+-]{16,}")
 def redact(text: str) -> str:
     """Hide user names, passwords and tokens of every URL and `key=value` pair in a sentence or pipeline."""
     starts = [found.start() for found in _URL.finditer(text)]
-    shown = [_hide_options(text[: starts[0]] if starts else text, in_text=True)]
+    shown = [_hide_in_words(text[: starts[0]] if starts else text)]
     for start, stop in zip(starts, [*starts[1:], len(text)]):
         url, rest = _url_and_rest(text[start:stop])
-        shown += [hide_in_url(url), _hide_options(rest, in_text=True)]
+        shown += [hide_in_url(url), _hide_in_words(rest)]
     return "".join(shown)
+
+
+def _hide_in_words(text: str) -> str:
+    shown = _WORD.sub(_hide_login, text) if "@" in text else text
+    return _hide_options(shown, in_text=True)
+
+
+def _hide_login(word: re.Match[str]) -> str:
+    """`user:password@host`, without a scheme or with a misspelt one."""
+    login, _, host = word[0].rpartition("@")
+    return f"{HIDDEN}@{host}" if ":" in login and host else word[0]
 
 
 def hide_in_name(name: str) -> str:
     """What may be shown of anything that was given as a source; its scheme may be missing or misspelt."""
     if found := _URL.search(name):
         return _hide_options(name[: found.start()]) + hide_in_url(name[found.start() :])
-    if _SCHEMELESS.match(name):
-        name = f"{HIDDEN}@{name.rpartition('@')[2]}"
+    login, _, host = name.rpartition("@")
+    if ":" in login:  # user:password@host; the user may be an e-mail address
+        name = f"{HIDDEN}@{host}"
     return _JWT.sub(HIDDEN, _hide_options(name))
 
 
@@ -110,7 +170,7 @@ def _hide_in_one(url: str) -> str:
     if not mark:
         return _hide_in_body(url)
     authority, body = split_authority(rest)
-    body = _hide_options(body)
+    body = _hide_options(_ENCODED_INNER.sub(rf"\1{HIDDEN}%40", body))
     has_port = ":" in authority.rpartition("]")[2]
     hides = not authority or "@" in authority or has_port or body[:1] in ("?", "#") or not is_host(authority)
     if "@" in body and (hides or _SURE_HOST.match(body.rpartition("@")[2])):
@@ -126,9 +186,15 @@ def _hide_in_one(url: str) -> str:
 
 def _hide_in_body(body: str) -> str:
     """Path, query and fragment. A fragment never reaches a server, so nobody needs to see it."""
-    shown, mark, _ = _ENCODED_INNER.sub(rf"\1{HIDDEN}%40", _hide_options(body)).partition("#")
+    shown, mark, _ = _hide_options(_ENCODED_INNER.sub(rf"\1{HIDDEN}%40", body)).partition("#")
+    path, query, options = shown.partition("?")
+    shown = _SEGMENTS.sub(_hide_segment, path) + query + options
     shown = _LONG.sub(lambda word: HIDDEN if _looks_random(word[0]) else word[0], _JWT.sub(HIDDEN, shown))
     return f"{shown}{mark}{HIDDEN if mark else ''}"
+
+
+def _hide_segment(found: re.Match[str]) -> str:
+    return f"{found[1]}/{HIDDEN}" if _is_secret(found[1]) else found[0]
 
 
 def _hide_options(text: str, *, in_text: bool = False) -> str:
@@ -156,12 +222,13 @@ def _hide_pairs(text: str, pattern: re.Pattern[str], *, in_text: bool = False) -
 
 def _whole_key(text: str, pair: re.Match[str], start: int) -> str:
     """The key of a pair with the words before its last `_`, as far as they are not part of a value hidden before."""
-    found = _KEY.search(text, start, pair.end("key" if pair["key"] else "part"))
+    end = pair.end("key" if pair["key"] else "part")
+    found = _KEY.search(text, max(start, end - 2 * LONGEST_KEY), end)
     return found[0] if found else ""
 
 
 def _is_secret(key: str) -> bool:
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", key).lower())
+    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", unquote(key)).lower())
     whole = "".join(words)
     return (
         any(part in whole for part in _PARTS)
