@@ -291,7 +291,7 @@ def _check_sizes(bundle: Bundle, spec: GraphSpec, model: Any, what: str) -> None
         if not all(shape.is_static for shape in shapes):
             raise BundleError(f"{what}: the sizes of {kind} depend on values: export it again")
         values = sum(math.prod(shape.to_shape()) for shape in shapes)
-        if kind == "Constant":
+        if kind in ("Constant", "ShapeOf"):  # of a shape that is fixed by now
             fixed.add(operation.get_name())
             continue
         sources = [each.get_source_output().get_node().get_name() for each in operation.inputs()]

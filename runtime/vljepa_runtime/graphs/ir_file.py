@@ -21,6 +21,7 @@ MAX_BYTES = 256 << 20
 MAX_ELEMENTS = 4_000_000
 MAX_DEPTH = 32
 MAX_RANGE = 1 << 16
+MAX_RANK = 8
 _SCALARS = {"i32": "<i4", "i64": "<i8", "f32": "<f4"}
 
 # Layers are flat: a body is what a loop or a branch holds.
@@ -30,6 +31,31 @@ _ELEMENTS = {"net", "layers", "layer", "data", "input", "output", "port", "dim",
 _ALIKE = {"Subtract", "Multiply"}  # of two constants: one is a scale or zero point of the other
 _KEEPING = {"Convert", "ConvertLike", "FakeConvert"}
 _RESHAPING = {"Reshape", "Transpose", "Unsqueeze", "Squeeze"}
+# It also works out sizes while it reads: all that leads from `ShapeOf` and constants to the place where a size is asked
+# for. There are few numbers on the way; what makes many of them, a sum over a billion ones, is refused.
+MAX_NUMBERS = 1 << 16
+_SIZED = {  # layers whose inputs after the first are sizes, axes or places
+    *(
+        "Broadcast",
+        "CumSum",
+        "Gather",
+        "MVN",
+        "NormalizeL2",
+        "Reshape",
+        "Slice",
+        "Split",
+        "Squeeze",
+        "StridedSlice",
+    ),
+    *("Tile", "Transpose", "Unsqueeze", "VariadicSplit"),
+    *("ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum"),
+}
+_FIRST = (
+    _KEEPING | _RESHAPING | {"Abs", "Ceiling", "Clamp", "Floor", "Negative", "Sign", "Slice", "StridedSlice"}
+)
+_FIRST |= {"ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Split", "VariadicSplit", "LogicalNot"}
+_TOGETHER = {"Add", "Divide", "Equal", "Gather", "Greater", "GreaterEqual", "Less", "LessEqual", "LogicalAnd"}
+_TOGETHER |= {"LogicalOr", "Maximum", "Minimum", "Multiply", "NotEqual", "Power", "Select", "Subtract"}
 _VERSION = re.compile(r"opset\d{1,2}\Z")
 # What OpenVINO's converter and NNCF make of the exporters' operators.
 LAYERS = frozenset(
@@ -72,6 +98,7 @@ def check_ir(content: memoryview, weights: memoryview) -> None:
     if not walk.layers:
         raise Damaged("it holds no layers")
     _check_unpacking(walk)
+    _check_sizing(walk)
 
 
 def _no_doctype(*_: object) -> None:
@@ -87,6 +114,7 @@ class _Walk:
         self.constants: dict[str, tuple[int, ...]] = {}  # shape by id
         self.scalars: dict[str, float] = {}  # value by id, of constants that are one number
         self.sources: dict[str, list[str]] = {}  # ids that a layer reads
+        self.ports: dict[str, list[str]] = {}  # and where they enter it
         self._id = ""
         self._weights = weights
         self._depth = 0
@@ -114,6 +142,7 @@ class _Walk:
         elif name == "edge":
             reader = self.sources.setdefault(attributes.get("to-layer", ""), [])
             reader.append(attributes.get("from-layer", ""))
+            self.ports.setdefault(attributes.get("to-layer", ""), []).append(attributes.get("to-port", ""))
 
     def end(self, name: str) -> None:
         """An element ends."""
@@ -165,6 +194,33 @@ def _check_unpacking(walk: _Walk) -> None:
                 shapes[layer] = (_length([walk.scalars.get(source, math.nan) for source in sources]),)
             else:
                 shapes[layer] = _unpacked(kind, [shapes[source] for source in sources])
+
+
+def _check_sizing(walk: _Walk) -> None:
+    """What decides a size is few numbers, and so is all that they come from."""
+    most: dict[str, float] = {}  # numbers by id; infinite where they come from more than sizes and constants
+    for layer, kind in walk.layers.items():
+        sources = walk.sources.get(layer, [])
+        held = [most[source] for source in sources]
+        sizes = [
+            count
+            for count, port in zip(held, walk.ports.get(layer, []))
+            if kind == "Range" or (kind in _SIZED and port != "0" and (kind, port) != ("Gather", "1"))
+        ]
+        if max(sizes, default=0) > MAX_NUMBERS:
+            raise Damaged(f"its layer {kind} takes a size from what may be more than {MAX_NUMBERS} numbers")
+        if kind == "ShapeOf":
+            most[layer] = MAX_RANK
+        elif kind == "Const":
+            most[layer] = math.prod(walk.constants.get(layer, ()))
+        elif kind == "Range" and walk.scalars.keys() >= set(sources):
+            most[layer] = MAX_RANGE  # as was looked at above
+        elif kind == "Concat":
+            most[layer] = sum(held)
+        elif kind in _FIRST and held:
+            most[layer] = held[walk.ports[layer].index("0")] if "0" in walk.ports[layer] else math.inf
+        else:
+            most[layer] = math.prod(held) if kind in _TOGETHER and held else math.inf
 
 
 def _length(ends: list[float]) -> int:

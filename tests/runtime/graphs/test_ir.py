@@ -139,6 +139,17 @@ def test_an_ir_has_the_weights_of_its_own_name(
         checked_graph(made, "x_encoder")
 
 
+def saved(visual: Any, patches: Any, folder: Path) -> tuple[str, bytes]:
+    """XML and weights of a model that gives this."""
+    library, ops = (openvino.import_untracked(name) for name in ("openvino", "openvino.opset8"))
+    positions = ops.parameter([-1, -1, 3], np.int32, name="positions")
+    model = library.Model([visual], [patches, positions], "g")
+    for port, name in zip((*model.inputs, *model.outputs), ("patches", "positions", "visual")):
+        port.get_tensor().set_names({name})
+    library.save_model(model, folder / "x.xml", compress_to_fp16=False)
+    return (folder / "x.xml").read_text(), (folder / "x.bin").read_bytes()
+
+
 def grown(kind: str, ops: Any, patches: Any) -> Any:
     """A vector or number that takes gigabytes on its way."""
     many, zero = ops.constant(np.int64([6 << 28])), ops.constant(np.int64([0]))
@@ -158,6 +169,41 @@ def grown(kind: str, ops: Any, patches: Any) -> Any:
     return ops.reduce_mean(wide, ops.constant(np.int64([0, 1, 2])), keep_dims=False)
 
 
+def roundabout(kind: str, ops: Any, width: Any) -> Any:
+    """Eight, by way of many numbers: OpenVINO works out what sizes come from while it reads a file, slowly."""
+    many, zero = ops.constant(np.int64([100_000])), ops.constant(np.int64([0]))
+    if kind == "broadcast":
+        wide = ops.broadcast(width, many)
+    elif kind == "tile":
+        wide = ops.tile(width, many)
+    elif kind == "range":
+        ends = (zero, ops.multiply(width, ops.constant(np.int64([1000]))), ops.constant(np.int64([1])))
+        wide = ops.range(*(ops.squeeze(end, zero) for end in ends), "i64")
+    elif kind == "doubled":
+        wide = width
+        for _ in range(18):
+            wide = ops.concat([wide, wide], 0)
+    else:
+        row = ops.multiply(width, ops.constant(np.ones((1, 300), np.int64)))
+        square = ops.multiply(row, ops.transpose(row, ops.constant(np.int64([1, 0]))))
+        wide = ops.reshape(square, ops.constant(np.int64([-1])), special_zero=False)
+    return ops.minimum(ops.reduce_max(wide, zero, keep_dims=True), ops.constant(np.int64([8])))
+
+
+@pytest.mark.parametrize("kind", ["broadcast", "tile", "range", "doubled", "outer-product"])
+def test_a_size_comes_from_few_numbers(kind: str, hostile_bundles: ModuleType, tmp_path: Path) -> None:
+    ops = openvino.import_untracked("openvino.opset8")
+    patches = ops.parameter([-1, -1, 216], np.uint8, name="patches")
+    sizes, zero = ops.shape_of(patches), ops.constant(np.int64(0))
+    rows = ops.gather(sizes, ops.constant(np.int64([0, 1])), zero)
+    eight = roundabout(kind, ops, ops.gather(sizes, ops.constant(np.int64([2])), zero))
+    visual = ops.broadcast(ops.constant(np.float32([0.5])), ops.concat([rows, eight], 0))
+    xml, weights = saved(visual, patches, tmp_path)
+    made = bundle(xml, weights, hostile_bundles, tmp_path / "b.vljepa")
+    with pytest.raises(BundleError, match="takes a size from what may be more than 65536 numbers"):
+        checked_graph(made, "x_encoder")
+
+
 @pytest.mark.parametrize("archive", [True, False], ids=["zip", "folder"])
 @pytest.mark.parametrize(
     ("kind", "message"),
@@ -173,21 +219,15 @@ def test_an_ir_may_not_grow_beyond_what_its_bytes_pay_for(
     kind: str, message: str, archive: bool, hostile_bundles: ModuleType, tmp_path: Path
 ) -> None:
     """Built with OpenVINO's own operators: the file says nothing of the sizes that come out of them."""
-    library = openvino.import_untracked("openvino")
     ops = openvino.import_untracked("openvino.opset8")
     patches = ops.parameter([-1, -1, 216], np.uint8, name="patches")
-    positions = ops.parameter([-1, -1, 3], np.int32, name="positions")
     mean = grown(kind, ops, patches)
     sizes = ops.concat(
         [ops.gather(ops.shape_of(patches), ops.constant(np.int64([0, 1])), ops.constant(np.int64(0))),
          ops.constant(np.int64([8]))], 0,
     )  # fmt: skip
     visual = ops.broadcast(mean, sizes)
-    model = library.Model([visual], [patches, positions], "g")
-    for port, name in zip((*model.inputs, *model.outputs), ("patches", "positions", "visual")):
-        port.get_tensor().set_names({name})
-    library.save_model(model, tmp_path / "x.xml", compress_to_fp16=False)
-    xml, weights = (tmp_path / "x.xml").read_text(), (tmp_path / "x.bin").read_bytes()
+    xml, weights = saved(visual, patches, tmp_path)
     made = bundle(xml, weights, hostile_bundles, tmp_path / "b.vljepa", archive=archive)
     with pytest.raises(BundleError, match=message):
         open_engine("openvino:cpu").load(made, "x_encoder")
