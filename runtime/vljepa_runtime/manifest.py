@@ -89,6 +89,13 @@ class GraphSpec:
     outputs: tuple[TensorSpec, ...]
     token_budgets: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len({self.file, *self.external}) != 1 + len(self.external):
+            raise BundleError(
+                f"graph {read.shown(self.file)}: expected every file of it once, one is named again: "
+                "export the bundle again"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
         return {

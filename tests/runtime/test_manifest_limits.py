@@ -62,6 +62,8 @@ def put(path: str, value: object) -> Any:
         ("graphs.y_encoder.inputs", [], "y_encoder: expected the tensors ids, mask"),
         ("graphs.x_encoder.inputs.0.shape.1", 10**7, "at most 134217728 values"),
         ("graphs.x_encoder.inputs.1.shape.2", 4, "expected 3 for 3"),
+        ("graphs.x_encoder.external", ["tokenizer.json"] * 2, "expected every file of it once"),
+        ("graphs.x_encoder.external", ["x_encoder.onnx"], "expected every file of it once"),
         ("graphs.x_encoder.token_budgets", [10**6], "at most 32768"),
         ("graphs.x_encoder.token_budgets", [64.0], "a whole number"),
         ("graphs.x_encoder.token_budgets", [64] * 2000, "at most 64 items, got 2000"),
