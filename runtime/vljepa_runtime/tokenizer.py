@@ -22,6 +22,7 @@ __all__ = ["LENGTHS", "Tokenizer", "open_library_tokenizer"]
 
 Int32 = npt.NDArray[np.int32]
 _DROPPED = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - set(map(ord, "\t\n\v\f\r")))  # never words
+MAX_AROUND = 16  # BERT and CLIP have 2; the library puts them around every part that is cut off, too
 LENGTHS = (32, 64, 128, 256, 512)  # padding always to the last would cost the predictor up to 28 %
 
 # The first spelling is this project's own; the others belong to the text models that can be imported.
@@ -42,6 +43,11 @@ class Tokenizer:
         inner.no_truncation()
         self._inner = inner
         self._added: int = inner.num_special_tokens_to_add(False)
+        if self._added > MAX_AROUND:
+            raise BundleError(
+                f"expected at most {MAX_AROUND} special tokens around a text, the tokenizer puts {self._added}: "
+                "export the bundle again"
+            )
         self.vocab_size: int = inner.get_vocab_size(with_added_tokens=True)
         self.pad_id, self.bos_id, self.eos_id = (self._special(role) for role in _SPECIAL)
 

@@ -12,7 +12,7 @@ from typing import Any
 from vljepa_runtime.manifest_values import shown
 from vljepa_runtime.precompiled_charsmap import check_charsmap, longest_replacement
 
-__all__ = ["PATTERNS", "Refused", "check_component", "check_fields", "growth", "whole"]
+__all__ = ["PATTERNS", "Refused", "check_component", "check_fields", "check_repeats", "growth", "whole"]
 
 MAX_PARTS = 16  # of a sequence; a Gemma decoder has 3, an ALBERT normaliser 5
 MAX_CONTENT = 64  # characters of a replacement
@@ -108,6 +108,24 @@ def growth(component: Mapping[str, Any]) -> int:
     if kind == "Precompiled":
         return longest_replacement(component["precompiled_charsmap"])
     return GROWTH.get(kind, 1)
+
+
+def check_repeats(section: str, component: Mapping[str, Any]) -> None:
+    """Refuse a checked component that lengthens a text in the same way twice: the library is slow with what comes out.
+
+    Raises:
+        Refused: naming what makes texts longer.
+    """
+    kinds = [kind for kind in _kinds(section, component) if kind in GROWTH]
+    if len(set(kinds)) != len(kinds):
+        raise Refused(f"its {section} makes a text longer in the same way twice: {', '.join(kinds)}")
+
+
+def _kinds(section: str, component: Mapping[str, Any]) -> list[str]:
+    """Of all that is inside a component."""
+    if component["type"] != "Sequence":
+        return [component["type"]]
+    return [kind for part in component[INSIDE[section]] for kind in _kinds(section, part)]
 
 
 # By Unicode's own tables: U+FDFA is 3 bytes and decomposes to 33; a mark of replacement has 3.

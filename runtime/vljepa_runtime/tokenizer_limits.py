@@ -13,7 +13,14 @@ from typing import Any
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.manifest_values import shown
 from vljepa_runtime.strict_json import parse_json
-from vljepa_runtime.tokenizer_components import Refused, check_component, check_fields, growth, whole
+from vljepa_runtime.tokenizer_components import (
+    Refused,
+    check_component,
+    check_fields,
+    check_repeats,
+    growth,
+    whole,
+)
 
 __all__ = ["MAX_CHARACTERS", "check_tokenizer"]
 
@@ -24,12 +31,17 @@ MAX_SCALARS = (
 )  # commas and colons: what Python's objects take is bounded by these two, not by the bytes
 MAX_IDS = 1 << 20  # XLM-V, the largest vocabulary published, has 901,629
 MAX_PIECE = 1024  # characters; runs of blanks in byte-level vocabularies come to some 128
+MAX_UNIGRAM_PIECE = (
+    64  # characters; SentencePiece's own limit is 16, and every place of a text is tried for all
+)
 MAX_ADDED = 1 << 14  # Gemma has 6,415
+MAX_ADDED_CHARACTERS = 1 << 18  # of all of them, of which an automaton is built; Gemma's come to some 80,000
 MAX_AFFIX = 16  # characters, such as ## and </w>
 MAX_WORD = 200  # characters, of which WordPiece looks at all pairs; BERT has 100
-MAX_CHARACTERS = 16_384  # of one text that is encoded; 512 tokens are some 2,500
-# Bytes out for a byte in, per section. By its tables alone an ALBERT has 726; a prompt of a manifest comes to 8 MB.
-MAX_GROWTH = {"normalizer": 1024, "pre_tokenizer": 16, "post_processor": 16, "decoder": 16}
+MAX_CHARACTERS = 8192  # of one text that is encoded; 512 tokens are some 2,500
+# Bytes out for a byte in, per section. By its tables alone an ALBERT has 726; the longest text comes to 6 MB, for which
+# the library takes 35 times as much.
+MAX_GROWTH = {"normalizer": 768, "pre_tokenizer": 16, "post_processor": 16, "decoder": 16}
 KNOWN = MAX_GROWTH.keys() | {"version", "truncation", "padding", "added_tokens", "model"}
 
 
@@ -71,6 +83,7 @@ def _check(data: bytes, rows: int | None) -> None:
                 raise Refused(
                     f"its {section} makes a text up to {factor} times longer, at most {limit} are taken"
                 )
+            check_repeats(section, component)
     _check_cuts(values)
     _check_added(values.get("added_tokens"))
     _check_model(values["model"], rows)
@@ -97,6 +110,8 @@ def _check_added(tokens: object) -> None:
     for token in tokens:
         check_fields("added_tokens", token, ADDED_TOKEN, ("id", "content"))
     _check_pieces([token["content"] for token in tokens])
+    if sum(len(token["content"]) for token in tokens) > MAX_ADDED_CHARACTERS:
+        raise Refused(f"its added_tokens have more than {MAX_ADDED_CHARACTERS} characters")
 
 
 def _check_id(value: object, where: str) -> None:
@@ -185,15 +200,15 @@ def _check_vocabulary(vocabulary: Any, kind: str, model: Mapping[str, Any], rows
         raise Refused(
             f"its model.vocab has the number {size - 1}, the token table has rows 0 to {min(rows, MAX_IDS) - 1}"
         )
-    _check_pieces(pieces)
+    _check_pieces(pieces, MAX_UNIGRAM_PIECE if kind == "Unigram" else MAX_PIECE)
 
 
-def _check_pieces(pieces: list[Any]) -> None:
+def _check_pieces(pieces: list[Any], longest: int = MAX_PIECE) -> None:
     """A control character may be a piece, for a text may hold one; within a piece it could only be an order."""
     if not set(map(type, pieces)) <= {str}:
         raise Refused("its model.vocab has a piece that is no text")
-    if max(map(len, pieces), default=0) > MAX_PIECE:
-        raise Refused(f"its model.vocab has a piece of more than {MAX_PIECE} characters")
+    if max(map(len, pieces), default=0) > longest:
+        raise Refused(f"its model.vocab has a piece of more than {longest} characters")
     for piece in pieces:
         if len(piece) > 1 and not piece.isprintable() and CONTROL.intersection(piece):
             raise Refused(f"its model.vocab has a piece with a control character: {shown(piece)}")

@@ -256,6 +256,71 @@ def test_a_tokenizer_is_refused(path: str, value: object, reason: str) -> None:
     assert str(refused.value).isprintable()
 
 
+def around(count: int) -> dict[str, Any]:
+    """A template with one token, which stands for many."""
+    special = {"id": "<s>", "ids": [1] * count, "tokens": ["<s>"] * count}
+    pieces = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    return {
+        "type": "TemplateProcessing",
+        "single": pieces,
+        "pair": [*pieces, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"<s>": special},
+    }
+
+
+def in_a_row(parts: str, *components: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "Sequence", parts: list(components)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param(  # quadratic in the length of a text
+            {
+                "model": {
+                    "type": "Unigram",
+                    "unk_id": 0,
+                    "vocab": [[piece, 0.0] for piece in [*SPECIAL, "a" * 65]],
+                }
+            },
+            "a piece of more than 64 characters",
+            id="unigram-runs",
+        ),
+        pytest.param(
+            {"added_tokens": [{"id": 100 + i, "content": f"{i:04d}" + "a" * 1000} for i in range(300)]},
+            "more than 262144 characters",
+            id="long-added-tokens",
+        ),
+        pytest.param(
+            {"normalizer": in_a_row("normalizers", {"type": "ByteLevel"}, {"type": "ByteLevel"})},
+            "longer in the same way twice: ByteLevel, ByteLevel",
+            id="bytes-of-bytes",
+        ),
+        pytest.param(
+            {
+                "normalizer": in_a_row(
+                    "normalizers",
+                    {"type": "Prepend", "prepend": "ab"},
+                    in_a_row("normalizers", {"type": "Prepend", "prepend": "ab"}),
+                )
+            },
+            "longer in the same way twice",
+            id="nested",
+        ),
+        pytest.param(
+            {"post_processor": in_a_row("processors", around(9), around(9))},
+            "at most 16 special tokens around a text, the tokenizer puts 18",
+            id="tokens-around-a-text",
+        ),
+    ],
+)
+def test_what_takes_seconds_together_is_refused(changes: dict[str, Any], reason: str) -> None:
+    """Each part is within its own limit."""
+    values = json.loads(built(bpe()))
+    with pytest.raises(BundleError, match=reason):
+        Tokenizer.from_bytes(json.dumps({**values, **changes}).encode())
+
+
 def test_a_merge_without_the_prefix_is_refused_before_the_library_panics() -> None:
     values = json.loads(built(bpe()))
     values["model"] |= {"continuing_subword_prefix": "##", "merges": [["a", "é"]]}
@@ -294,7 +359,7 @@ def letters() -> Tokenizer:
     [
         ("\ud800", "lone surrogate"),
         ("a\udcff", "lone surrogate"),
-        ("a" * (MAX_CHARACTERS + 1), "at most 16384 characters"),
+        ("a" * (MAX_CHARACTERS + 1), "at most 8192 characters"),
         (7, "at least one word"),
         (None, "at least one word"),
     ],
