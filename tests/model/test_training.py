@@ -23,7 +23,7 @@ from vljepa_model.checkpoint import load_checkpoint, preprocess_of
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.training.batches import WorldBatches, encode_texts
-from vljepa_model.training.objective import DenseHeads, Objective, decoder_targets, embed_texts
+from vljepa_model.training.objective import DenseHeads, Objective, embed_texts
 from vljepa_model.training.optimiser import optimiser_for
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.trainer import WHITENING_STEPS, extend, train
@@ -196,11 +196,6 @@ def test_a_run_that_starts_from_a_model_keeps_its_sizes(tmp_path: Path) -> None:
 def test_a_wrong_recipe_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Recipe.from_dict(values)
-
-
-def test_decoder_targets_end_where_the_text_ends() -> None:
-    ids, mask = torch.tensor([[5, 6, 9], [7, 9, 9]]), torch.tensor([[1, 1, 1], [1, 0, 0]])
-    assert decoder_targets(ids, mask, eos=2).tolist() == [[5, 6, 9, 2], [7, 2, 0, 0]]
 
 
 @pytest.mark.parametrize(

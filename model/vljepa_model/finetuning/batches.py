@@ -15,6 +15,7 @@ from vljepa_model.errors import ConfigError
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.texts import Tokenizers, decoder_ids, meaning_of, tokenise
 from vljepa_model.finetuning.visual_cache import VisualCache
+from vljepa_model.runs.epochs import epoch_rows
 from vljepa_runtime.patches import Preprocess, patchify
 
 __all__ = ["ClipBatch", "ClipBatches", "Clips", "load_clips"]
@@ -112,7 +113,8 @@ class ClipBatches(Dataset[ClipBatch]):
     def __getitem__(self, step: int) -> ClipBatch:
         rng = np.random.default_rng([self.recipe.seed, step])
         drawn = rng.random(self.recipe.batch)
-        picks = self._order(step)[self.first : self.first + self.rows]
+        whole = epoch_rows(step, len(self.units), self.recipe.batch, seed=self.recipe.seed)
+        picks = whole[self.first : self.first + self.rows]
         examples = [
             self.units[pick][int(share * len(self.units[pick]))]
             for pick, share in zip(picks, drawn[self.first :], strict=False)
@@ -126,14 +128,6 @@ class ClipBatches(Dataset[ClipBatch]):
         if self.recipe.only is not Only.DECODER:
             clips = load_clips([e.segment for e in examples], self.pre, self.cache)
         return ClipBatch(clips, *query, *text, *words, keys, self.first)
-
-    def _order(self, step: int) -> list[int]:
-        """The units of a step over all processes, from a new order in every pass; a pass's odd rest is left out."""
-        batch = self.recipe.batch
-        passes, place = divmod(step, len(self.units) // batch)
-        order = np.random.default_rng([self.recipe.seed, passes, 1]).permutation(len(self.units))
-        picks: list[int] = order[place * batch : (place + 1) * batch].tolist()
-        return picks
 
 
 def load_clips(segments: Sequence[Segment], pre: Preprocess, cache: VisualCache | None) -> Clips:

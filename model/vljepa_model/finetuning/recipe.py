@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 from vljepa_model.errors import ConfigError
-from vljepa_model.runs.settings import from_plain, to_plain
+from vljepa_model.runs.settings import RunSettings
 
 __all__ = ["FineTuneRecipe", "Only", "Precision"]
 
@@ -30,7 +28,7 @@ class Precision(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FineTuneRecipe:
+class FineTuneRecipe(RunSettings):
     """A single-stage run with a cosine schedule, as the paper's second stage has (arXiv 2512.10942, section 3).
 
     Attributes:
@@ -92,16 +90,3 @@ class FineTuneRecipe:
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step."""
         return self.lr * self.rate(step)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FineTuneRecipe:
-        """Read what `to_dict` wrote; unknown keys are refused.
-
-        Raises:
-            ConfigError: a key is unknown or a value does not fit.
-        """
-        return from_plain(cls, values, what="recipe")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vljepa_data.world.language import meaning
 from vljepa_model.checkpoint import Checkpoint
+from vljepa_model.padding import padded
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["Tokenizers", "decoder_ids", "meaning_of", "tokenise"]
@@ -45,12 +46,7 @@ def decoder_ids(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> tuple
     rows = [
         [i for i in row[kept > 0].tolist() if i not in special] for row, kept in zip(ids, mask, strict=True)
     ]
-    rows = [[*row, tokenizer.eos_id] for row in rows]
-    out = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_id)
-    counted = torch.zeros_like(out)
-    for index, row in enumerate(rows):
-        out[index, : len(row)], counted[index, : len(row)] = torch.tensor(row), 1
-    return out, counted
+    return padded([[*row, tokenizer.eos_id] for row in rows], tokenizer.pad_id)
 
 
 def meaning_of(text: str) -> int:

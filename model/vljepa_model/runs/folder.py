@@ -5,29 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from vljepa_model.errors import CheckpointError
+from vljepa_model.runs.settings import RunSettings
 from vljepa_model.tensor_files import read_json
 from vljepa_runtime.outputs import replace_file
 
-__all__ = ["SETTINGS_FILES", "Settings", "settle"]
+__all__ = ["SETTINGS_FILES", "settle", "write_settings"]
 
 SETTINGS_FILES = ("recipe.json", "run.json", "plan.json")  # of training, fine-tuning and comparing
 STATE = "state.pt"
 
-S = TypeVar("S", bound="Settings")
-
-
-class Settings(Protocol):
-    """A frozen dataclass of a run's numbers; see `vljepa_model.runs.settings`."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-
-    @classmethod
-    def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
-        """Read what `to_dict` wrote."""
+S = TypeVar("S", bound=RunSettings)
 
 
 def settle(

@@ -1,42 +1,40 @@
-"""Frozen dataclasses of a run's numbers: to JSON and back, and the rate that two share. Knows no field of theirs."""
+"""What a run does, in numbers: frozen dataclasses, to JSON and back, and the rate that two share."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from enum import Enum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from vljepa_model.errors import ConfigError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+__all__ = ["RunSettings", "plateau_rate"]
 
-__all__ = ["from_plain", "plateau_rate", "to_plain"]
-
-T = TypeVar("T", bound="DataclassInstance")
+S = TypeVar("S", bound="RunSettings")
 
 
-def to_plain(settings: DataclassInstance) -> dict[str, Any]:
-    """Plain values for JSON: tuples become lists, enums their values."""
-    return {name: _plain(value) for name, value in asdict(settings).items()}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSettings:
+    """A subclass's fields are numbers, enums, and tuples of numbers."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: tuples become lists, enums their values."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
-def from_plain(cls: type[T], values: Mapping[str, Any], *, what: str) -> T:
-    """Read what `to_plain` wrote.
+    @classmethod
+    def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
+        """Read what `to_dict` wrote.
 
-    Args:
-        cls: The dataclass.
-        values: By field name.
-        what: How a message calls it.
-
-    Raises:
-        ConfigError: a key is unknown, or the dataclass refuses a value.
-    """
-    known = {field.name for field in fields(cls)}
-    if unknown := sorted(set(values) - known):
-        raise ConfigError(f"{what}: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}")
-    return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        Raises:
+            ConfigError: a key is unknown, or a value does not fit.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise ConfigError(
+                f"{cls.__name__}: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
+            )
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
 def plateau_rate(step: int, *, steps: int, warmup: int, decay: float, joined: int = 0) -> float:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from vljepa_data.world import Clip, HandBank, Split, draw_lesson, make_clip, tubelet_truth
 from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
+from vljepa_model.padding import padded
 from vljepa_model.training.recipe import Recipe
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens, saliency
@@ -31,13 +32,13 @@ class Batch:
         patches: (B, M, P) uint8, the tokens kept.
         positions: (B, M, 3) int32.
         truth: (B, M, 6) int64, see `tubelet_truth`.
-        query_ids: (B*R, L) int32, clip-major.
-        query_mask: (B*R, L) int32.
-        text_ids: (B*R + K, L) int32: the targets, then the wrong texts.
-        text_mask: (B*R + K, L) int32.
+        query_ids: (B*R, L) int64, clip-major.
+        query_mask: (B*R, L) int64.
+        text_ids: (B*R + K, L) int64: the targets, then the wrong texts.
+        text_mask: (B*R + K, L) int64.
         keys: (B*R + K,) int64, meanings of the texts.
-        word_ids: (B, L) int32: what the Y-decoder is to say for the first lesson of each clip.
-        word_mask: (B, L) int32.
+        word_ids: (B, L) int64: what the Y-decoder is to say for the first lesson of each clip.
+        word_mask: (B, L) int64.
     """
 
     patches: Tensor
@@ -134,11 +135,6 @@ class WorldBatches(Dataset[Batch]):
 
 
 def encode_texts(tokenizer: Tokenizer, texts: list[str], *, limit: int = 64) -> tuple[Tensor, Tensor]:
-    """Tokenize and pad to the longest: ids (B, L) int32 and mask (B, L) int32."""
+    """Tokenize and pad to the longest: ids (B, L) int64 and mask (B, L) int64."""
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
-    rows = [encoding.ids[:limit] for encoding in encodings]
-    ids = np.zeros((len(rows), max(map(len, rows))), np.int32)
-    mask = np.zeros_like(ids)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)], mask[i, : len(row)] = row, 1
-    return torch.from_numpy(ids), torch.from_numpy(mask)
+    return padded([encoding.ids[:limit] for encoding in encodings], 0)

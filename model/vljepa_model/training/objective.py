@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
 from vljepa_model.losses import decoder_loss, global_info_nce
+from vljepa_model.padding import decoder_targets
 from vljepa_model.runs.loop import Losses
 from vljepa_model.training.batches import Batch
 from vljepa_model.training.recipe import Recipe
 from vljepa_model.vl_jepa import VLJEPA
 
-__all__ = ["DenseHeads", "Objective", "WorldLosses", "decoder_targets", "embed_texts"]
+__all__ = ["DenseHeads", "Objective", "WorldLosses", "embed_texts"]
 
 
 DENSE_WEIGHTS = {"shape": 2.0, "colour": 1.0, "texture": 0.5, "size": 0.5, "action": 1.0, "direction": 0.5}
@@ -83,12 +84,6 @@ def embed_texts(y_encoder: nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
         y_encoder(rows[part, :end], masks[part, :end]) for part, end in zip(parts, longest, strict=True)
     ]
     return torch.cat(embedded)[where]
-
-
-def decoder_targets(ids: Tensor, mask: Tensor, eos: int) -> Tensor:
-    """Append EOS to padded ids (B, L): (B, L + 1)."""
-    out = F.pad(ids * mask, (0, 1)).long()
-    return out.scatter(1, mask.sum(dim=1, keepdim=True).long(), eos)
 
 
 class Objective(nn.Module):

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from vljepa_model.errors import ConfigError
-from vljepa_model.runs.settings import from_plain, plateau_rate, to_plain
+from vljepa_model.runs.settings import RunSettings, plateau_rate
 
 __all__ = ["Recipe"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
+class Recipe(RunSettings):
     """A two-stage run: captions first, then captions and questions mixed (arXiv 2512.10942, section 3).
 
     The paper starts from a pretrained X-encoder. A run from scratch has a stage zero in its place: the X-encoder alone
@@ -93,16 +91,3 @@ class Recipe:
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step."""
         return self.lr * self.rate(step)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """Read what `to_dict` wrote; unknown keys are refused.
-
-        Raises:
-            ConfigError: a key is unknown.
-        """
-        return from_plain(cls, values, what="recipe")

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from vljepa_data.world import PROMPTS
 from vljepa_model.config import ModelConfig, YDecoderConfig
 from vljepa_model.losses import decoder_loss, info_nce
+from vljepa_model.padding import decoder_targets, padded
 from vljepa_model.predictor import Predictor
 from vljepa_model.token_vlm import TokenVLM
-from vljepa_model.training.objective import decoder_targets
-from vljepa_model.versus.lessons import Samples, padded
+from vljepa_model.versus.lessons import Samples
 from vljepa_model.versus.plan import Plan, stack_of
 from vljepa_model.y_decoder import YDecoder
 from vljepa_model.y_encoder import YEncoder

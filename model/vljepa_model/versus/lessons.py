@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vljepa_data.world import PROMPTS
+from vljepa_model.runs.epochs import epoch_rows
 from vljepa_model.versus.bank import LEVELS, Bank
 from vljepa_model.versus.plan import Plan
 
-__all__ = ["Lessons", "Samples", "padded"]
+__all__ = ["Lessons", "Samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Lessons(Dataset[Samples]):
 
     def __getitem__(self, step: int) -> Samples:
         rng = np.random.default_rng([self.seed, step])
-        picks = self._picks(step)
+        picks = epoch_rows(step, len(self.bank.entries), self.plan.batch, seed=self.seed)
         levels = [LEVELS[i] for i in rng.integers(len(LEVELS), size=len(picks))]
         entries = [self.bank.entries[i] for i in picks]
         texts = [
@@ -63,23 +64,5 @@ class Lessons(Dataset[Samples]):
             keys=torch.tensor(keys),
         )
 
-    def _picks(self, step: int) -> list[int]:
-        """Clips of a step, from a new order of all clips in every pass; a pass's odd rest is left out."""
-        per_pass = len(self.bank.entries) // self.plan.batch
-        order = np.random.default_rng([self.seed, step // per_pass, 1]).permutation(len(self.bank.entries))
-        start = step % per_pass * self.plan.batch
-        picks: list[int] = order[start : start + self.plan.batch].tolist()
-        return picks
-
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._encode(texts, add_special_tokens=False)]
-
-
-def padded(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Rows of ids -> ids (B, L) int64 and mask (B, L) int64, padded at the end."""
-    ids = torch.full((len(rows), max(map(len, rows))), pad_id)
-    mask = torch.zeros_like(ids)
-    for index, row in enumerate(rows):
-        ids[index, : len(row)] = torch.tensor(row)
-        mask[index, : len(row)] = 1
-    return ids, mask

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import ConfigError
-from vljepa_model.runs.settings import from_plain, plateau_rate, to_plain
+from vljepa_model.runs.settings import RunSettings, plateau_rate
 
 __all__ = ["HEAD_DIM", "Plan", "stack_of"]
 
@@ -16,7 +14,7 @@ HEAD_DIM = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(RunSettings):
     """Both contenders read the same batches under the same schedule (arXiv 2512.10942, section 4.4).
 
     Attributes:
@@ -102,19 +100,6 @@ class Plan:
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step."""
         return self.lr * self.rate(step)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return to_plain(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """Read what `to_dict` wrote; unknown keys are refused.
-
-        Raises:
-            ConfigError: a key is unknown or a number does not fit.
-        """
-        return from_plain(cls, values, what="plan")
 
 
 def stack_of(width: int, depth: int) -> TextStackConfig:
