@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,6 +197,8 @@ def refuse_existing(
 
     outputs = [Path(path) for path in paths if path]
     for path in outputs:
+        if os.fspath(path) == "-":
+            raise InputError("expected a file to write, got -: standard output is /dev/stdout")
         check_output(path, overwrite=force)
     files = [path for path in outputs if not is_in_place(path, overwrite=force)]
     if len({path.resolve() for path in files}) < len(files):

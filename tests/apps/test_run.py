@@ -103,10 +103,11 @@ def test_nothing_is_overwritten_without_force(
     ("outputs", "message"),
     [
         (["--jsonl", "x", "--srt", "x"], "got one twice"),
+        (["--srt", "-"], "got -: standard output is /dev/stdout"),
         (["--srt", "no-such-folder/x.srt"], "no-such-folder does not exist"),
         (["--save", "."], "is a folder"),
     ],
-    ids=["twice", "no folder", "a folder"],
+    ids=["twice", "standard output", "no folder", "a folder"],
 )
 def test_impossible_outputs_stop_before_any_work(
     outputs: list[str],
