@@ -153,8 +153,11 @@ def _node(message: memoryview) -> Node:
 def _attribute(message: memoryview, kind: str) -> tuple[str, Any]:
     found: Any = None
     name, numbers = "", []
-    if any(number in (6, 11) for number, _, _, _ in fields(message)):
+    parts = {number for number, _, _, _ in fields(message)}
+    if parts & {6, 11}:
         raise Damaged(f"a node {kind[:80]} holds a graph of its own, as loops and branches do")
+    if len(parts & {2, 3, 4, 5, 7, 8, 9}) > 1:  # engines take the one that its type names, or the first
+        raise Damaged(f"an attribute of {kind[:80]} holds values of more than one type")
     for number, wire, value, data in fields_once(
         message, f"an attribute of {kind[:80]}", (1, 2, 3, 4, 5, 13, 20), (7, 8, 9)
     ):

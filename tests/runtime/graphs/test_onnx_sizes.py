@@ -291,3 +291,17 @@ def test_a_result_has_the_shape_of_the_contract(
     feeds = {"patches": np.ones((1, 2, 216), np.uint8), "positions": np.ones((1, 2, 3), np.int32)}
     with pytest.raises(RunError, match=rf"gave visual {shape} on onnxruntime:cpu, expected \(B, N, 8\)"):
         graph.run(feeds)
+
+
+def test_an_attribute_holds_one_value(hostile_bundles: ModuleType, tmp_path: Path) -> None:
+    """Which of two is meant is said by a third field, which readers may heed or not."""
+    made = onnx.load_model_from_string(
+        x_encoder(
+            ("Flatten", "w", "f", {"axis": 0}),
+            ("ReduceMean", "f", "c", {"keepdims": 0}),
+            w=np.ones(8, np.float32),
+        )
+    )
+    made.graph.node[0].attribute[0].ints.append(1)
+    with pytest.raises(BundleError, match="an attribute of Flatten holds values of more than one type"):
+        checked_graph(bundle(made.SerializeToString(), hostile_bundles, tmp_path), "x_encoder")
