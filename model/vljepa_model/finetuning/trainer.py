@@ -20,8 +20,9 @@ from vljepa_model.finetuning.objective import FineTuneObjective
 from vljepa_model.finetuning.optimiser import optimiser_for
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only, Precision
 from vljepa_model.finetuning.texts import Tokenizers
-from vljepa_model.finetuning.visual_cache import VisualCache, fingerprint
+from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_model.processes import Processes
+from vljepa_model.runs.fingerprint import fingerprint
 from vljepa_model.runs.folder import settle
 from vljepa_model.runs.log import Log, Progress
 from vljepa_model.runs.loop import Run

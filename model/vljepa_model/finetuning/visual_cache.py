@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from vljepa_data.annotations import Segment
+from vljepa_model.runs.fingerprint import fingerprint
 from vljepa_runtime.patches import Preprocess
 
-__all__ = ["VisualCache", "fingerprint"]
+__all__ = ["VisualCache"]
 
 PART = ".part-"
 READING = 2  # counts up when other frames of a clip are taken than before
@@ -97,15 +98,6 @@ class VisualCache:
         ]
         name = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:40]
         return self.folder / name[:2] / f"{name}.npy"
-
-
-def fingerprint(module: nn.Module) -> str:
-    """Sixteen hexadecimal digits that name a module's weights."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().float().contiguous().numpy().data)
-    return digest.hexdigest()[:16]
 
 
 def _tidy(folder: Path) -> int:

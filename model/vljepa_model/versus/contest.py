@@ -17,8 +17,8 @@ from tokenizers import Tokenizer
 
 from vljepa_data.world import Split
 from vljepa_model.checkpoint import Checkpoint
-from vljepa_model.finetuning.visual_cache import fingerprint
 from vljepa_model.processes import Processes
+from vljepa_model.runs.fingerprint import fingerprint
 from vljepa_model.runs.folder import settle
 from vljepa_model.runs.loop import Losses, read_state
 from vljepa_model.runs.loop import Run as TrainingRun
