@@ -10,51 +10,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_data.gates import GraphParity
-from vljepa_export.targets.protocol import graph_spec
+from vljepa_export.effort import CALIBRATION_SEED
+from vljepa_export.targets.protocol import TracedGraph, graph_spec
 from vljepa_runtime.manifest import Calibration, Manifest, Origin, Parity
 
 if TYPE_CHECKING:
-    from vljepa_export.graphs import GraphDefinition
     from vljepa_export.made import Made
     from vljepa_export.request import ExportRequest
-    from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
+    from vljepa_model.checkpoint import CheckpointFolder
 
-    Opened = Checkpoint | CheckpointFolder
+__all__ = ["float_manifest", "manifest_of", "tokenizer_files"]
 
-__all__ = ["CALIBRATION_CLIPS", "CALIBRATION_SEED", "float_manifest", "manifest_of", "tokenizer_files"]
-
-CALIBRATION_CLIPS = 32
-CALIBRATION_SEED = 10_000  # other clips than those that parity is measured on
 TOOLS = ("vljepa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 def float_manifest(
-    request: ExportRequest, checkpoint: Opened, definitions: Sequence[GraphDefinition]
+    request: ExportRequest, opened: CheckpointFolder, graphs: Sequence[TracedGraph]
 ) -> Manifest:
-    """The manifest of the plain float graphs, each in `NAME.onnx`."""
-    graphs = {each.name: graph_spec(each, f"{each.name}.onnx") for each in definitions}
-    metadata = checkpoint.metadata
+    """The manifest of the plain float graphs."""
+    specs = {
+        each.contract.name: graph_spec(
+            each.contract, each.path.name, external=tuple(path.name for path in each.beside)
+        )
+        for each in graphs
+    }
     return Manifest(
-        name=str(metadata.get("name", request.folder.resolve().name)),
-        license=str(metadata.get("license", "")),
+        name=str(opened.metadata.get("name", request.folder.resolve().name)),
+        license=str(opened.metadata.get("license", "")),
         # When the weights were made, not when this ran: the same checkpoint gives the same bundle.
-        created=str(metadata.get("created", "")),
-        precision=dict.fromkeys(graphs, "fp32"),
-        graphs=graphs,
-        preprocess=checkpoint.preprocess,
-        tokenizers={role: path.name for role, path in checkpoint.tokenizers.items()},
-        embedding_dim=checkpoint.config.embedding_dim,
-        prompts={key: str(value) for key, value in checkpoint.prompts.items()},
+        created=str(opened.metadata.get("created", "")),
+        precision=dict.fromkeys(specs, "fp32"),
+        graphs=specs,
+        preprocess=opened.preprocess,
+        tokenizers={role: path.name for role, path in opened.tokenizers.items()},
+        embedding_dim=opened.config.embedding_dim,
+        prompts={key: str(value) for key, value in opened.prompts.items()},
     )
 
 
 def manifest_of(
     request: ExportRequest,
-    checkpoint: Opened,
+    opened: CheckpointFolder,
     made: Sequence[Made],
     accuracy: Mapping[str, float],
     *,
-    calibration_clips: int = CALIBRATION_CLIPS,
+    calibration_clips: int,
 ) -> Manifest:
     """The manifest of a bundle, before its gates were measured end to end."""
     calibration = Calibration(
@@ -63,10 +63,10 @@ def manifest_of(
     execution = {item.name: item.converted.execution for item in made}
     tools = (*TOOLS, *request.format.tools)
     return replace(
-        float_manifest(request, checkpoint, [item.definition for item in made]),
+        float_manifest(request, opened, [item.walked.graph for item in made]),
         source=Origin(
             checkpoint_sha256=_sha256(request.folder / "model.safetensors"),
-            importer=str(checkpoint.metadata.get("importer", "vljepa")),
+            importer=str(opened.metadata.get("importer", "vljepa")),
         ),
         target=request.format.name,
         precision={item.name: item.converted.label for item in made},
@@ -80,9 +80,9 @@ def manifest_of(
     )
 
 
-def tokenizer_files(checkpoint: Opened) -> dict[str, bytes]:
+def tokenizer_files(opened: CheckpointFolder) -> dict[str, bytes]:
     """Content of the tokenizers by their names in the bundle; roles may share one."""
-    return {path.name: path.read_bytes() for path in checkpoint.tokenizers.values()}
+    return {path.name: path.read_bytes() for path in opened.tokenizers.values()}
 
 
 def _summary(parity: GraphParity) -> Parity:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ class ConvertedEngine:
 
     Args:
         name: What to call it.
-        graphs: By name; those whose `run` is None are refused.
+        graphs: By name; those that nothing here runs are refused.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ConvertedEngine:
         """See `Engine.load`."""
         bundle.graph(graph_name)
         made = self.graphs[graph_name]
-        if made.run is None:
+        if not made.runs_here:
             raise GraphRefusedError(f"{self.name}: nothing on this machine can run {graph_name}")
         return _ConvertedGraph(graph_name, made)
 
@@ -44,11 +44,9 @@ class _ConvertedGraph:
         self.name = name
         self.inputs: tuple[TensorSpec, ...] = made.spec.inputs
         self.outputs: tuple[TensorSpec, ...] = made.spec.outputs
-        self._made = made
+        self._run = made.open()
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """See `Graph.run`."""
         check_feeds(self.name, self.inputs, feeds)
-        assert self._made.run is not None  # refused at load
-        results: Sequence[Array] = self._made.run(feeds)
-        return {spec.name: np.asarray(array) for spec, array in zip(self.outputs, results)}
+        return {spec.name: np.asarray(array) for spec, array in zip(self.outputs, self._run(feeds))}

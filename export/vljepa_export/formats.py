@@ -35,7 +35,8 @@ class Format:
         precisions: Accepted by `--precision`, the default first.
         calibrated: Precisions whose ranges come from samples.
         milder: What a graph takes when it misses the gates of a precision, where that is not fp32.
-        streamed: True where a checkpoint of gigabytes is exported graph by graph, see `streamed_export`.
+        streamed: False where a checkpoint of any size is measured end to end, and has to fit into memory for that.
+        fuses_attention: True where attention over many tokens can be one node of a graph.
         free_shapes: True where batch, tokens and text may have any size; otherwise token budgets are built.
         module: The converter, `vljepa_export.targets.protocol.Target`.
         needs: Package to import and the extra that brings it, beyond what every export needs.
@@ -52,6 +53,7 @@ class Format:
     milder: Mapping[str, str] = field(default_factory=dict)
     free_shapes: bool
     streamed: bool = False
+    fuses_attention: bool = False
     module: str
     needs: tuple[tuple[str, str], ...] = ()
 
@@ -90,6 +92,7 @@ FORMATS: Mapping[str, Format] = {
             milder={"int4": "int8"},
             free_shapes=True,
             streamed=True,
+            fuses_attention=True,
             module="vljepa_export.targets.onnx",
         ),
         Format(

@@ -12,43 +12,30 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_export.request import GRAPH_NAMES
+from vljepa_export.contract import GRAPH_NAMES, NETWORKS, GraphContract, TensorAxes
 from vljepa_model import VLJEPA, ModelConfig
 from vljepa_model.predictor import Predictor
 from vljepa_model.rotary import tubelet_tables
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
 
-__all__ = ["NETWORKS", "GraphDefinition", "TensorAxes", "graph_definition", "graph_definitions"]
-
-# Which of the four networks a graph belongs to.
-NETWORKS = {name: "y_decoder" if name.startswith("y_decoder") else name for name in GRAPH_NAMES}
+__all__ = ["GraphDefinition", "graph_definition", "graph_definitions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorAxes:
-    """One input or output: its name, type and axes; a string is a dynamic axis, a number a fixed one."""
-
-    name: str
-    dtype: str
-    shape: tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GraphDefinition:
+class GraphDefinition(GraphContract):
     """One graph to export.
 
     Attributes:
-        name: Its name in the contract.
         module: Takes the inputs in order, gives the outputs in order.
-        inputs: Names, types and axes of the inputs.
-        outputs: The same for the outputs.
     """
 
-    name: str
     module: nn.Module
-    inputs: tuple[TensorAxes, ...]
-    outputs: tuple[TensorAxes, ...]
+
+    @property
+    def contract(self) -> GraphContract:
+        """What it promises, without the module."""
+        return GraphContract(name=self.name, inputs=self.inputs, outputs=self.outputs)
 
 
 class RawPixelXEncoder(nn.Module):

@@ -14,9 +14,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from vljepa_export.contract import GraphContract, TensorAxes
 from vljepa_export.errors import GraphContractError
 from vljepa_export.graph_passes import IR_VERSION, OPSET, simplify
-from vljepa_export.graphs import GraphDefinition, TensorAxes
+from vljepa_export.graphs import GraphDefinition
 from vljepa_quant.graph_editor import GraphEditor
 
 __all__ = ["check_contract", "export_graph", "graph_tensors", "trace_graph"]
@@ -93,20 +94,20 @@ def _taken_apart(program: Any) -> tuple[onnx.ModelProto, dict[str, npt.NDArray[A
     return onnx_ir.serde.serialize_model(program.model), arrays
 
 
-def check_contract(model: onnx.ModelProto, definition: GraphDefinition) -> None:
+def check_contract(model: onnx.ModelProto, contract: GraphContract) -> None:
     """Compare names first, then types, then shapes.
 
     Raises:
         GraphContractError: naming the first kind of difference.
     """
     for side in ("inputs", "outputs"):
-        wanted: tuple[TensorAxes, ...] = getattr(definition, side)
+        wanted: tuple[TensorAxes, ...] = getattr(contract, side)
         got = graph_tensors(model, side)
         for what in ("name", "dtype", "shape"):
             expected, found = ([getattr(spec, what) for spec in specs] for specs in (wanted, got))
             if expected != found:
                 raise GraphContractError(
-                    f"{definition.name}: expected {side} with {what}s {expected}, the exported graph has {found}"
+                    f"{contract.name}: expected {side} with {what}s {expected}, the exported graph has {found}"
                 )
 
 

@@ -8,25 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 
 from vljepa_data.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs, limits_for
+from vljepa_data.gates.reference import Sample
 from vljepa_export.errors import ParityError
-from vljepa_quant.graph_editor import save_bytes
-from vljepa_runtime.engines import check_feeds
-from vljepa_runtime.errors import InputError
-from vljepa_runtime.manifest import GraphSpec
 
 if TYPE_CHECKING:
-    from vljepa_export.graphs import GraphDefinition, TensorAxes
+    from vljepa_export.contract import GraphContract, TensorAxes
+    from vljepa_export.graphs import GraphDefinition
 
 __all__ = [
     "PSNR_FLOOR_DB",
     "GraphParity",
     "Runner",
+    "asked",
     "compare",
-    "fitting_samples",
-    "measure_parity",
     "onnx_runner",
     "require_float_parity",
     "require_parity",
@@ -38,25 +34,13 @@ Feeds = Mapping[str, Array]
 Runner = Callable[[Feeds], Sequence[Array]]
 
 
-def measure_parity(
-    model: onnx.ModelProto, definition: GraphDefinition, samples: Sequence[Feeds]
-) -> GraphParity:
-    """Run the torch module and ONNX Runtime's CPU engine on the same inputs and compare.
-
-    Raises:
-        ParityError: an output has another shape or type than torch gives.
-    """
-    return compare(definition, samples, onnx_runner(save_bytes(model)))
-
-
-def onnx_runner(graph: bytes | Path) -> Runner:
-    """A graph, in memory or on disk with its weights beside it, in ONNX Runtime on the CPU."""
+def onnx_runner(path: Path) -> Runner:
+    """A graph on disk, its weights in it or beside it, in ONNX Runtime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    content = graph if isinstance(graph, bytes) else str(graph)
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(feeds: Feeds) -> Sequence[Array]:
         outputs: Sequence[Array] = session.run(None, dict(feeds))
@@ -65,47 +49,28 @@ def onnx_runner(graph: bytes | Path) -> Runner:
     return run
 
 
-def compare(
-    definition: GraphDefinition,
-    samples: Sequence[Feeds],
-    runner: Runner,
-    expected: Sequence[Sequence[Array]] | None = None,
-) -> GraphParity:
-    """Compare `runner` (feeds -> outputs in order) with the torch module.
+def asked(definition: GraphDefinition, feeds: Sequence[Feeds]) -> tuple[Sample, ...]:
+    """Inputs, and what the torch module gives for them."""
+    return tuple(Sample(feeds=each, outputs=torch_outputs(definition, each)) for each in feeds)
+
+
+def compare(contract: GraphContract, samples: Sequence[Sample], runner: Runner) -> GraphParity:
+    """Compare a graph with what torch gave.
 
     Args:
-        definition: The graph's contract and module.
-        samples: Inputs.
+        contract: Names its outputs.
+        samples: Inputs and torch's outputs.
         runner: What is compared.
-        expected: Outputs per sample as `torch_outputs` gave them; None works them out, sample by sample.
 
     Raises:
         ParityError: an output has another shape or type than torch gives.
     """
-    wanted, got = [], []
-    for index, feeds in enumerate(samples):
-        truth = torch_outputs(definition, feeds) if expected is None else expected[index]
-        results = [np.asarray(array) for array in runner(feeds)]
-        for spec, a, b in zip(definition.outputs, truth, results, strict=True):
-            _require_like(definition.name, spec, a, b)
-        wanted.append(truth)
-        got.append(results)
-    return compare_outputs(wanted, got)
-
-
-def fitting_samples(name: str, spec: GraphSpec, samples: Sequence[Feeds]) -> list[Feeds]:
-    """Those samples whose sizes a converted graph takes: one with token budgets takes no other token count.
-
-    Raises:
-        ParityError: none fits.
-    """
-    fitting = [feeds for feeds in samples if _fits(name, spec, feeds)]
-    if not fitting:
-        inputs = ", ".join(f"{tensor.name} {tensor.shape}" for tensor in spec.inputs)
-        raise ParityError(
-            f"{name}: expected a sample of the sizes that the graph takes ({inputs}), there is none"
-        )
-    return fitting
+    found = []
+    for sample in samples:
+        found.append([np.asarray(array) for array in runner(sample.feeds)])
+        for spec, wanted, got in zip(contract.outputs, sample.outputs, found[-1], strict=True):
+            _require_like(contract.name, spec, wanted, got)
+    return compare_outputs([sample.outputs for sample in samples], found)
 
 
 def require_parity(
@@ -138,33 +103,14 @@ def require_float_parity(name: str, parity: GraphParity) -> None:
     require_parity(name, parity, worst_cosine=floats.worst_cosine, psnr_db=floats.psnr_db)
 
 
-def torch_outputs(definition: GraphDefinition, feeds: Feeds) -> list[Array]:
+def torch_outputs(definition: GraphDefinition, feeds: Feeds) -> tuple[Array, ...]:
     """What the torch module gives for one sample."""
     import torch
 
     with torch.no_grad():
         result = definition.module(*(torch.from_numpy(feeds[spec.name]) for spec in definition.inputs))
-    tensors = [result] if isinstance(result, torch.Tensor) else list(result)
-    return [tensor.numpy() for tensor in tensors]
-
-
-def _fits(name: str, spec: GraphSpec, feeds: Feeds) -> bool:
-    types = {tensor.name: tensor.dtype for tensor in spec.inputs}
-    if spec.token_budgets and any(
-        value.shape[1] not in spec.token_budgets
-        for key, value in feeds.items()
-        if key in ("patches", "visual")
-    ):
-        return False
-    try:
-        check_feeds(
-            name,
-            spec.inputs,
-            {key: value.astype(types.get(key, value.dtype)) for key, value in feeds.items()},
-        )
-    except InputError:
-        return False
-    return True
+    tensors = [result] if isinstance(result, torch.Tensor) else result
+    return tuple(tensor.numpy() for tensor in tensors)
 
 
 def _require_like(graph: str, spec: TensorAxes, wanted: Array, got: Array) -> None:

@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, did_you_mean, find_format
 from vljepa_runtime.bundle_place import check_place
 from vljepa_runtime.errors import BundleError
 
 __all__ = [
-    "GRAPH_NAMES",
     "ExportRequest",
     "default_output",
     "precision_per_graph",
     "prepare",
     "chosen_budgets",
 ]
-
-GRAPH_NAMES = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,23 +5,25 @@ Dynamic axes are exercised: full and partial token sets, one and several rows, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from vljepa_data.gates.reference import Sample
 from vljepa_data.world import PROMPTS, Split, captioned, make_clip
-from vljepa_model.checkpoint import Checkpoint
-from vljepa_model.config import ModelConfig, TextStackConfig
+from vljepa_export.graphs import DecoderStep, GraphDefinition
+from vljepa_export.parity import asked
+from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
+from vljepa_model.config import TextStackConfig
 from vljepa_model.y_decoder import YDecoder
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import Tokenizer
 
-__all__ = ["ParitySamples", "parity_samples"]
+__all__ = ["SampleChain"]
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
@@ -30,39 +32,13 @@ STEPS = 6
 JOINED = 8  # captions of the long text
 
 
-def parity_samples(
-    checkpoint: Checkpoint, *, clips: int = 8, seed: int = 0, sizes: Sequence[int] = ()
-) -> dict[str, list[Feeds]]:
-    """Inputs per graph, of a model that is in memory as a whole.
+class SampleChain:
+    """Inputs graph by graph, in the order of the contract: those of later ones are what torch gave for earlier ones.
+
+    It holds outputs and never a network, so that no two networks need to be in memory at once.
 
     Args:
-        checkpoint: Whose geometry and tokenizer are used; its torch model makes the inputs of later graphs.
-        clips: How many windows, and as many texts.
-        seed: Of the world's test split.
-        sizes: See `ParitySamples`.
-    """
-    model = checkpoint.model
-    samples = ParitySamples(
-        checkpoint.config, checkpoint.preprocess, checkpoint.tokenizers, clips=clips, seed=seed, sizes=sizes
-    )
-    windows, texts = samples.x_encoder(), samples.y_encoder()
-    with torch.no_grad():
-        visual = [model.x_encoder(*map(torch.from_numpy, feeds.values())).numpy() for feeds in windows]
-        embeddings = model.y_encoder(*map(torch.from_numpy, texts[0].values())).numpy()
-    made = {"x_encoder": windows, "predictor": samples.predictor(visual), "y_encoder": texts}
-    if checkpoint.config.y_decoder is not None:
-        made["y_decoder_prefill"] = samples.y_decoder_prefill(embeddings)
-        made["y_decoder_step"] = samples.y_decoder_step(model.y_decoder, embeddings)
-    return made
-
-
-class ParitySamples:
-    """Inputs graph by graph, so that no two networks need to be in memory at once.
-
-    Args:
-        config: Sizes of the networks.
-        preprocess: The geometry.
-        tokenizers: Tokenizer file per role.
+        checkpoint: Whose geometry and tokenizers are used.
         clips: How many windows, and as many texts.
         seed: Of the world's test split.
         sizes: Tokens of the windows, in turn; empty for all and half of them.
@@ -70,16 +46,17 @@ class ParitySamples:
 
     def __init__(
         self,
-        config: ModelConfig,
-        preprocess: Preprocess,
-        tokenizers: Mapping[str, Path],
+        checkpoint: Checkpoint | CheckpointFolder,
         *,
         clips: int = 8,
         seed: int = 0,
         sizes: Sequence[int] = (),
     ) -> None:
-        self._config = config
-        self._readers = {role: Tokenizer.from_file(tokenizers[role]) for role in ("predictor", "y_encoder")}
+        preprocess = checkpoint.preprocess
+        self._config = checkpoint.config
+        self._readers = {
+            role: Tokenizer.from_file(checkpoint.tokenizers[role]) for role in ("predictor", "y_encoder")
+        }
         rng = np.random.default_rng(seed)
         made = [
             make_clip(seed + i, Split.TEST, size=preprocess.size, frames=preprocess.frames)
@@ -92,31 +69,48 @@ class ParitySamples:
         ]
         # All captions together, then some alone, then one that is longer than the first padding length.
         batches = [list(captions), *([text] for text in captions[:3]), [" and ".join(captions[:JOINED])]]
-        self._texts = [self._ids("y_encoder", batch, config.y_encoder) for batch in batches]
+        self._texts = [self._ids("y_encoder", batch, self._config.y_encoder) for batch in batches]
+        self._visual: list[Array] = []  # per window
+        self._embeddings: Array = np.empty(0)  # of the first batch of texts
 
-    def x_encoder(self) -> list[Feeds]:
-        """Full and partial windows."""
-        return self._windows
+    def samples(self, definition: GraphDefinition) -> tuple[Sample, ...]:
+        """Inputs of one graph, and what torch gives for them."""
+        samples = asked(definition, self._inputs(definition))
+        self._keep(definition.name, samples)
+        return samples
 
-    def predictor(self, visual: Sequence[Array]) -> list[Feeds]:
-        """What the X-encoder made of the windows, with a long and several short queries."""
-        return [self._query(tokens, index) for index, tokens in enumerate(visual)]
+    def feeds(self, definition: GraphDefinition) -> list[Feeds]:
+        """Inputs of one graph; torch is asked for no more than the later graphs need."""
+        feeds = self._inputs(definition)
+        needed = {"x_encoder": feeds, "y_encoder": feeds[:1]}.get(definition.name, [])
+        self._keep(definition.name, asked(definition, needed))
+        return feeds
 
-    def y_encoder(self) -> list[Feeds]:
-        """Batches of texts."""
-        return self._texts
+    def _keep(self, name: str, samples: Sequence[Sample]) -> None:
+        if name == "x_encoder":
+            self._visual = [sample.outputs[0] for sample in samples]
+        elif name == "y_encoder":
+            self._embeddings = samples[0].outputs[0]
 
-    def y_decoder_prefill(self, embeddings: Array) -> list[Feeds]:
-        """The first batch of texts as the Y-encoder embedded it, together and alone."""
-        return [{"embedding": embeddings}, *({"embedding": row[None]} for row in embeddings[:2])]
+    def _inputs(self, definition: GraphDefinition) -> list[Feeds]:
+        embeddings = self._embeddings
+        if definition.name == "x_encoder":  # full and partial windows
+            return self._windows
+        if definition.name == "predictor":  # a long and several short queries
+            return [self._query(visual, index) for index, visual in enumerate(self._visual)]
+        if definition.name == "y_encoder":
+            return self._texts
+        if definition.name == "y_decoder_prefill":  # the first batch of texts, together and alone
+            return [{"embedding": embeddings}, *({"embedding": row[None]} for row in embeddings[:2])]
+        return self._steps(cast("DecoderStep", definition.module).decoder)
 
-    def y_decoder_step(self, decoder: YDecoder, embeddings: Array) -> list[Feeds]:
+    def _steps(self, decoder: YDecoder) -> list[Feeds]:
         """Teacher-forced steps over the first batch: torch's own caches, so that errors do not add up."""
         largest = self._config.vocabulary(self._config.decoder.stack) - 1
         ids = np.minimum(self._texts[0]["ids"], largest).astype(np.int32)
         feeds: list[Feeds] = []
         with torch.no_grad():
-            _, keys, values = decoder.prefill(torch.from_numpy(embeddings))
+            _, keys, values = decoder.prefill(torch.from_numpy(self._embeddings))
             for step in range(min(STEPS, ids.shape[1])):
                 token = np.ascontiguousarray(ids[:, step : step + 1])
                 past = {f"past_k_{i}": key.numpy() for i, key in enumerate(keys)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,12 +13,17 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["WeightsFile", "mapped_constants"]
+__all__ = ["PAGE", "WeightsFile", "is_worth_a_file", "mapped_constants"]
 
 Array = npt.NDArray[Any]
 # Small constants stay in the graph: a shape that lives in another file helps nobody.
 SMALLEST = 1024
-ALIGNMENT = 4096  # a page, so that engines can map a tensor where it lies
+PAGE = 4096  # engines map a tensor that begins at one where it lies
+
+
+def is_worth_a_file(value: Array) -> bool:
+    """Whether a constant is large enough to lie outside its graph."""
+    return value.nbytes >= SMALLEST
 
 
 class WeightsFile:
@@ -28,10 +33,18 @@ class WeightsFile:
         with WeightsFile(folder / "y_decoder.weights") as weights:
             prefill.save(folder / "y_decoder_prefill.onnx", weights)
             step.save(folder / "y_decoder_step.onnx", weights)
+
+    Args:
+        path: Written anew.
+        alignment: Of every array in the file, in bytes.
+        holds: Which of the large arrays to store; the rest stays in its graph.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, *, alignment: int = PAGE, holds: Callable[[Array], bool] = is_worth_a_file
+    ) -> None:
+        self.path, self.size = path, 0
+        self._alignment, self._holds = alignment, holds
         self._file = path.open("wb")
         self._places: dict[bytes, tuple[int, int]] = {}
 
@@ -45,14 +58,15 @@ class WeightsFile:
 
     def add(self, name: str, value: Array) -> TensorProto:
         """Store an array; the initializer that refers to it, or holds it when it is small."""
-        if value.nbytes < SMALLEST:
+        if not (is_worth_a_file(value) and self._holds(value)):
             return numpy_helper.from_array(value, name)
         data = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
         key = hashlib.sha256(data.data).digest()
         if key not in self._places:
-            self._file.write(bytes(-self._file.tell() % ALIGNMENT))
+            self._file.write(bytes(-self.size % self._alignment))
             self._places[key] = (self._file.tell(), data.nbytes)
             self._file.write(data.data)
+            self.size = self._file.tell()
             self._file.flush()  # a session may map the file before the next graph is written
         offset, length = self._places[key]
         tensor = TensorProto(

@@ -6,6 +6,7 @@ One graph is loaded at a time, so that one of gigabytes fits too; `--tokens` mak
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
@@ -171,11 +172,12 @@ def _row_limit(label: str) -> float:
 
 
 def converted(source: Bundle, format: str, precision: str) -> Bundle:
-    """The same graphs in another format, made by the exporter's own converter, in memory."""
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("torch")
+    """The same graphs in another format, made by the exporter's own converter."""
+    pytest.importorskip("onnx")
+    nn = pytest.importorskip("torch").nn
     pytest.importorskip(NEEDS[format])
     from vljepa_export.formats import find_format, load_target
+    from vljepa_export.targets.protocol import TracedGraph
 
     convert = load_target(find_format(format)).convert
     files: dict[str, bytes] = {"tokenizer.json": source.read("tokenizer.json")}
@@ -183,11 +185,15 @@ def converted(source: Bundle, format: str, precision: str) -> Bundle:
     for name, spec in source.manifest.graphs.items():
         if name in WITHOUT.get(format, ()):
             continue
-        definition: Any = SimpleNamespace(name=name, inputs=spec.inputs, outputs=spec.outputs)
+        contract: Any = SimpleNamespace(name=name, inputs=spec.inputs, outputs=spec.outputs)
         samples = [plausible(source, name, seed=seed) for seed in range(8)]
-        made = convert(definition, onnx.load_from_string(source.read(spec.file)), precision, samples=samples)
-        files |= made.files
-        graphs[name], labels[name], execution[name] = made.spec, made.label or precision, made.execution
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch, "float.onnx")
+            path.write_bytes(source.read(spec.file))
+            traced = TracedGraph(contract=contract, path=path, network=nn.Module)
+            made = convert(traced, precision, samples=samples, budgets=(), folder=Path(scratch))
+            files |= {file: place.read_bytes() for file, place in made.files.items()}
+        graphs[name], labels[name], execution[name] = made.spec, made.label, made.execution
     manifest = replace(
         source.manifest, target=format, graphs=graphs, precision=labels, execution=execution, notes={}
     )

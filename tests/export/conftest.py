@@ -43,6 +43,21 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def on_disk(tmp_path_factory: pytest.TempPathFactory):
+    """`on_disk(contract, model, network=None)`: a float graph in a folder of its own, as a target takes it."""
+    import onnx
+
+    from vljepa_export.targets.protocol import TracedGraph
+
+    def write(contract, model, network=None):
+        path = tmp_path_factory.mktemp("traced") / f"{contract.name}.onnx"
+        onnx.save(model, path)
+        return TracedGraph(contract=contract, path=path, network=lambda: network)
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def mil_program(tmp_path_factory: pytest.TempPathFactory):
     """`mil_program(inputs, build)`: a program of coremltools' own builder, saved and opened in the interpreter.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ from onnx import TensorProto, helper  # noqa: E402
 import vljepa_runtime as vj  # noqa: E402
 from vljepa_data.gates import limits_for  # noqa: E402
 from vljepa_export import ExportError  # noqa: E402
+from vljepa_export.contract import GraphContract, TensorAxes  # noqa: E402
 from vljepa_export.coreml.precisions import PRECISIONS  # noqa: E402
-from vljepa_export.graphs import GraphDefinition, TensorAxes, graph_definitions  # noqa: E402
+from vljepa_export.graphs import graph_definitions  # noqa: E402
+from vljepa_export.mil import MilProgram  # noqa: E402
 from vljepa_export.mil.engine import InterpreterEngine  # noqa: E402
 from vljepa_export.onnx_export import export_graph  # noqa: E402
 from vljepa_export.parity import compare, require_parity  # noqa: E402
-from vljepa_export.samples import parity_samples  # noqa: E402
-from vljepa_export.targets.coreml import convert, program_of  # noqa: E402
-from vljepa_export.targets.protocol import Converted  # noqa: E402
+from vljepa_export.samples import SampleChain  # noqa: E402
+from vljepa_export.targets import coreml  # noqa: E402
+from vljepa_export.targets.coreml import convert  # noqa: E402
+from vljepa_export.targets.protocol import Converted, TracedGraph  # noqa: E402
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from vljepa_runtime.bundle import Bundle, write_bundle  # noqa: E402
 from vljepa_runtime.manifest import GraphSpec, Manifest, TensorSpec  # noqa: E402
@@ -38,28 +41,34 @@ from vljepa_runtime.model import Model  # noqa: E402
 class Exported:
     """The small model; a graph is exported and converted when a test first asks for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, on_disk: Any, scratch: Callable[[str], Path]) -> None:
         self.checkpoint: Checkpoint = load_checkpoint(folder)
         self.definitions = graph_definitions(self.checkpoint.model)
-        self.samples = parity_samples(self.checkpoint, clips=2)
-        self.budgets = tuple(sorted({feeds["patches"].shape[1] for feeds in self.samples["x_encoder"]}))
+        chain = SampleChain(self.checkpoint, clips=2)
+        self.samples = {name: chain.samples(item) for name, item in self.definitions.items()}
+        self.budgets = tuple(sorted({item.feeds["patches"].shape[1] for item in self.samples["x_encoder"]}))
         self.model = cache(lambda name: export_graph(self.definitions[name]))
-        self.fp32 = cache(lambda name: self.convert(name, "fp32", token_budgets=self.budgets))
+        self.traced = cache(lambda name: self.written(name, on_disk))
+        self.fp32 = cache(lambda name: self.convert(name, "fp32", budgets=self.budgets))
+        self.scratch = scratch
 
-    def convert(self, name: str, precision: str, **options: Any) -> Converted:
+    def written(self, name: str, on_disk: Any) -> TracedGraph:
         # The step is exported anew, with its fixed cache.
         model = onnx.ModelProto() if name == "y_decoder_step" else self.model(name)
-        return convert(self.definitions[name], model, precision, samples=self.samples[name], **options)
+        return on_disk(self.definitions[name].contract, model, self.checkpoint.model.y_decoder)
+
+    def convert(self, name: str, precision: str, **options: Any) -> Converted:
+        options = {"samples": [item.feeds for item in self.samples[name]], **options}
+        return convert(self.traced(name), precision, folder=self.scratch(name), **options)
 
 
 @pytest.fixture(scope="module")
-def exported(small_checkpoint: Path) -> Exported:
-    return Exported(small_checkpoint)
+def exported(small_checkpoint: Path, on_disk: Any, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return Exported(small_checkpoint, on_disk, tmp_path_factory.mktemp)
 
 
 def kinds(made: Converted) -> collections.Counter[str]:
-    root = made.spec.file.removesuffix("Manifest.json")
-    program = program_of({name.removeprefix(root): content for name, content in made.files.items()})._program
+    program = MilProgram.open(made.files[made.spec.file].parent)
     return collections.Counter(item.kind for item in program.functions[program.default].operations)
 
 
@@ -67,7 +76,7 @@ def kinds(made: Converted) -> collections.Counter[str]:
     "name", ["x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step"]
 )
 def test_every_graph_computes_what_torch_computes(name: str, exported: Exported) -> None:
-    parity = compare(exported.definitions[name], exported.samples[name], exported.fp32(name).run)
+    parity = compare(exported.definitions[name], exported.samples[name], exported.fp32(name).open())
     require_parity(name, parity, worst_cosine=0.999999, psnr_db=90.0)
 
 
@@ -75,10 +84,10 @@ def test_every_graph_computes_what_torch_computes(name: str, exported: Exported)
 def test_every_precision(precision: str, exported: Exported) -> None:
     """The predictor: its random weights keep the gates of the trained model, those of the tiny X-encoder do not."""
     tokens, gate = exported.budgets[-1:], PRECISIONS[precision]
-    whole = [feeds for feeds in exported.samples["predictor"] if feeds["visual"].shape[1] == tokens[0]]
-    definition = exported.definitions["predictor"]
-    made = convert(definition, exported.model("predictor"), precision, samples=whole, token_budgets=tokens)
-    parity = compare(definition, whole, made.run)
+    whole = [item for item in exported.samples["predictor"] if item.feeds["visual"].shape[1] == tokens[0]]
+    feeds = [item.feeds for item in whole]
+    made = exported.convert("predictor", precision, samples=feeds, budgets=tokens)
+    parity = compare(exported.definitions["predictor"], whole, made.open())
     assert limits_for(made.label).misses(parity) == ()
     found = kinds(made)
     assert (found["quantize"] > 0) == gate.activations
@@ -88,25 +97,28 @@ def test_every_precision(precision: str, exported: Exported) -> None:
 
 def test_budgets_are_functions_that_share_weights(exported: Exported) -> None:
     both, budgets = exported.fp32("x_encoder"), exported.budgets
-    one = exported.convert("x_encoder", "fp32", token_budgets=budgets[-1:])
+    one = exported.convert("x_encoder", "fp32", budgets=budgets[-1:])
     assert both.spec.token_budgets == budgets
     weights = "x_encoder.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
-    assert len(both.files[weights]) <= len(one.files[weights])
+    assert both.files[weights].stat().st_size <= one.files[weights].stat().st_size
     assert f"functions n{budgets[0]}, n{budgets[1]} share their weights" in both.notes
 
 
 def test_the_same_input_gives_the_same_bytes(exported: Exported) -> None:
-    assert exported.convert("y_encoder", "fp32").files == exported.fp32("y_encoder").files
+    again, first = exported.convert("y_encoder", "fp32").files, exported.fp32("y_encoder").files
+    assert {n: path.read_bytes() for n, path in again.items()} == {
+        n: p.read_bytes() for n, p in first.items()
+    }
 
 
 def test_older_systems_get_one_shape(exported: Exported) -> None:
     made = exported.convert("y_encoder", "int8", deployment_target="iOS16")
     assert kinds(made)["constexpr_affine_dequantize"] > 0
     assert "built for iOS16 and macOS13 on, not run" in made.notes[0]
-    parity = compare(exported.definitions["y_encoder"], exported.samples["y_encoder"], made.run)
+    parity = compare(exported.definitions["y_encoder"], exported.samples["y_encoder"], made.open())
     require_parity("y_encoder", parity, worst_cosine=0.98, psnr_db=35.0)
     with pytest.raises(ExportError, match="several token budgets in one package need iOS18"):
-        exported.convert("predictor", "fp16", token_budgets=(4, 8), deployment_target="macOS14")
+        exported.convert("predictor", "fp16", budgets=(4, 8), deployment_target="macOS14")
 
 
 def bundle_of(exported: Exported, to: Path) -> Bundle:
@@ -167,10 +179,10 @@ def tiny_graph(nodes: list[onnx.NodeProto], shape: list[Any], **constants: np.nd
     graph = helper.make_graph(nodes, "tiny", infos[:1], infos[1:], values)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     axes = [TensorAxes(name=name, dtype="float32", shape=tuple(shape)) for name in ("x", "y")]
-    return GraphDefinition(name="tiny", module=torch.nn.Identity(), inputs=axes[:1], outputs=axes[1:]), model
+    return GraphContract(name="tiny", inputs=axes[:1], outputs=axes[1:]), model
 
 
-def test_what_overflows_float16_stays_in_float32() -> None:
+def test_what_overflows_float16_stays_in_float32(on_disk: Any, tmp_path: Path) -> None:
     """A sum of squares above 65504 on the way to an ordinary result, as in RMSNorm over large activations."""
     nodes = [
         helper.make_node("Mul", ["x", "x"], ["squares"], name="square"),
@@ -178,10 +190,10 @@ def test_what_overflows_float16_stays_in_float32() -> None:
         helper.make_node("Sqrt", ["mean"], ["root"], name="root"),
         helper.make_node("Div", ["x", "root"], ["y"], name="divide"),
     ]
-    definition, model = tiny_graph(nodes, ["B", 4], axes=np.array([-1], np.int64))
+    traced = on_disk(*tiny_graph(nodes, ["B", 4], axes=np.array([-1], np.int64)))
     x = np.array([[300.0, -400.0, 500.0, 20.0]], np.float32)
-    made = convert(definition, model, "fp16", samples=[{"x": x}])
-    [y] = made.run({"x": x})
+    made = convert(traced, "fp16", samples=[{"x": x}], folder=tmp_path)
+    [y] = made.open()({"x": x})
     np.testing.assert_allclose(y, x / np.sqrt(np.square(x).mean(-1, keepdims=True)), rtol=2e-3)
     assert "3 nodes kept in fp32: Mul, ReduceMean, Sqrt" in made.notes
 
@@ -199,16 +211,25 @@ def test_what_overflows_float16_stays_in_float32() -> None:
         ),
     ],
 )
-def test_what_cannot_be_written_is_named(node: onnx.NodeProto, match: str) -> None:
-    definition, model = tiny_graph([node], ["B", 4], top=np.float32(1))
+def test_what_cannot_be_written_is_named(
+    node: onnx.NodeProto, match: str, on_disk: Any, tmp_path: Path
+) -> None:
+    traced = on_disk(*tiny_graph([node], ["B", 4], top=np.float32(1)))
     with pytest.raises(ExportError, match=match):
-        convert(definition, model, "fp32", samples=[{"x": np.ones((1, 4), np.float32)}])
+        convert(traced, "fp32", samples=[{"x": np.ones((1, 4), np.float32)}], folder=tmp_path)
 
 
-def test_only_our_own_decoder_has_a_fixed_cache(exported: Exported) -> None:
-    step = exported.definitions["y_decoder_step"]
-    stranger = GraphDefinition(
-        name=step.name, module=torch.nn.Identity(), inputs=step.inputs, outputs=step.outputs
-    )
-    with pytest.raises(ExportError, match="expected the Y-decoder's step, got Identity"):
-        convert(stranger, onnx.ModelProto(), "fp32", samples=exported.samples["y_decoder_step"])
+def test_only_our_own_decoder_has_a_fixed_cache(exported: Exported, on_disk: Any, tmp_path: Path) -> None:
+    step = exported.definitions["y_decoder_step"].contract
+    stranger = on_disk(step, onnx.ModelProto(), torch.nn.Identity())
+    with pytest.raises(ExportError, match="expected the Y-decoder, got Identity"):
+        convert(stranger, "fp32", samples=[], folder=tmp_path)
+
+
+def test_a_graph_too_large_for_one_block_of_protobuf_is_told(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coreml, "PROTOBUF_LIMIT", 1000)
+    match = r"predictor has 0.0 GB of float weights; .* for coreml: .* --format onnx"
+    with pytest.raises(ExportError, match=match):
+        exported.convert("predictor", "fp32")

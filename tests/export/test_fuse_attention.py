@@ -178,9 +178,9 @@ def test_a_real_x_encoder_of_a_thousand_tokens() -> None:
     """The one graph that is shipped fused: from 1,024 tokens on, with all of them and with a part."""
     import torch
 
+    from vljepa_export.effort import GRAPH_BY_GRAPH
     from vljepa_export.graphs import graph_definition
     from vljepa_export.onnx_export import export_graph
-    from vljepa_export.streamed_export import FUSE_FROM
     from vljepa_model import ModelConfig
     from vljepa_model.config import XEncoderConfig
     from vljepa_model.x_encoder import XEncoder
@@ -188,7 +188,7 @@ def test_a_real_x_encoder_of_a_thousand_tokens() -> None:
     from vljepa_runtime.token_selection import clip_tokens
 
     pre = Preprocess(frames=8, size=64, patch=4)
-    assert pre.tokens == FUSE_FROM == 1024
+    assert pre.tokens == GRAPH_BY_GRAPH.fuse_from == 1024
     config = ModelConfig.preset("tiny")
     sizes = XEncoderConfig(width=32, depth=2, heads=2, mlp=48, patch=4, size=64, frames=8)
     torch.manual_seed(0)

@@ -26,17 +26,17 @@ FEW = Scenes(clips=2, seconds=4.0)
 @pytest.fixture(scope="module", autouse=True)
 def _each_graph_once() -> Iterator[None]:
     """torch's exporter takes most of the time; its graphs of the one checkpoint are remembered."""
-    from vljepa_export import onnx_export
+    from vljepa_export import walk
 
-    plain, made = onnx_export.export_graph, dict[str, Any]()
+    plain, made = walk.trace_graph, dict[str, Any]()
 
-    def remembered(definition: Any) -> Any:
+    def remembered(definition: Any, **options: Any) -> Any:
         if definition.name not in made:
-            made[definition.name] = plain(definition)
+            made[definition.name] = plain(definition, **options)
         return made[definition.name]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_export, "export_graph", remembered)
+        patch.setattr(walk, "trace_graph", remembered)
         yield
 
 
@@ -84,35 +84,38 @@ def test_the_files_hold_no_path(exported: ExportReport) -> None:
 
 
 @pytest.mark.parametrize("precision", FORMATS["openvino"].precisions)
-def test_every_precision_of_one_graph(precision: str, small_checkpoint: Path) -> None:
+def test_every_precision_of_one_graph(precision: str, small_checkpoint: Path, tmp_path: Path) -> None:
     """The predictor: attention, a table, a mask, and a norm."""
-    from vljepa_export.graphs import graph_definitions
-    from vljepa_export.onnx_export import export_graph
+    from vljepa_export.graphs import graph_definition
     from vljepa_export.parity import compare
-    from vljepa_export.samples import parity_samples
+    from vljepa_export.samples import SampleChain
     from vljepa_export.targets.openvino import convert
-    from vljepa_model.checkpoint import load_checkpoint
+    from vljepa_export.walk import trace
+    from vljepa_model.checkpoint import open_checkpoint
+    from vljepa_quant.weights_file import WeightsFile
 
-    checkpoint = load_checkpoint(small_checkpoint)
-    definition = graph_definitions(checkpoint.model)["predictor"]
-    samples = parity_samples(checkpoint, clips=4)["predictor"]
-    made = convert(definition, export_graph(definition), precision, samples=samples)
-    assert made.run is not None
+    opened = open_checkpoint(small_checkpoint)
+    chain = SampleChain(opened, clips=4)
+    chain.feeds(graph_definition("x_encoder", opened.x_encoder(), opened.config))
+    definition = graph_definition("predictor", opened.predictor(), opened.config)
+    samples = chain.samples(definition)
+    with WeightsFile(tmp_path / "predictor.weights") as weights:
+        traced = trace(definition, weights, opened.predictor)
+    feeds = [sample.feeds for sample in samples]
+    made = convert(traced, precision, samples=feeds, folder=tmp_path)
     # Random weights: outputs without peaks, for which calibrated int8 cannot reach a ratio of 35 dB to the peak.
     limits = replace(LIMITS[precision.partition("-")[0]], psnr_db=30.0 if precision == "int8" else 35.0)
-    assert limits.misses(compare(definition, samples, made.run)) == ()
+    assert limits.misses(compare(definition, samples, made.open())) == ()
     assert set(made.files) == {"predictor.xml", "predictor.bin"}
 
 
 def test_a_graph_that_misses_takes_the_next_milder_precision(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vljepa_export import bundle_export
+    from vljepa_export import ladder
 
     impossible = replace(LIMITS["int8"], psnr_db=1000.0)
-    monkeypatch.setattr(
-        bundle_export, "limits_for", lambda name: impossible if name == "int8" else limits_for(name)
-    )
+    monkeypatch.setattr(ladder, "limits_for", lambda name: impossible if name == "int8" else limits_for(name))
     report = export_bundle(
         small_checkpoint, tmp_path / "b.vljepa", format="openvino", precision="int8", scenes=None
     )

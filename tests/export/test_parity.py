@@ -6,9 +6,10 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from vljepa_export import GraphContractError, ParityError  # noqa: E402
-from vljepa_export.graphs import GraphDefinition, TensorAxes  # noqa: E402
+from vljepa_export.contract import TensorAxes  # noqa: E402
+from vljepa_export.graphs import GraphDefinition, graph_definition  # noqa: E402
 from vljepa_export.onnx_export import check_contract, export_graph  # noqa: E402
-from vljepa_export.parity import GraphParity, compare, require_parity  # noqa: E402
+from vljepa_export.parity import GraphParity, asked, compare, require_parity  # noqa: E402
 
 
 def definition(**changes: object) -> GraphDefinition:
@@ -29,7 +30,7 @@ def test_equal_outputs_score_full_marks() -> None:
     made = definition(
         module=torch.nn.Identity(), outputs=(TensorAxes(name="y", dtype="float32", shape=("B", 3)),)
     )
-    parity = compare(made, SAMPLES, lambda feeds: [feeds["x"]])
+    parity = compare(made, asked(made, SAMPLES), lambda feeds: [feeds["x"]])
     assert (parity.worst_cosine, parity.max_abs, parity.rows) == (pytest.approx(1.0), 0.0, 2)
     assert parity.psnr_db == 200.0
 
@@ -41,7 +42,7 @@ def test_one_bad_row_shows_in_the_worst_not_the_mean() -> None:
     x = np.ones((200, 3), np.float32)
     broken = x.copy()
     broken[7] *= -1
-    parity = compare(made, [{"x": x}], lambda feeds: [broken])
+    parity = compare(made, asked(made, [{"x": x}]), lambda feeds: [broken])
     assert parity.worst_cosine == pytest.approx(-1.0)
     assert parity.mean_cosine > 0.98
     assert parity.max_abs == 2.0
@@ -57,7 +58,7 @@ def test_one_bad_row_shows_in_the_worst_not_the_mean() -> None:
 )
 def test_shapes_and_types_come_before_values(given: np.ndarray, match: str) -> None:
     with pytest.raises(ParityError, match=match):
-        compare(definition(), SAMPLES, lambda feeds: [given])
+        compare(definition(), asked(definition(), SAMPLES), lambda feeds: [given])
 
 
 @pytest.mark.parametrize(
@@ -99,12 +100,13 @@ def test_partial_windows_have_the_tokens_that_the_runtime_keeps() -> None:
     from vljepa_apps.torch_model import shipped_checkpoint
     from vljepa_data.gates import Reference
     from vljepa_data.world import Split, make_clip
-    from vljepa_export.samples import ParitySamples
+    from vljepa_export.samples import SampleChain
     from vljepa_model.checkpoint import open_checkpoint
 
     model = vj.load("tiny", engine="onnxruntime:cpu", threads=1)
     opened = open_checkpoint(shipped_checkpoint())
-    samples = ParitySamples(opened.config, opened.preprocess, opened.tokenizers, clips=4).x_encoder()
+    encoder = graph_definition("x_encoder", opened.x_encoder(), opened.config)
+    samples = SampleChain(opened, clips=4).feeds(encoder)
     recorded = [sample.feeds for sample in Reference.of(model.bundle).samples["x_encoder"]]
     whole = model.preprocess.tokens
     for feeds, number in [*zip(samples, range(4)), *zip(recorded, range(2))]:

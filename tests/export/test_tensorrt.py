@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ import numpy as np
 import onnx
 import pytest
 
+from vljepa_data.gates.reference import Sample
 from vljepa_export.errors import ExportError
 from vljepa_export.graph_passes import fold_constants
 from vljepa_export.graphs import GraphDefinition, graph_definitions
 from vljepa_export.onnx_export import export_graph
 from vljepa_export.parity import compare
-from vljepa_export.samples import parity_samples
+from vljepa_export.samples import SampleChain
 from vljepa_export.targets import tensorrt, typed_graph
-from vljepa_export.targets.protocol import Feeds
+from vljepa_export.targets.protocol import TracedGraph
 from vljepa_export.targets.typed_graph import PRECISIONS, build_recipe, token_budgets_of, type_graph
 from vljepa_model.checkpoint import load_checkpoint
 from vljepa_quant import quantise_int8
@@ -30,7 +31,19 @@ from vljepa_runtime.engines.trt.library import Library, load_library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe
 from vljepa_runtime.errors import EngineError
 
-Graph = tuple[GraphDefinition, onnx.ModelProto, Sequence[Feeds]]
+
+@dataclass
+class Graph:
+    definition: GraphDefinition
+    model: onnx.ModelProto
+    traced: TracedGraph
+    samples: Sequence[Sample]
+
+    @property
+    def feeds(self) -> list[Any]:
+        return [sample.feeds for sample in self.samples]
+
+
 WORST = {
     "fp32": 0.9999,
     "fp16": 0.9999,
@@ -40,14 +53,15 @@ WORST = {
 
 
 @pytest.fixture(scope="module")
-def made(small_checkpoint: Path) -> dict[str, Graph]:
+def made(small_checkpoint: Path, on_disk: Any) -> dict[str, Graph]:
     checkpoint = load_checkpoint(small_checkpoint)
-    samples = parity_samples(checkpoint, clips=2)
-    return {
-        name: (definition, export_graph(definition), samples[name])
-        for name, definition in graph_definitions(checkpoint.model).items()
-        if name in ("x_encoder", "predictor")
-    }
+    chain, definitions = SampleChain(checkpoint, clips=2), graph_definitions(checkpoint.model)
+    graphs = {}
+    for name in ("x_encoder", "predictor"):
+        definition, samples = definitions[name], chain.samples(definitions[name])
+        model = export_graph(definition)
+        graphs[name] = Graph(definition, model, on_disk(definition.contract, model), samples)
+    return graphs
 
 
 @pytest.fixture(scope="module")
@@ -59,25 +73,25 @@ def rtx() -> Library:
 @pytest.mark.parametrize("precision", WORST)
 @pytest.mark.parametrize("name", ["x_encoder", "predictor"])
 def test_the_shipped_graph_computes_what_torch_does(
-    name: str, precision: str, made: dict[str, Graph]
+    name: str, precision: str, made: dict[str, Graph], tmp_path: Path
 ) -> None:
-    definition, model, samples = made[name]
-    converted = tensorrt.convert(definition, model, precision, samples=samples)
-    assert converted.run is not None
-    assert compare(definition, samples, converted.run).worst_cosine >= WORST[precision]
-    graph = onnx.load_from_string(converted.files[converted.spec.file])
+    given = made[name]
+    converted = tensorrt.convert(given.traced, precision, samples=given.feeds, folder=tmp_path)
+    assert converted.runs_here
+    assert compare(given.definition, given.samples, converted.open()).worst_cosine >= WORST[precision]
+    graph = onnx.load(converted.files[converted.spec.file])
     onnx.checker.check_model(graph, full_check=True)
     assert [item.name for item in graph.graph.input] == [spec.name for spec in converted.spec.inputs]
     assert converted.label == {"int8": "int8-static", "fp8": "fp8-static"}.get(precision, precision)
     assert converted.execution == ("f32" if precision == "fp32" else "f16")
 
 
-def test_a_bundle_entry_lists_graph_and_recipe(made: dict[str, Graph]) -> None:
-    definition, model, samples = made["predictor"]
-    converted = tensorrt.convert(definition, model, "fp16", samples=samples, token_budgets=(16, 32))
+def test_a_bundle_entry_lists_graph_and_recipe(made: dict[str, Graph], tmp_path: Path) -> None:
+    given = made["predictor"]
+    converted = tensorrt.convert(given.traced, "fp16", samples=given.feeds, budgets=(16, 32), folder=tmp_path)
     assert set(converted.files) == {converted.spec.file, *converted.spec.external}
     assert converted.spec.token_budgets == (32, 16)
-    recipe = BuildRecipe.from_json(converted.files[converted.spec.external[0]], "r")
+    recipe = BuildRecipe.from_json(converted.files[converted.spec.external[0]].read_bytes(), "r")
     assert recipe.precision == "fp16"
     assert recipe.strongly_typed
     assert "Softmax" in recipe.pinned
@@ -89,7 +103,7 @@ def test_a_bundle_entry_lists_graph_and_recipe(made: dict[str, Graph]) -> None:
 
 
 def test_rtx_gets_one_profile_over_everything(made: dict[str, Graph]) -> None:
-    recipe = build_recipe(made["predictor"][0], "fp16", (32, 16), ranged=True)
+    recipe = build_recipe(made["predictor"].definition, "fp16", (32, 16), ranged=True)
     (profile,) = recipe.profiles
     assert [shape[1] for shape in (profile["visual"].min, profile["visual"].opt, profile["visual"].max)] == [
         16,
@@ -99,7 +113,7 @@ def test_rtx_gets_one_profile_over_everything(made: dict[str, Graph]) -> None:
 
 
 def test_budgets_default_to_all_tokens(made: dict[str, Graph]) -> None:
-    definition, _, samples = made["x_encoder"]
+    definition, samples = made["x_encoder"].definition, made["x_encoder"].feeds
     assert token_budgets_of(definition, samples, ()) == (32,)
     assert token_budgets_of(replace(definition, inputs=()), samples, ()) == ()
     assert token_budgets_of(definition, samples, (16, 32)) == (32, 16)
@@ -107,7 +121,7 @@ def test_budgets_default_to_all_tokens(made: dict[str, Graph]) -> None:
 
 @pytest.mark.parametrize("precision", WORST)
 def test_a_graph_on_disk_gives_the_same_bytes(precision: str, made: dict[str, Graph], tmp_path: Path) -> None:
-    _, model, samples = made["predictor"]
+    model, samples = made["predictor"].model, made["predictor"].feeds
     path = tmp_path / "predictor.onnx"
     with WeightsFile(tmp_path / "predictor.weights") as weights:
         GraphEditor(model).save(path, weights)
@@ -117,17 +131,19 @@ def test_a_graph_on_disk_gives_the_same_bytes(precision: str, made: dict[str, Gr
     assert {item.name for item in tmp_path.iterdir()} == {"predictor.weights", "predictor.onnx"}
 
 
-def test_a_graph_too_large_for_one_file_is_refused(made: dict[str, Graph], monkeypatch: Any) -> None:
+def test_a_graph_too_large_for_one_file_is_refused(
+    made: dict[str, Graph], monkeypatch: Any, tmp_path: Path
+) -> None:
     monkeypatch.setattr(typed_graph, "PROTOBUF_LIMIT", 1000)
     with pytest.raises(
         ExportError, match=r"x_encoder has 0\.0 GB of weights in fp16; expected less than 2 GB"
     ):
-        tensorrt.convert(*made["x_encoder"][:2], "fp16", samples=made["x_encoder"][2])
+        tensorrt.convert(made["x_encoder"].traced, "fp16", samples=[], budgets=(32,), folder=tmp_path)
 
 
 def test_an_unknown_precision_is_refused(made: dict[str, Graph]) -> None:
     with pytest.raises(ExportError, match=r"expected precision fp32 \| fp16 .*, got 'int9'"):
-        type_graph(made["x_encoder"][1], "int9", [])
+        type_graph(made["x_encoder"].model, "int9", [])
     assert PRECISIONS == ("fp32", "fp16", "int8", "fp8", "int4")
 
 
@@ -154,15 +170,15 @@ def test_large_transposes_of_weights_are_folded() -> None:
     ("name", "precision", "operands"), [("x_encoder", "int8", "Int8"), ("predictor", "fp16", "Half")]
 )
 def test_a_real_engine_is_built_without_a_gpu(
-    name: str, precision: str, operands: str, made: dict[str, Graph], rtx: Library
+    name: str, precision: str, operands: str, made: dict[str, Graph], rtx: Library, tmp_path: Path
 ) -> None:
     from vljepa_export.targets import tensorrt_rtx
 
-    definition, model, samples = made[name]
-    converted = tensorrt_rtx.convert(definition, model, precision, samples=samples)
-    assert converted.run is None
-    assert len(converted.files[f"{name}.engine"]) > 100_000
-    layers = json.loads(converted.files[f"{name}.layers.json"])
+    given = made[name]
+    converted = tensorrt_rtx.convert(given.traced, precision, samples=given.feeds, folder=tmp_path)
+    assert not converted.runs_here
+    assert converted.files[f"{name}.engine"].stat().st_size > 100_000
+    layers = json.loads(converted.files[f"{name}.layers.json"].read_text())
     products = [layer for layer in layers if layer["kind"] == "gemm" or "Fc" in layer["name"]]
     assert operands in {layer["inputs"][0] for layer in products}
     if name == "x_encoder":  # attention is one kernel; not for the predictor's heads of 8, here too narrow
@@ -170,7 +186,7 @@ def test_a_real_engine_is_built_without_a_gpu(
     notes = " | ".join(converted.notes)
     assert f"built by TensorRT for RTX {rtx.version}" in notes
     assert "products that fell back to fp32: none" in notes
-    assert BuildRecipe.from_json(converted.files[f"{name}.build.json"], "r").profiles
+    assert BuildRecipe.from_json(converted.files[f"{name}.build.json"].read_bytes(), "r").profiles
 
 
 @pytest.mark.parametrize(
@@ -183,7 +199,7 @@ def test_a_real_engine_is_built_without_a_gpu(
 def test_a_recipe_that_the_library_cannot_follow_is_refused(
     settings: dict[str, Any], message: str, made: dict[str, Graph], rtx: Library
 ) -> None:
-    definition, model, _ = made["x_encoder"]
+    definition, model = made["x_encoder"].definition, made["x_encoder"].model
     recipe = build_recipe(definition, "fp16", (32,), ranged=True, **settings)
     with pytest.raises(EngineError, match=message):
         build_engine(rtx, "x_encoder", save_bytes(model), recipe)
@@ -191,7 +207,11 @@ def test_a_recipe_that_the_library_cannot_follow_is_refused(
 
 @pytest.mark.parametrize("fault", ["uint8 activations", "fp8 before Ada", "no graph"])
 def test_refusals_come_in_the_librarys_words(fault: str, made: dict[str, Graph], rtx: Library) -> None:
-    definition, model, samples = made["x_encoder"]
+    definition, model, samples = (
+        made["x_encoder"].definition,
+        made["x_encoder"].model,
+        made["x_encoder"].feeds,
+    )
     recipe = build_recipe(definition, "fp8", (32,), ranged=True, compute_capabilities=("SM86",))
     graph, message = {
         # The form that ONNX Runtime is fast with: DynamicQuantizeLinear gives uint8 and a zero point.

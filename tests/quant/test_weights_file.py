@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from vljepa_quant import recipe
 from vljepa_quant.graph_editor import GraphEditor
-from vljepa_quant.weights_file import ALIGNMENT, WeightsFile
+from vljepa_quant.weights_file import PAGE, WeightsFile
 
 
 def editor(name: str, weight: np.ndarray) -> GraphEditor:
@@ -73,4 +73,14 @@ def test_equal_constants_of_two_graphs_are_stored_once(tmp_path: Path) -> None:
         for model in models
     ]
     assert places[0] == places[1]
-    assert int(places[0]["offset"]) % ALIGNMENT == 0
+    assert int(places[0]["offset"]) % PAGE == 0
+
+
+def test_what_a_file_does_not_hold_stays_in_its_graph(tmp_path: Path) -> None:
+    ours, theirs = np.ones((64, 64), np.float32), np.zeros((65, 65), np.float32)
+    with WeightsFile(tmp_path / "g.weights", alignment=64, holds=lambda value: len(value) == 64) as weights:
+        assert weights.size == 0
+        inside, outside = weights.add("theirs", theirs), weights.add("ours", ours)
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(inside), theirs)
+    assert outside.data_location == TensorProto.EXTERNAL
+    assert weights.size == (tmp_path / "g.weights").stat().st_size == ours.nbytes

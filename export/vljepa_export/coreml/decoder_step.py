@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vljepa_export.contract import GraphContract, TensorAxes
 from vljepa_export.errors import ExportError
-from vljepa_export.graphs import DecoderStep, GraphDefinition, TensorAxes
+from vljepa_export.graphs import GraphDefinition
 from vljepa_model.layers import HIDDEN
 from vljepa_model.y_decoder import YDecoder
 from vljepa_runtime.decoder import MAX_TOKENS
@@ -63,23 +64,20 @@ class FixedCacheStep(nn.Module):
         return (nn.functional.linear(self.stack.norm(x)[:, -1], self.embed.weight), *new)
 
 
-def fixed_cache_definition(definition: GraphDefinition) -> GraphDefinition:
+def fixed_cache_definition(contract: GraphContract, decoder: nn.Module) -> GraphDefinition:
     """The step graph with a fixed cache, long enough for every text that the runtime decodes.
 
     Raises:
-        ExportError: the graph is not the step of our own Y-decoder.
+        ExportError: the network is not our own Y-decoder.
     """
-    if not isinstance(definition.module, DecoderStep):
-        raise ExportError(
-            f"{definition.name}: expected the Y-decoder's step, got {type(definition.module).__name__}"
-        )
-    decoder = definition.module.decoder
+    if not isinstance(decoder, YDecoder):
+        raise ExportError(f"{contract.name}: expected the Y-decoder, got {type(decoder).__name__}")
     needed = decoder.prefix_length + 1 + MAX_TOKENS
     capacity = -(-(needed + 1) // COLUMNS) * COLUMNS - 1
-    token, *past = definition.inputs
-    logits, *grown = definition.outputs
+    token, *past = contract.inputs
+    logits, *grown = contract.outputs
     return GraphDefinition(
-        name=definition.name,
+        name=contract.name,
         module=FixedCacheStep(decoder, capacity),
         inputs=(
             token,

@@ -11,19 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vljepa_data.gates import GraphParity, limits_for
+from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.coreml.precisions import PRECISIONS, TARGETS
+from vljepa_export.effort import WHOLE
 from vljepa_export.parity import compare
-from vljepa_export.request import GRAPH_NAMES, prepare
-
-if TYPE_CHECKING:
-    from vljepa_model.checkpoint import Checkpoint
+from vljepa_export.request import chosen_budgets, prepare
 
 __all__ = ["Row", "measure"]
 
@@ -52,7 +51,7 @@ class Row:
 
 
 def measure(
-    checkpoint: Checkpoint,
+    checkpoint: str | Path,
     *,
     graphs: Sequence[str] = GRAPH_NAMES,
     precisions: Sequence[str] = tuple(PRECISIONS),
@@ -62,7 +61,7 @@ def measure(
     """Convert and check, program by program.
 
     Args:
-        checkpoint: The model.
+        checkpoint: Its folder, or the name of a shipped one.
         graphs: Which graphs.
         precisions: Which precisions.
         clips: How many windows and texts of the test world; half of the windows keep half of their tokens.
@@ -71,37 +70,36 @@ def measure(
     Raises:
         ExportError: a program cannot be built.
     """
-    from vljepa_export.graphs import graph_definitions
-    from vljepa_export.onnx_export import export_graph
-    from vljepa_export.samples import parity_samples
     from vljepa_export.targets.coreml import convert
+    from vljepa_export.walk import walk
+    from vljepa_model.checkpoint import open_checkpoint
 
-    samples = parity_samples(checkpoint, clips=clips)
-    definitions = graph_definitions(checkpoint.model)
-    budgets = tuple(sorted({feeds["patches"].shape[1] for feeds in samples["x_encoder"]}))
-    for graph in graphs:
-        model = export_graph(definitions[graph])
-        for name in precisions:
-            started = time.monotonic()
-            made = convert(
-                definitions[graph],
-                model,
-                name,
-                samples=samples[graph],
-                token_budgets=budgets,
-                deployment_target=deployment_target,
-            )
-            assert made.run is not None
-            parity = compare(definitions[graph], samples[graph], made.run)
-            yield Row(
-                graph=graph,
-                precision=name,
-                parity=parity,
-                bytes=sum(map(len, made.files.values())),
-                misses=limits_for(name).misses(parity),
-                notes=made.notes,
-                seconds=time.monotonic() - started,
-            )
+    request = prepare(checkpoint, "unwritten.vljepa", format="coreml", force=True)
+    opened = open_checkpoint(request.folder)
+    budgets = chosen_budgets(request, opened.preprocess.tokens)
+    with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
+        walked = walk(opened, request, replace(WHOLE, clips=clips), Path(scratch), lambda what: None)
+        for item in (item for network in walked for item in network if item.name in graphs):
+            for name in precisions:
+                started = time.monotonic()
+                made = convert(
+                    item.graph,
+                    name,
+                    samples=item.calibration,
+                    budgets=budgets,
+                    folder=Path(tempfile.mkdtemp(dir=scratch)),
+                    deployment_target=deployment_target,
+                )
+                parity = compare(item.graph.contract, item.samples, made.open())
+                yield Row(
+                    graph=item.name,
+                    precision=name,
+                    parity=parity,
+                    bytes=sum(path.stat().st_size for path in made.files.values()),
+                    misses=limits_for(name).misses(parity),
+                    notes=made.notes,
+                    seconds=time.monotonic() - started,
+                )
 
 
 def main() -> int:
@@ -118,14 +116,11 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, help="write the rows to this file too")
     options = parser.parse_args()
-    from vljepa_model.checkpoint import load_checkpoint
-
-    folder = prepare(options.checkpoint, "unwritten.vljepa", force=True).folder
     rows = []
     print("| graph | precision | mean cosine | worst cosine | PSNR dB | max abs | KB | gate |")
     print("|---|---|---|---|---|---|---|---|")
     for row in measure(
-        load_checkpoint(folder),
+        options.checkpoint,
         graphs=options.graph or GRAPH_NAMES,
         precisions=options.precision or tuple(PRECISIONS),
         clips=options.clips,

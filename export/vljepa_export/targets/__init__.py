@@ -1,1 +1,1 @@
-"""One module per target besides ONNX: each turns a checked float graph into the target's own files."""
+"""One module per target: each turns a checked float graph into the target's own files."""

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import onnx
 
+from vljepa_export.contract import GraphContract, TensorAxes
 from vljepa_export.coreml.calibration import activation_scales, fp32_nodes, spreads
 from vljepa_export.coreml.decoder_step import fixed_cache_definition
 from vljepa_export.coreml.packages import package_files, write_package
 from vljepa_export.coreml.precisions import Precision, find_precision, target_version
 from vljepa_export.coreml.program import Numbers, build_program
 from vljepa_export.errors import ExportError
-from vljepa_export.graphs import GraphDefinition, TensorAxes
+from vljepa_export.formats import FORMATS
+from vljepa_export.graph_passes import PROTOBUF_LIMIT
 from vljepa_export.mil import MilProgram
 from vljepa_export.mil.engine import InterpretedProgram
-from vljepa_export.targets.protocol import Array, Converted, Feeds, tensor_specs
+from vljepa_export.targets.protocol import (
+    Array,
+    Converted,
+    Feeds,
+    Runner,
+    TracedGraph,
+    graph_spec,
+    tensor_specs,
+)
+from vljepa_quant.graph_editor import GraphEditor
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot, fit
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.manifest import GraphSpec
 from vljepa_runtime.tokenizer import LENGTHS
 
-__all__ = ["convert", "program_of"]
+__all__ = ["convert"]
 
 STEP = "y_decoder_step"
 DEPLOYMENT_TARGET = "iOS18"
@@ -34,55 +45,51 @@ Sizes = Mapping[str, int]
 
 
 def convert(
-    definition: GraphDefinition,
-    model: onnx.ModelProto,
+    traced: TracedGraph,
     precision: str,
     *,
     samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...] = (),
+    budgets: tuple[int, ...] = (),
+    folder: Path,
     deployment_target: str = DEPLOYMENT_TARGET,
 ) -> Converted:
-    """Convert one graph; see `targets.protocol.Convert`.
+    """Convert one graph; see `targets.protocol.Target`.
 
     Args:
-        definition: The torch module and the contract.
-        model: Its fp32 ONNX graph; for the decoder's step another is exported, with a cache of fixed length.
+        traced: The fp32 graph; of the decoder's step another is made, with a cache of fixed length.
         precision: A key of `coreml.precisions.PRECISIONS`.
         samples: Inputs to calibrate on; their text lengths are the ones that are built.
-        token_budgets: Token counts to build for; empty for the largest among the samples only.
+        budgets: Token counts to build for; empty for the largest among the samples only.
+        folder: Where the package is written.
         deployment_target: The oldest system that will run it, iOS16..iOS18 or macOS13..macOS15.
 
     Raises:
-        ExportError: an argument is wrong, the target is too old, or coremltools refuses the graph.
+        ExportError: an argument is wrong, the target is too old, the graph too large, or coremltools refuses it.
         MissingExtraError: coremltools is not installed.
     """
+    contract = traced.contract
     wanted = find_precision(precision)
     ios = target_version(deployment_target, wanted)
-    fixed, source = definition, model
-    if definition.name == STEP:
-        from vljepa_export.onnx_export import export_graph
-
-        fixed = fixed_cache_definition(definition)
-        source = export_graph(fixed)
-    contract = tensor_specs(definition.inputs)
-    functions = _functions(definition, samples, token_budgets, ios)
-    numbers = _numbers(wanted, source, _calibration_feeds(contract, fixed, samples, functions))
+    inputs, source = _source(traced)
+    functions = _functions(contract, samples, budgets, ios)
+    numbers = _numbers(wanted, source, _calibration_feeds(contract, inputs, samples, functions))
     models = {
         name: build_program(source, sizes, numbers, target=f"iOS{ios}") for name, sizes in functions.items()
     }
     inner = package_files(models, default=next(reversed(models)))
-    package = f"{definition.name}.mlpackage"
-    spec = GraphSpec(
-        file=f"{package}/Manifest.json",
-        external=tuple(f"{package}/{name}" for name in inner if name != "Manifest.json"),
-        inputs=contract,
-        outputs=tensor_specs(definition.outputs),
+    package = write_package(folder / f"{contract.name}.mlpackage", inner)
+    files = {f"{package.name}/{name}": package / name for name in inner}
+    manifest = f"{package.name}/Manifest.json"
+    spec = graph_spec(
+        contract,
+        manifest,
+        external=tuple(name for name in files if name != manifest),
         token_budgets=tuple(sorted({sizes["N"] for sizes in functions.values() if "N" in sizes})),
     )
     return Converted(
         spec=spec,
-        files={f"{package}/{name}": content for name, content in inner.items()},
-        run=_runner(FixedGraph(definition.name, spec, program_of(inner))),
+        files=files,
+        open=partial(_runner, contract.name, spec, package),
         notes=_notes(source, numbers, functions, ios),
         label=wanted.label,
         execution="f32" if wanted.floating == "fp32" else "f16",
@@ -90,17 +97,32 @@ def convert(
     )
 
 
-def program_of(files: Mapping[str, bytes]) -> InterpretedProgram:
-    """A package's files in the reference interpreter, read from a disk as a Mac would.
+def _source(traced: TracedGraph) -> tuple[tuple[TensorAxes, ...], onnx.ModelProto]:
+    """The float graph that is converted, with its inputs.
 
     Raises:
-        InterpreterError: the package holds an operation that the interpreter does not know.
+        ExportError: it is too large for one block of protobuf, which coremltools and the calibration start from.
     """
-    with tempfile.TemporaryDirectory(prefix="vljepa-") as folder:
-        return InterpretedProgram(MilProgram.open(write_package(Path(folder), files)))
+    if traced.contract.name == STEP:
+        from vljepa_export.onnx_export import export_graph
+
+        fixed = fixed_cache_definition(traced.contract, traced.network())
+        return fixed.inputs, export_graph(fixed)
+    editor = GraphEditor.open(traced.path)
+    size = sum(value.nbytes for value in editor.constants.values())
+    if size >= PROTOBUF_LIMIT:
+        raise ExportError(
+            f"{traced.contract.name} has {size / 1e9:.1f} GB of float weights; expected less than 2 GB for coreml: "
+            f"export with --format {' or '.join(row.name for row in FORMATS.values() if row.streamed)}, "
+            "which keep weights beside the graph"
+        )
+    return traced.contract.inputs, editor.finish()
 
 
-def _runner(graph: FixedGraph) -> Callable[[Feeds], Sequence[Array]]:
+def _runner(name: str, spec: GraphSpec, package: Path) -> Runner:
+    """A package in the reference interpreter, read from the disk as a Mac would."""
+    graph = FixedGraph(name, spec, InterpretedProgram(MilProgram.open(package)))
+
     def run(feeds: Feeds) -> Sequence[Array]:
         results = graph.run(feeds)
         return [results[spec.name] for spec in graph.outputs]
@@ -109,23 +131,23 @@ def _runner(graph: FixedGraph) -> Callable[[Feeds], Sequence[Array]]:
 
 
 def _functions(
-    definition: GraphDefinition, samples: Sequence[Feeds], budgets: tuple[int, ...], ios: int
+    contract: GraphContract, samples: Sequence[Feeds], budgets: tuple[int, ...], ios: int
 ) -> dict[str, Sizes]:
     """Sizes per function name, the largest last.
 
     Raises:
         ExportError: several token budgets on a system whose packages hold one function.
     """
-    free = {axis for axes in definition.inputs for axis in axes.shape if isinstance(axis, str)}
+    free = {axis for axes in contract.inputs for axis in axes.shape if isinstance(axis, str)}
     choices: dict[str, tuple[int, ...]] = {}
     if "N" in free:
-        choices["N"] = tuple(sorted(budgets)) or (max(_sample_sizes(definition, samples, "N")),)
+        choices["N"] = tuple(sorted(budgets)) or (max(_sample_sizes(contract, samples, "N")),)
     if "L" in free:
-        choices["L"] = tuple(sorted({LENGTHS[0], *_sample_sizes(definition, samples, "L")}))
+        choices["L"] = tuple(sorted({LENGTHS[0], *_sample_sizes(contract, samples, "L")}))
     if ios < MULTIFUNCTION:
         if len(choices.get("N", ())) > 1:
             raise ExportError(
-                f"{definition.name}: several token budgets in one package need iOS{MULTIFUNCTION} or macOS15: "
+                f"{contract.name}: several token budgets in one package need iOS{MULTIFUNCTION} or macOS15: "
                 "choose that target, or one budget"
             )
         choices = {symbol: sizes[-1:] for symbol, sizes in choices.items()}  # shorter texts are padded
@@ -136,8 +158,8 @@ def _functions(
     return {name: {"B": 1, **sizes} for name, sizes in named.items()}
 
 
-def _sample_sizes(definition: GraphDefinition, samples: Sequence[Feeds], symbol: str) -> set[int]:
-    axes = next(axes for axes in definition.inputs if symbol in axes.shape)
+def _sample_sizes(contract: GraphContract, samples: Sequence[Feeds], symbol: str) -> set[int]:
+    axes = next(axes for axes in contract.inputs if symbol in axes.shape)
     return {feeds[axes.name].shape[axes.shape.index(symbol)] for feeds in samples}
 
 
@@ -154,17 +176,17 @@ def _numbers(wanted: Precision, source: onnx.ModelProto, feeds: Sequence[Feeds])
 
 
 def _calibration_feeds(
-    contract: tuple[TensorSpec, ...],
-    fixed: GraphDefinition,
+    contract: GraphContract,
+    inputs: Sequence[TensorAxes],
     samples: Sequence[Feeds],
     functions: Mapping[str, Sizes],
 ) -> list[Feeds]:
     """Rows of the samples as the programs will see them; those of other sizes are left out."""
     slots = [
-        {axes.name: Slot(axes.dtype, _sized(axes, sizes)) for axes in fixed.inputs}
-        for sizes in functions.values()
+        {axes.name: Slot(axes.dtype, _sized(axes, sizes)) for axes in inputs} for sizes in functions.values()
     ]
-    found = (fit(contract, each, row) for row in _single_rows(samples) for each in slots)
+    given = tensor_specs(contract.inputs)
+    found = (fit(given, each, row) for row in _single_rows(samples) for each in slots)
     return list(itertools.islice((feeds for feeds in found if feeds is not None), CALIBRATION_ROWS))
 
 

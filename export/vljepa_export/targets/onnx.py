@@ -1,115 +1,74 @@
-"""ONNX: the checked graph itself, or quantised by a recipe of `vljepa_quant`; the decoder's weights stored once."""
+"""ONNX: the traced graph itself, or quantised by a recipe of `vljepa_quant`; what graphs share is stored once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, graph_spec
-from vljepa_export.weights import share_weights
+from vljepa_export.targets.protocol import Converted, Feeds, TracedGraph, graph_spec
 from vljepa_quant import recipe
-from vljepa_quant.graph_editor import GraphEditor, save_bytes
-from vljepa_quant.weights_file import WeightsFile
+from vljepa_quant.graph_editor import GraphEditor, content_digest
+from vljepa_quant.weights_file import PAGE, WeightsFile, is_worth_a_file
 
-if TYPE_CHECKING:
-    import onnx
+__all__ = ["convert", "place"]
 
-    from vljepa_export.graphs import GraphDefinition
-
-__all__ = ["convert", "convert_file", "finish", "place"]
-
-DECODER = ("y_decoder_prefill", "y_decoder_step")
-DECODER_WEIGHTS = "y_decoder.weights"
+SHARED_ALIGNMENT = 64
 
 
 def convert(
-    definition: GraphDefinition,
-    model: onnx.ModelProto,
+    traced: TracedGraph,
     precision: str,
     *,
     samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...] = (),
-) -> Converted:
-    """See `Convert`; nothing is calibrated, and N stays free."""
-    used = recipe(precision)
-    content = save_bytes(used.apply(model))
-    file = f"{definition.name}.onnx"
-    spec = graph_spec(definition, file)
-    nodes = _nodes(content)
-    return Converted(
-        spec=spec, files={file: content}, run=onnx_runner(content), label=used.label, nodes=nodes
-    )
-
-
-def finish(made: Mapping[str, Converted]) -> dict[str, Converted]:
-    """Store the constants that both graphs of the Y-decoder hold in one file beside them."""
-    import onnx
-
-    graphs = {
-        name: onnx.load_from_string(made[name].files[made[name].spec.file])
-        for name in DECODER
-        if name in made
-    }
-    content, weights = share_weights(graphs, file=DECODER_WEIGHTS)
-    if not weights:
-        return dict(made)
-    return dict(made) | {
-        name: replace(
-            made[name],
-            spec=replace(made[name].spec, external=(DECODER_WEIGHTS,)),
-            files={made[name].spec.file: data, DECODER_WEIGHTS: weights},
-        )
-        for name, data in content.items()
-    }
-
-
-def convert_file(
-    definition: GraphDefinition,
-    path: Path,
-    precision: str,
-    *,
-    samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...] = (),
+    budgets: tuple[int, ...] = (),
     folder: Path,
 ) -> Converted:
-    """See `Streams`; fp32 is the graph at `path`."""
-    used = recipe(precision)
-    editor = GraphEditor.open(path)
+    """See `Target`; fp32 is the traced graph, nothing is calibrated, and N stays free."""
+    used, path, file = recipe(precision), traced.path, f"{traced.contract.name}.onnx"
     if precision != "fp32":
+        editor = GraphEditor.open(path)
         used.edit(editor)
-        path = folder / f"{definition.name}.onnx"
+        path = folder / file
         with WeightsFile(path.with_suffix(".weights")) as weights:
             editor.save(path, weights)
-    spec = graph_spec(definition, f"{definition.name}.onnx")
-    return Converted(
-        spec=spec,
-        files={},
-        stored={spec.file: path},
-        run=onnx_runner(path) if precision != "fp32" else None,  # measured already, as the source
-        label=used.label,
+    spec = graph_spec(traced.contract, file)
+    return Converted(spec=spec, files={file: path}, open=partial(onnx_runner, path), label=used.label)
+
+
+def place(made: Mapping[str, Converted], network: str, folder: Path, *, mapped: bool) -> dict[str, Converted]:
+    """See `Places`; equal constants of a network lie in `NETWORK.weights` once, all or only those of several graphs."""
+    editors = {name: GraphEditor.open(item.files[item.spec.file]) for name, item in made.items()}
+    shared = set() if mapped else _shared(editors.values())
+    with WeightsFile(
+        folder / f"{network}.weights",
+        alignment=PAGE if mapped else SHARED_ALIGNMENT,
+        holds=lambda value: mapped or content_digest(value) in shared,
+    ) as weights:
+        models = {
+            name: editor.save(folder / made[name].spec.file, weights) for name, editor in editors.items()
+        }
+    beside = [weights.path] if weights.size else []
+    return {
+        name: replace(
+            made[name],
+            spec=replace(made[name].spec, external=tuple(path.name for path in beside)),
+            files={path.name: path for path in (folder / made[name].spec.file, *beside)},
+            nodes=len(model.graph.node),
+        )
+        for name, model in models.items()
+    }
+
+
+def _shared(editors: Iterable[GraphEditor]) -> set[Any]:
+    """Digests of the constants that more than one graph holds."""
+    counts = Counter(
+        digest
+        for editor in editors
+        for digest in {content_digest(value) for value in editor.constants.values() if is_worth_a_file(value)}
     )
-
-
-def place(made: Mapping[str, Converted], network: str, folder: Path) -> dict[str, Converted]:
-    """See `Places`; all constants of a network lie in `NETWORK.weights`, equal ones once."""
-    placed = {}
-    with WeightsFile(folder / f"{network}.weights") as weights:
-        for name, converted in made.items():
-            file = folder / converted.spec.file
-            model = GraphEditor.open(converted.stored[file.name]).save(file, weights)
-            placed[name] = replace(
-                converted,
-                spec=replace(converted.spec, external=(weights.path.name,)),
-                stored={file.name: file, weights.path.name: weights.path},
-                nodes=len(model.graph.node),
-            )
-    return placed
-
-
-def _nodes(content: bytes) -> int:
-    import onnx
-
-    return len(onnx.load_from_string(content).graph.node)
+    return {digest for digest, count in counts.items() if count > 1}

@@ -9,23 +9,17 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vljepa_export.errors import ExportError
-from vljepa_export.targets.protocol import Array, Converted, Feeds, graph_spec
-from vljepa_quant.graph_editor import save_bytes
+from vljepa_export.targets.protocol import Array, Converted, Feeds, Runner, TracedGraph, graph_spec
 from vljepa_runtime.engines.openvino import import_untracked
 
-if TYPE_CHECKING:
-    import onnx
-
-    from vljepa_export.graphs import GraphDefinition
-
-__all__ = ["PRECISIONS", "convert", "convert_file"]
+__all__ = ["PRECISIONS", "convert"]
 
 # Smooths activations before they are quantised. NNCF's own 0.95 left the predictor of `tiny` at a worst cosine of
 # 0.9988 against 0.9992 with 0.5, the X-encoder the same.
@@ -33,6 +27,7 @@ SMOOTHING = 0.5
 # These graphs read every weight for a single token, so their time is that of reading; calibrated activations only cost
 # accuracy there (worst cosine 0.978 on `tiny`, against 0.999 with int8 weights alone).
 WEIGHTS_ONLY = ("y_decoder_step",)
+NEEDS = {"bf16": "BF16", "f16": "FP16"}  # what a CPU must offer to compute in a type; every CPU has f32
 Compress = Callable[[Any, Sequence[Feeds]], Any]
 
 
@@ -83,73 +78,55 @@ PRECISIONS: Mapping[str, _Precision] = {
 
 
 def convert(
-    definition: GraphDefinition,
-    model: onnx.ModelProto,
+    traced: TracedGraph,
     precision: str,
     *,
     samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...] = (),
-) -> Converted:
-    """See `Convert`; N stays free, and `run` computes on this machine's CPU as the runtime would."""
-    with tempfile.TemporaryDirectory(prefix="vljepa-") as scratch:
-        source = Path(scratch, "float.onnx")
-        source.write_bytes(save_bytes(model))
-        made = convert_file(definition, source, precision, samples=samples, folder=Path(scratch))
-        return replace(made, files={name: path.read_bytes() for name, path in made.stored.items()}, stored={})
-
-
-def convert_file(
-    definition: GraphDefinition,
-    path: Path,
-    precision: str,
-    *,
-    samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...] = (),
+    budgets: tuple[int, ...] = (),
     folder: Path,
 ) -> Converted:
-    """See `Streams`; as `convert`."""
-    weights_only = precision == "int8" and definition.name in WEIGHTS_ONLY
+    """See `Target`; N stays free, and this machine's CPU computes as the runtime would."""
+    name = traced.contract.name
+    weights_only = precision == "int8" and name in WEIGHTS_ONLY
     chosen = PRECISIONS["int8-weights" if weights_only else precision]
     openvino = import_untracked("openvino")
-    file = folder / f"{definition.name}.xml"
-    with _quiet(), _told(definition.name):
-        model = openvino.Core().read_model(path)
+    file = folder / f"{name}.xml"
+    with _quiet(), _told(name):
+        core = openvino.Core()
+        model = core.read_model(traced.path)
         if chosen.compress is not None:
             model = chosen.compress(model, samples)
         openvino.save_model(model, file, compress_to_fp16=chosen.half)
         nodes = len(model.get_ops())
-        del model
-        run, note = _runner(openvino, file, chosen.execution)
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    here = chosen.execution if NEEDS.get(chosen.execution) in able else "f32"
+    checked = f"computes in {chosen.execution} where the device can; checked here in {here}"
     weights = file.with_suffix(".bin")
     return Converted(
-        spec=graph_spec(definition, file.name, external=(weights.name,)),
-        files={},
-        stored={file.name: file, weights.name: weights},
-        run=run,
-        notes=(note,) if note else (),
+        spec=graph_spec(traced.contract, file.name, external=(weights.name,)),
+        files={file.name: file, weights.name: weights},
+        open=partial(_runner, name, file, here),
+        notes=() if here == chosen.execution else (checked,),
         label=chosen.label,
         execution=chosen.execution,
         nodes=nodes,
     )
 
 
-def _runner(openvino: Any, file: Path, execution: str) -> tuple[Callable[[Feeds], Sequence[Array]], str]:
-    core = openvino.Core()
-    core.set_property({"ENABLE_MMAP": False})  # the file may go before the runner does
-    model = core.read_model(file)
-    able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    here = execution if execution == "f32" or {"bf16": "BF16", "f16": "FP16"}[execution] in able else "f32"
-    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": here}
-    request = core.compile_model(model, "CPU", options).create_infer_request()
+def _runner(name: str, file: Path, execution: str) -> Runner:
+    openvino = import_untracked("openvino")
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": execution}
+    with _quiet(), _told(name):
+        core = openvino.Core()
+        core.set_property({"ENABLE_MMAP": False})  # the file may go before the runner does
+        model = core.read_model(file)
+        request = core.compile_model(model, "CPU", options).create_infer_request()
 
     def run(feeds: Feeds) -> Sequence[Array]:
         request.infer(dict(feeds))
         return [request.get_output_tensor(index).data.copy() for index in range(len(model.outputs))]
 
-    note = (
-        "" if here == execution else f"computes in {execution} where the device can; checked here in {here}"
-    )
-    return run, note
+    return run
 
 
 @contextlib.contextmanager

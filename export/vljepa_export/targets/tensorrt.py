@@ -6,13 +6,13 @@ Built, not run: TensorRT itself was not at hand; the parser of TensorRT for RTX,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, from_disk, graph_spec
+from vljepa_export.targets.protocol import Converted, Feeds, TracedGraph, graph_spec
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
@@ -25,47 +25,39 @@ from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
 from vljepa_runtime.errors import EngineError
 
-if TYPE_CHECKING:
-    import onnx
-
-    from vljepa_export.graphs import GraphDefinition
-
-__all__ = ["PRECISIONS", "convert", "convert_file"]
+__all__ = ["PRECISIONS", "convert"]
 
 
 def convert(
-    definition: GraphDefinition,
-    model: onnx.ModelProto | Path,
+    traced: TracedGraph,
     precision: str,
     *,
     samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...] = (),
+    budgets: tuple[int, ...] = (),
+    folder: Path,
 ) -> Converted:
-    """See `Convert`; the graph may also be a file.
-
-    `run` computes the typed graph in ONNX Runtime; the engine is built later, on the device.
-    """
-    typed = type_graph(model, precision, samples)
-    budgets = token_budgets_of(definition, samples, token_budgets)
-    recipe = build_recipe(definition, precision, budgets, ranged=False)
-    graph = graph_bytes(definition.name, typed)
-    file, recipe_file = f"{definition.name}.onnx", f"{definition.name}{RECIPE_SUFFIX}"
+    """See `Target`; the typed graph runs in ONNX Runtime, the engine is built later, on the device."""
+    contract = traced.contract
+    typed = type_graph(traced.path, precision, samples)
+    budgets = token_budgets_of(contract, samples, budgets)
+    recipe = build_recipe(contract, precision, budgets, ranged=False)
+    graph = graph_bytes(contract.name, typed)
+    file, recipe_file = folder / f"{contract.name}.onnx", folder / f"{contract.name}{RECIPE_SUFFIX}"
+    file.write_bytes(graph)
+    recipe_file.write_bytes(recipe.to_json())
     return Converted(
-        spec=graph_spec(definition, file, external=(recipe_file,), token_budgets=budgets),
-        files={file: graph, recipe_file: recipe.to_json()},
-        run=onnx_runner(graph),
+        spec=graph_spec(contract, file.name, external=(recipe_file.name,), token_budgets=budgets),
+        files={file.name: file, recipe_file.name: recipe_file},
+        open=partial(onnx_runner, file),
         notes=(
             "the engine is built on the device by `vljepa build`; parity is of this graph in ONNX Runtime",
-            _parser_note(definition.name, graph),
+            _parser_note(contract.name, graph),
             *typed.notes,
         ),
         label=typed.label,
         execution=typed.execution,
         nodes=len(typed.model.graph.node),
     )
-
-
-convert_file = from_disk(convert)
 
 
 def _parser_note(name: str, graph: bytes) -> str:

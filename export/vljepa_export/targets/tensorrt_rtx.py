@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
 from vljepa_export.parity import onnx_runner
-from vljepa_export.targets.protocol import Converted, Feeds, from_disk, graph_spec
+from vljepa_export.targets.protocol import Converted, Feeds, TracedGraph, graph_spec
 from vljepa_export.targets.typed_graph import (
     PRECISIONS,
     build_recipe,
@@ -28,12 +28,7 @@ from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
 from vljepa_runtime.errors import EngineError
 
-if TYPE_CHECKING:
-    import onnx
-
-    from vljepa_export.graphs import GraphDefinition
-
-__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert", "convert_file"]
+__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert"]
 
 # The builder refuses fp8 for anything before Ada, and is not asked to guess; the rest is left portable.
 COMPUTE_CAPABILITIES: Mapping[str, tuple[str, ...]] = {"fp8": ("SM89", "SM120")}
@@ -41,37 +36,41 @@ NAMED = 6  # layers named in a note; all of them are in the bundle
 
 
 def convert(
-    definition: GraphDefinition,
-    model: onnx.ModelProto | Path,
+    traced: TracedGraph,
     precision: str,
     *,
     samples: Sequence[Feeds],
-    token_budgets: tuple[int, ...] = (),
+    budgets: tuple[int, ...] = (),
+    folder: Path,
 ) -> Converted:
-    """See `Convert`; the graph may also be a file. Nothing without a GPU runs the engine, so `run` is None."""
-    name = definition.name
+    """See `Target`; nothing without a GPU runs the engine, the typed graph stands in for it."""
+    contract, name = traced.contract, traced.contract.name
     library = load_library("tensorrt-rtx")
-    typed = type_graph(model, precision, samples)
+    typed = type_graph(traced.path, precision, samples)
     graph = graph_bytes(name, typed)
-    budgets = token_budgets_of(definition, samples, token_budgets)
+    budgets = token_budgets_of(contract, samples, budgets)
     capabilities = COMPUTE_CAPABILITIES.get(precision, ())
     recipe = build_recipe(
-        definition, precision, budgets, ranged=True, timing_cache=False, compute_capabilities=capabilities
+        contract, precision, budgets, ranged=True, timing_cache=False, compute_capabilities=capabilities
     )
     try:
         built = build_engine(library, name, graph, recipe)
     except EngineError as error:
         raise ExportError(str(error)) from error
-    file, recipe_file, layers_file = f"{name}.engine", f"{name}{RECIPE_SUFFIX}", f"{name}.layers.json"
+    files = {
+        f"{name}.engine": built.engine,
+        f"{name}{RECIPE_SUFFIX}": recipe.to_json(),
+        f"{name}.layers.json": _layers_json(built.layers),
+    }
+    source = folder / f"{name}.onnx"
+    for file, content in {**files, source.name: graph}.items():
+        (folder / file).write_bytes(content)
+    engine, *beside = files
     return Converted(
-        spec=graph_spec(definition, file, external=(recipe_file, layers_file), token_budgets=budgets),
-        files={
-            file: built.engine,
-            recipe_file: recipe.to_json(),
-            layers_file: _layers_json(built.layers),
-        },
-        run=None,
-        stand_in=onnx_runner(graph),
+        spec=graph_spec(contract, engine, external=tuple(beside), token_budgets=budgets),
+        files={file: folder / file for file in files},
+        open=partial(onnx_runner, source),
+        runs_here=False,
         notes=(
             _target_note(library.version, capabilities),
             *_layer_notes(built, precision),
@@ -81,9 +80,6 @@ def convert(
         execution=typed.execution,
         nodes=len(typed.model.graph.node),
     )
-
-
-convert_file = from_disk(convert)
 
 
 def _target_note(version: str, capabilities: Sequence[str]) -> str:

@@ -22,7 +22,7 @@ from vljepa_runtime.engines.trt.recipe import BuildRecipe, Profile, Range
 if TYPE_CHECKING:
     import onnx
 
-    from vljepa_export.graphs import GraphDefinition
+    from vljepa_export.contract import GraphContract
 
 __all__ = [
     "PRECISIONS",
@@ -92,12 +92,12 @@ def type_graph(source: onnx.ModelProto | Path, precision: str, samples: Sequence
 
 
 def build_recipe(
-    definition: GraphDefinition, precision: str, budgets: Sequence[int], *, ranged: bool, **settings: Any
+    contract: GraphContract, precision: str, budgets: Sequence[int], *, ranged: bool, **settings: Any
 ) -> BuildRecipe:
     """The recipe of one graph.
 
     Args:
-        definition: The contract, whose symbols become ranges.
+        contract: Whose symbols become ranges.
         precision: For the record.
         budgets: Token counts; empty for a graph without tokens.
         ranged: One profile over everything (TensorRT for RTX specialises kernels when it runs), instead of one for each
@@ -108,22 +108,22 @@ def build_recipe(
     tokens = [(n, n, n) for n in budgets]
     if ranged and tokens:
         tokens = [(min(budgets), max(budgets), max(budgets))]
-    symbols = {size for spec in definition.inputs for size in spec.shape if isinstance(size, str)}
+    symbols = {size for spec in contract.inputs for size in spec.shape if isinstance(size, str)}
     sizes = [
-        {"B": BATCH.get(definition.name, FEW), "N": n, "L": length, "T": PAST}
+        {"B": BATCH.get(contract.name, FEW), "N": n, "L": length, "T": PAST}
         for n in (tokens if "N" in symbols else [(1, 1, 1)])
         for length in (text if "L" in symbols else [(1, 1, 1)])
     ]
-    profiles = tuple(_profile(definition, each) for each in sizes)
+    profiles = tuple(_profile(contract, each) for each in sizes)
     pinned = tuple(sorted(PINNED)) if precision != "fp32" else ()
     return BuildRecipe(precision=precision, profiles=profiles, pinned=pinned, **settings)
 
 
 def token_budgets_of(
-    definition: GraphDefinition, samples: Sequence[Feeds], asked: Sequence[int]
+    contract: GraphContract, samples: Sequence[Feeds], asked: Sequence[int]
 ) -> tuple[int, ...]:
     """Token counts to build for: those asked for, else the largest of the samples; none for a graph without tokens."""
-    for spec in definition.inputs:
+    for spec in contract.inputs:
         if "N" in spec.shape:
             axis = spec.shape.index("N")
             counts = set(asked) or {max(feeds[spec.name].shape[axis] for feeds in samples)}
@@ -146,9 +146,9 @@ def graph_bytes(name: str, typed: TypedGraph) -> bytes:
     return save_bytes(typed.model)
 
 
-def _profile(definition: GraphDefinition, sizes: Mapping[str, tuple[int, int, int]]) -> Profile:
+def _profile(contract: GraphContract, sizes: Mapping[str, tuple[int, int, int]]) -> Profile:
     profile = {}
-    for spec in definition.inputs:
+    for spec in contract.inputs:
         shapes = [
             tuple(sizes[size][which] if isinstance(size, str) else size for size in spec.shape)
             for which in range(3)

@@ -1,9 +1,9 @@
-"""Graph by graph onto disk: torch's model, nothing left over, and a fall-back that is told."""
+"""A checkpoint of gigabytes: torch's model, nothing left over, and a fall-back that is told."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,10 @@ import pytest
 import torch
 
 import vljepa_runtime as vj
-from vljepa_data.gates import Reference, check, compare_outputs, limits_for
-from vljepa_export import ExportError, ExportReport
-from vljepa_export.formats import FORMATS, load_target
-from vljepa_export.request import prepare
-from vljepa_export.streamed_export import CALIBRATION_CLIPS, export_streamed, is_large
-from vljepa_export.targets.protocol import Streams
+from vljepa_data.gates import GraphParity, Reference, check, compare_outputs, limits_for
+from vljepa_export import ExportReport, effort, export_bundle, ladder, walk
+from vljepa_export.effort import GRAPH_BY_GRAPH, LARGE, WHOLE, effort_for, is_large
+from vljepa_export.formats import FORMATS, Format
 from vljepa_model.checkpoint import load_checkpoint
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
@@ -28,21 +26,27 @@ from vljepa_runtime.tokenizer import Tokenizer
 PRECISION = {"y_encoder": "int8", "y_decoder_prefill": "int8", "y_decoder_step": "int8"}  # the rest is fp32
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _every_checkpoint_is_large() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(effort, "LARGE", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def report(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
     target = tmp_path_factory.mktemp("streamed") / "streamed.vljepa"
-    return export_streamed(prepare(small_checkpoint, target, precision=PRECISION))
+    return export_bundle(small_checkpoint, target, precision=PRECISION)
 
 
 @pytest.fixture(scope="module")
 def openvino_report(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportReport:
     pytest.importorskip("nncf")
     target = tmp_path_factory.mktemp("streamed") / "openvino.vljepa"
-    return export_streamed(prepare(small_checkpoint, target, format="openvino", precision="int8"))
+    return export_bundle(small_checkpoint, target, format="openvino", precision="int8")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_the_bundle_is_the_torch_model(report: ExportReport, small_checkpoint: Path) -> None:
     ours, checkpoint = (
         vj.load(report.path, engine="onnxruntime:cpu", threads=1),
@@ -77,7 +81,6 @@ def test_weights_lie_beside_the_graphs_and_nothing_else_is_left(report: ExportRe
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("precision", "tried"),
     [("int8", ("int8",)), ("int4", ("int4", "int8")), ({"x_encoder": "int8"}, ())],
@@ -90,18 +93,18 @@ def test_a_graph_outside_its_gates(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import vljepa_export.streamed_export as streamed
+    measured: list[GraphParity] = []
 
-    found = streamed._Export._convert
+    def spoiled(*arguments: Any) -> GraphParity:
+        found = walk_compare(*arguments)
+        measured.append(found)
+        outside = {"mean_cosine": 1.0, "p1_cosine": 1.0, "worst_cosine": 0.5, "psnr_db": 100.0}
+        return found if len(measured) == 1 else replace(found, **outside)  # the first is the float graph
 
-    def spoiled(self: Any, item: Any, precision: str, floats: Any) -> Any:
-        converted, parity = found(self, item, precision, floats)
-        spoiled = {"mean_cosine": 1.0, "p1_cosine": 1.0, "worst_cosine": 0.5, "psnr_db": 100.0}
-        return converted, parity if precision == "fp32" else replace(parity, **spoiled)
-
-    monkeypatch.setattr(streamed._Export, "_convert", spoiled)
-    monkeypatch.setattr(streamed, "GRAPH_NAMES", ("x_encoder",))
-    report = export_streamed(prepare(small_checkpoint, tmp_path / "b", precision=precision))
+    walk_compare = ladder.compare
+    monkeypatch.setattr(ladder, "compare", spoiled)
+    monkeypatch.setattr(walk, "GRAPH_NAMES", ("x_encoder",))
+    report = export_bundle(small_checkpoint, tmp_path / "b", precision=precision)
     (graph,) = report.graphs
     misses = {
         name: f"expected a worst cosine of at least {limits_for(name).worst_cosine}, got 0.5"
@@ -127,12 +130,11 @@ def test_the_bundle_can_be_verified(report: ExportReport) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_openvino_graphs_are_quantised_from_disk_to_disk(openvino_report: ExportReport) -> None:
     bundle = Bundle.open(openvino_report.path)
     assert bundle.manifest.target == "openvino"
     assert bundle.manifest.calibration is not None
-    assert bundle.manifest.calibration.samples == CALIBRATION_CLIPS
+    assert bundle.manifest.calibration.samples == GRAPH_BY_GRAPH.calibration_clips < WHOLE.calibration_clips
     assert "int8-static" in bundle.manifest.precision.values()
     assert {item.name for item in openvino_report.path.iterdir()} == {*bundle.manifest.files, "bundle.json"}
     assert not any("built, not run" in graph.note for graph in openvino_report.graphs)
@@ -145,9 +147,8 @@ def test_openvino_graphs_are_quantised_from_disk_to_disk(openvino_report: Export
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_tensorrt_graphs_are_typed_from_disk_to_disk(small_checkpoint: Path, tmp_path: Path) -> None:
-    report = export_streamed(prepare(small_checkpoint, tmp_path / "b", format="tensorrt", precision="int8"))
+    report = export_bundle(small_checkpoint, tmp_path / "b", format="tensorrt", precision="int8")
     bundle = Bundle.open(report.path)
     tokens = bundle.manifest.preprocess.tokens
     assert bundle.graph("x_encoder").token_budgets == (tokens, tokens // 2)
@@ -162,13 +163,12 @@ def test_tensorrt_graphs_are_typed_from_disk_to_disk(small_checkpoint: Path, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_engines_of_tensorrt_for_rtx_are_built_from_disk_to_disk(
     small_checkpoint: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX has no wheel for this machine")
-    report = export_streamed(
-        prepare(small_checkpoint, tmp_path / "b", format="rtx", precision="fp16", token_budgets=(8,))
+    report = export_bundle(
+        small_checkpoint, tmp_path / "b", format="rtx", precision="fp16", token_budgets=(8,)
     )
     bundle = Bundle.open(report.path)
     assert bundle.graph("predictor").token_budgets == (8,)
@@ -179,19 +179,20 @@ def test_engines_of_tensorrt_for_rtx_are_built_from_disk_to_disk(
         assert "the typed graph it was built from, in ONNX Runtime against torch: cosine mean" in graph.note
 
 
-def test_the_table_says_which_formats_are_streamed() -> None:
-    for row in FORMATS.values():
-        if all(find_spec(package) for package, _ in row.needs):
-            assert isinstance(load_target(row), Streams) is row.streamed, row.name
+@pytest.mark.parametrize("row", [pytest.param(row, id=row.name) for row in FORMATS.values()])
+def test_the_table_says_which_formats_are_measured_end_to_end_at_any_size(
+    row: Format, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.safetensors").touch()
+    assert effort_for(tmp_path, row) == (GRAPH_BY_GRAPH if row.streamed else WHOLE)
+    monkeypatch.setattr(effort, "LARGE", 1)
+    assert effort_for(tmp_path, row) == WHOLE
 
 
-def test_a_format_that_is_converted_in_memory_is_refused(small_checkpoint: Path, tmp_path: Path) -> None:
-    pytest.importorskip("coremltools")
-    with pytest.raises(ExportError, match="expected a format that is exported graph by graph, got coreml"):
-        export_streamed(prepare(small_checkpoint, tmp_path / "b", format="coreml"))
-
-
-def test_only_large_checkpoints_are_streamed(small_checkpoint: Path, tmp_path: Path) -> None:
+def test_only_checkpoints_of_gigabytes_are_large(
+    small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effort, "LARGE", LARGE)
     assert not is_large(small_checkpoint)
     assert not is_large(tmp_path)
     with (tmp_path / "model.safetensors").open("wb") as file:

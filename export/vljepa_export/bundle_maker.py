@@ -1,0 +1,165 @@
+"""All graphs of a checkpoint in one format, held to their gates, as a draft of the bundle on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from vljepa_data.gates import Reference, Scenes, Verdict
+from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
+from vljepa_export.contract import NETWORKS
+from vljepa_export.effort import Effort
+from vljepa_export.export_report import ExportReport
+from vljepa_export.gates import certified, judge, misses, record, summary
+from vljepa_export.ladder import Ladder
+from vljepa_export.made import Made, all_files, graph_reports, shared_bytes
+from vljepa_export.memory import peak_rss_mb
+from vljepa_export.request import ExportRequest
+from vljepa_export.targets.protocol import Places
+from vljepa_export.walk import walk
+from vljepa_model.checkpoint import CheckpointFolder
+from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.manifest import Manifest
+
+__all__ = ["BundleMaker", "Draft", "report_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A bundle before it is written to its place.
+
+    Attributes:
+        bundle: In a scratch folder; it lacks the reference, and its manifest what the gates say.
+        made: Its graphs.
+        reference: What the float model gave.
+        verdict: Of the gates; None when nothing here runs a graph, or the size forbids it.
+    """
+
+    bundle: Bundle
+    made: tuple[Made, ...]
+    reference: Reference
+    verdict: Verdict | None
+
+    def manifest(self, scenes: Scenes | None) -> Manifest:
+        """With what the gates say; without `scenes` they say too little to certify anything."""
+        return replace(
+            self.bundle.manifest,
+            certified=certified(self.made, self.verdict, scenes),
+            gates=summary(self.verdict),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundleMaker:
+    """What the steps of one export share.
+
+    Attributes:
+        request: What was asked for.
+        opened: The checkpoint.
+        effort: How much is measured.
+        ladder: Converts graph by graph.
+        accuracy: Measured numbers for the manifest.
+        scratch: On the disk of the bundle to be.
+    """
+
+    request: ExportRequest
+    opened: CheckpointFolder
+    effort: Effort
+    ladder: Ladder
+    accuracy: Mapping[str, float]
+    scratch: Path
+
+    def graphs(self, report: Callable[[int, str], None]) -> tuple[Made, ...]:
+        """All graphs, in the order of the contract; `report` is told how many are done and what comes next."""
+        made: list[Made] = []
+
+        def tell(what: str) -> None:
+            report(len(made), what)
+
+        for network in walk(self.opened, self.request, self.effort, self.scratch, tell):
+            first = len(made)
+            for item in network:
+                tell(f"{item.name}: {self.request.precisions[item.name]}")
+                made.append(self.ladder.make(item))
+            made[first:] = self._placed(made[first:])
+            if not self.effort.end_to_end:
+                _remove_all_but(made, network[0].graph.path.parent)
+        return tuple(made)
+
+    def draft(self, made: tuple[Made, ...], scenes: Scenes | None) -> Draft:
+        """The graphs as a bundle, those milder that miss a gate on the reference's inputs."""
+        bundle = self._bundle(made)
+        if not self.effort.end_to_end:
+            reference = Reference(samples={item.name: item.walked.samples for item in made})
+            return Draft(bundle=bundle, made=made, reference=reference, verdict=None)
+        reference = record(self.request, self.opened, made, self.scratch, like=bundle.manifest, scenes=scenes)
+        while (verdict := judge(bundle, made, reference)) and (milder := self._milder(made, verdict)):
+            bundle.close()
+            made, bundle = milder, self._bundle(milder)
+        return Draft(bundle=bundle, made=made, reference=reference, verdict=verdict)
+
+    def _bundle(self, made: tuple[Made, ...]) -> Bundle:
+        return write_bundle(
+            self.scratch / "draft.vljepa",
+            manifest_of(
+                self.request,
+                self.opened,
+                made,
+                self.accuracy,
+                calibration_clips=self.effort.calibration_clips,
+            ),
+            {**all_files(made), **tokenizer_files(self.opened)},
+            archive=False,
+            force=True,
+            move=not self.effort.end_to_end,  # the gates may ask for the files again
+        )
+
+    def _milder(self, made: tuple[Made, ...], verdict: Verdict) -> tuple[Made, ...] | None:
+        """All graphs, those milder that missed a gate on the reference's inputs; None when nothing changes."""
+        missed = {graph.name: graph.misses for graph in verdict.graphs if graph.misses}
+        milder = {
+            item.name: self.ladder.milder(item, missed[item.name]) for item in made if item.name in missed
+        }
+        if not any(milder.values()):
+            return None
+        swapped = (milder.get(item.name) or item for item in made)
+        groups = groupby(swapped, key=lambda item: NETWORKS[item.name])
+        return tuple(item for _, group in groups for item in self._placed(group))
+
+    def _placed(self, group: Iterable[Made]) -> list[Made]:
+        """The graphs of one network, with what they share stored once where the target does so."""
+        made, target = list(group), self.ladder.target
+        if not isinstance(target, Places):
+            return made
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        network = NETWORKS[made[0].name]
+        converted = {item.name: item.converted for item in made}
+        placed = target.place(converted, network, folder, mapped=self.effort.mapped)
+        return [replace(item, converted=placed[item.name]) for item in made]
+
+
+def report_of(draft: Draft, bundle: Bundle, *, seconds: float) -> ExportReport:
+    """What an export says of a draft and the bundle that it became."""
+    sizes = {name: spec.size for name, spec in bundle.manifest.files.items()}
+    return ExportReport(
+        path=bundle.location,
+        bytes=sum(sizes.values()),
+        shared_bytes=shared_bytes(draft.made, sizes),
+        graphs=graph_reports(draft.made, sizes),
+        seconds=seconds,
+        agreement=draft.verdict.agreement if draft.verdict else None,
+        misses=misses(draft.verdict),
+        certified=bundle.manifest.certified,
+        peak_rss_mb=peak_rss_mb(),
+    )
+
+
+def _remove_all_but(made: Iterable[Made], folder: Path) -> None:
+    """Let float graphs and precisions that were not taken go, which have gigabytes."""
+    kept = set(all_files(made).values())
+    for path in folder.rglob("*"):
+        if path.is_file() and path not in kept:
+            path.unlink()

@@ -1,0 +1,81 @@
+"""The gates of a bundle that is not written yet: its graphs beside the float graphs that they were made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vljepa_data.gates import Reference, Scenes, Verdict, check, record_reference
+from vljepa_export.bundle_manifest import float_manifest, tokenizer_files
+from vljepa_export.converted_engine import ConvertedEngine
+from vljepa_export.made import Made
+from vljepa_export.request import ExportRequest
+from vljepa_model.checkpoint import CheckpointFolder
+from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.engines import open_engine
+from vljepa_runtime.manifest import Manifest
+
+__all__ = ["certified", "judge", "misses", "record", "summary"]
+
+
+def record(
+    request: ExportRequest,
+    opened: CheckpointFolder,
+    made: Sequence[Made],
+    scratch: Path,
+    *,
+    like: Manifest,
+    scenes: Scenes | None,
+) -> Reference:
+    """What the float graphs give for the inputs of the gates, and with the scenes.
+
+    Args:
+        request: What was asked for.
+        opened: The checkpoint.
+        made: Whose traced graphs are run.
+        scratch: Gets the float graphs as a bundle.
+        like: Of the bundle that will be compared.
+        scenes: What to show end to end; None records graphs only.
+    """
+    graphs = [item.walked.graph for item in made]
+    files: dict[str, bytes | Path] = {
+        path.name: path for each in graphs for path in (each.path, *each.beside)
+    }
+    with write_bundle(
+        scratch / "float.vljepa",
+        float_manifest(request, opened, graphs),
+        {**files, **tokenizer_files(opened)},
+        archive=False,
+    ) as bundle:
+        return record_reference(bundle, open_engine("onnxruntime:cpu"), like=like, scenes=scenes)
+
+
+def judge(draft: Bundle, made: Sequence[Made], reference: Reference) -> Verdict | None:
+    """How far the bundle does what the float graphs did, where something here can run it."""
+    if not all(item.converted.runs_here for item in made):
+        return None
+    engine = ConvertedEngine(f"{draft.manifest.target} files", {item.name: item.converted for item in made})
+    return check(draft, engine, reference)
+
+
+def certified(made: Sequence[Made], verdict: Verdict | None, scenes: Scenes | None) -> bool | None:
+    """Whether all gates were kept; None where some could not be measured."""
+    if any(item.misses for item in made) or (verdict is not None and not verdict.passed):
+        return False
+    return None if verdict is None or scenes is None else True
+
+
+def summary(verdict: Verdict | None) -> dict[str, float]:
+    """What was measured end to end, for the manifest."""
+    if verdict is None or verdict.agreement is None:
+        return {}
+    # Rounded: the last digits differ between CPUs and say nothing.
+    return {name: round(value, 6) for name, value in verdict.agreement.to_dict().items()}
+
+
+def misses(verdict: Verdict | None) -> tuple[str, ...]:
+    """The gates missed end to end and on the reference's inputs, in words."""
+    if verdict is None:
+        return ()
+    graphs = (f"{graph.name}: {miss}" for graph in verdict.graphs for miss in graph.misses)
+    return (*verdict.misses, *graphs)

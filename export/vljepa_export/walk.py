@@ -1,0 +1,138 @@
+"""Checkpoint -> float graphs on disk, one network in memory at a time, and what torch gives for their samples.
+
+Nothing of a network is held after its graphs are written: what comes later works from the files.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from vljepa_data.gates.reference import Sample
+from vljepa_export.contract import GRAPH_NAMES, NETWORKS
+from vljepa_export.effort import CALIBRATION_SEED, Effort
+from vljepa_export.graph_passes import IR_VERSION, OPSET
+from vljepa_export.graphs import GraphDefinition, graph_definition
+from vljepa_export.onnx_export import trace_graph
+from vljepa_export.parity import Feeds
+from vljepa_export.request import ExportRequest, chosen_budgets
+from vljepa_export.samples import SampleChain
+from vljepa_export.targets.protocol import TracedGraph
+from vljepa_model.checkpoint import CheckpointFolder
+from vljepa_quant.weights_file import WeightsFile
+
+__all__ = ["Walked", "graphs_of", "trace", "walk"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """A traced graph, and what to hold it and what is made of it to.
+
+    Attributes:
+        graph: On disk.
+        samples: Inputs, and what torch gave for them.
+        calibration: Inputs to calibrate on.
+        seconds: Time spent on it.
+    """
+
+    graph: TracedGraph
+    samples: tuple[Sample, ...]
+    calibration: Sequence[Feeds]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """Its name in the contract."""
+        return self.graph.contract.name
+
+
+def graphs_of(opened: CheckpointFolder) -> tuple[str, ...]:
+    """Names of the graphs that a checkpoint has, in the order of the contract; the Y-decoder may be missing."""
+    has_decoder = opened.config.y_decoder is not None
+    return tuple(name for name in GRAPH_NAMES if has_decoder or NETWORKS[name] != "y_decoder")
+
+
+def walk(
+    opened: CheckpointFolder,
+    request: ExportRequest,
+    effort: Effort,
+    folder: Path,
+    report: Callable[[str], None],
+) -> Iterator[list[Walked]]:
+    """Trace every network, and give its graphs before the next one is read.
+
+    Args:
+        opened: The checkpoint.
+        request: What was asked for.
+        effort: How much to measure.
+        folder: Gets one folder per network.
+        report: Told what comes next.
+
+    Raises:
+        GraphContractError: a graph has other inputs or outputs than its contract.
+    """
+    budgets = chosen_budgets(request, opened.preprocess.tokens)
+    chain = SampleChain(opened, clips=effort.clips, sizes=budgets)
+    few = (
+        (min(effort.calibration_tokens, opened.preprocess.tokens),) if effort.calibration_tokens else budgets
+    )
+    calibration = (
+        SampleChain(opened, clips=effort.calibration_clips, seed=CALIBRATION_SEED, sizes=few)
+        if request.is_calibrated
+        else None
+    )
+    names = graphs_of(opened)
+    fused = request.format.fuses_attention and 0 < effort.fuse_from <= opened.preprocess.tokens
+    for network in dict.fromkeys(NETWORKS[name] for name in names):
+        report(f"{network}: torch")
+        place = folder / network
+        place.mkdir()
+        graphs = [name for name in names if NETWORKS[name] == network]
+        traced = _trace_network(opened, graphs, place, chain, calibration, fused=fused)
+        gc.collect()  # of the network
+        yield traced
+
+
+def trace(
+    definition: GraphDefinition,
+    weights: WeightsFile,
+    network: Callable[[], nn.Module],
+    *,
+    fused_attention: bool = False,
+) -> TracedGraph:
+    """Write a float graph beside the file of its weights; see `onnx_export.trace_graph`."""
+    path = weights.path.with_name(f"{definition.name}.onnx")
+    editor = trace_graph(definition, fused_attention=fused_attention)
+    editor.save(path, weights, opset=OPSET, ir_version=IR_VERSION)
+    beside = (weights.path,) if weights.size else ()
+    return TracedGraph(contract=definition.contract, path=path, beside=beside, network=network)
+
+
+def _trace_network(
+    opened: CheckpointFolder,
+    names: Sequence[str],
+    folder: Path,
+    chain: SampleChain,
+    calibration: SampleChain | None,
+    *,
+    fused: bool,
+) -> list[Walked]:
+    """Take one network into memory, ask it everything, write its float graphs, and let it go."""
+    network = NETWORKS[names[0]]
+    again: Callable[[], nn.Module] = getattr(opened, network)
+    module, traced = again(), []
+    with WeightsFile(folder / f"{network}.weights") as weights:
+        for name in names:
+            started = time.monotonic()
+            definition = graph_definition(name, module, opened.config)
+            samples = chain.samples(definition)
+            feeds = calibration.feeds(definition) if calibration else [sample.feeds for sample in samples]
+            graph = trace(definition, weights, again, fused_attention=fused and name == "x_encoder")
+            spent = time.monotonic() - started
+            traced.append(Walked(graph=graph, samples=samples, calibration=feeds, seconds=spent))
+    return traced
