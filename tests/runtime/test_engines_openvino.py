@@ -201,3 +201,23 @@ def test_weights_beside_the_graph_but_not_outside(
         return
     expected = engine.load(small, "x_encoder").run(window())["visual"]
     assert np.array_equal(engine.load(bundle, "x_encoder").run(window())["visual"], expected)
+
+
+def test_a_signal_finds_its_stack_after_engines_came_and_went() -> None:
+    """On CPUs with AMX, where every core of OpenVINO has a signal stack of its own."""
+    code = (
+        "import gc, os, signal, sys, time\n"
+        "from vljepa_runtime.engines.openvino import OpenVinoEngine\n"
+        "engines = [OpenVinoEngine(threads=1) for _ in range(3)]\n"
+        "print([engine.detail for engine in engines][0])\n"
+        "while engines:\n"
+        "    del engines[0]\n"
+        "    gc.collect()\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(30)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.endswith("interrupted\n"), (done.returncode, done.stderr)

@@ -17,7 +17,7 @@ from typing import Any
 
 from vljepa_export.errors import ExportError
 from vljepa_export.targets.protocol import Array, Converted, Feeds, Runner, TracedGraph, graph_spec
-from vljepa_runtime.engines.openvino import import_untracked
+from vljepa_runtime.engines.openvino import import_untracked, shared_core
 
 __all__ = ["PRECISIONS", "convert"]
 
@@ -92,7 +92,7 @@ def convert(
     openvino = import_untracked("openvino")
     file = folder / f"{name}.xml"
     with _quiet(), _told(name):
-        core = openvino.Core()
+        core = shared_core()
         model = core.read_model(traced.path)
         if chosen.compress is not None:
             model = chosen.compress(model, samples)
@@ -114,10 +114,9 @@ def convert(
 
 
 def _runner(name: str, file: Path, execution: str) -> Runner:
-    openvino = import_untracked("openvino")
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": execution}
     with _quiet(), _told(name):
-        core = openvino.Core()
+        core = shared_core()
         core.set_property({"ENABLE_MMAP": False})  # the file may go before the runner does
         model = core.read_model(file)
         request = core.compile_model(model, "CPU", options).create_infer_request()

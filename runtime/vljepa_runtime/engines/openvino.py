@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -32,7 +33,7 @@ from vljepa_runtime.graphs import CheckedGraph, checked_graph, feed_shapes, grap
 from vljepa_runtime.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.tokenizer import LENGTHS
 
-__all__ = ["DEVICES", "OpenVinoEngine", "available_devices", "import_untracked"]
+__all__ = ["DEVICES", "OpenVinoEngine", "available_devices", "import_untracked", "shared_core"]
 
 DEVICES = ("cpu", "gpu", "npu")
 TARGETS = ("openvino", "onnx")
@@ -62,13 +63,22 @@ def import_untracked(name: str) -> ModuleType:
             sys.modules[hidden] = before
 
 
+@cache
+def shared_core() -> Any:
+    """OpenVINO's core: one for the whole process, for as long as it lives.
+
+    On CPUs with AMX each core gives the thread that first uses it a signal stack and frees it with itself. Of two
+    that go in the order they came in, the second puts back what the first has freed, and the next signal, Ctrl-C
+    say, ends the process with SIGSEGV (seen with 2026.4.1).
+    """
+    return import_untracked("openvino").Core()
+
+
 def available_devices() -> tuple[str, ...]:
     """Devices that OpenVINO finds here; none when it is not installed."""
     if find_spec("openvino") is None:
         return ()
-    present = {
-        name.partition(".")[0].lower() for name in import_untracked("openvino").Core().available_devices
-    }
+    present = {name.partition(".")[0].lower() for name in shared_core().available_devices}
     return tuple(device for device in DEVICES if device in present)
 
 
@@ -95,7 +105,7 @@ class OpenVinoEngine:
             )
         self._device = device.upper()
         self._threads = threads
-        self._core = import_untracked("openvino").Core()
+        self._core = shared_core()
         self._running: dict[str, str] = {}
 
     @property
