@@ -92,6 +92,16 @@ def _wrong_shape(model: Any) -> None:
             id="climbs-out",
         ),
         pytest.param(
+            lambda m: setattr(weight(m).blobFileValue, "fileName", "@model_path/weights\0/weight.bin"),
+            "is no name of a file",
+            id="nul",
+        ),
+        pytest.param(
+            lambda m: setattr(weight(m).blobFileValue, "fileName", "@model_path/" + "w" * 5000),
+            "cannot read|is no name of a file",
+            id="long",
+        ),
+        pytest.param(
             lambda m: setattr(weight(m).blobFileValue, "fileName", "/etc/passwd"),
             "expected weights under @model_path/",
             id="absolute",

@@ -86,7 +86,10 @@ def _model_file(folder: Path) -> Path:
 
 
 def _inside(root: Path, relative: str) -> Path:
-    found = (root / relative).resolve()
+    try:
+        found = (root / relative).resolve()
+    except (OSError, ValueError) as error:  # a NUL, a name too long, links in a circle
+        raise InterpreterError(f"{relative[:80]!r} is no name of a file: {error}") from error
     if not found.is_relative_to(root.resolve()):
         raise InterpreterError(f"{relative!r} leads out of {root}: do not use this package")
     return found
