@@ -14,7 +14,6 @@ import av
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
@@ -84,7 +83,8 @@ def test_a_server_of_each_kind_is_read(live_servers: ModuleType, name: str) -> N
             time.sleep(0.01)
         time.sleep(1)
 
-    expected = [np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), int) for picture in pictures]
+    pil = pytest.importorskip("PIL.Image")
+    expected = [np.asarray(pil.open(io.BytesIO(picture)).convert("RGB"), int) for picture in pictures]
     with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/stream") as source:
         assert isinstance(source, LiveSource)
         frames = [item for _, item in zip(range(4), source) if isinstance(item, Frame)]
