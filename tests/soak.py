@@ -24,7 +24,7 @@ import psutil
 
 import vljepa_runtime as vj
 from vljepa_apps.console import Progress
-from vljepa_apps.demo_stream import write_video
+from vljepa_apps.demo.stream import write_video
 from vljepa_data.world.stream import make_stream
 from vljepa_runtime.sinks import JsonlSink, SubtitleSink
 

@@ -20,19 +20,21 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {
     "vljepa_runtime": "runtime",
     "vljepa_data": "data",
+    "vljepa_evaluation": "evaluation",
     "vljepa_model": "model",
     "vljepa_quant": "quant",
     "vljepa_export": "export",
     "vljepa_apps": "apps",
 }
-LIGHT = ("vljepa_runtime", "vljepa_data")
+LIGHT = ("vljepa_runtime", "vljepa_data", "vljepa_evaluation")
 ALLOWED = {  # package -> what it may import; runtime at the bottom, quant and model beside each other
     "vljepa_runtime": set(),
     "vljepa_data": {"vljepa_runtime"},
-    "vljepa_model": {"vljepa_data", "vljepa_runtime"},
-    "vljepa_quant": {"vljepa_data", "vljepa_runtime"},
-    "vljepa_export": {"vljepa_quant", "vljepa_model", "vljepa_data", "vljepa_runtime"},
-    "vljepa_apps": {"vljepa_export", "vljepa_quant", "vljepa_model", "vljepa_data", "vljepa_runtime"},
+    "vljepa_evaluation": {"vljepa_data", "vljepa_runtime"},
+    "vljepa_model": {"vljepa_evaluation", "vljepa_data", "vljepa_runtime"},
+    "vljepa_quant": {"vljepa_evaluation", "vljepa_data", "vljepa_runtime"},
+    "vljepa_export": set(PACKAGES) - {"vljepa_export", "vljepa_apps"},
+    "vljepa_apps": set(PACKAGES) - {"vljepa_apps"},
 }
 HEAVY = {"torch", "transformers", "onnx", "onnxscript", "matplotlib", "safetensors", "fastapi", "flask"}
 HEAVY_FOR_HELP = HEAVY | {"numpy", "cv2", "av", "onnxruntime", "tokenizers", "vljepa_runtime.model"}

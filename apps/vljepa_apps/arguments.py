@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_runtime.errors import InputError, VljepaError
-from vljepa_runtime.lines import split_lines
+from vljepa_runtime.files.lines import split_lines
 
 if TYPE_CHECKING:
     from vljepa_runtime import Clip, Model
@@ -193,7 +193,7 @@ def refuse_existing(
     Raises:
         InputError: a path exists and `force` is off, its place cannot be written, or two of them are one file.
     """
-    from vljepa_runtime.outputs import check_output, is_in_place
+    from vljepa_runtime.files.atomic import check_output, is_in_place
 
     outputs = [Path(path) for path in paths if path]
     for path in outputs:

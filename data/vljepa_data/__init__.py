@@ -1,6 +1,6 @@
-"""Clips with their truth, and what is measured on them: the procedural world, metrics and held-out tasks.
+"""Clips with their truth: the procedural world, and annotation files of published data sets.
 
-Import from the three sub-packages: `vljepa_data.world`, `vljepa_data.metrics`, `vljepa_data.evaluation`.
+Import from the two sub-packages: `vljepa_data.world`, `vljepa_data.annotations`.
 """
 
 __all__: list[str] = []

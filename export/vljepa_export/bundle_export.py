@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from vljepa_data.gates import REFERENCE_FILE, Scenes
+from vljepa_evaluation.gates import REFERENCE_FILE, Scenes
 from vljepa_export.effort import effort_for, is_large
 from vljepa_export.export_report import ExportReport
 from vljepa_export.formats import load_target
 from vljepa_export.request import chosen_budgets, prepare
 from vljepa_runtime.bundle import write_bundle
+from vljepa_runtime.files.scratch import scratch_folder
 from vljepa_runtime.graphs import check_graphs
-from vljepa_runtime.scratch import scratch_folder
 
 __all__ = ["export_bundle"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from vljepa_data.gates import Reference, Scenes, Verdict
+from vljepa_evaluation.gates import Reference, Scenes, Verdict
 from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
 from vljepa_export.contract import NETWORKS
 from vljepa_export.effort import Effort
@@ -22,7 +22,7 @@ from vljepa_export.targets.protocol import Places
 from vljepa_export.walk import walk
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.manifest import Manifest
+from vljepa_runtime.bundle.manifest import Manifest
 
 __all__ = ["BundleMaker", "Draft", "report_of"]
 

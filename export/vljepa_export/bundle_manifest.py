@@ -9,10 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa_data.gates import GraphParity
+from vljepa_evaluation.gates import GraphParity
 from vljepa_export.effort import CALIBRATION_SEED
 from vljepa_export.targets.protocol import TracedGraph, graph_spec
-from vljepa_runtime.manifest import Calibration, Manifest, Origin, Parity
+from vljepa_runtime.bundle.manifest import Calibration, Manifest, Origin, Parity
 
 if TYPE_CHECKING:
     from vljepa_export.made import Made

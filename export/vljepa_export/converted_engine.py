@@ -9,9 +9,9 @@ import numpy as np
 
 from vljepa_export.targets.protocol import Array, Converted, Feeds
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.manifest import TensorSpec
 from vljepa_runtime.engines import Graph, check_feeds
 from vljepa_runtime.errors import GraphRefusedError
-from vljepa_runtime.manifest import TensorSpec
 
 __all__ = ["ConvertedEngine"]
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vljepa_data.gates import Agreement, GraphParity
+from vljepa_evaluation.gates import Agreement, GraphParity
 
 __all__ = ["ExportReport", "GraphReport"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vljepa_data.gates import Reference, Scenes, Verdict, check, record_reference
+from vljepa_evaluation.gates import Reference, Scenes, Verdict, check, record_reference
 from vljepa_export.bundle_manifest import float_manifest, tokenizer_files
 from vljepa_export.converted_engine import ConvertedEngine
 from vljepa_export.made import Made
 from vljepa_export.request import ExportRequest
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.bundle.manifest import Manifest
 from vljepa_runtime.engines import open_engine
-from vljepa_runtime.manifest import Manifest
 
 __all__ = ["certified", "judge", "misses", "record", "summary"]
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache
 
-from vljepa_data.gates import GraphParity, limits_for
+from vljepa_evaluation.gates import GraphParity, limits_for
 from vljepa_export.made import Made
 from vljepa_export.memory import peak_rss_mb
 from vljepa_export.parity import compare, onnx_runner, require_float_parity

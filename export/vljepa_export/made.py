@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa_data.gates import GraphParity
+from vljepa_evaluation.gates import GraphParity
 from vljepa_export.export_report import GraphReport
 from vljepa_export.targets.protocol import Converted
 

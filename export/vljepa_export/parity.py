@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs, limits_for
-from vljepa_data.gates.reference import Sample
+from vljepa_evaluation.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs, limits_for
+from vljepa_evaluation.gates.reference import Sample
 from vljepa_export.errors import ParityError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, did_you_mean, find_format
-from vljepa_runtime.bundle_place import check_place
+from vljepa_runtime.bundle.place import check_place
 from vljepa_runtime.errors import BundleError
 
 __all__ = [

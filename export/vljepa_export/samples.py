@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vljepa_data.gates.reference import Sample
 from vljepa_data.world import PROMPTS, Split, captioned, make_clip
+from vljepa_evaluation.gates.reference import Sample
 from vljepa_export.graphs import DecoderStep, GraphDefinition
 from vljepa_export.parity import asked
 from vljepa_model.checkpoint import Checkpoint, CheckpointFolder

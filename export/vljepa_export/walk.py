@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
-from vljepa_data.gates.reference import Sample
+from vljepa_evaluation.gates.reference import Sample
 from vljepa_export.contract import GRAPH_NAMES, NETWORKS
 from vljepa_export.effort import CALIBRATION_SEED, Effort
 from vljepa_export.graph_passes import IR_VERSION, OPSET

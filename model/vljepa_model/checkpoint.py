@@ -23,9 +23,9 @@ from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
 from vljepa_model.y_encoder import YEncoder
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.outputs import replace_file
+from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.patches import Preprocess
-from vljepa_runtime.strict_json import parse_json
 
 __all__ = [
     "FORMATS",

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vljepa_model.errors import CheckpointError
-from vljepa_runtime.strict_json import parse_json
+from vljepa_runtime.files.strict_json import parse_json
 
 __all__ = ["TensorFiles", "open_tensors", "read_json", "write_tensors"]
 

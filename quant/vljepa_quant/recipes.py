@@ -1,6 +1,6 @@
 """Named precisions and what they do to a graph; adding one is one function and one line in the table.
 
-What a precision may cost is decided in `vljepa_data.gates`, for every format alike.
+What a precision may cost is decided in `vljepa_evaluation.gates`, for every format alike.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vljepa_runtime.bundle import Bundle as Bundle
     from vljepa_runtime.bundle import write_bundle as write_bundle
+    from vljepa_runtime.bundle.manifest import Manifest as Manifest
     from vljepa_runtime.clip_reader import read_clip as read_clip
     from vljepa_runtime.engines import engine_names as engine_names
     from vljepa_runtime.engines import open_engine as open_engine
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from vljepa_runtime.errors import VljepaError as VljepaError
     from vljepa_runtime.errors import WrongTargetError as WrongTargetError
     from vljepa_runtime.events import Event as Event
-    from vljepa_runtime.manifest import Manifest as Manifest
     from vljepa_runtime.model import Model as Model
     from vljepa_runtime.model import Scored as Scored
     from vljepa_runtime.model import load as load
@@ -63,7 +63,7 @@ _HOMES = {
     "GraphRefusedError": "errors",
     "InputError": "errors",
     "LibraryMissingError": "errors",
-    "Manifest": "manifest",
+    "Manifest": "bundle.manifest",
     "MissingEngineExtraError": "errors",
     "MissingExtraError": "errors",
     "Model": "model",

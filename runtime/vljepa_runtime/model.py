@@ -23,7 +23,7 @@ from vljepa_runtime.engines.protocol import Engine, Graph, describe
 from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.patches import Clip, Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
-from vljepa_runtime.tokenizer import LENGTHS, Tokenizer
+from vljepa_runtime.tokenizer.tokenizer import LENGTHS, Tokenizer
 
 if TYPE_CHECKING:
     from vljepa_runtime.decoder import Decoder

@@ -11,9 +11,9 @@ import pytest
 
 from vljepa_apps.main import main
 from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Range
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 RECIPE = BuildRecipe(precision="fp32", profiles=({"x": Range(min=(1, 8), opt=(1, 8), max=(2, 8))},))
 

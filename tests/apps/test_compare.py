@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_apps import report_run
 from vljepa_apps.commands import compare
-from vljepa_apps.latency import alternate, summarise
-from vljepa_apps.latency_cells import QUERY_TOKENS, _feed
 from vljepa_apps.main import main
-from vljepa_apps.report import Column, Report, markdown, speedups, text
-from vljepa_apps.report_run import Plan, differences
-from vljepa_apps.report_subject import Subject
+from vljepa_apps.measure import report_run
+from vljepa_apps.measure.latency import alternate, summarise
+from vljepa_apps.measure.latency_cells import QUERY_TOKENS, _feed
+from vljepa_apps.measure.report import Column, Report, markdown, speedups, text
+from vljepa_apps.measure.report_run import Plan, differences
+from vljepa_apps.measure.report_subject import Subject
+from vljepa_runtime.bundle.manifest import TensorSpec
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.manifest import TensorSpec
 
 
 class Clock:
@@ -212,7 +212,7 @@ def test_json_is_plain_and_complete(report: Report) -> None:
 
 def test_the_picture(report: Report, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from vljepa_apps.report_picture import draw
+    from vljepa_apps.measure.report_picture import draw
 
     draw(report, tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from vljepa_apps import demo_folder
-from vljepa_apps.demo_stream import write_video
-from vljepa_apps.demo_truth import Truth, compare
-from vljepa_apps.demo_watch import enlarged
+from vljepa_apps.demo import folder as demo_folder
+from vljepa_apps.demo.stream import write_video
+from vljepa_apps.demo.timeline import Mark
+from vljepa_apps.demo.truth import Truth, compare
+from vljepa_apps.demo.watch import enlarged
 from vljepa_apps.main import main
-from vljepa_apps.timeline import Mark
-from vljepa_data.metrics import Annotation
+from vljepa_evaluation.metrics import Annotation
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
 
@@ -102,7 +102,7 @@ def test_minutes_cut_a_file(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ctrl_c_leaves_whole_files(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vljepa_apps import demo_watch
+    from vljepa_apps.demo import watch as demo_watch
 
     shown = demo_watch._Screen.show
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from vljepa_apps import lettering
-from vljepa_apps.lettering import text_width, wrapped, write
-from vljepa_apps.timeline import (
+from vljepa_apps.demo import lettering
+from vljepa_apps.demo.lettering import text_width, wrapped, write
+from vljepa_apps.demo.timeline import (
     GREY_FILL,
     GUTTER,
     LOOKS,

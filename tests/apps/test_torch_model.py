@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from vljepa_apps.torch_model import TorchModel, shipped_checkpoint  # noqa: E402
-from vljepa_data.evaluation import evaluate  # noqa: E402
+from vljepa_apps.measure.torch_model import TorchModel, shipped_checkpoint  # noqa: E402
+from vljepa_evaluation.tasks import evaluate  # noqa: E402
 from vljepa_model import VLJEPA  # noqa: E402
 from vljepa_model.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 

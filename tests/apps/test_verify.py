@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import vljepa_data.gates as gates
+import vljepa_evaluation.gates as gates
 from vljepa_apps.main import main
-from vljepa_data.gates import REFERENCE_FILE, Reference, Scenes, record_reference
+from vljepa_evaluation.gates import REFERENCE_FILE, Reference, Scenes, record_reference
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_data.gates import Reference, limits_for
+from vljepa_evaluation.gates import Reference, limits_for
 from vljepa_runtime.bundle import Bundle, shipped_bundles
+from vljepa_runtime.bundle.manifest import TensorSpec
 from vljepa_runtime.engines import Engine, Graph, available_engines, families, open_engine
 from vljepa_runtime.errors import BundleError, EngineError
-from vljepa_runtime.manifest import TensorSpec
 from vljepa_runtime.model import Model
 
 SMALL = Path(__file__).parents[1] / "runtime" / "bundles" / "small.vljepa"

@@ -12,11 +12,11 @@ import pytest
 from vljepa_apps.arguments import read_lines
 from vljepa_data.annotations import read_annotations
 from vljepa_data.errors import AnnotationError
-from vljepa_data.gates import Reference
-from vljepa_data.gates.behaviour import Behaviour, Scenes, agreement
-from vljepa_data.gates.tensors import pack, unpack
+from vljepa_evaluation.gates import Reference
+from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, agreement
+from vljepa_evaluation.gates.tensors import pack, unpack
 from vljepa_runtime.errors import BundleError, InputError, VljepaError
-from vljepa_runtime.lines import split_lines
+from vljepa_runtime.files.lines import split_lines
 
 ODD = ["\u2028", "\u2029", "\x85", "\f", "\v", "\x1c", "\x1d", "\x1e"]
 """What `str.splitlines` cuts at, and JSON, CSV and people do not."""

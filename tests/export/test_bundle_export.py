@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from vljepa_data.gates import Reference, Scenes
+from vljepa_evaluation.gates import Reference, Scenes
 from vljepa_export import ExportError, ExportReport, export_bundle
 from vljepa_export.graphs import graph_definitions
 from vljepa_export.onnx_export import check_contract, export_graph

@@ -19,7 +19,7 @@ import onnx  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 
 import vljepa_runtime as vj  # noqa: E402
-from vljepa_data.gates import limits_for  # noqa: E402
+from vljepa_evaluation.gates import limits_for  # noqa: E402
 from vljepa_export import ExportError  # noqa: E402
 from vljepa_export.contract import GraphContract, TensorAxes  # noqa: E402
 from vljepa_export.coreml.precisions import PRECISIONS  # noqa: E402
@@ -34,7 +34,7 @@ from vljepa_export.targets.coreml import convert  # noqa: E402
 from vljepa_export.targets.protocol import Converted, TracedGraph  # noqa: E402
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
 from vljepa_runtime.bundle import Bundle, write_bundle  # noqa: E402
-from vljepa_runtime.manifest import GraphSpec, Manifest, TensorSpec  # noqa: E402
+from vljepa_runtime.bundle.manifest import GraphSpec, Manifest, TensorSpec  # noqa: E402
 from vljepa_runtime.model import Model  # noqa: E402
 
 

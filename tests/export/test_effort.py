@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import vljepa_runtime as vj
-from vljepa_data.gates import GraphParity, Reference, check, compare_outputs, limits_for
+from vljepa_evaluation.gates import GraphParity, Reference, check, compare_outputs, limits_for
 from vljepa_export import ExportReport, effort, export_bundle, ladder, walk
 from vljepa_export.effort import GRAPH_BY_GRAPH, LARGE, WHOLE, effort_for, is_large
 from vljepa_export.formats import FORMATS, Format

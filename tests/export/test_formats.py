@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_data.gates import LIMITS, limits_for
+from vljepa_evaluation.gates import LIMITS, limits_for
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import FORMATS, Format, find_format, load_target
+from vljepa_runtime.bundle.manifest import TARGETS
 from vljepa_runtime.engines import families
 from vljepa_runtime.errors import MissingExtraError
-from vljepa_runtime.manifest import TARGETS
 
 ROWS = [pytest.param(row, id=row.name) for row in FORMATS.values()]
 

@@ -14,7 +14,7 @@ pytest.importorskip("nncf")
 
 import vljepa_runtime as vj
 from vljepa_apps.main import main
-from vljepa_data.gates import LIMITS, REFERENCE_FILE, Limits, Reference, Scenes, check, limits_for
+from vljepa_evaluation.gates import LIMITS, REFERENCE_FILE, Limits, Reference, Scenes, check, limits_for
 from vljepa_export import ExportReport, export_bundle
 from vljepa_export.formats import FORMATS
 from vljepa_runtime.bundle import Bundle

@@ -18,19 +18,19 @@ from mutate import Document, change_bytes, change_json
 
 from vljepa_apps.commands import inspect
 from vljepa_data.annotations import read_annotations
-from vljepa_data.gates import Reference
-from vljepa_data.gates.tensors import unpack
+from vljepa_evaluation.gates import Reference
+from vljepa_evaluation.gates.tensors import unpack
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import ConfigError
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.manifest import Manifest
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.events import Event
+from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.mil_file import check_program
 from vljepa_runtime.graphs.onnx_file import read_onnx
 from vljepa_runtime.graphs.onnx_sizes import check_sizes
-from vljepa_runtime.manifest import Manifest
-from vljepa_runtime.strict_json import parse_json
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["Target", "targets"]

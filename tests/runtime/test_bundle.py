@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from vljepa_runtime.bundle import SHIPPED, Bundle, write_bundle
-from vljepa_runtime.bundle_files import MAX_MANIFEST_BYTES
+from vljepa_runtime.bundle.manifest import Manifest, check_file_name
+from vljepa_runtime.bundle.reader import SHIPPED, Bundle, write_bundle
+from vljepa_runtime.bundle.stores import MAX_MANIFEST_BYTES
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.manifest import Manifest, check_file_name
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
@@ -411,7 +411,7 @@ def test_a_bundle_that_is_replaced_stays_what_was_opened(
 def test_what_is_written_to_in_place_is_noticed(
     mapped: bool, small_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vljepa_runtime.bundle.MAPPED_BYTES", 1 if mapped else 1 << 40)
+    monkeypatch.setattr("vljepa_runtime.bundle.reader.MAPPED_BYTES", 1 if mapped else 1 << 40)
     bundle = Bundle.open(small_folder)
     before = bytes(bundle.view("tokenizer.json"))
     with (small_folder / "tokenizer.json").open("r+b") as file:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.bundle.manifest import TARGETS, TensorSpec
 from vljepa_runtime.engines import (
     available_engines,
     check_feeds,
@@ -29,7 +30,6 @@ from vljepa_runtime.errors import (
     MissingExtraError,
     WrongTargetError,
 )
-from vljepa_runtime.manifest import TARGETS, TensorSpec
 
 MISSING = [name for name in engine_names() if name not in available_engines()]
 

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("openvino")
 
 from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.bundle.manifest import Manifest
 from vljepa_runtime.engines import describe, open_engine, openvino
 from vljepa_runtime.errors import (
     BundleError,
@@ -22,7 +23,6 @@ from vljepa_runtime.errors import (
     MissingExtraError,
     WrongTargetError,
 )
-from vljepa_runtime.manifest import Manifest
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_large_weights_are_mapped_and_small_ones_read(
     mapped: bool, small: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Alike in what they compute; a mapped bundle may be replaced all the same."""
-    monkeypatch.setattr("vljepa_runtime.bundle.MAPPED_BYTES", 1 if mapped else 1 << 40)
+    monkeypatch.setattr("vljepa_runtime.bundle.reader.MAPPED_BYTES", 1 if mapped else 1 << 40)
     library = openvino.import_untracked("openvino")
     spec = small.graph("x_encoder")
     library.save_model(

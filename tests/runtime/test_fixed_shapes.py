@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot
 from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 
 def spec(inputs: dict[str, tuple[Any, ...]], outputs: dict[str, tuple[Any, ...]]) -> GraphSpec:

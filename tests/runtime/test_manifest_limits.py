@@ -11,10 +11,10 @@ import pytest
 
 import vljepa_runtime as vj
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.manifest import Manifest
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.manifest import Manifest
+from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.patches import Preprocess
-from vljepa_runtime.strict_json import parse_json
 
 BIG = 10**240
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_runtime.errors import InputError, OutputError
-from vljepa_runtime.outputs import OutputFile, check_folder, check_output, replace_file
+from vljepa_runtime.files.atomic import OutputFile, check_folder, check_output, replace_file
 
 
 def names(folder: Path) -> list[str]:
@@ -159,7 +159,7 @@ def test_a_named_pipe_is_written_to_its_reader(tmp_path: Path) -> None:
 
 
 def test_a_pipe_without_a_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vljepa_runtime.outputs.READER_S", 0.1)
+    monkeypatch.setattr("vljepa_runtime.files.atomic.READER_S", 0.1)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="nobody reads"):
         OutputFile(tmp_path / "pipe")
@@ -255,7 +255,7 @@ def test_names_that_begin_alike_are_other_files(tmp_path: Path) -> None:
 RACES = """
 import sys
 from vljepa_runtime.errors import VljepaError
-from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.files.atomic import OutputFile
 print("ready", flush=True)
 sys.stdin.readline()
 try:
@@ -297,7 +297,7 @@ def test_of_many_that_begin_at_once_one_gets_the_file(tmp_path: Path) -> None:
 
 DIES = """
 import os, sys
-from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.files.atomic import OutputFile
 output = OutputFile(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.read()
@@ -334,7 +334,7 @@ def test_links_among_temporary_names_are_left_alone(tmp_path: Path) -> None:
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-from vljepa_runtime.outputs import OutputFile, replace_file
+from vljepa_runtime.files.atomic import OutputFile, replace_file
 try:
     replace_file(sys.argv[1], lambda file: file.write(bytes(50_000)))
 except Exception as error:

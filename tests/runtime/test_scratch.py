@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_runtime.bundle_place import check_place
+from vljepa_runtime.bundle.place import check_place
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.outputs import claimed
-from vljepa_runtime.scratch import scratch_folder
+from vljepa_runtime.files.atomic import claimed
+from vljepa_runtime.files.scratch import scratch_folder
 
 HOLDS = """
 import sys
 from pathlib import Path
-from vljepa_runtime.scratch import scratch_folder
+from vljepa_runtime.files.scratch import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "graph").write_bytes(bytes(1000))
     print("ready", flush=True)

@@ -16,9 +16,9 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 import vljepa_runtime as vj
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.precompiled_charsmap import check_charsmap, longest_replacement
 from vljepa_runtime.tokenizer import Tokenizer
-from vljepa_runtime.tokenizer_limits import MAX_CHARACTERS, check_tokenizer
+from vljepa_runtime.tokenizer.charsmap import check_charsmap, longest_replacement
+from vljepa_runtime.tokenizer.limits import MAX_CHARACTERS, check_tokenizer
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
 LETTERS = "abcdefghijklmnopqrstuvwxyz.,' ▁Ġ"

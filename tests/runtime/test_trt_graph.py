@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.engines.trt.cuda import Pinned, owner
 from vljepa_runtime.engines.trt.graph import TensorRTGraph, check_contract
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Range
 from vljepa_runtime.errors import BundleError, InputError, RunError
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 SPEC = GraphSpec(
     file="double.engine",

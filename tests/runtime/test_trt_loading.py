@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.engines.trt import loading
 from vljepa_runtime.engines.trt.cache import EngineCache, Machine
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Range
 from vljepa_runtime.errors import BundleError, GraphRefusedError
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 LAPTOP = Machine(gpu="RTX", compute_capability="8.9", driver="1", library="tensorrt-rtx", version="1.7")
 RECIPE = BuildRecipe(precision="fp32", profiles=({"x": Range(min=(1, 4), opt=(1, 4), max=(1, 4))},))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_apps.latency import Latency
+    from vljepa_apps.measure.latency import Latency
     from vljepa_runtime import Model, SessionStats
 
 SUMMARY = "measure one bundle on this machine"
@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
 
 def graphs(model: Model, args: argparse.Namespace) -> dict[str, Latency]:
     """Every graph, and a window and a text end to end."""
-    from vljepa_apps.latency import alternate
-    from vljepa_apps.latency_cells import end_to_end, graph_cells, sample_frames
+    from vljepa_apps.measure.latency import alternate
+    from vljepa_apps.measure.latency_cells import end_to_end, graph_cells, sample_frames
 
     alone = graph_cells(model, engine=args.engine, threads=args.threads, allow_fallback=args.allow_fallback)
     cells = {**alone, **end_to_end(model, sample_frames())}
@@ -103,7 +103,7 @@ def stream(model: Model, path: str) -> SessionStats:
 
 def memory(args: argparse.Namespace, path: str) -> float | None:
     """Peak memory in MB of a process that does nothing but run the bundle over the same file."""
-    from vljepa_apps.report_run import worker
+    from vljepa_apps.measure.report_run import worker
 
     order = {"spec": args.bundle, "engine": args.engine, "threads": args.threads, "source": path}
     lines = list(worker(order | {"allow_fallback": args.allow_fallback}))

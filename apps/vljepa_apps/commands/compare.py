@@ -55,11 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; exit code 1 when something could not be measured."""
-    from vljepa_apps.report import markdown, text
-    from vljepa_apps.report_picture import draw, require_matplotlib
-    from vljepa_apps.report_run import Plan, compare
-    from vljepa_apps.report_subject import TORCH, Subject
-    from vljepa_runtime.outputs import replace_file
+    from vljepa_apps.measure.report import markdown, text
+    from vljepa_apps.measure.report_picture import draw, require_matplotlib
+    from vljepa_apps.measure.report_run import Plan, compare
+    from vljepa_apps.measure.report_subject import TORCH, Subject
+    from vljepa_runtime.files.atomic import replace_file
     from vljepa_runtime.printable import printable
 
     arguments.refuse_existing([args.markdown, args.png], force=args.force, inputs=args.bundles)
@@ -100,7 +100,7 @@ def tasks(listed: str) -> tuple[str, ...]:
     Raises:
         InputError: no task has that name.
     """
-    from vljepa_data.evaluation import expand_tasks
+    from vljepa_evaluation.tasks import expand_tasks
 
     names = [name.strip() for name in listed.split(",") if name.strip()]
     if names == [NO_TASKS]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import arguments, console, demo_folder
+from vljepa_apps import arguments, console
+from vljepa_apps.demo import folder as demo_folder
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from vljepa_apps.demo_report import Report
-    from vljepa_apps.demo_truth import Truth
-    from vljepa_apps.demo_watch import Told, Viewing
+    from vljepa_apps.demo.report import Report
+    from vljepa_apps.demo.truth import Truth
+    from vljepa_apps.demo.watch import Told, Viewing
     from vljepa_runtime import Model
     from vljepa_runtime.sources import Source
 
@@ -126,8 +127,8 @@ def run(args: argparse.Namespace) -> int:
 
 def make_stream(path: Path, *, seed: int, minutes: float) -> Truth:
     """Write a stream of the procedural world as a video file; its truth."""
-    from vljepa_apps.demo_stream import write_video
-    from vljepa_apps.demo_truth import Truth
+    from vljepa_apps.demo.stream import write_video
+    from vljepa_apps.demo.truth import Truth
     from vljepa_data.world import Split
     from vljepa_data.world.stream import make_stream as plan
 
@@ -148,7 +149,7 @@ def watched_with_rows(
     model: Model, source: Source, truth: Truth | None, args: argparse.Namespace, paths: dict[str, Path]
 ) -> Viewing:
     """Watch the source; a row on stdout for each event, progress on stderr."""
-    from vljepa_apps.demo_watch import watch
+    from vljepa_apps.demo.watch import watch
     from vljepa_runtime.selection import parse_policy
 
     select = parse_policy(args.select) if isinstance(args.select, str) else args.select
@@ -199,7 +200,7 @@ def reported(
     paths: dict[str, Path],
 ) -> Report:
     """The run as a report."""
-    from vljepa_apps.demo_report import Report
+    from vljepa_apps.demo.report import Report
 
     told = watched.told
     return Report(
@@ -217,8 +218,8 @@ def reported(
 
 def finish(report: Report, paths: dict[str, Path], *, as_json: bool) -> None:
     """Write the picture and the report, and say what came of it."""
-    from vljepa_apps.timeline import draw_timeline, save_png
-    from vljepa_runtime.outputs import replace_file
+    from vljepa_apps.demo.timeline import draw_timeline, save_png
+    from vljepa_runtime.files.atomic import replace_file
     from vljepa_runtime.printable import json_text
 
     save_png(draw_timeline(report.timeline()), paths["timeline"])

@@ -63,10 +63,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the arguments, export, and print what was made; exit code 1 when it missed a gate."""
     require_extra()
-    from vljepa_data.gates import Scenes
+    from vljepa_evaluation.gates import Scenes
     from vljepa_export import export_bundle
     from vljepa_export.request import default_output, prepare
-    from vljepa_runtime.outputs import claimed
+    from vljepa_runtime.files.atomic import claimed
 
     precision = parse_precision(args.precision)
     out = args.out or default_output(args.checkpoint, precision, format=args.format)

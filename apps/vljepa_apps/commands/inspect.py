@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_runtime.manifest import Manifest, TensorSpec
+    from vljepa_runtime.bundle.manifest import Manifest, TensorSpec
     from vljepa_runtime.patches import Preprocess
 
 SUMMARY = "show what a bundle holds: graphs, precisions, parity, accuracy"
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify the bundle and all that is in it, then print its manifest."""
-    from vljepa_data.gates import REFERENCE_FILE, Reference
+    from vljepa_evaluation.gates import REFERENCE_FILE, Reference
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.graphs import check_graphs
 

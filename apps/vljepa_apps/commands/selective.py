@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_data.evaluation.selective import Curve, HeldOut, Ratio
-    from vljepa_data.evaluation.streams import Recording
+    from vljepa_evaluation.tasks.selective import Curve, HeldOut, Ratio
+    from vljepa_evaluation.tasks.streams import Recording
     from vljepa_runtime import Model
 
 SUMMARY = "measure what selective decoding saves: quality against decodings per minute, with a picture"
@@ -75,10 +75,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record, decode, score; print the ratios and write the curve."""
-    from vljepa_apps.report_picture import draw_curves, require_matplotlib
-    from vljepa_data.evaluation.selective import held_out, ratios
-    from vljepa_data.evaluation.streams import FIRST_STREAM, FIRST_TUNING
-    from vljepa_runtime.outputs import check_folder, replace_file
+    from vljepa_apps.measure.report_picture import draw_curves, require_matplotlib
+    from vljepa_evaluation.tasks.selective import held_out, ratios
+    from vljepa_evaluation.tasks.streams import FIRST_STREAM, FIRST_TUNING
+    from vljepa_runtime.files.atomic import check_folder, replace_file
     from vljepa_runtime.printable import json_text
 
     require_matplotlib()
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
 
 def decode_all(label: str, recordings: Sequence[Recording], model: Model) -> tuple[Curve, ...]:
     """Every policy's words for every stream, scored."""
-    from vljepa_data.evaluation.selective import curves
+    from vljepa_evaluation.tasks.selective import curves
 
     with console.Progress(label, total=1.0) as progress:
         return curves(
@@ -122,8 +122,8 @@ def decode_all(label: str, recordings: Sequence[Recording], model: Model) -> tup
 
 def record_all(model: Model, args: argparse.Namespace, folder: Path, seeds: Sequence[int]) -> list[Recording]:
     """Every stream's embeddings, those already in the folder read from there."""
-    from vljepa_data.evaluation.streams import StreamPlan, record
     from vljepa_data.world import HandBank
+    from vljepa_evaluation.tasks.streams import StreamPlan, record
 
     plan = StreamPlan(minutes=args.minutes, stride_s=args.stride)
     key = fingerprint(model)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console, finetune
 from vljepa_runtime.errors import InputError, MissingExtraError
-from vljepa_runtime.outputs import check_folder
+from vljepa_runtime.files.atomic import check_folder
 
 if TYPE_CHECKING:
     from vljepa_model.checkpoint import Checkpoint
@@ -147,7 +147,7 @@ def starting_point(path: Path | None) -> Checkpoint:
         raise InputError(
             "expected --init CHECKPOINT with --data: name what is to be fine-tuned, such as `tiny`"
         )
-    from vljepa_apps.torch_model import shipped_checkpoint
+    from vljepa_apps.measure.torch_model import shipped_checkpoint
     from vljepa_model.checkpoint import load_checkpoint
 
     named = not path.exists() and len(path.parts) == 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_data.gates import GraphVerdict, Reference, Verdict
+    from vljepa_evaluation.gates import GraphVerdict, Reference, Verdict
     from vljepa_runtime.bundle import Bundle
 
 SUMMARY = "repeat a bundle's gates on this machine"
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the verdict; exit code 1 when a gate is missed."""
-    from vljepa_data.gates import Reference, check
+    from vljepa_evaluation.gates import Reference, check
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
     from vljepa_runtime.graphs import check_graphs
@@ -69,7 +69,7 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
     Raises:
         BundleError: there is no reference, or the other bundle is another model or is not float.
     """
-    from vljepa_data.gates import Reference, Scenes, record_reference
+    from vljepa_evaluation.gates import Reference, Scenes, record_reference
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
     from vljepa_runtime.errors import BundleError
@@ -99,8 +99,8 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
 
 def text(name: str, verdict: Verdict) -> str:
     """The verdict for people."""
-    from vljepa_data.gates import limits_for
-    from vljepa_data.gates.verdict import loosest
+    from vljepa_evaluation.gates import limits_for
+    from vljepa_evaluation.gates.verdict import loosest
 
     lines = [f"{name} on {verdict.engine}", "each graph against the float model:"]
     lines.append(console.table([row(graph) for graph in verdict.graphs], header=HEADER))

@@ -64,20 +64,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, measure, time; write versus.json, versus.md and versus.png."""
-    from vljepa_apps.report_picture import require_matplotlib
-    from vljepa_apps.versus_report import draw, markdown, text, to_dict
+    from vljepa_apps.measure.report_picture import require_matplotlib
+    from vljepa_apps.measure.versus_report import draw, markdown, text, to_dict
 
     try:
         import torch
 
-        from vljepa_apps.torch_model import shipped_checkpoint
+        from vljepa_apps.measure.torch_model import shipped_checkpoint
         from vljepa_model.checkpoint import load_checkpoint
         from vljepa_model.versus.contest import Contest
         from vljepa_model.versus.timing import answer_cells
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    from vljepa_apps.latency import alternate
-    from vljepa_runtime.outputs import check_folder, replace_file
+    from vljepa_apps.measure.latency import alternate
+    from vljepa_runtime.files.atomic import check_folder, replace_file
     from vljepa_runtime.printable import json_text
 
     require_matplotlib()

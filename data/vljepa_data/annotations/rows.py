@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from vljepa_data.errors import AnnotationError
-from vljepa_runtime.lines import split_lines
-from vljepa_runtime.strict_json import parse_json
+from vljepa_runtime.files.lines import split_lines
+from vljepa_runtime.files.strict_json import parse_json
 
 __all__ = ["Row", "csv_header", "csv_rows", "json_document", "jsonl_rows", "read_text"]
 

@@ -1,6 +1,6 @@
 """Precisions of Core ML programs by name; adding one is one entry.
 
-What each may cost is decided in `vljepa_data.gates`, for every format alike.
+What each may cost is decided in `vljepa_evaluation.gates`, for every format alike.
 """
 
 from __future__ import annotations

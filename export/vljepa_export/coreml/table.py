@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from vljepa_data.gates import GraphParity, limits_for
+from vljepa_evaluation.gates import GraphParity, limits_for
 from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.coreml.precisions import PRECISIONS, TARGETS
 from vljepa_export.effort import WHOLE

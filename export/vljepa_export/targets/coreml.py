@@ -30,9 +30,9 @@ from vljepa_export.targets.protocol import (
     tensor_specs,
 )
 from vljepa_quant.graph_editor import GraphEditor
+from vljepa_runtime.bundle.manifest import GraphSpec
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot, fit
-from vljepa_runtime.manifest import GraphSpec
-from vljepa_runtime.tokenizer import LENGTHS
+from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 
 __all__ = ["convert"]
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vljepa_data.annotations import Example, by_segment, survey
-from vljepa_data.metrics import ranks
+from vljepa_evaluation.metrics import ranks
 from vljepa_model.checkpoint import Checkpoint
 from vljepa_model.errors import ConfigError
 from vljepa_model.finetuning.batches import load_clips

@@ -33,7 +33,7 @@ from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.vocabulary import train_tokenizer
 from vljepa_model.training.whitening import whiten
 from vljepa_model.vl_jepa import VLJEPA
-from vljepa_runtime.outputs import replace_file
+from vljepa_runtime.files.atomic import replace_file
 
 __all__ = ["Progress", "extend", "train"]
 

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vljepa_data.evaluation.classification import all_labels
 from vljepa_data.world import Clip, Split, make_clip
 from vljepa_data.world.language import brief_caption, caption, meaning, paraphrases
+from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_model.x_encoder import XEncoder
-from vljepa_runtime.outputs import replace_file
+from vljepa_runtime.files.atomic import replace_file
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from vljepa_data.evaluation.classification import all_labels
-from vljepa_data.metrics import cider_d, ranks
+from vljepa_evaluation.metrics import cider_d, ranks
+from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_model.versus.bank import Bank
 from vljepa_model.versus.contenders import Contender, JepaContender, VlmContender
 

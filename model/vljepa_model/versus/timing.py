@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vljepa_data.evaluation.classification import all_labels
 from vljepa_data.world import Split, make_clip
+from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_model.versus.bank import world_tokens
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender
 from vljepa_model.versus.contest import HELD_OUT_SEED, Contest

@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
 from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
 

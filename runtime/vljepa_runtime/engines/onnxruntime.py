@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
 from vljepa_runtime.engines.watched import Watch, interruptible
@@ -20,7 +21,6 @@ from vljepa_runtime.errors import (
     RunError,
 )
 from vljepa_runtime.graphs import CheckedGraph, checked_graph
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_runtime.bundle import MAPPED_BYTES, Bundle
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.bundle.reader import MAPPED_BYTES, Bundle
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
 from vljepa_runtime.engines.watched import Watch, interruptible
@@ -30,8 +31,7 @@ from vljepa_runtime.errors import (
     RunError,
 )
 from vljepa_runtime.graphs import CheckedGraph, checked_graph, feed_shapes, graph_limit
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
-from vljepa_runtime.tokenizer import LENGTHS
+from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 
 __all__ = ["DEVICES", "OpenVinoEngine", "available_devices", "import_untracked", "shared_core"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.manifest import TensorSpec
 from vljepa_runtime.errors import InputError, RunError, WrongTargetError
-from vljepa_runtime.manifest import TensorSpec
 
 __all__ = [
     "Array",

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TextIO
 
 from vljepa_runtime.events import Event
-from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.files.atomic import OutputFile
 from vljepa_runtime.printable import ascii_json, fits
 
 __all__ = ["JsonlSink"]

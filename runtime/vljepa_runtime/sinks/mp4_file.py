@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import InputError, OutputError
-from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.files.atomic import OutputFile
 from vljepa_runtime.sources.pictures import one_thread
 
 __all__ = ["Mp4File"]

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.events import Event
-from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.files.atomic import OutputFile
 
 __all__ = ["SubtitleSink", "srt_time"]
 

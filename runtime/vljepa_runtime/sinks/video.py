@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
-from vljepa_runtime.outputs import OutputFile
+from vljepa_runtime.files.atomic import OutputFile
 from vljepa_runtime.sinks.mp4_file import Mp4File
 from vljepa_runtime.sources.protocol import Frame
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from vljepa_data.evaluation.classification import all_labels
+from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.versus.bank import LEVELS, Bank

@@ -46,7 +46,7 @@ def test_what_openvino_wrote_is_read(
     ir: tuple[str, bytes], archive: bool, mapped: bool, hostile_bundles: ModuleType, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("vljepa_runtime.bundle.MAPPED_BYTES", 1 if mapped else 1 << 40)
+    monkeypatch.setattr("vljepa_runtime.bundle.reader.MAPPED_BYTES", 1 if mapped else 1 << 40)
     made = bundle(*ir, hostile_bundles, tmp_path / "b.vljepa", archive=archive)
     feeds = {"patches": np.full((1, 2, 216), 7, np.uint8), "positions": np.ones((1, 2, 3), np.int32)}
     expected = open_engine("onnxruntime:cpu").load(Bundle.open(SMALL), "x_encoder").run(feeds)["visual"]

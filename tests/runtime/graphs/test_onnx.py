@@ -214,7 +214,7 @@ def bundle(
 def test_a_listed_file_is_read(
     archive: bool, mapped: bool, hostile_bundles: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vljepa_runtime.bundle.MAPPED_BYTES", 1 if mapped else 1 << 40)
+    monkeypatch.setattr("vljepa_runtime.bundle.reader.MAPPED_BYTES", 1 if mapped else 1 << 40)
     content = outside("x.data", offset="0", length="32")().SerializeToString()
     data = np.arange(8, dtype=np.float32).tobytes()
     made = bundle(content, hostile_bundles, tmp_path / "b.vljepa", data, archive=archive)

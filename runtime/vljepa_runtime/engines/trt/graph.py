@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
 from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
 from vljepa_runtime.engines.trt.cuda import Device, Pinned, owner
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe
 from vljepa_runtime.errors import BundleError, EngineError, RunError
-from vljepa_runtime.manifest import GraphSpec, TensorSpec
 
 __all__ = ["TensorRTGraph", "check_contract"]
 

@@ -1,0 +1,1 @@
+"""The demo: its stream, what is watched on it, the truth beside it, and the page it leaves."""

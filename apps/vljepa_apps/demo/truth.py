@@ -1,0 +1,99 @@
+"""What the demo's stream really showed, and how well decoded words agree with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vljepa_apps.demo.timeline import Bar, Mark
+from vljepa_data.world.stream import EventStream
+from vljepa_evaluation.metrics import Annotation, cider_d, match_annotations
+from vljepa_evaluation.tasks.attributes import Description, matches, parse
+
+__all__ = ["Agreement", "Truth", "compare"]
+
+PARTLY = 0.5  # share of the attributes (colour, shape, action, direction, other) that must be right
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How the true events were told; each is judged by the decoding nearest in time (paper, section 4.5).
+
+    Attributes:
+        events: True events.
+        exactly: Told with everything right.
+        partly: Told with at least half of the attributes right.
+        cider: Mean CIDEr-D, 0..10, the events' captions being the corpus.
+    """
+
+    events: int
+    exactly: int
+    partly: int
+    cider: float
+
+    @property
+    def missed(self) -> int:
+        """Events told wrongly or not at all."""
+        return self.events - self.exactly - self.partly
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The annotations of a stream, in order."""
+
+    events: tuple[Annotation, ...]
+
+    @classmethod
+    def of(cls, stream: EventStream) -> Truth:
+        """The truth of a procedural stream."""
+        return cls(
+            tuple(
+                Annotation(start_s=event.start_s, end_s=event.end_s, captions=(event.text,))
+                for event in stream.events
+            )
+        )
+
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """For the timeline."""
+        return tuple(Bar(start_s=e.start_s, end_s=e.end_s, text=e.captions[0]) for e in self.events)
+
+    def at(self, time_s: float) -> str:
+        """What was going on at a time, or nearest to it; empty without annotations."""
+        outside = [max(e.start_s - time_s, time_s - e.end_s, 0.0) for e in self.events]
+        return self.events[outside.index(min(outside))].captions[0] if outside else ""
+
+    def agreement(self, texts: Sequence[str], times_s: Sequence[float]) -> Agreement:
+        """Judge the decoded texts and the times they stand for."""
+        if not texts or not self.events:
+            return Agreement(events=len(self.events), exactly=0, partly=0, cider=0.0)
+        nearest = match_annotations(np.asarray(times_s, np.float64), self.events)
+        told = [texts[index] for index in nearest]
+        marks = [compare(text, event.captions[0]) for text, event in zip(told, self.events)]
+        scores = cider_d(told, [event.captions for event in self.events])
+        return Agreement(
+            events=len(marks),
+            exactly=marks.count(Mark.EXACT),
+            partly=marks.count(Mark.PARTLY),
+            cider=float(scores.mean()),
+        )
+
+
+def compare(said: str, true: str) -> Mark:
+    """Compare what two captions claim, whatever their wording.
+
+    A text that tells two things counts by the better one, and then at most as partly right.
+    """
+    mine, truth = parse(said), parse(true)
+    if mine == truth and (mine.claims or mine.digits):
+        return Mark.EXACT
+    parts = [Description(claims=(claim,)) for claim in mine.claims] or [mine]
+    best = max(_share(part, truth) for part in parts)
+    return Mark.PARTLY if best >= PARTLY else Mark.MISSED
+
+
+def _share(said: Description, truth: Description) -> float:
+    right = {name: value for name, value in matches(said, truth).items() if name != "all"}
+    return sum(right.values()) / len(right)

@@ -1,0 +1,1 @@
+"""What commands measure and how they lay it out: latency, comparisons, the paper's contest."""

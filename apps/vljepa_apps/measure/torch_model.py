@@ -1,0 +1,156 @@
+"""The checkpoint in eager float32 PyTorch behind a loaded bundle's interface: what bundles are measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_apps.measure.latency_cells import QUERY_TOKENS
+from vljepa_runtime.decoder import MAX_TOKENS
+from vljepa_runtime.errors import BundleError, MissingExtraError
+from vljepa_runtime.patches import Clip, Preprocess, fit_frames, patchify
+from vljepa_runtime.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["TorchModel", "shipped_checkpoint"]
+
+Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+TEXTS_AT_ONCE = 64
+
+
+def shipped_checkpoint(name: str = "tiny") -> Path:
+    """Folder of the checkpoint that the package ships.
+
+    Raises:
+        BundleError: this installation holds no checkpoint of that name.
+    """
+    spec = find_spec("vljepa_model")
+    package = Path(spec.origin).parent if spec and spec.origin else Path()
+    folder = package / "checkpoints" / name
+    if not folder.is_dir():
+        raise BundleError(f"no checkpoint {name!r} is shipped here: name its folder")
+    return folder
+
+
+class TorchModel:
+    """Encodes, predicts, embeds texts and decodes greedily with a cache, one window at a time.
+
+    Args:
+        folder: A checkpoint.
+        threads: Threads of torch; None takes its own choice.
+    """
+
+    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+        try:
+            import torch
+
+            from vljepa_model.checkpoint import load_checkpoint
+            from vljepa_model.errors import CheckpointError
+        except ImportError as error:
+            raise MissingExtraError("torch", "train") from error
+        try:
+            checkpoint = load_checkpoint(folder)
+        except CheckpointError as error:
+            raise BundleError(str(error)) from error
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self._torch = torch
+        self.engine_name = (
+            f"torch {torch.__version__.split('+')[0]} eager fp32, {torch.get_num_threads()} threads"
+        )
+        self.folder = Path(folder)
+        self.network = checkpoint.model.float().eval()
+        self.preprocess: Preprocess = checkpoint.preprocess
+        self.prompts: Mapping[str, str] = checkpoint.prompts
+        self._tokenizer = Tokenizer.from_file(checkpoint.tokenizer_file)
+        self._texts: dict[str, Float32] = {}
+
+    def encode(self, frames: UInt8 | Clip) -> Float32:
+        """Frames (T, H, W, 3), or a fitted clip -> visual tokens (N, Dv)."""
+        return self._numpy(self._encode(frames)[0])
+
+    def predict(self, visual: Float32, query: str | None = None) -> Float32:
+        """Visual tokens (N, Dv) and a query -> embedding (S,)."""
+        return self._predict(self._torch.from_numpy(visual)[None], query)
+
+    def embed(self, frames: UInt8 | Clip, query: str | None = None) -> Float32:
+        """Frames (T, H, W, 3) and a query -> embedding (S,)."""
+        return self._predict(self._encode(frames), query)
+
+    def embed_text(self, texts: Sequence[str]) -> Float32:
+        """Texts -> embeddings (B, S)."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        for start in range(0, len(fresh), TEXTS_AT_ONCE):
+            chunk = fresh[start : start + TEXTS_AT_ONCE]
+            with self._torch.inference_mode():
+                rows = self.network.y_encoder(*self._tokens(chunk))
+            self._texts.update(zip(chunk, self._numpy(rows)))
+        return np.stack([self._texts[text] for text in texts])
+
+    def decode(self, embedding: Float32) -> str:
+        """An embedding (S,) -> text, always taking the likeliest token."""
+        torch, tokens = self._torch, list[int]()
+        with torch.inference_mode():
+            logits, keys, values = self.network.y_decoder.prefill(torch.from_numpy(embedding)[None])
+            while len(tokens) < MAX_TOKENS:
+                logits[:, [self._tokenizer.pad_id, self._tokenizer.bos_id]] = -torch.inf
+                token = int(logits[0].argmax())
+                if token == self._tokenizer.eos_id:
+                    break
+                tokens.append(token)
+                logits, keys, values = self.network.y_decoder.step(torch.tensor([[token]]), keys, values)
+        return self._tokenizer.decode(tokens)
+
+    def cells(self, frames: UInt8) -> dict[str, Callable[[], object]]:
+        """Each network alone on the inputs of one window, named as the graphs."""
+        torch, network = self._torch, self.network
+        with torch.inference_mode():
+            patches, positions = self._patches(frames)
+            visual = self._encode(frames)
+            ids = torch.full((1, QUERY_TOKENS), self._tokenizer.vocab_size - 1, dtype=torch.int32)
+            mask = torch.ones_like(ids)
+            embedding = network.predictor(visual, ids, mask)
+            _, keys, values = network.y_decoder.prefill(embedding)
+        token = torch.tensor([[self._tokenizer.vocab_size - 1]])
+        calls: dict[str, Callable[[], object]] = {
+            "x_encoder": partial(network.x_encoder, patches, positions),
+            "predictor": partial(network.predictor, visual, ids, mask),
+            "y_encoder": partial(network.y_encoder, ids, mask),
+            "y_decoder_prefill": partial(network.y_decoder.prefill, embedding),
+            "y_decoder_step": partial(network.y_decoder.step, token, keys, values),
+        }
+        return {name: partial(self._quietly, call) for name, call in calls.items()}
+
+    def _quietly(self, call: Callable[[], object]) -> object:
+        with self._torch.inference_mode():
+            return call()
+
+    def _patches(self, frames: UInt8 | Clip) -> tuple[torch.Tensor, torch.Tensor]:
+        patches, positions = patchify(fit_frames(frames, self.preprocess))
+        return self._torch.from_numpy(patches)[None], self._torch.from_numpy(positions)[None]
+
+    def _encode(self, frames: UInt8 | Clip) -> torch.Tensor:
+        with self._torch.inference_mode():
+            visual: torch.Tensor = self.network.x_encoder(*self._patches(frames))
+        return visual
+
+    def _predict(self, visual: torch.Tensor, query: str | None) -> Float32:
+        with self._torch.inference_mode():
+            ids, mask = self._tokens([query or self.prompts["caption"]])
+            return self._numpy(self.network.predictor(visual, ids, mask)[0])
+
+    def _tokens(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        ids, mask = self._tokenizer.encode(texts)
+        return self._torch.from_numpy(ids), self._torch.from_numpy(mask)
+
+    def _numpy(self, tensor: Any) -> Float32:
+        return np.asarray(tensor.detach().numpy(), np.float32)

@@ -1,0 +1,234 @@
+"""What a model does with scenes of the procedural world, and how far two models do the same."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_data.world import PROMPTS, Clip, Split, make_clip, make_stream
+from vljepa_data.world.language import caption, near_miss
+from vljepa_evaluation.tasks.classification import all_labels
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.streams import FIRST_STREAM, windows_of
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.selection import OnlineSelection, observe, run_policy
+
+__all__ = ["Agreement", "Behaviour", "Scenes", "agreement", "behave"]
+
+NEGATIVES = 15
+"""Captions per clip that differ from the truth in one attribute."""
+KEPT = 5
+"""Best captions whose overlap is measured."""
+LABELS = 64
+STRIDE_S = 0.5
+MAX_CLIPS, MAX_SECONDS = 512, 3600.0  # every one is rendered and run
+Progress = Callable[[float], None]
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenes:
+    """Which scenes are shown; the same numbers give the same pictures.
+
+    Attributes:
+        clips: Short clips with one event each.
+        seconds: Length of the stream on which the moments of decoding are compared.
+        seed: Where the seeds start.
+        threshold: Of `OnlineSelection`, as the next two; kept here because its defaults may change while a reference
+            stays.
+        agree: See there.
+        agree_clear: See there.
+    """
+
+    clips: int = 24
+    seconds: float = 60.0
+    seed: int = 90_000
+    threshold: float = OnlineSelection().threshold
+    agree: float = OnlineSelection().agree
+    agree_clear: float = OnlineSelection().agree_clear
+
+    def __post_init__(self) -> None:
+        if not _whole(self.clips, MAX_CLIPS) or self.clips < 1 or not _whole(self.seed, 2**31 - 1):
+            raise InputError(f"expected 1 to {MAX_CLIPS} clips and a seed, got {self}")
+        if not all(map(_finite, (self.seconds, self.threshold, self.agree, self.agree_clear))):
+            raise InputError(f"expected finite numbers, got {self}")
+        if not 0 < self.seconds <= MAX_SECONDS:
+            raise InputError(f"expected a stream of at most {MAX_SECONDS} s, got {self.seconds}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Behaviour:
+    """What a model did.
+
+    Attributes:
+        checksum: Of all pixels shown, so that models that saw different pictures are never compared.
+        embeddings: (K, S), one per clip, asked for a caption.
+        ranks: (K, C), per clip the candidate captions, best first: the truth and hard negatives.
+        labels: (K,), index of the best label per clip.
+        triggers_s: (D,), the moments at which selective decoding would decode the stream.
+    """
+
+    checksum: int
+    embeddings: Float32
+    ranks: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.int32]
+    triggers_s: Float64
+
+    def __post_init__(self) -> None:
+        axes = {"embeddings": 2, "ranks": 2, "labels": 1, "triggers_s": 1}
+        shapes = {name: np.shape(getattr(self, name)) for name in axes}
+        if any(len(shapes[name]) != count for name, count in axes.items()):
+            raise InputError(f"expected a behaviour of {axes} axes, got the shapes {shapes}")
+        if len({shapes[name][0] for name in ("embeddings", "ranks", "labels")}) != 1:
+            raise InputError(
+                f"expected one embedding, ranking and label for each clip, got the shapes {shapes}"
+            )
+        if not _whole(self.checksum, 2**32 - 1):
+            raise InputError(f"expected a checksum of 32 bits, got {self.checksum!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far two models did the same.
+
+    Attributes:
+        embedding_mean: Mean cosine of a clip's embedding.
+        embedding_worst: The smallest.
+        overlap: Mean share of the reference's 5 best captions that are among the other's.
+        labels: Share of clips with the same best label.
+        triggers: F1 of the moments of decoding, matched within a stride.
+    """
+
+    embedding_mean: float
+    embedding_worst: float
+    overlap: float
+    labels: float
+    triggers: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values by name."""
+        return asdict(self)
+
+
+def behave(model: Evaluable, pre: Preprocess, scenes: Scenes, progress: Progress | None = None) -> Behaviour:
+    """Show a model all scenes.
+
+    Args:
+        model: Encodes, predicts and embeds texts.
+        pre: Its window.
+        scenes: What to show.
+        progress: Called with the share done, 0..1.
+    """
+    told = progress or (lambda share: None)
+    labels = _labels()
+    checksum = 0
+    embeddings, ranks, best = [], [], []
+    label_rows = model.embed_text(labels)
+    for index, clip in enumerate(_clips(scenes, pre)):
+        checksum = zlib.crc32(clip.frames.tobytes(), checksum)
+        visual = model.encode(clip.frames)
+        embedding = model.predict(visual, PROMPTS["caption"])
+        embeddings.append(embedding)
+        ranks.append(np.argsort(-(model.embed_text(_candidates(clip, index)) @ embedding), kind="stable"))
+        best.append(int((label_rows @ model.predict(visual, PROMPTS["classify"])).argmax()))
+        told(0.5 * (index + 1) / scenes.clips)
+    triggers_s, checksum = _triggers(model, pre, scenes, checksum, told)
+    return Behaviour(
+        checksum=checksum,
+        embeddings=np.stack(embeddings),
+        ranks=np.stack(ranks).astype(np.int32),
+        labels=np.array(best, np.int32),
+        triggers_s=triggers_s,
+    )
+
+
+def agreement(reference: Behaviour, other: Behaviour) -> Agreement:
+    """Compare two behaviours over the same scenes.
+
+    Raises:
+        InputError: they are of other scenes, or of models with other embeddings.
+    """
+    if reference.embeddings.shape != other.embeddings.shape or not len(other.embeddings):
+        raise InputError(
+            f"expected embeddings {other.embeddings.shape} in the reference, got {reference.embeddings.shape}: "
+            "it belongs to another model"
+        )
+    cosines = (reference.embeddings.astype(np.float64) * other.embeddings).sum(axis=1) / np.maximum(
+        np.linalg.norm(reference.embeddings, axis=1) * np.linalg.norm(other.embeddings, axis=1), 1e-30
+    )
+    cosines = np.where(np.isfinite(cosines), cosines, -1.0)
+    shared = [
+        len(np.intersect1d(one[:KEPT], two[:KEPT])) / KEPT for one, two in zip(reference.ranks, other.ranks)
+    ]
+    return Agreement(
+        embedding_mean=float(cosines.mean()),
+        embedding_worst=float(cosines.min()),
+        overlap=float(np.mean(shared)),
+        labels=float((reference.labels == other.labels).mean()),
+        triggers=_f1(reference.triggers_s, other.triggers_s, within_s=STRIDE_S),
+    )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: object, limit: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
+
+
+def _clips(scenes: Scenes, pre: Preprocess) -> Iterator[Clip]:
+    for index in range(scenes.clips):
+        yield make_clip(scenes.seed + index, Split.TEST, kind="single", size=pre.size, frames=pre.frames)
+
+
+def _candidates(clip: Clip, index: int) -> list[str]:
+    """The clip's caption, then captions of events that differ from its own in one attribute."""
+    rng = np.random.default_rng([11, index])
+    event = clip.events[0]
+    texts = [caption([event], "caption")]
+    while len(texts) <= NEGATIVES:
+        text = caption([near_miss(event, rng)], "caption")
+        if text not in texts:
+            texts.append(text)
+    return texts
+
+
+def _labels() -> list[str]:
+    every = all_labels()
+    return [every[index] for index in np.random.default_rng(12).permutation(len(every))[:LABELS]]
+
+
+def _triggers(
+    model: Evaluable, pre: Preprocess, scenes: Scenes, checksum: int, told: Progress
+) -> tuple[Float64, int]:
+    stream = make_stream(FIRST_STREAM + scenes.seed, Split.TEST, minutes=scenes.seconds / 60, size=pre.size)
+    rows, times = [], []
+    for window in windows_of(stream, pre, STRIDE_S):
+        checksum = zlib.crc32(window.clip.frames.tobytes(), checksum)
+        rows.append(model.predict(model.encode(window.clip), PROMPTS["caption"]))
+        times.append((window.start_s + window.end_s) / 2)
+        told(0.5 + 0.5 * min(1.0, window.end_s / scenes.seconds))
+    seen = observe(np.stack(rows), np.array(times), window_s=pre.seconds)
+    policy = OnlineSelection(threshold=scenes.threshold, agree=scenes.agree, agree_clear=scenes.agree_clear)
+    decisions = run_policy(policy, seen)
+    return np.array([decision.time_s for decision in decisions], np.float64), checksum
+
+
+def _f1(reference: Float64, other: Float64, *, within_s: float) -> float:
+    """Moments matched in order, each once; 1.0 when neither has any."""
+    if not len(reference) and not len(other):
+        return 1.0
+    matched = first = 0
+    for moment in reference:
+        while first < len(other) and other[first] < moment - within_s - 1e-6:
+            first += 1
+        if first < len(other) and abs(other[first] - moment) <= within_s + 1e-6:
+            matched, first = matched + 1, first + 1
+    return 2 * matched / (len(reference) + len(other))

@@ -1,0 +1,249 @@
+"""What the float model gave: inputs and outputs per graph, and its behaviour. A bundle carries it as one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_data.world import PROMPTS, Split, captioned, make_clip
+from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, behave
+from vljepa_evaluation.gates.tensors import pack, unpack
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.manifest import GraphSpec, Manifest
+from vljepa_runtime.engines import Engine, Graph
+from vljepa_runtime.errors import BundleError
+from vljepa_runtime.files.records import shown
+from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.model import Model
+from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.token_selection import clip_tokens
+from vljepa_runtime.tokenizer.tokenizer import LENGTHS
+
+__all__ = ["REFERENCE_FILE", "Reference", "Sample", "record_reference"]
+
+REFERENCE_FILE = "reference.safetensors"
+MAX_BYTES = 1 << 30  # read as a whole; a model of 2,048 tokens and 8 layers of cache records some 100 MB
+MAX_SAMPLES = 64  # per graph, each of which is run; an export records two
+QUERIES = (PROMPTS["caption"], PROMPTS["classify"])
+STEPS = 2
+Array = npt.NDArray[Any]
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sample:
+    """One call of a graph: inputs by name, and the float model's outputs in order."""
+
+    feeds: Mapping[str, Array]
+    outputs: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reference:
+    """What to compare with.
+
+    Attributes:
+        samples: Per graph.
+        scenes: What was shown; None when only graphs were recorded.
+        behaviour: What the float model did with them.
+    """
+
+    samples: Mapping[str, tuple[Sample, ...]]
+    scenes: Scenes | None = None
+    behaviour: Behaviour | None = None
+
+    def to_bytes(self) -> bytes:
+        """One file; an array that is one graph's output and another's input is stored once."""
+        store = _Store()
+        samples = {
+            name: [
+                {"feeds": {key: store.add(value) for key, value in sample.feeds.items()},
+                 "outputs": [store.add(value) for value in sample.outputs]}
+                for sample in group
+            ]
+            for name, group in self.samples.items()
+        }  # fmt: skip
+        metadata = {"samples": json.dumps(samples)}
+        if self.scenes is not None and self.behaviour is not None:
+            arrays = ("embeddings", "ranks", "labels", "triggers_s")
+            seen: dict[str, Any] = {name: store.add(getattr(self.behaviour, name)) for name in arrays}
+            seen["checksum"] = self.behaviour.checksum
+            metadata |= {"scenes": json.dumps(asdict(self.scenes)), "behaviour": json.dumps(seen)}
+        return pack(store.arrays, metadata)
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str = REFERENCE_FILE) -> Reference:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            BundleError: it is something else.
+        """
+        arrays, metadata = unpack(data, where)
+        try:
+            samples = {
+                name: tuple(_sample(entry, arrays) for entry in group[:MAX_SAMPLES])
+                for name, group in parse_json(metadata["samples"]).items()
+            }
+            if "scenes" not in metadata:
+                return cls(samples=samples)
+            scenes = Scenes(**parse_json(metadata["scenes"]))
+            seen = parse_json(metadata["behaviour"])
+            checksum = seen.pop("checksum")
+            behaviour = Behaviour(checksum=checksum, **{key: arrays[value] for key, value in seen.items()})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(
+                f"{where} is not a reference of this version ({shown(str(error))}): export the bundle again"
+            ) from error
+        return cls(samples=samples, scenes=scenes, behaviour=behaviour)
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Reference:
+        """The reference that a bundle carries.
+
+        Raises:
+            BundleError: it carries none, or something else.
+        """
+        if REFERENCE_FILE not in bundle.manifest.files:
+            raise BundleError(
+                f"{bundle.name} carries no {REFERENCE_FILE}: export it again, or compare it with its fp32 bundle "
+                "(vljepa verify BUNDLE --against FP32_BUNDLE)"
+            )
+        size = bundle.manifest.files[REFERENCE_FILE].size
+        if size > MAX_BYTES:
+            raise BundleError(
+                f"{REFERENCE_FILE}: expected at most {MAX_BYTES} bytes, got {size}: export it again"
+            )
+        return cls.from_bytes(bundle.read(REFERENCE_FILE))
+
+
+def record_reference(
+    bundle: Bundle,
+    engine: Engine,
+    *,
+    like: Manifest | None = None,
+    scenes: Scenes | None = None,
+    progress: Progress | None = None,
+) -> Reference:
+    """Run a float bundle on the gates' inputs.
+
+    Args:
+        bundle: The float model.
+        engine: Runs it.
+        like: The bundle that will be compared: inputs take its fixed sizes and token budgets. None for `bundle`.
+        scenes: What to show end to end; None records graphs only.
+        progress: Called with the share done, 0..1.
+    """
+    samples = _Recorder(bundle, engine, like or bundle.manifest).samples()
+    if scenes is None:
+        return Reference(samples=samples)
+    behaviour = behave(Model(bundle, engine), bundle.manifest.preprocess, scenes, progress)
+    return Reference(samples=samples, scenes=scenes, behaviour=behaviour)
+
+
+def _sample(entry: Any, arrays: Mapping[str, Array]) -> Sample:
+    return Sample(
+        feeds={key: arrays[value] for key, value in entry["feeds"].items()},
+        outputs=tuple(arrays[value] for value in entry["outputs"]),
+    )
+
+
+class _Store:
+    """Arrays by a short name, each content once."""
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, Array] = {}
+        self._names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def add(self, array: Array) -> str:
+        key = (array.dtype.name, array.shape, array.tobytes())
+        if key not in self._names:
+            self._names[key] = f"t{len(self._names)}"
+            self.arrays[self._names[key]] = array
+        return self._names[key]
+
+
+class _Recorder:
+    """Feeds the float graphs in their order, each with what the ones before gave."""
+
+    def __init__(self, bundle: Bundle, engine: Engine, like: Manifest) -> None:
+        self.bundle, self.engine, self.like = bundle, engine, like
+        self.pre: Preprocess = bundle.manifest.preprocess
+
+    def samples(self) -> dict[str, tuple[Sample, ...]]:
+        rng = np.random.default_rng(0)
+        clips = [
+            make_clip(index, Split.TEST, size=self.pre.size, frames=self.pre.frames)
+            for index in range(len(QUERIES))
+        ]
+        captions = [captioned(clip, "caption", rng).target for clip in clips]
+        made = {"x_encoder": self._run("x_encoder", self._windows([clip.frames for clip in clips]))}
+        queries = [
+            {"visual": sample.outputs[0], **self._ids("predictor", ("query_ids", "query_mask"), text)}
+            for sample, text in zip(made["x_encoder"], QUERIES * len(made["x_encoder"]))
+        ]
+        made["predictor"] = self._run("predictor", queries)
+        graphs = self.bundle.manifest.graphs
+        if "y_encoder" in graphs:
+            texts = [self._ids("y_encoder", ("ids", "mask"), text) for text in captions]
+            made["y_encoder"] = self._run("y_encoder", texts)
+        if "y_decoder_prefill" in graphs and "y_decoder_step" in graphs:
+            made |= self._decoder(made["predictor"][0].outputs[0], captions[0])
+        return {name: tuple(group) for name, group in made.items() if name in self.like.graphs}
+
+    def _run(self, name: str, feeds: Sequence[Mapping[str, Array]]) -> list[Sample]:
+        graph = self.engine.load(self.bundle, name)
+        return [Sample(feeds=each, outputs=_outputs(graph, each)) for each in feeds]
+
+    def _windows(self, clips: Sequence[npt.NDArray[np.uint8]]) -> list[dict[str, Array]]:
+        """A full window and one with half of its tokens, or one of each of the first budgets."""
+        tokens = self.pre.tokens
+        spec = self._spec("x_encoder")
+        counts = spec.token_budgets[: len(clips)] or (tokens, max(1, tokens // 2))
+        if isinstance(fixed := _axis(spec, "patches", 1), int):
+            counts = (fixed,)
+        feeds: list[dict[str, Array]] = []
+        for frames, count in zip(clips, counts):
+            patches, positions = clip_tokens(fit_frames(frames, self.pre), keep=count)
+            feeds.append({"patches": patches[None], "positions": positions[None]})
+        return feeds
+
+    def _ids(self, role: str, names: tuple[str, str], text: str) -> dict[str, Array]:
+        listed = self.bundle.manifest.tokenizers
+        tokenizer = self.bundle.tokenizer(listed.get(role) or next(iter(listed.values())))
+        width = _axis(self._spec(role), names[0], 1)
+        ids, mask = tokenizer.encode([text], lengths=(width,) if isinstance(width, int) else LENGTHS)
+        return {names[0]: ids, names[1]: mask}
+
+    def _decoder(self, embedding: Array, text: str) -> dict[str, list[Sample]]:
+        """Teacher-forced: the float model's own caches, so that errors of one step do not hide those of the next."""
+        prefill = self._run("y_decoder_prefill", [{"embedding": embedding}])
+        step = self.engine.load(self.bundle, "y_decoder_step")
+        names = [spec.name for spec in self.bundle.graph("y_decoder_prefill").outputs]
+        past = dict(zip(names[1:], prefill[0].outputs[1:]))
+        ids = next(iter(self._ids("y_decoder", ("ids", "mask"), text).values()))
+        steps = []
+        for index in range(STEPS):
+            feeds = {"token": np.ascontiguousarray(ids[:, index : index + 1]), **past}
+            steps.append(Sample(feeds=feeds, outputs=_outputs(step, feeds)))
+            past = dict(zip(past, steps[-1].outputs[1:]))
+        return {"y_decoder_prefill": prefill, "y_decoder_step": steps}
+
+    def _spec(self, name: str) -> GraphSpec:
+        return self.like.graphs.get(name) or self.bundle.manifest.graphs.get(name) or GraphSpec(
+            file=name, inputs=(), outputs=()
+        )  # fmt: skip
+
+
+def _outputs(graph: Graph, feeds: Mapping[str, Array]) -> tuple[Array, ...]:
+    results = graph.run(feeds)
+    return tuple(results[spec.name] for spec in graph.outputs)
+
+
+def _axis(spec: GraphSpec, name: str, axis: int) -> int | str:
+    """Size or symbol of one axis of an input; empty where there is no such input."""
+    return next((tensor.shape[axis] for tensor in spec.inputs if tensor.name == name), "")

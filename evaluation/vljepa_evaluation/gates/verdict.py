@@ -1,0 +1,166 @@
+"""The gates applied: a bundle on an engine against a reference, with what it misses in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_evaluation.gates.behaviour import Agreement, agreement, behave
+from vljepa_evaluation.gates.limits import Limits, limits_for, misses
+from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
+from vljepa_evaluation.gates.reference import Reference, Sample
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.manifest import TensorSpec
+from vljepa_runtime.engines import Engine, describe
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.model import Model
+
+__all__ = ["GraphVerdict", "Verdict", "check", "loosest", "missed_agreement"]
+
+Array = npt.NDArray[Any]
+GRAPHS_SHARE = 0.1  # of the work, as a progress line shows it, where scenes follow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphVerdict:
+    """One graph against the reference.
+
+    Attributes:
+        name: Its name in the contract.
+        precision: As the manifest labels it; it decides the limits.
+        parity: None when the reference has no inputs that fit it.
+        misses: Gates that it does not keep, in words.
+    """
+
+    name: str
+    precision: str
+    parity: GraphParity | None
+    misses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A bundle against its reference.
+
+    Attributes:
+        engine: What really ran, in full.
+        graphs: One each.
+        agreement: End to end; None when it was not measured.
+        misses: Gates missed end to end, in words.
+        note: Why something was not measured; empty when all was.
+    """
+
+    engine: str
+    graphs: tuple[GraphVerdict, ...]
+    agreement: Agreement | None
+    misses: tuple[str, ...]
+    note: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate that could be measured was kept, and at least one was measured."""
+        measured = any(graph.parity for graph in self.graphs)
+        return measured and not self.misses and not any(graph.misses for graph in self.graphs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"passed": self.passed, **asdict(self)}
+
+
+def check(
+    bundle: Bundle, engine: Engine, reference: Reference, *, progress: Callable[[float], None] | None = None
+) -> Verdict:
+    """Apply every gate to a bundle.
+
+    Args:
+        bundle: What is judged.
+        engine: Runs it.
+        reference: What the float model gave.
+        progress: Called with the share done, 0..1.
+    """
+    labels = {name: bundle.manifest.precision.get(name, "fp32") for name in bundle.manifest.graphs}
+    told = progress or (lambda share: None)
+    share = 1.0 if reference.scenes is None or reference.behaviour is None else GRAPHS_SHARE
+    graphs = []
+    for name, label in labels.items():
+        graphs.append(_graph(bundle, engine, name, label, reference.samples.get(name, ())))
+        told(share * len(graphs) / len(labels))
+    unmeasured = [graph.name for graph in graphs if graph.parity is None]
+    notes = [f"the reference has no inputs for {', '.join(unmeasured)}"] if unmeasured else []
+    found = None
+    if reference.scenes is None or reference.behaviour is None:
+        notes.append("the reference holds graphs only, so nothing was compared end to end")
+    else:
+        model = Model(bundle, engine)
+        seen = behave(
+            model,
+            bundle.manifest.preprocess,
+            reference.scenes,
+            lambda done: told(share + (1 - share) * done),
+        )
+        if seen.checksum == reference.behaviour.checksum:
+            found = agreement(reference.behaviour, seen)
+        else:
+            notes.append(
+                "this machine or version draws the scenes with other pixels than the reference saw, so nothing was "
+                "compared end to end: pass --against FP32_BUNDLE to make a reference here"
+            )
+    limits = loosest(limits_for(label) for label in labels.values())
+    return Verdict(
+        engine=describe(engine),
+        graphs=tuple(graphs),
+        agreement=found,
+        misses=missed_agreement(found, limits) if found else (),
+        note="; ".join(notes),
+    )
+
+
+def loosest(limits: Iterable[Limits]) -> Limits:
+    """The smallest of each limit: a chain is as good as its weakest graph."""
+    every = list(limits)
+    return Limits(**{item.name: min(getattr(each, item.name) for each in every) for item in fields(Limits)})
+
+
+def missed_agreement(found: Agreement, limits: Limits) -> tuple[str, ...]:
+    """What a bundle does not reach end to end, in words."""
+    return misses(
+        {
+            "worst embedding cosine": (found.embedding_worst, limits.embedding_cosine),
+            "top-5 overlap on hard negatives": (found.overlap, limits.overlap),
+            "label agreement": (found.labels, limits.labels),
+            "decode-trigger agreement": (found.triggers, limits.triggers),
+        }
+    )
+
+
+def _graph(bundle: Bundle, engine: Engine, name: str, label: str, samples: Iterable[Sample]) -> GraphVerdict:
+    graph = engine.load(bundle, name)
+    wanted, got = [], []
+    for sample in samples:
+        feeds = _cast(sample.feeds, graph.inputs)
+        try:
+            results = graph.run(feeds)
+        except InputError:
+            continue  # the bundle takes other sizes than this sample has
+        wanted.append(sample.outputs)
+        got.append(tuple(np.asarray(results[spec.name]) for spec in graph.outputs))
+    if not got:
+        return GraphVerdict(name=name, precision=label, parity=None, misses=())
+    for mine, theirs in zip(got, wanted):
+        if [a.shape for a in mine] != [b.shape for b in theirs]:
+            shapes = f"expected outputs {[b.shape for b in theirs]}, got {[a.shape for a in mine]}"
+            return GraphVerdict(name=name, precision=label, parity=None, misses=(shapes,))
+    parity = compare_outputs(wanted, got)
+    return GraphVerdict(name=name, precision=label, parity=parity, misses=limits_for(label).misses(parity))
+
+
+def _cast(feeds: Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
+    """In the types that this bundle takes: an engine without uint8 takes the pixels as float16."""
+    types = {spec.name: spec.dtype for spec in inputs if spec.dtype != "bfloat16"}  # NumPy has none
+    return {
+        name: value.astype(types.get(name, value.dtype.name), copy=False) for name, value in feeds.items()
+    }

@@ -1,0 +1,142 @@
+"""Visual question answering, one task per type of question, balanced so that a blind guess scores chance."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_data.world import QA, Clip, ask, question_types
+from vljepa_data.world.language import BRIEF
+from vljepa_data.world.vocabulary import COLOURS, SHAPES
+from vljepa_evaluation.metrics import ranks
+from vljepa_evaluation.tasks.estimate import mean_of
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.task import TaskResult
+
+__all__ = ["QUESTIONS", "Answering", "blind_guess", "grey_clip"]
+
+# Different wordings per type: what they ask about is balanced together with the answers.
+QUESTIONS = {
+    "what": len(BRIEF),
+    "colour": len(SHAPES),
+    "count": 1,
+    "presence": len(SHAPES) + len(COLOURS),
+    "exists": len(SHAPES) * len(COLOURS),
+    "direction": len(SHAPES),
+    "first": 1,
+}
+SUPPLIES = {"first": "pair"}
+TRIES = 4
+LEARNABLE = 4  # askings per candidate
+
+
+class Answering:
+    """Accuracy among a question's candidates, beside two blind baselines.
+
+    Every (question, answer) pair is asked equally often, as far as the clips allow.
+
+    Args:
+        kind: A key of QUESTIONS.
+        clips: How many questions.
+    """
+
+    def __init__(self, kind: str, clips: int) -> None:
+        self.name = f"vqa/{kind}"
+        self.supply = SUPPLIES.get(kind, "mixed")
+        self.wanted = clips
+        self._kind = kind
+        self._clips = clips
+        self._asked: Counter[tuple[str, str]] = Counter()
+        self._answers: Counter[str] = Counter()
+        self._qas: list[QA] = []
+        self._predicted: list[Float32] = []
+
+    def queries(self, clip: Clip, seed: int) -> Sequence[str]:
+        """One question whose answer is still wanted."""
+        if not self.wanted or self._kind not in question_types(clip):
+            return ()
+        for attempt in range(TRIES):
+            qa = ask(clip, self._kind, np.random.default_rng([11, seed, attempt]))
+            if self._room(qa):
+                self._qas.append(qa)
+                return (qa.question,)
+        return ()
+
+    def _room(self, qa: QA) -> bool:
+        """Whether this answer, and this answer to this question, may be asked once more."""
+        answers, wordings = len(qa.candidates), QUESTIONS[self._kind]
+        return self._answers[qa.answer] < ceil(self._clips / answers) and self._asked[
+            qa.question, qa.answer
+        ] < ceil(self._clips / answers / wordings)
+
+    def take(self, embeddings: Sequence[Float32]) -> None:
+        """See `Task.take`."""
+        self._predicted.append(embeddings[0])
+        self._asked[self._qas[-1].question, self._qas[-1].answer] += 1
+        self._answers[self._qas[-1].answer] += 1
+        self.wanted -= 1
+
+    def result(self, model: Evaluable) -> TaskResult:
+        """Rank the candidates by cosine; ask a grey clip the same questions."""
+        return answered(self.name, self._qas, self._predicted, model)
+
+
+def answered(name: str, qas: Sequence[QA], predicted: Sequence[Float32], model: Evaluable) -> TaskResult:
+    """Score predictions against candidates.
+
+    Args:
+        name: Of the task.
+        qas: The questions.
+        predicted: (S,) per question.
+        model: For its texts, and for what it says of a grey clip.
+    """
+    grey = model.encode(grey_clip())
+    unseen = {
+        question: model.predict(grey, question) for question in dict.fromkeys(qa.question for qa in qas)
+    }
+    hits = [_hit(z, qa, model) for z, qa in zip(predicted, qas)]
+    blank = [_hit(unseen[qa.question], qa, model) for qa in qas]
+    chance = float(np.mean([1 / len(qa.candidates) for qa in qas]))
+    return TaskResult(
+        task=name,
+        headline="accuracy",
+        metrics={
+            "accuracy": mean_of(hits),
+            "blind_constant": mean_of(blind_guess(qas)),
+            "blind_grey_clip": mean_of(blank),
+        },
+        chance=chance,
+        note="blind_constant: the best fixed answer per question; blind_grey_clip: the model sees no video",
+        samples=np.array(hits),
+    )
+
+
+def blind_guess(qas: Sequence[QA]) -> list[float]:
+    """Score of whoever knows the question, not the clip, and always gives its most frequent answer here.
+
+    Where a question was asked too seldom to learn from, the most frequent answer to all is given instead.
+    """
+    answers: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for qa in qas:
+        answers[qa.question][qa.answer] += 1
+    overall = Counter(qa.answer for qa in qas).most_common(1)[0][0]
+    enough = {qa.question: LEARNABLE * len(qa.candidates) for qa in qas}
+    best = {
+        question: count.most_common(1)[0][0] if count.total() >= enough[question] else overall
+        for question, count in answers.items()
+    }
+    return [float(best[qa.question] == qa.answer) for qa in qas]
+
+
+def grey_clip(size: int = 96, frames: int = 8) -> npt.NDArray[np.uint8]:
+    """Frames (T, S, S, 3) that show nothing."""
+    return np.full((frames, size, size, 3), 128, np.uint8)
+
+
+def _hit(z: Float32, qa: QA, model: Evaluable) -> float:
+    scores = z[None] @ model.embed_text(qa.candidates).T
+    return float(ranks(scores, [qa.candidates.index(qa.answer)])[0] == 0)

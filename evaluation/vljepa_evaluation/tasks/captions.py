@@ -1,0 +1,70 @@
+"""Captions in words, through the Y-decoder: CIDEr-D against every paraphrase, and which attributes are right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from vljepa_data.world import PROMPTS, Clip
+from vljepa_data.world.language import paraphrases
+from vljepa_evaluation.metrics import cider_d
+from vljepa_evaluation.tasks.attributes import Description, describe, matches, parse
+from vljepa_evaluation.tasks.estimate import mean_of
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.task import TaskResult
+
+__all__ = ["Captions"]
+
+SHOWN = 8
+
+
+class Captions:
+    """What the Y-decoder makes of predicted embeddings.
+
+    Args:
+        clips: How many.
+    """
+
+    name = "captions"
+    supply = "mixed"
+
+    def __init__(self, clips: int) -> None:
+        self.wanted = clips
+        self._references: list[tuple[str, ...]] = []
+        self._truth: list[Description] = []
+        self._predicted: list[Float32] = []
+
+    def queries(self, clip: Clip, seed: int) -> Sequence[str]:
+        """The paper's captioning prompt."""
+        if not self.wanted:
+            return ()
+        self._references.append(paraphrases(clip.events, "caption"))
+        self._truth.append(describe(clip))
+        return (PROMPTS["caption"],)
+
+    def take(self, embeddings: Sequence[Float32]) -> None:
+        """See `Task.take`."""
+        self._predicted.append(embeddings[0])
+        self.wanted -= 1
+
+    def result(self, model: Evaluable) -> TaskResult:
+        """Decode everything."""
+        texts = [model.decode(z) for z in self._predicted]
+        scores = cider_d(texts, self._references)
+        shares: defaultdict[str, list[float]] = defaultdict(list)
+        for text, truth in zip(texts, self._truth):
+            for attribute, right in matches(parse(text), truth).items():
+                shares[attribute].append(right)
+        every = shares.pop("all")
+        order = np.argsort(every, kind="stable")[:SHOWN]  # what went wrong comes first
+        return TaskResult(
+            task=self.name,
+            headline="all_attributes",
+            metrics={"all_attributes": mean_of(every), "cider_d": mean_of(scores)}
+            | {name: mean_of(values) for name, values in shares.items()},
+            note="CIDEr-D on a scale to 10, document frequencies from these references; attributes read from the text",
+            samples=np.array(every),
+            examples=tuple((texts[i], self._references[i][0]) for i in order),
+        )

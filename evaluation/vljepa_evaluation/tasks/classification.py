@@ -1,0 +1,101 @@
+"""Open-vocabulary classification: name shape, colour and action of what happens, among every such caption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_data.world import PROMPTS, Clip, Thing
+from vljepa_data.world.language import brief_caption
+from vljepa_data.world.vocabulary import ACTIONS, COLOURS, SHAPES
+from vljepa_evaluation.metrics import ranks
+from vljepa_evaluation.tasks.estimate import Estimate, mean_of
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.task import TaskResult
+
+__all__ = ["Classification", "all_labels"]
+
+CANDIDATES = 128
+SHOWN = 8
+
+
+def all_labels() -> tuple[str, ...]:
+    """The 768 captions shape x colour x action, such as `a red ball rolls`."""
+    return tuple(
+        brief_caption(Thing(shape, colour), action)
+        for shape in range(len(SHAPES))
+        for colour in range(len(COLOURS))
+        for action in ACTIONS
+    )
+
+
+class Classification:
+    """Top-1 among 128 captions (the truth and 127 drawn ones) and among all 768.
+
+    Args:
+        name: `classification`, or `composition` on combinations never trained on.
+        clips: How many.
+        supply: Which clips.
+    """
+
+    def __init__(self, name: str, clips: int, *, supply: str) -> None:
+        self.name = name
+        self.supply = supply
+        self.wanted = clips
+        self._labels = all_labels()
+        self._index = {label: i for i, label in enumerate(self._labels)}
+        self._truth: list[int] = []
+        self._seeds: list[int] = []
+        self._predicted: list[Float32] = []
+
+    def queries(self, clip: Clip, seed: int) -> Sequence[str]:
+        """The paper's classification prompt, for clips with one event."""
+        if len(clip.events) != 1 or not self.wanted:
+            return ()
+        event = clip.events[0]
+        self._truth.append(self._index[brief_caption(event.actor, event.action)])
+        self._seeds.append(seed)
+        return (PROMPTS["classify"],)
+
+    def take(self, embeddings: Sequence[Float32]) -> None:
+        """See `Task.take`."""
+        self._predicted.append(embeddings[0])
+        self.wanted -= 1
+
+    def result(self, model: Evaluable) -> TaskResult:
+        """Rank the candidates by cosine."""
+        scores = np.stack(self._predicted) @ model.embed_text(self._labels).T
+        truth = np.array(self._truth)
+        open_hits = ranks(scores, truth) == 0
+        few = np.stack([_with_distractors(t, seed, len(self._labels)) for t, seed in zip(truth, self._seeds)])
+        hits = (ranks(np.take_along_axis(scores, few, axis=1), np.zeros(len(few))) == 0).astype(float)
+        best = scores.argmax(axis=1)
+        wrong = [i for i in range(len(truth)) if best[i] != truth[i]][:SHOWN]
+        return TaskResult(
+            task=self.name,
+            headline=f"top1_of_{CANDIDATES}",
+            metrics={
+                f"top1_of_{CANDIDATES}": mean_of(hits),
+                f"top1_of_{len(self._labels)}": mean_of(open_hits),
+            }
+            | self._parts(best, truth),
+            chance=1 / CANDIDATES,
+            note=f"top1_of_{CANDIDATES}: the truth and {CANDIDATES - 1} drawn; top1_of_{len(self._labels)}: all",
+            samples=hits,
+            examples=tuple((self._labels[best[i]], self._labels[truth[i]]) for i in wrong),
+        )
+
+    def _parts(self, best: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> dict[str, Estimate]:
+        """How often each attribute of the best of all captions is right."""
+        sizes = (len(SHAPES), len(COLOURS), len(ACTIONS))
+        got, wanted = np.unravel_index(best, sizes), np.unravel_index(truth, sizes)
+        names = ("shape", "colour", "action")
+        return {name: mean_of((g == w).astype(float)) for name, g, w in zip(names, got, wanted)}
+
+
+def _with_distractors(truth: int, seed: int, total: int) -> npt.NDArray[np.int64]:
+    """The truth, then distinct others drawn by the clip's seed."""
+    others = np.random.default_rng([7, seed]).permutation(total)
+    return np.concatenate([[truth], others[others != truth][: CANDIDATES - 1]])

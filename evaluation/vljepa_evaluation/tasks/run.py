@@ -1,0 +1,162 @@
+"""Measure tasks on held-out clips: a clip is rendered and encoded once, then asked all that any task wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice
+from pathlib import Path
+
+from vljepa_data.world import Clip, HandBank, Split, make_clip
+from vljepa_evaluation.tasks.answering import QUESTIONS, Answering
+from vljepa_evaluation.tasks.captions import Captions
+from vljepa_evaluation.tasks.classification import Classification
+from vljepa_evaluation.tasks.hands import Hands, hand_clips
+from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.retrieval import Retrieval
+from vljepa_evaluation.tasks.task import Task, TaskResult
+
+__all__ = ["CLIPS", "GROUPS", "TASKS", "evaluate", "expand_tasks"]
+
+CLIPS = 2000
+PATIENCE = 8  # clips rendered per clip wanted before a task is closed with what it has,
+PATIENCE_ANYWAY = 400  # and these in any case
+FIRST_SEED = 1_000_000
+"""Held-out clips start here; training monitors itself on the first seeds of the same split."""
+
+TASKS = (
+    "classification",
+    "composition",
+    "retrieval",
+    *(f"vqa/{kind}" for kind in QUESTIONS),
+    "captions",
+    "hands",
+)
+GROUPS = {"vqa": tuple(f"vqa/{kind}" for kind in QUESTIONS), "all": TASKS}
+
+
+@dataclass(frozen=True, slots=True)
+class _Supply:
+    split: Split
+    kind: str | None
+    first_seed: int
+
+
+SUPPLIES = {
+    "mixed": _Supply(Split.TEST, None, FIRST_SEED),
+    "pair": _Supply(Split.TEST, "pair", 2 * FIRST_SEED),
+    "composition": _Supply(Split.COMPOSITION, "single", FIRST_SEED),
+}
+HANDS_SEED = 3 * FIRST_SEED
+
+
+def expand_tasks(names: Sequence[str]) -> tuple[str, ...]:
+    """Task names with the groups `vqa` and `all` spelled out, in TASKS' order.
+
+    Raises:
+        ValueError: no task has that name.
+    """
+    wanted: set[str] = set()
+    for name in names:
+        if name not in TASKS and name not in GROUPS:
+            raise ValueError(f"expected tasks among {', '.join(TASKS)} or {', '.join(GROUPS)}, got {name!r}")
+        wanted |= set(GROUPS.get(name, (name,)))
+    return tuple(name for name in TASKS if name in wanted)
+
+
+def evaluate(
+    model: Evaluable,
+    *,
+    tasks: Sequence[str] = TASKS,
+    clips: int = CLIPS,
+    hands: str | Path | None = None,
+    progress: Callable[[float, str], None] = lambda share, what: None,
+) -> Iterator[TaskResult]:
+    """Measure a model.
+
+    Args:
+        model: Anything that encodes, predicts, embeds texts and decodes.
+        tasks: Names from TASKS, or `vqa` or `all`.
+        clips: Clips (questions, for VQA) per task; hands have as many as there are photographs.
+        hands: Folder with the photographs of hand signs; without it that task is skipped.
+        progress: Called with the share done (0..1) and what is being done.
+
+    Yields:
+        A result per task, as soon as it is there; a task that fails or lacks its data says so in its `note`.
+
+    Raises:
+        ValueError: a task name is unknown or `clips` is below 1.
+    """
+    if clips < 1:
+        raise ValueError(f"expected at least 1 clip, got {clips}")
+    names = expand_tasks(tasks)
+    bank, missing = _load_hands(hands) if "hands" in names else (None, "")
+    open_tasks = [_make(name, clips, bank) for name in names if name != "hands" or bank]
+    total = sum(task.wanted for task in open_tasks)
+
+    def report() -> None:
+        left = sum(task.wanted for task in open_tasks)
+        progress(1 - left / max(total, 1), next((t.name for t in open_tasks if t.wanted), "ranking"))
+
+    for supply in dict.fromkeys(task.supply for task in open_tasks):
+        group = [task for task in open_tasks if task.supply == supply]
+        yield from _measure(model, group, _clips_of(supply, bank, PATIENCE * clips + PATIENCE_ANYWAY), report)
+    if missing:
+        yield TaskResult(task="hands", note=missing)
+
+
+def _measure(
+    model: Evaluable, group: Sequence[Task], clips: Iterator[tuple[int, Clip]], report: Callable[[], None]
+) -> Iterator[TaskResult]:
+    """Feed one supply's clips to its tasks, then give their results."""
+    for seed, clip in clips:
+        asking = [(task, queries) for task in group if (queries := task.queries(clip, seed))]
+        if asking:
+            visual = model.encode(clip.frames)
+            wanted = dict.fromkeys(query for _, queries in asking for query in queries)
+            answers = {query: model.predict(visual, query) for query in wanted}
+            for task, queries in asking:
+                task.take([answers[query] for query in queries])
+            report()
+        if not any(task.wanted for task in group):
+            break
+    for task in group:
+        yield _finish(task, model)
+
+
+def _finish(task: Task, model: Evaluable) -> TaskResult:
+    try:
+        return task.result(model)
+    except Exception as error:  # one task that fails must not take the others along
+        return TaskResult(task=task.name, note=f"failed: {type(error).__name__}: {error}")
+
+
+def _make(name: str, clips: int, bank: HandBank | None) -> Task:
+    if name == "classification":
+        return Classification(name, clips, supply="mixed")
+    if name == "composition":
+        return Classification(name, clips, supply="composition")
+    if name == "retrieval":
+        return Retrieval(clips)
+    if name == "captions":
+        return Captions(clips)
+    if name == "hands":
+        return Hands(len(bank.all) if bank else 0)
+    return Answering(name.removeprefix("vqa/"), clips)
+
+
+def _clips_of(supply: str, bank: HandBank | None, limit: int) -> Iterator[tuple[int, Clip]]:
+    if supply == "hands":
+        return hand_clips(bank, HANDS_SEED) if bank else iter(())
+    source = SUPPLIES[supply]
+    seeds = islice(count(source.first_seed), limit)
+    return ((seed, make_clip(seed, source.split, kind=source.kind)) for seed in seeds)
+
+
+def _load_hands(folder: str | Path | None) -> tuple[HandBank | None, str]:
+    if folder is None:
+        return None, "skipped: no folder with photographs of hand signs was given"
+    try:
+        return HandBank.load(folder, "val"), ""
+    except (OSError, ValueError, KeyError) as error:
+        return None, f"skipped: {error}"

@@ -1,0 +1,86 @@
+"""What a task is: it says what it would ask of a clip, takes the answers, and gives numbers at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_data.world import Clip
+from vljepa_evaluation.tasks.estimate import Estimate
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+
+__all__ = ["Task", "TaskResult"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult:
+    """The numbers of one task.
+
+    Attributes:
+        task: Its name.
+        headline: Key of the metric that stands for the task.
+        metrics: Estimates by name.
+        chance: What guessing gives on the headline; None where that has no meaning.
+        note: How it was measured, in a few words; or why it was not.
+        samples: The headline's value per clip, in the order of the seeds, so that two models can be compared clip
+            by clip.
+        examples: A few outputs beside the truth, for people.
+    """
+
+    task: str
+    headline: str = ""
+    metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    chance: float | None = None
+    note: str = ""
+    samples: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    examples: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def measured(self) -> bool:
+        """False when the task was skipped; `note` says why."""
+        return bool(self.metrics)
+
+    @property
+    def main(self) -> Estimate | None:
+        """The headline's estimate."""
+        return self.metrics.get(self.headline)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without the samples."""
+        return {
+            "task": self.task,
+            "headline": self.headline,
+            "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
+            "chance": self.chance,
+            "note": self.note,
+            "examples": [list(pair) for pair in self.examples],
+        }
+
+
+class Task(Protocol):
+    """One held-out task while it is being measured."""
+
+    @property
+    def name(self) -> str:
+        """Of the report, such as `vqa/colour`."""
+
+    @property
+    def supply(self) -> str:
+        """Which clips it wants: a key of `run.SUPPLIES`."""
+
+    @property
+    def wanted(self) -> int:
+        """Clips that it still wants."""
+
+    def queries(self, clip: Clip, seed: int) -> Sequence[str]:
+        """What to ask of this clip; nothing when the clip is of no use. `take` follows at once if not empty."""
+
+    def take(self, embeddings: Sequence[Float32]) -> None:
+        """The predicted embedding (S,) per query just asked."""
+
+    def result(self, model: Evaluable) -> TaskResult:
+        """The numbers, once all clips were seen."""

@@ -1,0 +1,273 @@
+"""Files that are written: tried before the work starts, one writer each, never through a link, whole or growing.
+
+An output is made beside its final name, under one that cannot be guessed, and takes the final name with its first
+content or when it is complete. Named pipes, character devices and /dev/fd/N are written in place. Knows no format.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from vljepa_runtime.errors import InputError, OutputError
+from vljepa_runtime.files.claim import NOFOLLOW, NONBLOCK, PROBE, claim_file, let_go, refusal
+
+__all__ = [
+    "OutputFile",
+    "check_folder",
+    "check_output",
+    "claimed",
+    "is_in_place",
+    "replace_file",
+]
+
+OWN_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
+STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
+READER_S = 5.0  # for a named pipe's reader to come
+
+
+class OutputFile:
+    """A file that is being written; use it in a `with` block, which discards it when an error passes through.
+
+    Attributes:
+        path: The final name.
+        in_place: A pipe, a device or an open descriptor: nothing is replaced, and there is no going back in it.
+
+    Args:
+        path: The final name.
+        overwrite: Replace a file of that name.
+
+    Raises:
+        InputError: the place cannot be written, holds something that must not be replaced, or has another writer.
+    """
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        self.in_place = is_in_place(self.path, overwrite=overwrite)
+        self._overwrite = overwrite
+        self._temporary: Path | None = None
+        if self.in_place:
+            self._descriptor = _open_in_place(self.path)
+        else:
+            self._temporary, self._descriptor = claim_file(self.path)
+
+    def fileno(self) -> int:
+        """The open descriptor, readable too unless `in_place`; -1 when closed."""
+        return self._descriptor
+
+    @property
+    def published(self) -> bool:
+        """Whether it has its name."""
+        return self._temporary is None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of `data` where the last write ended, through to the system, or nothing of it.
+
+        Raises:
+            OutputError: the disk is full, a quota is used up, or the reader of a pipe is gone.
+        """
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            if not self.in_place:  # half a line helps nobody
+                end = os.lseek(self._descriptor, len(rest) - len(data), os.SEEK_CUR)
+                os.ftruncate(self._descriptor, end)
+            raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+        return len(data)
+
+    def publish(self) -> None:
+        """Give the file its name now, if it has not got it; it may go on growing under it.
+
+        Raises:
+            OutputError: something else has taken the name, or the folder is gone.
+        """
+        if (temporary := self._temporary) is None:
+            return
+        try:
+            if (
+                not self._overwrite
+            ):  # taking a free name for oneself works on every file system, linking does not
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | NOFOLLOW, 0o666))
+            elif os.path.lexists(self.path) and not stat.S_ISREG(os.lstat(self.path).st_mode):
+                raise FileExistsError(f"{self.path} is no regular file any more")
+            os.replace(temporary, self.path)
+        except OSError as error:
+            raise OutputError(f"cannot give {self.path} its name: {error.strerror or error}") from error
+        self._temporary = None
+
+    def close(self) -> None:
+        """Complete the file: publish it, write it through to the disk and let it go."""
+        if self._descriptor < 0:
+            return
+        try:
+            self.publish()
+            if not self.in_place:
+                os.fsync(self._descriptor)  # a device may lose its power next
+                if not os.path.lexists(self.path):
+                    raise OutputError(f"{self.path} was removed while it was written: its content is lost")
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot
+                raise OutputError(f"cannot write {self.path}: {error.strerror}") from error
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Let the file go; without a name of its own it vanishes."""
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
+            self._temporary = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> OutputFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+def replace_file(path: str | Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> None:
+    """Let `write` fill a file that takes its name when it is complete.
+
+    Raises:
+        InputError: see `OutputFile`.
+        OutputError: the disk is full, or the name is taken meanwhile.
+    """
+    with OutputFile(path, overwrite=overwrite) as output:
+        try:
+            with open(output.fileno(), "wb" if output.in_place else "w+b", closefd=False) as file:
+                write(file)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def claimed(path: str | Path) -> Iterator[None]:
+    """Be the one writer of a file or folder while inside, whoever makes it and how.
+
+    Raises:
+        InputError: it has another writer, or its folder cannot be written.
+    """
+    place = Path(path)
+    check_folder(place.parent)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary, descriptor = claim_file(place)
+    try:
+        yield
+    finally:
+        let_go(temporary, descriptor)
+
+
+def check_output(path: str | Path, *, overwrite: bool) -> None:
+    """Try whether a file can be written, and leave nothing behind.
+
+    Raises:
+        InputError: see `OutputFile`.
+    """
+    if not is_in_place(
+        Path(path), overwrite=overwrite
+    ):  # a reader of a pipe would take the trial for the end
+        OutputFile(path, overwrite=overwrite).discard()
+
+
+def check_folder(path: str | Path, *, names: Iterable[str] = ()) -> None:
+    """Try whether a folder, which need not be there yet, can be written into.
+
+    Args:
+        path: The folder.
+        names: Files that will be replaced in it; several processes may ask.
+
+    Raises:
+        InputError: it or the nearest folder above it is no folder, or cannot be written, or one of the files is a
+            link, a folder or a device.
+    """
+    place = Path(path)
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"cannot write into {path}: {place} is not a folder, name another one")
+    try:
+        with tempfile.TemporaryFile(dir=place) as probe:
+            probe.write(PROBE)
+    except OSError as error:
+        raise InputError(f"cannot write into {path}: {error.strerror}: choose another folder") from error
+    for file in (Path(path, name) for name in names):
+        if file.parent.is_dir() and is_in_place(file, overwrite=True):
+            raise InputError(
+                f"expected a file to replace, {file} is a device or a pipe: choose another folder"
+            )
+
+
+def is_in_place(path: Path, *, overwrite: bool) -> bool:
+    """Whether a path is written in place; whatever can be neither written nor replaced is refused."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        if path.parent.is_dir():
+            return False
+        raise InputError(
+            f"cannot write {path}: the folder {path.parent} does not exist, make it first"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise refusal(path, error) from error
+    if _own_descriptor(path) is not None or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+        return True
+    if stat.S_ISLNK(mode):
+        raise InputError(f"{path} is a symbolic link, which is not written through: name the file itself")
+    if stat.S_ISDIR(mode):
+        raise InputError(f"expected a file to write, {path} is a folder: name a file in it")
+    if not stat.S_ISREG(mode):
+        what = "a block device" if stat.S_ISBLK(mode) else "a socket"
+        raise InputError(f"expected a file to write, {path} is {what}: choose another name")
+    if not overwrite:
+        raise InputError(f"{path} exists: choose another name or pass --force (overwrite=True)")
+    return False
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """The number behind /dev/stdout or /dev/fd/N."""
+    text = os.fspath(path)
+    number = next((text[len(head) :] for head in OWN_DESCRIPTORS if text.startswith(head)), "")
+    return int(number) if number.isdecimal() else STANDARD.get(text)
+
+
+def _open_in_place(path: Path) -> int:
+    try:
+        if (own := _own_descriptor(path)) is not None:
+            return os.dup(own)
+        descriptor = _open_for_reader(path)
+        os.set_blocking(descriptor, True)
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise InputError(f"nobody reads {path}: start its reader first, or name a file") from error
+        raise refusal(path, error) from error
+    return descriptor
+
+
+def _open_for_reader(path: Path) -> int:
+    """Open a device, or a named pipe whose reader may come a moment later; an open that waits would wait for ever."""
+    deadline = time.monotonic() + READER_S
+    flags = os.O_WRONLY | os.O_APPEND | NONBLOCK | NOFOLLOW | getattr(os, "O_NOCTTY", 0)
+    while True:
+        try:
+            return os.open(path, flags)
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
