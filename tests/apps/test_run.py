@@ -15,7 +15,7 @@ import pytest
 from vljepa_apps.main import main
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.events import Event
-from vljepa_runtime.sources.folder import FolderSource
+from vljepa_runtime.sources.pictures.folder import FolderSource
 
 
 def events_of(text: str) -> list[Event]:

@@ -33,7 +33,7 @@ sys.path.insert(0, {str(HERE)!r})
 import conftest
 from vljepa_apps import arguments
 from vljepa_apps.main import main
-from vljepa_runtime.sources.folder import FolderSource
+from vljepa_runtime.sources.pictures.folder import FolderSource
 
 pause, text = float(sys.argv.pop(1)), sys.argv.pop(1)
 model = conftest.FakeModel()

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from vljepa_apps import main as umbrella
 from vljepa_apps.main import main
-from vljepa_runtime.sources.live import Backoff
+from vljepa_runtime.sources.live.source import Backoff
 
 SECRETS = ("zqUser", "zqPass", "zqTail", "zqToken", "zqHash")
 COMMANDS = {

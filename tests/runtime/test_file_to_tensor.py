@@ -18,7 +18,7 @@ import pytest
 import vljepa_runtime as vj
 from vljepa_runtime.patches import Preprocess, fit_frames, patchify
 from vljepa_runtime.selection import EveryWindow
-from vljepa_runtime.sources.folder import FolderSource
+from vljepa_runtime.sources.pictures.folder import FolderSource
 
 UInt8 = npt.NDArray[np.uint8]
 HERE = Path(__file__).parent

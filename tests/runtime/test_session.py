@@ -11,7 +11,7 @@ import pytest
 
 import vljepa_runtime as vj
 from vljepa_runtime.selection.protocol import Decision, Observation
-from vljepa_runtime.sources.live import Backoff, Connection, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.live.source import Backoff, Connection, ConnectionLostError, LiveSource
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
 
 

@@ -9,7 +9,7 @@ from vljepa_data.annotations.example import Segment
 from vljepa_runtime.clip_reader import read_clip, require_frame
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.patches import Clip, Preprocess
-from vljepa_runtime.sources.file import FileSource
+from vljepa_runtime.sources.video.source import FileSource
 
 __all__ = ["Unusable", "read_segment", "survey"]
 

@@ -24,7 +24,7 @@ from vljepa_runtime.bundle.stores import CHUNK, FolderFiles, MemoryFiles, Store,
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.scratch import scratch_folder
 from vljepa_runtime.files.strict_json import parse_json
-from vljepa_runtime.sources.redaction import hide_in_name
+from vljepa_runtime.redaction import hide_in_name
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["Bundle", "shipped_bundles", "write_bundle"]

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import InputError, OutputError
 from vljepa_runtime.files.atomic import OutputFile
-from vljepa_runtime.sources.pictures import one_thread
+from vljepa_runtime.sources.pictures.pixels import one_thread
 
 __all__ = ["Mp4File"]
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import InputError, SourceError
+from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.naming import is_camera, resolve, source_name
 from vljepa_runtime.sources.protocol import Frame, Hints, Source, SourceStatus
-from vljepa_runtime.sources.redaction import redact
 
 __all__ = [
     "Address",
@@ -71,7 +71,7 @@ def open_source(
         return _open_path(found, loop, fps, stretch, hints)
     if loop:
         raise SourceError(f"{found} is live and cannot loop: leave loop out")
-    from vljepa_runtime.sources.camera import open_camera, open_pipeline
+    from vljepa_runtime.sources.live.camera import open_camera, open_pipeline
 
     if isinstance(found, Address):
         return open_pipeline(found, stretch=stretch, hints=hints)
@@ -81,7 +81,7 @@ def open_source(
 def _open_url(
     address: Address, loop: bool, stretch: bool, hints: Hints | None, timeout_s: float | None
 ) -> Source:
-    from vljepa_runtime.sources.network import SCHEMES, open_network
+    from vljepa_runtime.sources.network.opening import SCHEMES, open_network
 
     if address.scheme not in SCHEMES:
         raise SourceError(
@@ -92,9 +92,9 @@ def _open_url(
 
 def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool, hints: Hints | None) -> Source:
     if path.is_dir():
-        from vljepa_runtime.sources.folder import FolderSource
+        from vljepa_runtime.sources.pictures.folder import FolderSource
 
         return FolderSource(path, fps=fps, loop=loop, stretch=stretch, hints=hints)
-    from vljepa_runtime.sources.file import FileSource
+    from vljepa_runtime.sources.video.source import FileSource
 
     return FileSource(path, loop=loop, stretch=stretch, hints=hints)

@@ -8,7 +8,7 @@ from typing import NoReturn
 from urllib.parse import unquote
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.redaction import hide_in_name, hide_in_url, is_host, redact, split_authority
+from vljepa_runtime.redaction import hide_in_name, hide_in_url, is_host, redact, split_authority
 
 __all__ = ["ESCAPES", "Address"]
 

@@ -19,9 +19,9 @@ import pytest
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, SourceStatus, open_source
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline
-from vljepa_runtime.sources.network import DownloadSource
-from vljepa_runtime.sources.web import WebFile
+from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
+from vljepa_runtime.sources.network.opening import DownloadSource
+from vljepa_runtime.sources.network.web_file import WebFile
 
 
 def answer_file(
@@ -107,7 +107,7 @@ def test_an_index_at_the_end_is_found(live_servers: ModuleType, ranges: bool) ->
 def test_a_large_file_needs_ranges_for_an_index_at_the_end(
     live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vljepa_runtime.sources.web.KEPT", 10_000)
+    monkeypatch.setattr("vljepa_runtime.sources.network.web_file.KEPT", 10_000)
     data = live_servers.clip(120, "mp4")
 
     def answer(client: socket.socket, request: bytes) -> None:

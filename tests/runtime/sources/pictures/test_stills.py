@@ -15,7 +15,7 @@ import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, SourceStatus, open_source
-from vljepa_runtime.sources.stills import read_image
+from vljepa_runtime.sources.pictures.stills import read_image
 
 Image = npt.NDArray[np.uint8]
 THERMAL = np.linspace(30_000, 31_000, 48 * 80).reshape(48, 80).astype(np.uint16)

@@ -18,15 +18,15 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.clock import Shown, StreamClock
-from vljepa_runtime.sources.heif import is_sequence
 from vljepa_runtime.sources.naming import shown_path
-from vljepa_runtime.sources.packets import read_packets
-from vljepa_runtime.sources.pictures import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
+from vljepa_runtime.sources.pictures.heif import is_sequence
+from vljepa_runtime.sources.pictures.pixels import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
+from vljepa_runtime.sources.pictures.stills import is_still, read_image
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus, due_index
-from vljepa_runtime.sources.read_ahead import read_ahead
-from vljepa_runtime.sources.stills import is_still, read_image
-from vljepa_runtime.sources.timing import DEFAULT_RATE, Timing, length_of_all_s
+from vljepa_runtime.sources.video.clock import Shown, StreamClock
+from vljepa_runtime.sources.video.packets import read_packets
+from vljepa_runtime.sources.video.read_ahead import read_ahead
+from vljepa_runtime.sources.video.timing import DEFAULT_RATE, Timing, length_of_all_s
 
 __all__ = ["FileSource", "announced_pictures", "choose_stream", "decode_stream"]
 

@@ -12,7 +12,7 @@ import pytest
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame
 from vljepa_runtime.sources.protocol import SourceStatus
-from vljepa_runtime.sources.read_ahead import MOST_BYTES, MOST_ITEMS, read_ahead
+from vljepa_runtime.sources.video.read_ahead import MOST_BYTES, MOST_ITEMS, read_ahead
 
 Item = Frame | SourceStatus
 

@@ -19,20 +19,27 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.redaction import HIDDEN, redact
 from vljepa_runtime.sources.address import ESCAPES, Address
-from vljepa_runtime.sources.clock import StreamClock
-from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline, in_background
-from vljepa_runtime.sources.file import announced_pictures, choose_stream, decode_stream
-from vljepa_runtime.sources.live import LIVE_LIMITS, LIVE_PIXELS, Backoff, Connection, LiveSource, Picture
-from vljepa_runtime.sources.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
-from vljepa_runtime.sources.packets import read_packets
-from vljepa_runtime.sources.pictures import Converter
+from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline, in_background
+from vljepa_runtime.sources.live.source import (
+    LIVE_LIMITS,
+    LIVE_PIXELS,
+    Backoff,
+    Connection,
+    LiveSource,
+    Picture,
+)
+from vljepa_runtime.sources.network.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
+from vljepa_runtime.sources.network.relay import Relay
+from vljepa_runtime.sources.network.tcp import connect_tcp
+from vljepa_runtime.sources.network.web_file import RefusedError, WebFile, is_loopback
+from vljepa_runtime.sources.pictures.pixels import Converter
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, Source, SourceStatus
-from vljepa_runtime.sources.read_ahead import read_ahead
-from vljepa_runtime.sources.redaction import HIDDEN, redact
-from vljepa_runtime.sources.relay import Relay
-from vljepa_runtime.sources.tcp import connect_tcp
-from vljepa_runtime.sources.web import RefusedError, WebFile, is_loopback
+from vljepa_runtime.sources.video.clock import StreamClock
+from vljepa_runtime.sources.video.packets import read_packets
+from vljepa_runtime.sources.video.read_ahead import read_ahead
+from vljepa_runtime.sources.video.source import announced_pictures, choose_stream, decode_stream
 
 __all__ = ["SCHEMES", "DownloadSource", "open_network"]
 

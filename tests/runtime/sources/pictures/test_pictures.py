@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source, pictures
+from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
+from vljepa_runtime.sources.pictures import pixels
 
 Image = npt.NDArray[np.uint8]
 
@@ -112,7 +113,7 @@ class TestPixelAspect:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         path = make(tmp_path / "a.mp4", "testsrc=size=96x64:duration=0.1,setsar=8/1", *X264)
-        monkeypatch.setattr(pictures, "MAX_PIXELS", 96 * 64)
+        monkeypatch.setattr(pixels, "MAX_PIXELS", 96 * 64)
         assert read(path)[0].image.shape == (8, 96, 3)
 
 
@@ -203,7 +204,7 @@ class TestBounds:
     @pytest.fixture(autouse=True)
     def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Films of 64x48 are allowed here, larger ones are not."""
-        monkeypatch.setitem(pictures.DECODER_LIMITS, "max_pixels", str(64 * 48 + 1000))
+        monkeypatch.setitem(pixels.DECODER_LIMITS, "max_pixels", str(64 * 48 + 1000))
 
     def film(self, path: Path, sizes: list[tuple[int, int]]) -> Path:
         """Motion JPEG whose pictures have other sizes than the container says."""

@@ -13,7 +13,7 @@ import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, open_source
-from vljepa_runtime.sources.stills import read_image
+from vljepa_runtime.sources.pictures.stills import read_image
 
 Image = npt.NDArray[np.uint8]
 COLOURS = np.array([[[220, 20, 20], [20, 200, 20]], [[20, 20, 220], [200, 200, 20]]], np.uint8)

@@ -11,8 +11,8 @@ from types import TracebackType
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.naming import shown_path
+from vljepa_runtime.sources.pictures.stills import IMAGE_SUFFIXES, read_image
 from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus
-from vljepa_runtime.sources.stills import IMAGE_SUFFIXES, read_image
 
 __all__ = ["FolderSource", "natural_key"]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Address, open_source, redact
-from vljepa_runtime.sources.live import Backoff
-from vljepa_runtime.sources.network import open_network
+from vljepa_runtime.sources.live.source import Backoff
+from vljepa_runtime.sources.network.opening import open_network
 
 SHOWN = [
     ("rtsp://admin:hunter2@10.0.0.5:554/live", "rtsp://***@10.0.0.5:554/live"),

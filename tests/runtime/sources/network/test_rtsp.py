@@ -25,8 +25,8 @@ import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, SourceStatus, open_source
-from vljepa_runtime.sources.live import Backoff
-from vljepa_runtime.sources.network import open_network
+from vljepa_runtime.sources.live.source import Backoff
+from vljepa_runtime.sources.network.opening import open_network
 
 SDP = (
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=test\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
@@ -171,7 +171,7 @@ def test_wrong_password_is_final_and_not_repeated_in_words() -> None:
 
 
 def test_silence_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vljepa_runtime.sources.network.SILENCE_S", 1.0)
+    monkeypatch.setattr("vljepa_runtime.sources.network.opening.SILENCE_S", 1.0)
     with playing(40, stalls=True) as (address, _):
         source = open_network(f"rtsp://{address}", backoff=Backoff(first_s=0.05))
         for item in source:
@@ -228,7 +228,7 @@ def test_misbehaviour_before_the_stream_ends_with_a_sentence(
     answer: Callable[[socket.socket, bytes], None],
     message: str,
 ) -> None:
-    monkeypatch.setattr("vljepa_runtime.sources.network.ANSWER_S", 0.6)
+    monkeypatch.setattr("vljepa_runtime.sources.network.opening.ANSWER_S", 0.6)
     with live_servers.serving(answer) as port:
         source = open_network(f"rtsp://me:secret@127.0.0.1:{port}/live", backoff=Backoff(first_s=0.01))
         with source, pytest.raises(SourceError, match=message) as caught:

@@ -19,9 +19,9 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus, open_source
-from vljepa_runtime.sources.file import FileSource
-from vljepa_runtime.sources.pictures import upright
-from vljepa_runtime.sources.stills import read_image
+from vljepa_runtime.sources.pictures.pixels import upright
+from vljepa_runtime.sources.pictures.stills import read_image
+from vljepa_runtime.sources.video.source import FileSource
 
 Image = npt.NDArray[np.uint8]
 
@@ -286,7 +286,9 @@ class TestHints:
     def test_side_data_are_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Reading them from every frame kept every frame in memory: 344 instead of 88 MB for 5 s of 540p."""
         calls: list[int] = []
-        monkeypatch.setattr("vljepa_runtime.sources.pictures._display_matrix", lambda _: calls.append(1))
+        monkeypatch.setattr(
+            "vljepa_runtime.sources.pictures.pixels._display_matrix", lambda _: calls.append(1)
+        )
         path = write_video(tmp_path / "clip.mp4", [i / 25 for i in range(10)])
         assert len(collect(open_source(path))[0]) == 10
         assert len(calls) == 1

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.naming import shown_path
-from vljepa_runtime.sources.pictures import DECODER_LIMITS, check_size, to_array
+from vljepa_runtime.sources.pictures.pixels import DECODER_LIMITS, check_size, to_array
 
 __all__ = ["is_sequence", "read_heif"]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from vljepa_runtime.sources.clock import LOOKAHEAD, Shown, Stamped, StreamClock
+from vljepa_runtime.sources.video.clock import LOOKAHEAD, Shown, Stamped, StreamClock
 
 Stamps = list[float | None]
 

@@ -12,9 +12,9 @@ from types import ModuleType
 import pytest
 
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.deadline import Deadline
-from vljepa_runtime.sources.http_login import authorization
-from vljepa_runtime.sources.web import RefusedError, WebFile
+from vljepa_runtime.sources.live.deadline import Deadline
+from vljepa_runtime.sources.network.http_login import authorization
+from vljepa_runtime.sources.network.web_file import RefusedError, WebFile
 
 MUFASA = ("Mufasa", "Circle of Life")
 RFC7616 = (

@@ -19,10 +19,10 @@ import pytest
 from vljepa_apps.watched import Watched
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
-from vljepa_runtime.sources.deadline import Deadline, in_background
-from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.network import open_network
-from vljepa_runtime.sources.tcp import connect_tcp
+from vljepa_runtime.sources.live.deadline import Deadline, in_background
+from vljepa_runtime.sources.live.source import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.network.opening import open_network
+from vljepa_runtime.sources.network.tcp import connect_tcp
 
 FAST = Backoff(first_s=0.05, cap_s=0.2)
 LATE_S = 8.0  # far above what any wait here takes, far below what these servers would
@@ -32,7 +32,7 @@ LATE_S = 8.0  # far above what any wait here takes, far below what these servers
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the time that servers are given otherwise."""
     for name, seconds in (("ANSWER_S", 0.6), ("PICTURE_S", 0.8), ("SILENCE_S", 0.5)):
-        monkeypatch.setattr(f"vljepa_runtime.sources.network.{name}", seconds)
+        monkeypatch.setattr(f"vljepa_runtime.sources.network.opening.{name}", seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_close_ends_a_blocked_read(
     live_servers: ModuleType, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ANSWER_S", "PICTURE_S", "SILENCE_S"):
-        monkeypatch.setattr(f"vljepa_runtime.sources.network.{name}", 30.0)
+        monkeypatch.setattr(f"vljepa_runtime.sources.network.opening.{name}", 30.0)
 
     def answer(client: socket.socket, request: bytes) -> None:
         if scheme == "http":
@@ -173,7 +173,7 @@ def test_close_ends_a_blocked_read(
 
 def test_leaving_a_file_whose_server_hangs(live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ANSWER_S", "PICTURE_S", "SILENCE_S"):
-        monkeypatch.setattr(f"vljepa_runtime.sources.network.{name}", 30.0)
+        monkeypatch.setattr(f"vljepa_runtime.sources.network.opening.{name}", 30.0)
     data = live_servers.clip(50, "matroska")
 
     def answer(client: socket.socket, request: bytes) -> None:
@@ -241,8 +241,8 @@ class TestClock:
         assert list(source) == []
 
     def test_a_driver_that_hangs_is_told_of_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vljepa_runtime.sources.live.SILENCE_S", 0.3)
-        monkeypatch.setattr("vljepa_runtime.sources.live.WAKE_S", 0.1)
+        monkeypatch.setattr("vljepa_runtime.sources.live.source.SILENCE_S", 0.3)
+        monkeypatch.setattr("vljepa_runtime.sources.live.source.WAKE_S", 0.1)
         source = LiveSource("cam", lambda: Hanging())
         threading.Timer(1.5, source.close).start()
         assert [item.kind for item in source if isinstance(item, SourceStatus)] == ["warning"]
@@ -304,7 +304,7 @@ class Brief:
 
 class TestInterrupts:
     def test_while_opening(self, live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vljepa_runtime.sources.network.ANSWER_S", 30.0)
+        monkeypatch.setattr("vljepa_runtime.sources.network.opening.ANSWER_S", 30.0)
         with live_servers.serving(lambda client, request: time.sleep(20)) as port:
             threading.Timer(0.4, os.kill, (os.getpid(), signal.SIGINT)).start()
             begun = time.monotonic()

@@ -9,8 +9,8 @@ import selectors
 import socket
 import threading
 
-from vljepa_runtime.sources.deadline import SLICE_S, ConnectionLostError, Deadline
-from vljepa_runtime.sources.tcp import TcpConnection, plain_reason
+from vljepa_runtime.sources.live.deadline import SLICE_S, ConnectionLostError, Deadline
+from vljepa_runtime.sources.network.tcp import TcpConnection, plain_reason
 
 __all__ = ["Relay"]
 

@@ -17,8 +17,8 @@ import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
-from vljepa_runtime.sources.live import LiveSource
-from vljepa_runtime.sources.motion_jpeg import MAX_BYTES, JpegSplitter, _Decoder
+from vljepa_runtime.sources.live.source import LiveSource
+from vljepa_runtime.sources.network.motion_jpeg import MAX_BYTES, JpegSplitter, _Decoder
 
 Wrap = Callable[[list[bytes]], bytes]
 TYPE = b"Content-Type: image/jpeg\r\n"
@@ -215,7 +215,7 @@ class TestSnapshots:
     def test_a_page_instead_of_the_picture_is_told(
         self, live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("vljepa_runtime.sources.network.PICTURE_S", 0.5)
+        monkeypatch.setattr("vljepa_runtime.sources.network.opening.PICTURE_S", 0.5)
         asked: list[bytes] = []
 
         def answer(client: socket.socket, request: bytes) -> None:
@@ -235,7 +235,7 @@ class TestSnapshots:
     def test_a_picture_that_was_never_one_is_an_error(
         self, live_servers: ModuleType, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("vljepa_runtime.sources.network.PICTURE_S", 0.3)
+        monkeypatch.setattr("vljepa_runtime.sources.network.opening.PICTURE_S", 0.3)
 
         def answer(client: socket.socket, request: bytes) -> None:
             client.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\nContent-Length: 4\r\n\r\nnone")

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.heif import is_sequence, read_heif
 from vljepa_runtime.sources.naming import shown_path
-from vljepa_runtime.sources.picture_header import Header, read_header
-from vljepa_runtime.sources.pictures import (
+from vljepa_runtime.sources.pictures.header import Header, read_header
+from vljepa_runtime.sources.pictures.heif import is_sequence, read_heif
+from vljepa_runtime.sources.pictures.pixels import (
     DECODER_LIMITS,
     DEEP_GREY,
     check_size,

@@ -11,7 +11,7 @@ import ssl
 import time
 from typing import Any
 
-from vljepa_runtime.sources.deadline import SLICE_S, ConnectionLostError, Deadline
+from vljepa_runtime.sources.live.deadline import SLICE_S, ConnectionLostError, Deadline
 
 __all__ = ["TcpConnection", "connect_tcp", "plain_reason"]
 

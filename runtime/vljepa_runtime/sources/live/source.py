@@ -17,10 +17,10 @@ from typing import Protocol
 import numpy as np
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.deadline import ConnectionLostError
-from vljepa_runtime.sources.pictures import Picture
+from vljepa_runtime.redaction import redact
+from vljepa_runtime.sources.live.deadline import ConnectionLostError
+from vljepa_runtime.sources.pictures.pixels import Picture
 from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind
-from vljepa_runtime.sources.redaction import redact
 
 __all__ = [
     "Backoff",

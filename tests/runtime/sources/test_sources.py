@@ -15,11 +15,11 @@ import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus, open_source
-from vljepa_runtime.sources.camera import open_camera, open_pipeline
-from vljepa_runtime.sources.file import FileSource
-from vljepa_runtime.sources.folder import FolderSource, natural_key
-from vljepa_runtime.sources.live import Backoff, LiveSource
+from vljepa_runtime.sources.live.camera import open_camera, open_pipeline
+from vljepa_runtime.sources.live.source import Backoff, LiveSource
+from vljepa_runtime.sources.pictures.folder import FolderSource, natural_key
 from vljepa_runtime.sources.protocol import due_index, is_instant
+from vljepa_runtime.sources.video.source import FileSource
 
 
 def save(path: Path, level: int = 100) -> Path:

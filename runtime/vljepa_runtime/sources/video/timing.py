@@ -12,8 +12,8 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vljepa_runtime.sources.clock import Stamped
-from vljepa_runtime.sources.pictures import Converter, Picture
+from vljepa_runtime.sources.pictures.pixels import Converter, Picture
+from vljepa_runtime.sources.video.clock import Stamped
 
 __all__ = ["DEFAULT_RATE", "Timing", "length_of_all_s"]
 

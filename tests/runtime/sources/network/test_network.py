@@ -16,8 +16,8 @@ import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
-from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.network import DownloadSource, open_network
+from vljepa_runtime.sources.live.source import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.network.opening import DownloadSource, open_network
 
 FAST = Backoff(first_s=0.05, cap_s=0.2)
 

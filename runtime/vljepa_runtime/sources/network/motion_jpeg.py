@@ -18,10 +18,10 @@ import numpy.typing as npt
 from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.deadline import ConnectionLostError, Deadline
-from vljepa_runtime.sources.live import LIVE_LIMITS
-from vljepa_runtime.sources.pictures import Picture, shrink, to_array
-from vljepa_runtime.sources.web import CHUNK, RefusedError, WebFile
+from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
+from vljepa_runtime.sources.live.source import LIVE_LIMITS
+from vljepa_runtime.sources.network.web_file import CHUNK, RefusedError, WebFile
+from vljepa_runtime.sources.pictures.pixels import Picture, shrink, to_array
 
 __all__ = ["JpegSplitter", "MotionJpeg", "Snapshots", "is_motion_jpeg", "is_snapshot"]
 

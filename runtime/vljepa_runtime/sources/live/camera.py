@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.deadline import in_background
-from vljepa_runtime.sources.live import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.pictures import DEEP_GREY, from_opencv, shrink
+from vljepa_runtime.sources.live.deadline import in_background
+from vljepa_runtime.sources.live.source import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.pictures.pixels import DEEP_GREY, from_opencv, shrink
 from vljepa_runtime.sources.protocol import Hints
 
 __all__ = ["open_camera", "open_pipeline"]

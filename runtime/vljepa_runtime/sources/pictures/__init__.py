@@ -1,0 +1,1 @@
+"""Pictures as arrays: a decoded frame made upright RGB, picture files, folders of them."""
