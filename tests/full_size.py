@@ -260,12 +260,11 @@ def compare(folder: Path, bundle: Path) -> None:
 
 def window(bundle: Path) -> None:
     """Embed one window of random frames and decode it, with times and peak memory."""
-    import resource
-
     import vljepa_runtime as vj
+    from vljepa_runtime.peak_memory import peak_rss_mb
 
     def peak() -> float:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        return (peak_rss_mb() or 0.0) / 1e3
 
     started = time.monotonic()
     model = vj.load(bundle, engine="onnxruntime:cpu")

@@ -102,10 +102,9 @@ def installed_version() -> str:
 
 def unknown_command(name: str) -> int:
     """Say which command was probably meant; exit code of a usage error."""
-    from difflib import get_close_matches
+    from vljepa_runtime.suggestions import did_you_mean
 
-    close = get_close_matches(name, COMMANDS, n=1)
-    hint = f"did you mean `vljepa {close[0]}`?" if close else f"commands: {', '.join(COMMANDS)}"
+    hint = did_you_mean(name, COMMANDS, form="`vljepa {}`") or f"commands: {', '.join(COMMANDS)}"
     console.note(f"vljepa: there is no command {without_secrets(name, [name])!r}: {hint}")
     return EXIT_USAGE
 

@@ -16,13 +16,13 @@ from vljepa_export.export_report import ExportReport
 from vljepa_export.gates import certified, judge, misses, record, summary
 from vljepa_export.ladder import Ladder
 from vljepa_export.made import Made, all_files, graph_reports, shared_bytes
-from vljepa_export.memory import peak_rss_mb
 from vljepa_export.request import ExportRequest
 from vljepa_export.targets.protocol import Places
 from vljepa_export.walk import walk
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.bundle.manifest import Manifest
+from vljepa_runtime.peak_memory import peak_rss_mb
 
 __all__ = ["BundleMaker", "Draft", "report_of"]
 
@@ -153,7 +153,7 @@ def report_of(draft: Draft, bundle: Bundle, *, seconds: float) -> ExportReport:
         agreement=draft.verdict.agreement if draft.verdict else None,
         misses=misses(draft.verdict),
         certified=bundle.manifest.certified,
-        peak_rss_mb=peak_rss_mb(),
+        peak_rss_mb=peak_rss_mb() or 0.0,
     )
 
 

@@ -5,20 +5,20 @@ Plain data: reading it imports no engine, no converter and no torch. A new forma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
 from vljepa_runtime.errors import MissingExtraError
+from vljepa_runtime.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from vljepa_export.targets.protocol import Target
 
-__all__ = ["FORMATS", "Format", "did_you_mean", "find_format", "load_target"]
+__all__ = ["FORMATS", "Format", "find_format", "load_target"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,10 @@ class Format:
             ExportError: the format has no such precision.
         """
         if name not in self.precisions:
-            hint = did_you_mean(name, self.precisions) or f": choose from {', '.join(self.precisions)}"
+            hint = (
+                did_you_mean(name, self.precisions, lead=": ")
+                or f": choose from {', '.join(self.precisions)}"
+            )
             raise ExportError(f"there is no precision {name!r} for {self.name}{hint}")
         return name
 
@@ -172,7 +175,9 @@ def find_format(name: str) -> Format:
     known = {alias: row for row in FORMATS.values() for alias in (row.name, *row.aliases)}
     if name in known:
         return known[name]
-    raise ExportError(f"expected format {' | '.join(FORMATS)}, got {name!r}{did_you_mean(name, known)}")
+    raise ExportError(
+        f"expected format {' | '.join(FORMATS)}, got {name!r}{did_you_mean(name, known, lead=': ')}"
+    )
 
 
 def load_target(row: Format) -> Target:
@@ -195,9 +200,3 @@ def load_target(row: Format) -> Target:
             f"or choose one of {', '.join(other for other in FORMATS if other != row.name)}"
         ) from error
     return module
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """`: did you mean 'onnx'?` where a choice is close, else nothing."""
-    close = get_close_matches(word, list(choices), n=1)
-    return f": did you mean {close[0]!r}?" if close else ""

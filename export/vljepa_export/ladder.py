@@ -8,11 +8,11 @@ from functools import cache
 
 from vljepa_evaluation.gates import GraphParity, limits_for
 from vljepa_export.made import Made
-from vljepa_export.memory import peak_rss_mb
 from vljepa_export.parity import compare, onnx_runner, require_float_parity
 from vljepa_export.request import ExportRequest
 from vljepa_export.targets.protocol import Target
 from vljepa_export.walk import Walked
+from vljepa_runtime.peak_memory import peak_rss_mb
 
 __all__ = ["Ladder"]
 
@@ -80,5 +80,5 @@ class Ladder:
             measured=measured,
             floats=floats,
             misses=limits_for(precision).misses(measured) if converted.runs_here else (),
-            peak_rss_mb=peak_rss_mb(),
+            peak_rss_mb=peak_rss_mb() or 0.0,
         )

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.errors import ExportError
-from vljepa_export.formats import Format, did_you_mean, find_format
+from vljepa_export.formats import Format, find_format
 from vljepa_runtime.bundle.place import check_place
 from vljepa_runtime.errors import BundleError
+from vljepa_runtime.suggestions import did_you_mean
 
 __all__ = [
     "ExportRequest",
@@ -104,7 +105,8 @@ def precision_per_graph(precision: str | Mapping[str, str], row: Format) -> dict
     for name in precision:
         if name not in GRAPH_NAMES:
             raise ExportError(
-                f"there is no graph {name!r}{did_you_mean(name, GRAPH_NAMES)}; graphs: {', '.join(GRAPH_NAMES)}"
+                f"there is no graph {name!r}{did_you_mean(name, GRAPH_NAMES, lead=': ')}; "
+                f"graphs: {', '.join(GRAPH_NAMES)}"
             )
     return {name: row.require_precision(precision.get(name, "fp32")) for name in GRAPH_NAMES}
 
@@ -162,6 +164,6 @@ def _resolve_checkpoint(name: str | Path) -> Path:
     what = "is not a checkpoint (it has no config.json)" if found.exists() else "does not exist"
     names = ", ".join(shipped) or "none"
     raise ExportError(
-        f"{found} {what}{did_you_mean(str(name), shipped)}; expected a folder written by `vljepa train`, "
+        f"{found} {what}{did_you_mean(str(name), shipped, lead=': ')}; expected a folder written by `vljepa train`, "
         f"or a shipped checkpoint ({names})"
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import onnx
 
@@ -15,6 +14,7 @@ from vljepa_quant.errors import QuantError
 from vljepa_quant.graph_editor import GraphEditor
 from vljepa_quant.int4 import edit_int4
 from vljepa_quant.int8 import edit_int8
+from vljepa_runtime.suggestions import did_you_mean
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
@@ -84,6 +84,5 @@ def recipe(name: str) -> Recipe:
     """
     if name in RECIPES:
         return RECIPES[name]
-    close = get_close_matches(name, RECIPES, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(RECIPES)}"
+    hint = did_you_mean(name, RECIPES) or f"choose from {', '.join(RECIPES)}"
     raise QuantError(f"there is no precision {name!r}: {hint}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from vljepa_quant.qdq import FORMS, quantise_qdq, quantised_inputs
 from vljepa_runtime.engines.trt.builder import build_engine
 from vljepa_runtime.engines.trt.layers import summary
 from vljepa_runtime.engines.trt.library import load_library
+from vljepa_runtime.peak_memory import peak_rss_mb
 
 TOKENS = 2048
 STEP = 0.05
@@ -117,7 +117,7 @@ def main() -> None:
         "engine_mb": round(len(built.engine) / 1e6, 1),
         "export_s": round(exported, 1),
         "build_s": round(built.seconds, 1),
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000,
+        "peak_rss_mb": round(peak_rss_mb() or 0.0),
         "layers": summary(built.layers),
         "products_in_fp32": [layer.name for layer in built.layers if layer.is_product and layer.is_float32],
         "warnings": built.warnings,

@@ -11,7 +11,6 @@ import argparse
 import multiprocessing
 import os
 import re
-import resource
 import signal
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 from targets import Target, targets
 
 from vljepa_runtime.errors import VljepaError
+from vljepa_runtime.peak_memory import peak_rss_mb
 
 LIMIT_S = 2.0
 LIMIT_MB = 300
@@ -60,7 +60,7 @@ class Tally:
 
 def one(target: Target, data: bytes, tally: Tally) -> None:
     """Run one input and keep it when it broke a rule."""
-    before = _peak_mb()
+    before = peak_rss_mb() or 0.0
     start = time.perf_counter()
     name = ""
     signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
@@ -81,7 +81,7 @@ def one(target: Target, data: bytes, tally: Tally) -> None:
     tally.slowest_s = max(tally.slowest_s, took)
     if not name and took > LIMIT_S:
         name = f"crash_{target.name}_Hang"
-    if not name and _peak_mb() - before > LIMIT_MB:
+    if not name and (peak_rss_mb() or 0.0) - before > LIMIT_MB:
         name = f"crash_{target.name}_Memory"
     if name:
         tally.found.setdefault(name, data)
@@ -139,10 +139,6 @@ def open_files() -> int:
     """Descriptors of this process; 0 where the system does not say."""
     place = Path("/proc/self/fd")
     return len(list(place.iterdir())) if place.is_dir() else 0
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class Job:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from vljepa_apps.measure.report_subject import Subject
+from vljepa_runtime.peak_memory import peak_rss_mb
 
-__all__ = ["main", "peak_rss_mb"]
+__all__ = ["main"]
 
 WINDOWS = 20
 
@@ -75,20 +75,6 @@ def measure(model: Any, label: str, order: dict[str, Any]) -> None:
 def say(kind: str, **values: Any) -> None:
     """One JSON line."""
     print(json.dumps({"kind": kind} | values), flush=True)  # noqa: T201  (read by the process that started this one)
-
-
-def peak_rss_mb() -> float | None:
-    """Largest resident memory of this process so far in MB (10^6 bytes), None where the system does not tell.
-
-    `getrusage` will not do: on Linux a child begins with its parent's maximum.
-    """
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    except OSError:
-        pass
-    return None
 
 
 if __name__ == "__main__":

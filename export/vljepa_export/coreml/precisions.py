@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vljepa_export.coreml.compression import FLOAT_WEIGHTS, Weights
 from vljepa_export.errors import ExportError
-from vljepa_export.formats import did_you_mean
+from vljepa_runtime.suggestions import did_you_mean
 
 __all__ = ["PRECISIONS", "TARGETS", "Precision", "find_precision", "target_version"]
 
@@ -88,7 +88,8 @@ def find_precision(name: str) -> Precision:
     if name in PRECISIONS:
         return PRECISIONS[name]
     raise ExportError(
-        f"Core ML has no precision {name!r}{did_you_mean(name, PRECISIONS)}; choose from {', '.join(PRECISIONS)}"
+        f"Core ML has no precision {name!r}{did_you_mean(name, PRECISIONS, lead=': ')}; "
+        f"choose from {', '.join(PRECISIONS)}"
     )
 
 

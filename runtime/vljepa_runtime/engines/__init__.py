@@ -5,7 +5,6 @@ An engine's module is imported when the engine is named, and its library when it
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +19,7 @@ from vljepa_runtime.errors import (
     InputError,
     LibraryMissingError,
 )
+from vljepa_runtime.suggestions import did_you_mean
 
 __all__ = [
     "Engine",
@@ -243,6 +243,5 @@ def _split(name: str) -> tuple[Family, str]:
         if device and device in family.devices:
             return family, device
     known = ("auto", *_FAMILIES, *engine_names())
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise InputError(f"no engine is called {name!r}: {hint}known: auto, {', '.join(engine_names())}")
+    hint = did_you_mean(name.lower(), known, lead=" ")
+    raise InputError(f"no engine is called {name!r}:{hint} known: auto, {', '.join(engine_names())}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection.online import OnlineSelection
 from vljepa_runtime.selection.protocol import Policy
 from vljepa_runtime.selection.uniform import EveryWindow, Uniform
 from vljepa_runtime.selection.ward import OfflineWard
+from vljepa_runtime.suggestions import did_you_mean
 
 __all__ = ["FORMS", "parse_policy"]
 
@@ -30,8 +30,7 @@ def parse_policy(spec: str) -> Policy:
         raise InputError(f"expected a selection policy as text ({FORMS}), got {spec!r}")
     name, _, value = spec.strip().lower().partition(":")
     if name not in NAMES:
-        close = get_close_matches(name, NAMES, n=1)
-        hint = f", did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, NAMES, lead=", ")
         raise InputError(f"unknown selection policy {spec!r}{hint} Expected {FORMS}")
     if name == "every":
         if value:
