@@ -20,8 +20,7 @@ from vljepa_export.request import ExportRequest
 from vljepa_export.targets.protocol import Places
 from vljepa_export.walk import walk
 from vljepa_model.checkpoint import CheckpointFolder
-from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.bundle.manifest import Manifest
+from vljepa_runtime.bundle import Bundle, Manifest, write_bundle
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 __all__ = ["BundleMaker", "Draft", "report_of"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from vljepa_evaluation.gates import GraphParity
 from vljepa_export.effort import CALIBRATION_SEED
 from vljepa_export.targets.protocol import TracedGraph, graph_spec
-from vljepa_runtime.bundle.manifest import Calibration, Manifest, Origin, Parity
+from vljepa_runtime.bundle import Calibration, Manifest, Origin, Parity
 
 if TYPE_CHECKING:
     from vljepa_export.made import Made

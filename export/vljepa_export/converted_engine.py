@@ -9,7 +9,7 @@ import numpy as np
 
 from vljepa_export.targets.protocol import Array, Converted, Feeds
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.bundle.manifest import TensorSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import Graph, check_feeds
 from vljepa_runtime.errors import GraphRefusedError
 

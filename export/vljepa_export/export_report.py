@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_evaluation.gates import Agreement, GraphParity
+from vljepa_runtime.bundle import Certified
 
 __all__ = ["ExportReport", "GraphReport"]
 
@@ -50,8 +51,7 @@ class ExportReport:
         seconds: Time of the whole export.
         agreement: With the float model, end to end; None when it was not measured.
         misses: Gates missed end to end, in words.
-        certified: As in the manifest: True when every gate was kept, False when one was missed, None when some
-            could not be measured here.
+        certified: As in the manifest: whether every gate was kept.
         peak_rss_mb: Most memory this process ever held, in MB.
     """
 
@@ -62,9 +62,9 @@ class ExportReport:
     seconds: float
     agreement: Agreement | None = None
     misses: tuple[str, ...] = ()
-    certified: bool | None = None
+    certified: Certified = Certified.NOT_JUDGED
     peak_rss_mb: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {**asdict(self), "path": str(self.path)}
+        return {**asdict(self), "path": str(self.path), "certified": self.certified.to_json()}

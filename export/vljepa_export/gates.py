@@ -11,8 +11,7 @@ from vljepa_export.converted_engine import ConvertedEngine
 from vljepa_export.made import Made
 from vljepa_export.request import ExportRequest
 from vljepa_model.checkpoint import CheckpointFolder
-from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.bundle.manifest import Manifest
+from vljepa_runtime.bundle import Bundle, Certified, Manifest, write_bundle
 from vljepa_runtime.engines import open_engine
 
 __all__ = ["certified", "judge", "misses", "record", "summary"]
@@ -58,11 +57,11 @@ def judge(draft: Bundle, made: Sequence[Made], reference: Reference) -> Verdict 
     return check(draft, engine, reference)
 
 
-def certified(made: Sequence[Made], verdict: Verdict | None, scenes: Scenes | None) -> bool | None:
-    """Whether all gates were kept; None where some could not be measured."""
+def certified(made: Sequence[Made], verdict: Verdict | None, scenes: Scenes | None) -> Certified:
+    """Whether all gates were kept."""
     if any(item.misses for item in made) or (verdict is not None and not verdict.passed):
-        return False
-    return None if verdict is None or scenes is None else True
+        return Certified.NO
+    return Certified.NOT_JUDGED if verdict is None or scenes is None else Certified.YES
 
 
 def summary(verdict: Verdict | None) -> dict[str, float]:

@@ -1,6 +1,6 @@
 from .bundle.manifest import Manifest as Manifest
 from .bundle.reader import Bundle as Bundle
-from .bundle.reader import write_bundle as write_bundle
+from .bundle.writer import write_bundle as write_bundle
 from .clip_reader import read_clip as read_clip
 from .engines import engine_names as engine_names
 from .engines import open_engine as open_engine

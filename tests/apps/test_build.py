@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from vljepa_apps.main import main
-from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.bundle import Bundle, GraphSpec, write_bundle
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Range
 

@@ -19,7 +19,7 @@ from vljepa_apps.measure.latency_cells import QUERY_TOKENS, _feed
 from vljepa_apps.measure.report import Column, Report, markdown, speedups, text
 from vljepa_apps.measure.report_run import Plan, differences
 from vljepa_apps.measure.report_subject import Subject
-from vljepa_runtime.bundle.manifest import TensorSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.errors import BundleError, InputError
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from vljepa_apps.commands.inspect import window
 from vljepa_apps.main import main
-from vljepa_runtime.bundle import write_bundle
-from vljepa_runtime.bundle.manifest import Calibration, GraphSpec, Manifest, Parity, TensorSpec
+from vljepa_runtime.bundle import Calibration, GraphSpec, Manifest, Parity, write_bundle
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.patches import Preprocess
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from vljepa_evaluation.gates import Reference, limits_for
 from vljepa_runtime.bundle import Bundle, shipped_bundles
-from vljepa_runtime.bundle.manifest import TensorSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import Engine, Graph, available_engines, families, open_engine
 from vljepa_runtime.errors import BundleError, EngineError
 from vljepa_runtime.model import Model

@@ -16,7 +16,7 @@ from vljepa_export.samples import SampleChain
 from vljepa_model.checkpoint import load_checkpoint
 from vljepa_quant import recipe
 from vljepa_quant.graph_editor import save_bytes
-from vljepa_runtime.bundle import Bundle, shipped_bundles
+from vljepa_runtime.bundle import Bundle, Certified, shipped_bundles
 
 GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 
@@ -57,7 +57,7 @@ def test_a_bundle_is_certified_and_carries_what_it_was_compared_with(
 ) -> None:
     report = reports["fp32"]
     bundle = Bundle.open(report.path)
-    assert report.certified is bundle.manifest.certified is True
+    assert report.certified is bundle.manifest.certified is Certified.YES
     assert report.agreement is not None
     assert report.agreement.overlap == report.agreement.triggers == 1.0
     reference = Reference.of(bundle)

@@ -33,8 +33,7 @@ from vljepa_export.targets import coreml  # noqa: E402
 from vljepa_export.targets.coreml import convert  # noqa: E402
 from vljepa_export.targets.protocol import Converted, TracedGraph  # noqa: E402
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
-from vljepa_runtime.bundle import Bundle, write_bundle  # noqa: E402
-from vljepa_runtime.bundle.manifest import GraphSpec, Manifest, TensorSpec  # noqa: E402
+from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest, TensorSpec, write_bundle  # noqa: E402  # noqa: E402
 from vljepa_runtime.model import Model  # noqa: E402
 
 

@@ -18,7 +18,7 @@ from vljepa_export import ExportReport, effort, export_bundle, ladder, walk
 from vljepa_export.effort import GRAPH_BY_GRAPH, LARGE, WHOLE, effort_for, is_large
 from vljepa_export.formats import FORMATS, Format
 from vljepa_model.checkpoint import load_checkpoint
-from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle import Bundle, Certified
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.patches import fit_frames, patchify
 from vljepa_runtime.tokenizer import Tokenizer
@@ -112,11 +112,11 @@ def test_a_graph_outside_its_gates(
     }
     if not tried:
         assert (graph.precision, graph.misses) == ("int8-dynamic", (misses["int8"],))
-        assert report.certified is Bundle.open(report.path).manifest.certified is False
+        assert report.certified is Bundle.open(report.path).manifest.certified is Certified.NO
     else:
         assert (graph.precision, graph.misses) == ("fp32", ())
         assert graph.note == "kept in fp32: " + ", ".join(f"as {name} {misses[name]}" for name in tried)
-        assert report.certified is None
+        assert report.certified is Certified.NOT_JUDGED
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from vljepa_apps.main import main
 from vljepa_evaluation.gates import LIMITS, REFERENCE_FILE, Limits, Reference, Scenes, check, limits_for
 from vljepa_export import ExportReport, export_bundle
 from vljepa_export.formats import FORMATS
-from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle import Bundle, Certified
 from vljepa_runtime.engines import open_engine
 
 FEW = Scenes(clips=2, seconds=4.0)
@@ -50,7 +50,7 @@ def exported(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -
 def test_the_bundle_says_what_it_is(exported: ExportReport) -> None:
     manifest = Bundle.open(exported.path).manifest
     assert manifest.target == "openvino"
-    assert exported.certified is manifest.certified is True
+    assert exported.certified is manifest.certified is Certified.YES
     assert set(manifest.execution.values()) <= {"bf16", "f32"}
     assert manifest.precision["y_decoder_step"] in ("int8-weights", "fp32")
     assert manifest.calibration is not None
@@ -141,6 +141,6 @@ def test_outside_its_gates_it_is_written_uncertified_and_exit_1(
     printed = capsys.readouterr()
     assert "gate missed: predictor: expected a mean cosine of at least 2" in printed.out
     assert "certified: false" in printed.err
-    assert Bundle.open(out).manifest.certified is False
+    assert Bundle.open(out).manifest.certified is Certified.NO
     assert main(["inspect", str(out)]) == 0
     assert "no, it missed a gate where it was exported" in capsys.readouterr().out

@@ -22,8 +22,7 @@ from vljepa_evaluation.gates import Reference
 from vljepa_evaluation.gates.tensors import unpack
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import ConfigError
-from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.bundle.manifest import Manifest
+from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.events import Event
 from vljepa_runtime.files.strict_json import parse_json

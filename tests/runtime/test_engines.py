@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.bundle.manifest import TARGETS, TensorSpec
+from vljepa_runtime.bundle.manifest import TARGETS
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import (
     available_engines,
     check_feeds,

@@ -13,8 +13,7 @@ import pytest
 
 pytest.importorskip("openvino")
 
-from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.bundle.manifest import Manifest
+from vljepa_runtime.bundle import Bundle, Manifest, write_bundle
 from vljepa_runtime.engines import describe, open_engine, openvino
 from vljepa_runtime.errors import (
     BundleError,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.bundle import GraphSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot
 from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.bundle import GraphSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.trt.cuda import Pinned, owner
 from vljepa_runtime.engines.trt.graph import TensorRTGraph, check_contract
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Range

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.bundle import Bundle, GraphSpec, write_bundle
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.trt import loading
 from vljepa_runtime.engines.trt.cache import EngineCache, Machine
 from vljepa_runtime.engines.trt.library import Library

@@ -14,8 +14,8 @@ import tokenizers
 from onnx import helper, numpy_helper
 from tokenizers import models, pre_tokenizers
 
-from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.bundle.manifest import GraphSpec, Manifest, Origin, TensorSpec
+from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest, Origin, write_bundle
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.patches import Preprocess
 
 HERE = Path(__file__).parent / "bundles" / "small.vljepa"

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         console.document(report.to_dict(), indent=2)
     else:
         console.result(text(report))
-    if report.certified is False:
+    if report.certified == "no":
         console.note(
             f"\n{report.path} is outside its gates and says so (certified: false): try another --precision"
         )

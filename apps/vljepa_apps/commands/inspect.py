@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_runtime.bundle.manifest import Manifest, TensorSpec
+    from vljepa_runtime.bundle import Manifest
+    from vljepa_runtime.contract import TensorSpec
     from vljepa_runtime.patches import Preprocess
 
 SUMMARY = "show what a bundle holds: graphs, precisions, parity, accuracy"
 GRAPH_HEADER = ("graph", "precision", "size", "inputs", "outputs")
 PARITY_HEADER = ("graph", "worst cosine", "max abs", "PSNR dB")
 VERDICTS = {
-    True: "yes, it kept every gate where it was exported",
-    False: "no, it missed a gate where it was exported: `vljepa verify` shows which",
-    None: "not measured where it was exported: run `vljepa verify` on the device",
+    "yes": "yes, it kept every gate where it was exported",
+    "no": "no, it missed a gate where it was exported: `vljepa verify` shows which",
+    "not judged": "not measured where it was exported: run `vljepa verify` on the device",
 }
 SHOWN_TENSORS = 3  # a decoder step has one pair of tensors a layer
 
@@ -88,7 +89,7 @@ def overview(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if manifest.execution:
         rows.append(("computes in", ", ".join(sorted(set(manifest.execution.values())))))
-    rows.append(("certified", VERDICTS[manifest.certified]))
+    rows.append(("certified", VERDICTS[manifest.certified.value]))
     return [(key, value or "n/a") for key, value in rows]
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Cells
     from vljepa_runtime import Model
-    from vljepa_runtime.bundle.manifest import TensorSpec
+    from vljepa_runtime.contract import TensorSpec
 
 __all__ = ["QUERY_TOKENS", "WholeModel", "end_to_end", "graph_cells", "sample_frames"]
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from vljepa_data.world import PROMPTS, Split, captioned, make_clip
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, behave
 from vljepa_evaluation.gates.tensors import pack, unpack
-from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.bundle.manifest import GraphSpec, Manifest
+from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import shown

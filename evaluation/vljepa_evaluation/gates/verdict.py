@@ -14,7 +14,7 @@ from vljepa_evaluation.gates.limits import Limits, limits_for, misses
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
 from vljepa_evaluation.gates.reference import Reference, Sample
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.bundle.manifest import TensorSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import Engine, describe
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.model import Model

@@ -30,7 +30,7 @@ from vljepa_export.targets.protocol import (
     tensor_specs,
 )
 from vljepa_quant.graph_editor import GraphEditor
-from vljepa_runtime.bundle.manifest import GraphSpec
+from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot, fit
 from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 

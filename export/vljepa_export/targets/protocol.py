@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy.typing as npt
 
 from vljepa_export.contract import GraphContract, TensorAxes
-from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.bundle import GraphSpec
+from vljepa_runtime.contract import TensorSpec
 
 if TYPE_CHECKING:
     from torch import nn

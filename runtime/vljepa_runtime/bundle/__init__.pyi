@@ -1,3 +1,10 @@
+from .entries import Calibration as Calibration
+from .entries import Certified as Certified
+from .entries import FileSpec as FileSpec
+from .entries import GraphSpec as GraphSpec
+from .entries import Origin as Origin
+from .entries import Parity as Parity
+from .manifest import Manifest as Manifest
 from .reader import Bundle as Bundle
 from .reader import shipped_bundles as shipped_bundles
-from .reader import write_bundle as write_bundle
+from .writer import write_bundle as write_bundle

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vljepa_runtime.bundle.manifest import GraphSpec
-from vljepa_runtime.bundle.reader import MAPPED_BYTES, Bundle
+from vljepa_runtime.bundle import Bundle, GraphSpec
+from vljepa_runtime.bundle.reader import MAPPED_BYTES
 
 __all__ = ["unpack", "unpacked"]
 

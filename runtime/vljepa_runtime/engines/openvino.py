@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
-from vljepa_runtime.bundle.reader import MAPPED_BYTES, Bundle
+from vljepa_runtime.bundle import Bundle, GraphSpec
+from vljepa_runtime.bundle.reader import MAPPED_BYTES
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
 from vljepa_runtime.engines.watched import Watch, interruptible

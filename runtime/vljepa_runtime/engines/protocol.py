@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.bundle.manifest import TensorSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.errors import InputError, RunError, WrongTargetError
 
 __all__ = [

@@ -11,9 +11,8 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
-from vljepa_runtime.bundle.manifest import GraphSpec, Manifest
+from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.limits import LONG, USUAL, value_limit
@@ -21,9 +20,6 @@ from vljepa_runtime.graphs.mil_file import check_program
 from vljepa_runtime.graphs.onnx_file import OnnxGraph, read_onnx
 from vljepa_runtime.graphs.onnx_sizes import Unfit, check_sizes
 from vljepa_runtime.graphs.wire import Damaged
-
-if TYPE_CHECKING:
-    from vljepa_runtime.bundle import Bundle
 
 __all__ = ["CheckedGraph", "check_graphs", "checked_graph", "feed_shapes", "graph_limit"]
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_runtime.bundle.manifest import GraphSpec, TensorSpec
+from vljepa_runtime.bundle import GraphSpec
+from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
 from vljepa_runtime.engines.trt.cuda import Device, Pinned, owner
 from vljepa_runtime.engines.trt.library import Library

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.bundle.manifest import Manifest
+from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.patches import Preprocess
