@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from pathlib import Path
 from typing import cast
 
 from vljepa_apps.commands import COMMANDS, module_of
 from vljepa_apps.main import Command, parser_of
+from vljepa_runtime.files.atomic import replace_file
 
 __all__ = ["reference"]
 
@@ -34,4 +34,4 @@ def section(name: str) -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(reference(), encoding="utf-8")
+    replace_file(sys.argv[1], reference().encode())

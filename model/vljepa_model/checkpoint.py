@@ -281,7 +281,7 @@ def _settle_texts(
 def _write_texts(folder: Path, config: bytes, tokenizers: Mapping[str, bytes]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in {**tokenizers, CONFIG: config}.items():
-        replace_file(folder / name, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        replace_file(folder / name, content)
 
 
 def preprocess_of(config: ModelConfig) -> Preprocess:

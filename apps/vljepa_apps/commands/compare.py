@@ -87,8 +87,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         console.result(text(report))
     if args.markdown:
-        written = printable(markdown(report), lines=True).encode()
-        replace_file(args.markdown, lambda file: file.write(written))
+        replace_file(args.markdown, printable(markdown(report), lines=True).encode())
     if args.png:
         draw(report, args.png)
     return 1 if report.failed else 0

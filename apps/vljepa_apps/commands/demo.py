@@ -223,8 +223,7 @@ def finish(report: Report, paths: dict[str, Path], *, as_json: bool) -> None:
     from vljepa_runtime.printable import json_text
 
     save_png(draw_timeline(report.timeline()), paths["timeline"])
-    text = json_text(report.to_dict(), indent=2) + "\n"
-    replace_file(paths["report"], lambda file: file.write(text.encode()))
+    replace_file(paths["report"], f"{json_text(report.to_dict(), indent=2)}\n".encode())
     if as_json:
         console.document(report.to_dict())
     else:

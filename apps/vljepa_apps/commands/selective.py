@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     settled = held_out(chosen_on, measured) if tuning else ()
     report = to_dict(model, args, recordings, measured, compared, settled)
     report["tuning_curves"] = [curve.to_dict() for curve in chosen_on]
-    replace_file(files[0], lambda file: file.write(json_text(report, indent=2).encode()))
+    replace_file(files[0], json_text(report, indent=2).encode())
     draw_curves(measured, files[1])
     if args.json:
         console.document(report, indent=2)

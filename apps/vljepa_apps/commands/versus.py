@@ -104,8 +104,8 @@ def run(args: argparse.Namespace) -> int:
         )
     times = alternate(answer_cells(contest), rounds=args.rounds)
     report = to_dict(args.checkpoint, contest.plan, runs, times)
-    replace_file(files[0], lambda file: file.write(json_text(report, indent=1).encode()))
-    replace_file(files[1], lambda file: file.write(markdown(report).encode()))
+    replace_file(files[0], json_text(report, indent=1).encode())
+    replace_file(files[1], markdown(report).encode())
     draw(report, files[2])
     if args.json:
         console.document(report, indent=1)

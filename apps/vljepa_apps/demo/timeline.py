@@ -151,7 +151,7 @@ def save_png(image: UInt8, path: Path) -> None:
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     if not done:
         raise InputError(f"OpenCV could not write {path}")
-    replace_file(path, lambda file: file.write(data.tobytes()))
+    replace_file(path, data.tobytes())
 
 
 def _rows(seconds: float) -> tuple[int, float]:

@@ -43,7 +43,7 @@ def leave_out(
             f"{len(unusable)} of {len(groups)} clips cannot be read, first {first.segment}: {first.reason}"
         )
     lines = [json.dumps({"segment": str(bad.segment), "reason": bad.reason}) + "\n" for bad in unusable]
-    replace_file(path, lambda file: file.write("".join(lines).encode()))
+    replace_file(path, "".join(lines).encode())
     on_skipped(unusable)
 
 

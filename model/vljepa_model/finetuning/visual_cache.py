@@ -8,9 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +16,13 @@ from torch import Tensor, nn
 
 from vljepa_data.annotations import Segment
 from vljepa_model.runs.fingerprint import fingerprint
+from vljepa_runtime.files.atomic import cache_file
+from vljepa_runtime.files.claim import SUFFIX, has_writer
 from vljepa_runtime.patches import Preprocess
 
 __all__ = ["VisualCache"]
 
-PART = ".part-"
 READING = 2  # counts up when other frames of a clip are taken than before
-STALE_S = 3600.0  # a temporary file this old belongs to no process that still lives
 
 
 class VisualCache:
@@ -76,12 +73,7 @@ class VisualCache:
         data = buffer.getvalue()
         if self._free is not None and len(data) > self._free:
             return False
-        path = self._path(segment)
-        path.parent.mkdir(exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PART)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        cache_file(self._path(segment), data)
         if self._free is not None:
             self._free -= len(data)
         return True
@@ -105,11 +97,10 @@ def _tidy(folder: Path) -> int:
     used = 0
     for path in folder.rglob("*"):
         try:
-            found = path.stat()
-            if path.name.startswith(PART) and time.time() - found.st_mtime > STALE_S:
-                path.unlink()
+            if path.suffix == SUFFIX:
+                has_writer(path, temporary=True)
             elif path.is_file():
-                used += found.st_size
+                used += path.stat().st_size
         except FileNotFoundError:  # another process renamed it just now
             continue
     return used

@@ -70,5 +70,4 @@ def settle(
 
 def write_settings(path: Path, values: Mapping[str, Any]) -> None:
     """Replace a settings' file."""
-    content = json.dumps(values, indent=1).encode()
-    replace_file(path, lambda file: file.write(content))
+    replace_file(path, json.dumps(values, indent=1).encode())

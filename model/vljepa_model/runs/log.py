@@ -78,7 +78,7 @@ class Log(Generic[P]):
         self._since = time.monotonic()
         if run.processes.rank == 0 and path.exists():
             kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step(line) <= run.step]
-            replace_file(path, lambda file: file.write(b"".join(kept)))
+            replace_file(path, b"".join(kept))
 
     def add(self, losses: Losses) -> None:
         """Take in the losses of the run's last step; write a line when one is due."""

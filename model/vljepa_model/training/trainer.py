@@ -166,7 +166,7 @@ def _settle_tokenizer(folder: Path, config: ModelConfig) -> Tokenizer:
     path = folder / "tokenizer.json"
     if not path.exists():
         trained = train_tokenizer(config.vocab_size).to_str().encode()
-        replace_file(path, lambda file: file.write(trained))
+        replace_file(path, trained)
     return Tokenizer.from_file(str(path))
 
 

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.files.atomic import check_folder, is_in_place
+from vljepa_runtime.files.atomic import check_folder
+from vljepa_runtime.files.in_place import is_in_place
 from vljepa_runtime.files.strict_json import parse_json
 
 __all__ = ["MANIFEST", "check_place"]

@@ -10,28 +10,17 @@ import errno
 import os
 import stat
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 from vljepa_runtime.errors import InputError, OutputError
-from vljepa_runtime.files.claim import NOFOLLOW, NONBLOCK, PROBE, claim_file, let_go, refusal
+from vljepa_runtime.files.claim import NOFOLLOW, PROBE, claim_file, let_go, new_file
+from vljepa_runtime.files.in_place import is_in_place, open_in_place
 
-__all__ = [
-    "OutputFile",
-    "check_folder",
-    "check_output",
-    "claimed",
-    "is_in_place",
-    "replace_file",
-]
-
-OWN_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/")
-STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
-READER_S = 5.0  # for a named pipe's reader to come
+__all__ = ["OutputFile", "cache_file", "check_folder", "check_output", "claimed", "replace_file"]
 
 
 class OutputFile:
@@ -55,7 +44,7 @@ class OutputFile:
         self._overwrite = overwrite
         self._temporary: Path | None = None
         if self.in_place:
-            self._descriptor = _open_in_place(self.path)
+            self._descriptor = open_in_place(self.path)
         else:
             self._temporary, self._descriptor = claim_file(self.path)
 
@@ -142,19 +131,53 @@ class OutputFile:
             self.discard()
 
 
-def replace_file(path: str | Path, write: Callable[[BinaryIO], object], *, overwrite: bool = True) -> None:
-    """Let `write` fill a file that takes its name when it is complete.
+def replace_file(
+    path: str | Path, content: bytes | Callable[[BinaryIO], object], *, overwrite: bool = True
+) -> None:
+    """Write a file that takes its name when it is complete.
+
+    Args:
+        path: The final name.
+        content: All of it, or what fills the open file.
+        overwrite: Replace a file of that name.
 
     Raises:
         InputError: see `OutputFile`.
         OutputError: the disk is full, or the name is taken meanwhile.
     """
     with OutputFile(path, overwrite=overwrite) as output:
+        if isinstance(content, bytes):
+            output.write(content)
+            return
         try:
             with open(output.fileno(), "wb" if output.in_place else "w+b", closefd=False) as file:
-                write(file)
+                content(file)
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def cache_file(path: Path, content: bytes) -> None:
+    """Put a file into a cache, whole or not at all; its folder is made.
+
+    Unlike an output it may be written by any number of processes at once, the last one's stays, and nothing waits for
+    the disk: it can be made again.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        temporary, descriptor = new_file(path.parent, path.name)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(content)
+            with suppress(
+                FileNotFoundError
+            ):  # swept since it was closed, which Windows wants before it is renamed
+                os.replace(temporary, path)
+                return
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -212,62 +235,3 @@ def check_folder(path: str | Path, *, names: Iterable[str] = ()) -> None:
             raise InputError(
                 f"expected a file to replace, {file} is a device or a pipe: choose another folder"
             )
-
-
-def is_in_place(path: Path, *, overwrite: bool) -> bool:
-    """Whether a path is written in place; whatever can be neither written nor replaced is refused."""
-    try:
-        mode = os.lstat(path).st_mode
-    except FileNotFoundError:
-        if path.parent.is_dir():
-            return False
-        raise InputError(
-            f"cannot write {path}: the folder {path.parent} does not exist, make it first"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise refusal(path, error) from error
-    if _own_descriptor(path) is not None or stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-        return True
-    if stat.S_ISLNK(mode):
-        raise InputError(f"{path} is a symbolic link, which is not written through: name the file itself")
-    if stat.S_ISDIR(mode):
-        raise InputError(f"expected a file to write, {path} is a folder: name a file in it")
-    if not stat.S_ISREG(mode):
-        what = "a block device" if stat.S_ISBLK(mode) else "a socket"
-        raise InputError(f"expected a file to write, {path} is {what}: choose another name")
-    if not overwrite:
-        raise InputError(f"{path} exists: choose another name or pass --force (overwrite=True)")
-    return False
-
-
-def _own_descriptor(path: Path) -> int | None:
-    """The number behind /dev/stdout or /dev/fd/N."""
-    text = os.fspath(path)
-    number = next((text[len(head) :] for head in OWN_DESCRIPTORS if text.startswith(head)), "")
-    return int(number) if number.isdecimal() else STANDARD.get(text)
-
-
-def _open_in_place(path: Path) -> int:
-    try:
-        if (own := _own_descriptor(path)) is not None:
-            return os.dup(own)
-        descriptor = _open_for_reader(path)
-        os.set_blocking(descriptor, True)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            raise InputError(f"nobody reads {path}: start its reader first, or name a file") from error
-        raise refusal(path, error) from error
-    return descriptor
-
-
-def _open_for_reader(path: Path) -> int:
-    """Open a device, or a named pipe whose reader may come a moment later; an open that waits would wait for ever."""
-    deadline = time.monotonic() + READER_S
-    flags = os.O_WRONLY | os.O_APPEND | NONBLOCK | NOFOLLOW | getattr(os, "O_NOCTTY", 0)
-    while True:
-        try:
-            return os.open(path, flags)
-        except OSError as error:
-            if error.errno != errno.ENXIO or time.monotonic() >= deadline:
-                raise
-            time.sleep(0.05)

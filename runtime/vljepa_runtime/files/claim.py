@@ -18,7 +18,18 @@ try:
 except ImportError:  # Windows: no locks, and no other writer is noticed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["NOFOLLOW", "NONBLOCK", "PROBE", "SUFFIX", "claim_file", "let_go", "lock_file", "refusal"]
+__all__ = [
+    "NOFOLLOW",
+    "NONBLOCK",
+    "PROBE",
+    "SUFFIX",
+    "claim_file",
+    "has_writer",
+    "let_go",
+    "lock_file",
+    "new_file",
+    "refusal",
+]
 
 SUFFIX = ".partial"
 NAME_BYTES = 160  # of the final name that a temporary one repeats; file systems end at 255
@@ -27,6 +38,7 @@ ATTEMPTS = 6
 PROBE = bytes(4096)  # written and taken back: a full disk is noticed before the work
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+BINARY = getattr(os, "O_BINARY", 0)
 
 
 def claim_file(path: Path) -> tuple[Path, int]:
@@ -36,7 +48,7 @@ def claim_file(path: Path) -> tuple[Path, int]:
         name = f"{name[: NAME_BYTES // 8]}~{sha256(os.fsencode(name)).hexdigest()[:16]}"
     try:
         for attempt in range(ATTEMPTS):
-            temporary, descriptor = _locked(path.parent, name)
+            temporary, descriptor = new_file(path.parent, name)
             try:
                 if not _has_other_writer(path, name, mine=temporary.name):
                     os.write(descriptor, PROBE)
@@ -53,11 +65,11 @@ def claim_file(path: Path) -> tuple[Path, int]:
     raise InputError(f"{path} is being written by another process: choose another name")
 
 
-def _locked(folder: Path, name: str) -> tuple[Path, int]:
+def new_file(folder: Path, name: str) -> tuple[Path, int]:
     """A new file of an unguessable name, open and locked."""
     while True:
         temporary = folder / f".{name}.{secrets.token_hex(TOKEN_BYTES)}{SUFFIX}"
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW, 0o666)
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW | BINARY, 0o666)
         lock_file(descriptor, wait=True)
         if os.path.lexists(temporary):
             return temporary, descriptor
@@ -70,27 +82,27 @@ def let_go(temporary: Path, descriptor: int) -> None:
 
 
 def _has_other_writer(path: Path, name: str, *, mine: str) -> bool:
-    """Whether a living process writes `path`; what dead ones left is removed."""
+    """Whether another process writes `path`; what dead ones left is removed."""
     ours = re.compile(re.escape(f".{name}.") + f"[0-9a-f]{{{2 * TOKEN_BYTES}}}" + re.escape(SUFFIX))
     with os.scandir(path.parent) as entries:
         others = [entry.path for entry in entries if ours.fullmatch(entry.name) and entry.name != mine]
-    for other in [*others, os.fspath(path)]:
-        try:
-            descriptor = os.open(other, os.O_RDONLY | NONBLOCK | NOFOLLOW)
-        except OSError:  # gone, a link, or somebody else's
-            continue
-        try:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                continue
-            free = lock_file(descriptor, wait=False)
-            if free is False:
-                return True
-            if free and other in others and found.st_uid == os.geteuid():
-                os.unlink(other)
-        finally:
-            os.close(descriptor)
-    return False
+    return any(has_writer(other, temporary=True) for other in others) or has_writer(path, temporary=False)
+
+
+def has_writer(path: str | Path, *, temporary: bool) -> bool:
+    """Whether a living process writes a file; a temporary one that a dead process left is removed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | NONBLOCK | NOFOLLOW)
+    except OSError:  # gone, a link, or somebody else's
+        return False
+    try:
+        found = os.fstat(descriptor)
+        free = lock_file(descriptor, wait=False) if stat.S_ISREG(found.st_mode) else None
+        if free and temporary and found.st_uid == os.geteuid():
+            os.unlink(path)
+        return free is False
+    finally:
+        os.close(descriptor)
 
 
 def lock_file(descriptor: int, *, wait: bool) -> bool | None:

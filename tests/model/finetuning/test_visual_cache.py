@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from vljepa_data.annotations import Segment
 from vljepa_model.finetuning.visual_cache import VisualCache
+from vljepa_runtime.files.claim import new_file
 from vljepa_runtime.patches import Preprocess
 
 PRE = Preprocess(frames=4, size=16, patch=8)
@@ -87,10 +87,8 @@ def test_what_a_killed_process_left_is_cleared_and_what_is_being_written_is_not(
     tmp_path: Path, encoder: nn.Module
 ) -> None:
     cache = VisualCache(tmp_path, encoder, PRE)
-    old, new = cache.folder / ".part-old", cache.folder / ".part-new"
-    for path in (old, new):
-        path.write_bytes(b"half")
-    long_ago = time.time() - 7200
-    os.utime(old, (long_ago, long_ago))
+    (old, dead), (new, living) = (new_file(cache.folder, name) for name in ("old", "new"))
+    os.close(dead)
     VisualCache(tmp_path, encoder, PRE)
     assert (old.exists(), new.exists()) == (False, True)
+    os.close(living)

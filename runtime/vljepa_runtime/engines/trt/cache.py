@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,6 +16,7 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.trt.cuda import Cuda
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.errors import GraphRefusedError
+from vljepa_runtime.files.atomic import cache_file
 
 __all__ = ["PORTABLE", "CachedEngine", "EngineCache", "Machine", "content_hash", "default_folder"]
 
@@ -200,10 +199,7 @@ class EngineCache:
             GraphRefusedError: the folder cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", delete=False) as draft:
-                draft.write(content)
-            os.replace(draft.name, self.folder / name)
+            cache_file(self.folder / name, content)
         except OSError as error:
             raise GraphRefusedError(
                 f"cannot write to {self.folder}: {error.strerror}: name a folder with --cache"

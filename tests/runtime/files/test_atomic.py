@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_runtime.errors import InputError, OutputError
-from vljepa_runtime.files.atomic import OutputFile, check_folder, check_output, replace_file
+from vljepa_runtime.files.atomic import OutputFile, cache_file, check_folder, check_output, replace_file
 
 
 def names(folder: Path) -> list[str]:
@@ -159,7 +159,7 @@ def test_a_named_pipe_is_written_to_its_reader(tmp_path: Path) -> None:
 
 
 def test_a_pipe_without_a_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vljepa_runtime.files.atomic.READER_S", 0.1)
+    monkeypatch.setattr("vljepa_runtime.files.in_place.READER_S", 0.1)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="nobody reads"):
         OutputFile(tmp_path / "pipe")
@@ -349,3 +349,30 @@ def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     )
     assert done.stdout == f"OutputError cannot write {path}: File too large\n"
     assert names(tmp_path) == []
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from vljepa_runtime.files.atomic import cache_file
+for _ in range(200):
+    cache_file(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)
+"""
+
+
+def test_a_cached_file_is_whole_whoever_writes_it(tmp_path: Path) -> None:
+    place = tmp_path / "folder" / "entry"
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, place, letter]) for letter in "ab"]
+    while any(writer.poll() is None for writer in writers):
+        if place.exists():
+            assert len(set(place.read_bytes())) == 1
+            assert place.stat().st_size == 100_000
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [path.name for path in place.parent.iterdir()] == ["entry"]
+
+
+def test_a_cached_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "entry").mkdir()
+    with pytest.raises(IsADirectoryError):
+        cache_file(tmp_path / "entry", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["entry"]
