@@ -29,6 +29,6 @@ from .selection import OnlineSelection as OnlineSelection
 from .selection import Uniform as Uniform
 from .selection import parse_policy as parse_policy
 from .session import Session as Session
-from .session import SessionStats as SessionStats
 from .sources import Frame as Frame
 from .sources import open_source as open_source
+from .statistics import SessionStats as SessionStats

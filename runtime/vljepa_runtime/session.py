@@ -5,105 +5,28 @@ Owns a stream's state and clocks; borrows the shared model; knows no codec and n
 
 from __future__ import annotations
 
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
-
-import numpy as np
 
 from vljepa_runtime.arguments import choice, instance, text, texts, whole
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
+from vljepa_runtime.selection.online import OnlineSelection
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.protocol import Frame, Source, SourceStatus
+from vljepa_runtime.statistics import SessionStats, StatsRecorder
 
 if TYPE_CHECKING:
     from vljepa_runtime.model import Model
     from vljepa_runtime.patches import Preprocess
 
-__all__ = ["STAGES", "Session", "SessionStats", "StageStats"]
+__all__ = ["Session"]
 
-Stage = Literal["capture", "fit", "encode", "predict", "select", "decode"]
-STAGES: tuple[Stage, ...] = ("capture", "fit", "encode", "predict", "select", "decode")
-INFERENCE: tuple[Stage, ...] = ("encode", "predict", "decode")
 DECODE_MODES = ("auto", "always", "never")
-SAMPLES_KEPT = 4096  # for p50 and p95; sums count everything
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageStats:
-    """Time of one stage: per window for capture and fit, per call for the others.
-
-    Attributes:
-        count: How often it ran.
-        total_ms: All of it.
-        p50_ms: Median of the last few thousand.
-        p95_ms: 95th percentile of the same.
-    """
-
-    count: int
-    total_ms: float
-    p50_ms: float
-    p95_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionStats:
-    """What a session did so far.
-
-    Attributes:
-        windows: Windows encoded; a held picture counts once, however long.
-        queries: Queries asked of each window.
-        decisions: Segments that selection gave.
-        decodings: Times the Y-decoder ran.
-        media_s: Time of the stream covered.
-        busy_s: Time the session worked, without waiting for a live source or for whoever takes the events.
-        p50_ms: Median time of a window from capture to the last query's prediction.
-        p95_ms: 95th percentile of the same.
-        latency: Per stage: capture (waiting for a file's next frame, which a thread decodes meanwhile;
-            not when live), fit (resizing, cutting windows and patches), encode, predict, select, decode.
-    """
-
-    windows: int
-    queries: int
-    decisions: int
-    decodings: int
-    media_s: float
-    busy_s: float
-    p50_ms: float
-    p95_ms: float
-    latency: Mapping[str, StageStats]
-
-    @property
-    def decodings_saved(self) -> float:
-        """Share of the windows (times queries) that needed no decoding."""
-        asked = self.windows * self.queries
-        return 1 - self.decodings / asked if asked else 0.0
-
-    @property
-    def inference_s(self) -> float:
-        """Time inside the graphs."""
-        return sum(self.latency[stage].total_ms for stage in INFERENCE) / 1000
-
-    @property
-    def capture_s(self) -> float:
-        """Time reading and decoding video."""
-        return self.latency["capture"].total_ms / 1000
-
-    @property
-    def overhead(self) -> float:
-        """Share of the busy time that is neither inference nor reading video."""
-        return max(0.0, self.busy_s - self.inference_s - self.capture_s) / self.busy_s if self.busy_s else 0.0
-
-    @property
-    def overhead_with_capture(self) -> float:
-        """Share of the busy time that is not inference."""
-        return max(0.0, self.busy_s - self.inference_s) / self.busy_s if self.busy_s else 0.0
 
 
 class Session:
@@ -145,17 +68,16 @@ class Session:
             )
         self.model = model
         self.queries = _queries(model, query)
-        self._policy = select if select is not None else _default_policy()
+        self._policy = select if select is not None else OnlineSelection()
         self._states: list[State] = [self._policy.start() for _ in self.queries]
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
         )
         self._decodes = decode != "never" and model.has_decoder
         self._keep = None if keep is None else whole(keep, "keep", least=1)
-        self._clock = _Clock()
-        self._windows = self._decisions = self._decodings = 0
-        self._media_s = 0.0
+        self._stats = StatsRecorder()
         self._source: Source | None = None
+        self._stream = ""
         self._started = self._stopped = False
 
     def __enter__(self) -> Session:
@@ -169,17 +91,7 @@ class Session:
     @property
     def stats(self) -> SessionStats:
         """Counts and times so far; may be read while the session runs."""
-        return SessionStats(
-            windows=self._windows,
-            queries=len(self.queries),
-            decisions=self._decisions,
-            decodings=self._decodings,
-            media_s=self._media_s,
-            busy_s=self._clock.busy_s,
-            p50_ms=percentile(self._clock.windows, 50),
-            p95_ms=percentile(self._clock.windows, 95),
-            latency=self._clock.summaries(),
-        )
+        return self._stats.snapshot(queries=len(self.queries))
 
     def stop(self) -> None:
         """End the stream after the item in work, giving what is pending. Safe from a signal handler."""
@@ -210,126 +122,100 @@ class Session:
             raise InputError(f"expected a source, got {source!r}: open it with open_source(...)")
         if self._started:
             raise InputError("a session runs one stream: open another with model.session()")
-        self._started, self._source = True, source
+        self._started, self._source, self._stream = True, source, source.name
         if source.hints.min_interval_s is None:
             source.hints = hints_for(self.model.preprocess)
-        return self._timed(self._events(source))
+        return self._closing(self._stats.busy(self._events(source)))
 
-    def _timed(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The same events; the time they take is work, the time their consumer takes is not."""
-        clock = self._clock
+    def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
         try:
-            while True:
-                begun, waited_s = time.perf_counter(), clock.waited_s
-                event = next(events, None)
-                clock.busy_s += time.perf_counter() - begun - (clock.waited_s - waited_s)
-                if event is None:
-                    return
-                yield event
+            yield from events
         finally:
             self.close()
 
     def _events(self, source: Source) -> Iterator[Event]:
-        name = source.name
+        """Everything told of a stream: what runs, then what comes of it, to its end or its failure."""
         model, windows = self.model.bundle.name, _windows_text(self.model.preprocess)
-        yield self._status(name, f"{model} on {self.model.engine_text} reading {name}, {windows}")
+        yield self._note("status", f"{model} on {self.model.engine_text} reading {self._stream}, {windows}")
         try:
             try:
                 yield from self._stream_events(source)
             except KeyboardInterrupt:
-                yield from self._last_events(name)
+                yield from self._last_events()
                 raise
-            yield from self._last_events(name)
+            yield from self._last_events()
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            yield Event(stream=name, kind="error", start_s=self._media_s, end_s=self._media_s, text=text)
+            yield self._note("error", f"{type(error).__name__}: {error}")
             raise
 
     def _stream_events(self, source: Source) -> Iterator[Event]:
         for item in self._items(source):
             if isinstance(item, SourceStatus):
-                if item.kind == "waiting":  # it came so that `stop` is seen
-                    continue
-                yield self._status(source.name, f"{item.kind}: {item.message}")
+                if item.kind != "waiting":  # that came so that `stop` is seen
+                    yield self._note("status", f"{item.kind}: {item.message}")
                 continue
-            instance(item, f"an item of {source.name}", Frame, SourceStatus)
-            for window in self._clocked(self._sampler.push(item)):
-                yield from self._window_events(source.name, window)
+            instance(item, f"an item of {self._stream}", Frame, SourceStatus)
+            yield from self._events_of(self._sampler.push(item))
 
     def _items(self, source: Source) -> Iterator[Frame | SourceStatus]:
         """Items of the source until it ends or the session is stopped; waiting for a live one is not work."""
-        items = iter(source)
-        while not self._stopped:
-            begun = time.perf_counter()
-            item = next(items, None)
-            if item is None:
-                return
-            spent_s = time.perf_counter() - begun
-            if source.live:
-                self._clock.waited_s += spent_s
-            else:
-                self._clock.add("capture", spent_s)
+        items = self._stats.each(None if source.live else "capture", iter(source))
+        while not self._stopped and (item := next(items, None)) is not None:
             yield item
 
-    def _clocked(self, windows: Iterator[Window]) -> Iterator[Window]:
-        """Windows of the sampler, its time booked as fit."""
-        while True:
-            begun = time.perf_counter()
-            window = next(windows, None)
-            self._clock.add("fit", time.perf_counter() - begun)
-            if window is None:
-                return
-            yield window
-
-    def _last_events(self, name: str) -> Iterator[Event]:
+    def _last_events(self) -> Iterator[Event]:
         """Windows and segments that were still open at the end."""
-        for window in self._clocked(self._sampler.flush()):
-            yield from self._window_events(name, window)
+        yield from self._events_of(self._sampler.flush())
         for query, state in zip(self.queries, self._states):
-            for decision in self._select(state.finish):
-                yield self._event(name, query, decision, LatencyMs())
+            for decision in self._selected(state.finish):
+                yield self._segment(query, decision, LatencyMs())
 
-    def _window_events(self, name: str, window: Window) -> Iterator[Event]:
-        clock = self._clock
-        with clock.stage("fit"):
+    def _events_of(self, windows: Iterator[Window]) -> Iterator[Event]:
+        for window in self._stats.each("fit", windows):
+            yield from self._window_events(window)
+
+    def _window_events(self, window: Window) -> Iterator[Event]:
+        """A window is encoded once; each query has its own embedding, policy state and segments."""
+        stats = self._stats
+        with stats.stage("fit"):
             patches, positions = self.model.patches(window.clip, keep=self._keep)
-        capture_ms = clock.end_window()
-        with clock.stage("encode") as encode:
+        capture_ms = stats.complete_window()
+        with stats.stage("encode") as encode:
             visual = self.model.encode_patches(patches, positions)
+        stats.encoded_window(window.end_s)
         spent_ms = capture_ms + encode.ms
-        self._windows += 1
-        self._media_s = max(self._media_s, window.end_s)
         for query, state in zip(self.queries, self._states):
-            with clock.stage("predict") as predict:
+            with stats.stage("predict") as predict:
                 embedding = self.model.predict(visual, query)
-            seen = Observation(
+            spent_ms += predict.ms
+            observation = Observation(
                 index=window.index,
                 start_s=window.start_s,
                 end_s=window.end_s,
                 embedding=embedding,
                 held=window.held,
             )
-            spent_ms += predict.ms
-            spent = LatencyMs(capture=capture_ms, encode=encode.ms, predict=predict.ms)
-            for decision in self._select(partial(state.push, seen)):
-                yield self._event(name, query, decision, spent)
-        clock.windows.append(spent_ms)
+            latency = LatencyMs(capture=capture_ms, encode=encode.ms, predict=predict.ms)
+            for decision in self._selected(partial(state.push, observation)):
+                yield self._segment(query, decision, latency)
+        stats.predicted_window(spent_ms)
 
-    def _select(self, ask: Callable[[], list[Decision]]) -> list[Decision]:
-        with self._clock.stage("select"):
+    def _selected(self, ask: Callable[[], list[Decision]]) -> list[Decision]:
+        with self._stats.stage("select"):
             decisions = ask()
-        self._decisions += len(decisions)
+        self._stats.decisions += len(decisions)
         return decisions
 
-    def _event(self, name: str, query: str, decision: Decision, spent: LatencyMs) -> Event:
-        text, decode_ms = "", None
+    def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Event:
+        """A segment that the policy gave, in words where the session decodes."""
+        text = ""
         if self._decodes:
-            with self._clock.stage("decode") as decode:
+            with self._stats.stage("decode") as decode:
                 text = self.model.decode(decision.embedding)
-            decode_ms = decode.ms
-            self._decodings += 1
+            latency = replace(latency, decode=decode.ms)
+            self._stats.decodings += 1
         return Event(
-            stream=name,
+            stream=self._stream,
             kind="segment",
             start_s=decision.start_s,
             end_s=decision.end_s,
@@ -337,13 +223,12 @@ class Session:
             query=query,
             score=decision.score,
             decoded=self._decodes,
-            latency_ms=LatencyMs(
-                capture=spent.capture, encode=spent.encode, predict=spent.predict, decode=decode_ms
-            ),
+            latency_ms=latency,
         )
 
-    def _status(self, name: str, text: str) -> Event:
-        return Event(stream=name, kind="status", start_s=self._media_s, end_s=self._media_s, text=text)
+    def _note(self, kind: Literal["status", "error"], text: str) -> Event:
+        now_s = self._stats.media_s
+        return Event(stream=self._stream, kind=kind, start_s=now_s, end_s=now_s, text=text)
 
 
 def _windows_text(pre: Preprocess) -> str:
@@ -363,82 +248,3 @@ def _queries(model: Model, query: str | Iterable[str] | None) -> tuple[str, ...]
     if len(set(queries)) != len(queries):
         raise InputError(f"expected each query once, got {query!r}")
     return queries
-
-
-def _default_policy() -> Policy:
-    from vljepa_runtime.selection import OnlineSelection
-
-    return OnlineSelection()
-
-
-@dataclass(slots=True)
-class _Timed:
-    """One run of a stage, readable after its `with` block."""
-
-    clock: _Clock
-    name: Stage
-    begun: float = 0.0
-    ms: float = 0.0
-
-    def __enter__(self) -> _Timed:
-        self.begun = time.perf_counter()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        spent = time.perf_counter() - self.begun
-        self.ms = spent * 1000
-        self.clock.add(self.name, spent)
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Sums and the last samples per stage. Capture and fit gather until a window is complete."""
-
-    counts: dict[Stage, int] = field(default_factory=lambda: dict.fromkeys(STAGES, 0))
-    totals: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-    samples: dict[Stage, deque[float]] = field(
-        default_factory=lambda: {stage: deque(maxlen=SAMPLES_KEPT) for stage in STAGES}
-    )
-    windows: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
-    open_s: dict[Stage, float] = field(default_factory=lambda: {"capture": 0.0, "fit": 0.0})
-    busy_s: float = 0.0
-    waited_s: float = 0.0
-
-    def stage(self, name: Stage) -> _Timed:
-        """Time a `with` block."""
-        return _Timed(self, name)
-
-    def add(self, name: Stage, spent_s: float) -> None:
-        """Book time on a stage."""
-        self.totals[name] += spent_s
-        if name in self.open_s:
-            self.open_s[name] += spent_s
-        else:
-            self.counts[name] += 1
-            self.samples[name].append(spent_s * 1000)
-
-    def end_window(self) -> float:
-        """Close what capture and fit gathered for a window; returns both together in ms."""
-        for name, spent_s in self.open_s.items():
-            self.counts[name] += 1
-            self.samples[name].append(spent_s * 1000)
-        together = sum(self.open_s.values()) * 1000
-        self.open_s = dict.fromkeys(self.open_s, 0.0)
-        return together
-
-    def summaries(self) -> dict[str, StageStats]:
-        """Counts, sums and percentiles per stage."""
-        return {
-            name: StageStats(
-                count=self.counts[name],
-                total_ms=self.totals[name] * 1000,
-                p50_ms=percentile(self.samples[name], 50),
-                p95_ms=percentile(self.samples[name], 95),
-            )
-            for name in STAGES
-        }
-
-
-def percentile(samples: Sequence[float], rank: float) -> float:
-    """A percentile in the samples' unit, 0 where there is none."""
-    return float(np.percentile(samples, rank)) if samples else 0.0

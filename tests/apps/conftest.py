@@ -15,8 +15,8 @@ import pytest
 from vljepa_apps import arguments
 from vljepa_runtime.events import Event
 from vljepa_runtime.patches import Clip, Preprocess
-from vljepa_runtime.session import SessionStats
 from vljepa_runtime.sources import Frame
+from vljepa_runtime.statistics import SessionStats
 
 
 @dataclass(frozen=True)

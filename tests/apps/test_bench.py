@@ -13,7 +13,7 @@ from vljepa_apps import arguments
 from vljepa_apps.commands import bench, selective
 from vljepa_apps.main import main
 from vljepa_apps.measure.latency import Latency
-from vljepa_runtime.session import SessionStats, StageStats
+from vljepa_runtime.statistics import SessionStats, StageStats
 
 STAGES = ("capture", "fit", "encode", "predict", "select", "decode")
 

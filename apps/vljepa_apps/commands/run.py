@@ -14,8 +14,8 @@ from vljepa_runtime.errors import InputError, OutputError
 if TYPE_CHECKING:
     from vljepa_runtime.events import Event
     from vljepa_runtime.selection import Policy
-    from vljepa_runtime.session import SessionStats
     from vljepa_runtime.sources import Frame
+    from vljepa_runtime.statistics import SessionStats
 
 SUMMARY = "turn a video source into events, one JSON line each"
 
