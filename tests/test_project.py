@@ -143,7 +143,6 @@ def test_all_and_the_package_file_agree(package: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_command_keeps_its_promise(name: str) -> None:
     module = importlib.import_module(module_of(name))
-    assert module.SUMMARY == COMMANDS[name]
     assert callable(module.add_arguments)
     assert callable(module.run)
 

@@ -13,6 +13,7 @@ from vljepa_runtime.files.lines import split_lines
 
 if TYPE_CHECKING:
     from vljepa_runtime import Clip, Model
+    from vljepa_runtime.selection import Policy
 
 __all__ = [
     "SOURCE_HELP",
@@ -21,7 +22,9 @@ __all__ = [
     "add_engine",
     "add_json",
     "add_labels",
+    "add_select",
     "add_stretch",
+    "count",
     "load_model",
     "non_negative",
     "positive",
@@ -36,11 +39,16 @@ MAX_LABELS = 16 << 20  # bytes; the 21,841 names of ImageNet have half a megabyt
 SOURCE_HELP = "video or image file, folder of images, camera index or device, rtsp:// or http:// address"
 
 
-def add_bundle(parser: argparse.ArgumentParser) -> None:
-    """BUNDLE, the first positional argument."""
-    parser.add_argument(
-        "bundle", metavar="BUNDLE", help="a .vljepa folder or file, or `tiny`, the shipped one"
-    )
+def add_bundle(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """BUNDLE, the first positional argument; the shipped one where it may be left out."""
+    if optional:
+        parser.add_argument(
+            "bundle", metavar="BUNDLE", nargs="?", default="tiny", help="default: tiny, the shipped one"
+        )
+    else:
+        parser.add_argument(
+            "bundle", metavar="BUNDLE", help="a .vljepa folder or file, or `tiny`, the shipped one"
+        )
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +83,17 @@ def add_clip(parser: argparse.ArgumentParser, *, optional: bool = False) -> None
         help="look at S seconds (default: a whole file, one window of a camera)",
     )
     add_stretch(parser)
+
+
+def add_select(parser: argparse.ArgumentParser) -> None:
+    """--select."""
+    parser.add_argument(
+        "--select",
+        type=policy,
+        default="online",
+        metavar="POLICY",
+        help="when to put meaning into words: online (default), uniform:SECONDS, every, ward:SEGMENTS",
+    )
 
 
 def add_stretch(parser: argparse.ArgumentParser) -> None:
@@ -128,8 +147,18 @@ def positive_int(text: str) -> int:
 def count(text: str) -> int:
     """A whole number, 0 allowed, for argparse."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
     return int(text)
+
+
+def policy(text: str) -> Policy:
+    """A selection policy, its own message kept, for argparse."""
+    from vljepa_runtime.selection import parse_policy
+
+    try:
+        return parse_policy(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def load_model(args: argparse.Namespace) -> Model:

@@ -39,7 +39,6 @@ NOISE = {  # what libraries write to stderr on their own; our messages say what 
 class Command(Protocol):
     """What a module in `vljepa_apps.commands` offers."""
 
-    SUMMARY: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
 
@@ -118,7 +117,7 @@ class Parser(argparse.ArgumentParser):
         self._given: list[str] = []
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See `ArgumentParser`."""
+        """Parse as `ArgumentParser` does, and keep what was given for the messages."""
         self._given = list(args or ())
         return super().parse_args(args, namespace)
 
@@ -174,7 +173,7 @@ def parser_of(name: str, command: Command) -> argparse.ArgumentParser:
     """The argument parser of one command."""
     parser = Parser(
         prog=f"vljepa {name}",
-        description=command.SUMMARY[:1].upper() + command.SUMMARY[1:] + ".",
+        description=COMMANDS[name][:1].upper() + COMMANDS[name][1:] + ".",
         allow_abbrev=False,
     )
     command.add_arguments(parser)

@@ -24,7 +24,6 @@ def fake_command(monkeypatch: pytest.MonkeyPatch) -> SetCommand:
 
     def put(run: Callable[[argparse.Namespace], int]) -> None:
         module = types.ModuleType("vljepa_apps.commands.run")
-        module.SUMMARY = "a fake"  # type: ignore[attr-defined]
         module.add_arguments = lambda parser: parser.add_argument("--n", type=int)  # type: ignore[attr-defined]
         module.run = run  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -132,7 +131,7 @@ def test_a_reader_that_goes_away_is_quiet(tmp_path: Path) -> None:
     program.write_text(
         "import sys, types\n"
         "command = types.ModuleType('vljepa_apps.commands.run')\n"
-        "command.SUMMARY, command.add_arguments = 'a flood', lambda parser: None\n"
+        "command.add_arguments = lambda parser: None\n"
         "def run(args):\n"
         "    while True: print('x' * 1000, flush=True)\n"
         "command.run = run\n"

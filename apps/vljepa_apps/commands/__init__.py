@@ -1,7 +1,6 @@
 """One module per command; this table is what `vljepa --help` prints without importing any of them.
 
-Each module has `SUMMARY`, `add_arguments(parser)` and `run(args) -> int`. A test keeps `SUMMARY` and the
-table equal.
+A command is a thin shell: `add_arguments(parser)` and `run(args) -> int`. It imports no other command.
 """
 
 from __future__ import annotations

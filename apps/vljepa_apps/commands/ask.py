@@ -6,8 +6,6 @@ import argparse
 
 from vljepa_apps import arguments, console
 
-SUMMARY = "answer a question about a clip, from candidates or in words"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Latency
     from vljepa_runtime import Model, SessionStats
 
-SUMMARY = "measure one bundle on this machine"
 LATENCY_HEADER = ("cell", "p50 ms", "p95 ms", "middle half", "runs")
 STAGE_HEADER = ("stage", "times", "p50 ms", "p95 ms", "share")
 SECONDS = 60.0
@@ -25,9 +24,7 @@ FRAME_SIZE, FPS = 240, 8.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "bundle", metavar="BUNDLE", nargs="?", default="tiny", help="default: tiny, the shipped one"
-    )
+    arguments.add_bundle(parser, optional=True)
     parser.add_argument(
         "--source",
         metavar="FILE",

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vljepa_runtime.engines.trt.build import Step
     from vljepa_runtime.engines.trt.cache import CachedEngine
 
-SUMMARY = "build the TensorRT engines of a bundle on the machine that runs them"
 HEADER = ("graph", "precision", "profiles", "engine", "s", "this time")
 
 

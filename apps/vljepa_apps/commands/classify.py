@@ -7,8 +7,6 @@ import argparse
 from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
 
-SUMMARY = "rank labels in your own words for a clip"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

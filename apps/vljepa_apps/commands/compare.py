@@ -8,7 +8,6 @@ from pathlib import Path
 from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
 
-SUMMARY = "measure two bundles against each other: accuracy, latency, size, memory"
 NO_TASKS = "none"
 CLIPS = 300
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from vljepa_runtime import Model
     from vljepa_runtime.sources import Source
 
-SUMMARY = "run the shipped bundle on a procedural event stream, a file or a camera, and show what it saved"
 
 MINUTES = 1.5
 MOST_MINUTES = 60.0
@@ -52,15 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"length of the stream (default {MINUTES:g}; a file is read to its end)",
     )
     parser.add_argument(
-        "--seed", type=seed, default=SEED, metavar="N", help=f"another procedural stream (default {SEED})"
+        "--seed",
+        type=arguments.count,
+        default=SEED,
+        metavar="N",
+        help=f"another procedural stream (default {SEED})",
     )
-    parser.add_argument(
-        "--select",
-        type=policy,
-        default="online",
-        metavar="POLICY",
-        help="when to put meaning into words: online (default), uniform:SECONDS, every, ward:SEGMENTS",
-    )
+    arguments.add_select(parser)
     parser.add_argument(
         "--bundle",
         default="tiny",
@@ -78,23 +75,6 @@ def minutes(text: str) -> float:
     if value > MOST_MINUTES:
         raise argparse.ArgumentTypeError(f"expected at most {MOST_MINUTES:g} minutes, got {text}")
     return value
-
-
-def seed(text: str) -> int:
-    """A whole number of at least 0, for argparse."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return int(text)
-
-
-def policy(text: str) -> Any:
-    """`parse_policy` with its message kept, for argparse."""
-    from vljepa_runtime.selection import parse_policy
-
-    try:
-        return parse_policy(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(args: argparse.Namespace) -> int:
@@ -150,9 +130,7 @@ def watched_with_rows(
 ) -> Viewing:
     """Watch the source; a row on stdout for each event, progress on stderr."""
     from vljepa_apps.demo.watch import watch
-    from vljepa_runtime.selection import parse_policy
 
-    select = parse_policy(args.select) if isinstance(args.select, str) else args.select
     limit_s = args.minutes * 60 if args.minutes else MINUTES * 60 if source.live else None
     total = truth.events[-1].end_s if truth else limit_s
     if not args.json:
@@ -168,7 +146,7 @@ def watched_with_rows(
             model,
             source,
             truth=truth,
-            select=select,
+            select=args.select,
             video=paths["video"],
             events=paths["events"],
             limit_s=limit_s if args.source is not None else None,

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from vljepa_runtime.patches import Preprocess
 
-SUMMARY = "show what really runs on this machine"
 RUNS = 5
 PACKAGES = {  # distribution -> the extra that brings it, empty for the base install
     "vljepa-edge": "",
@@ -79,13 +78,7 @@ class Report:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "bundle",
-        metavar="BUNDLE",
-        nargs="?",
-        default="tiny",
-        help="what to run (default: tiny, the shipped one)",
-    )
+    arguments.add_bundle(parser, optional=True)
     arguments.add_json(parser)
 
 

@@ -12,7 +12,6 @@ from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.atomic import replace_file
 
-SUMMARY = "print the embedding of a clip, of texts, or both with their similarity"
 SHOWN = 4  # values of a row that the text output shows
 
 

@@ -12,7 +12,6 @@ from vljepa_apps import arguments, console
 if TYPE_CHECKING:
     from vljepa_export import ExportReport, GraphReport
 
-SUMMARY = "turn a checkpoint into a bundle for any engine, held to its gates"
 HEADER = ("graph", "precision", "size", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "s")
 
 

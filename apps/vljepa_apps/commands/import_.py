@@ -12,8 +12,6 @@ from vljepa_apps import arguments, console
 if TYPE_CHECKING:
     from vljepa_model.assembly import Assembled
 
-SUMMARY = "turn public weights into a checkpoint: open-vljepa, or parts to fine-tune"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

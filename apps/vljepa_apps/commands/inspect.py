@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from vljepa_runtime.contract import TensorSpec
     from vljepa_runtime.patches import Preprocess
 
-SUMMARY = "show what a bundle holds: graphs, precisions, parity, accuracy"
 GRAPH_HEADER = ("graph", "precision", "size", "inputs", "outputs")
 PARITY_HEADER = ("graph", "worst cosine", "max abs", "PSNR dB")
 VERDICTS = {

@@ -13,11 +13,8 @@ from vljepa_runtime.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from vljepa_runtime.events import Event
-    from vljepa_runtime.selection import Policy
     from vljepa_runtime.sources import Frame
     from vljepa_runtime.statistics import SessionStats
-
-SUMMARY = "turn a video source into events, one JSON line each"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--query", action="append", default=[], metavar="Q", help="ask Q of every window; may be repeated"
     )
-    parser.add_argument(
-        "--select",
-        type=policy,
-        default="online",
-        metavar="POLICY",
-        help="when to put meaning into words: online (default), uniform:SECONDS, every, ward:SEGMENTS",
-    )
+    arguments.add_select(parser)
     parser.add_argument(
         "--stride",
         type=arguments.positive,
@@ -58,16 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_stretch(parser)
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
     arguments.add_engine(parser)
-
-
-def policy(text: str) -> Policy:
-    """`parse_policy` with its message kept, for argparse."""
-    from vljepa_runtime.selection import parse_policy
-
-    try:
-        return parse_policy(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(args: argparse.Namespace) -> int:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from vljepa_evaluation.tasks.streams import Recording
     from vljepa_runtime import Model
 
-SUMMARY = "measure what selective decoding saves: quality against decodings per minute, with a picture"
 STREAMS, TUNING, MINUTES, STRIDE_S = 50, 12, 5.0, 0.5
 CURVE_HEADER = ("policy", "setting", "decodings/min", "CIDEr-D", "95 %")
 HELD_OUT_HEADER = ("policy", "setting", "decodings/min", "fewer than 1 Hz", "95 %", "CIDEr-D gain", "95 %")
@@ -24,9 +23,7 @@ RATIO_HEADER = ("policy", "fewer than 1 Hz", "95 %", "than sparsest uniform")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "bundle", metavar="BUNDLE", nargs="?", default="tiny", help="default: tiny, the shipped one"
-    )
+    arguments.add_bundle(parser, optional=True)
     parser.add_argument(
         "--streams",
         type=arguments.positive_int,

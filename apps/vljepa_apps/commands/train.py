@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from vljepa_model.checkpoint import Checkpoint
     from vljepa_model.training.recipe import Recipe
 
-SUMMARY = "train a model on the procedural world, or fine-tune one on annotated videos"
 WRITTEN = ("state.pt", "recipe.json", "run.json", "checkpoint/model.safetensors", "checkpoint/config.json")
 RECIPE_OPTIONS = (
     "seed",

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from vljepa_evaluation.gates import GraphVerdict, Reference, Verdict
     from vljepa_runtime.bundle import Bundle
 
-SUMMARY = "repeat a bundle's gates on this machine"
 HEADER = ("graph", "precision", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "gates")
 GATES = (
     ("embedding_worst", "worst embedding cosine", "embedding_cosine"),

@@ -12,7 +12,6 @@ from vljepa_runtime.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from vljepa_model.versus.plan import Plan
 
-SUMMARY = "train VL-JEPA and a token-space VLM on the same features and draw both against samples seen"
 PLAN_OPTIONS = ("samples", "batch", "clips", "held_out", "lr")
 
 
