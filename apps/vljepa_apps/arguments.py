@@ -25,6 +25,7 @@ __all__ = [
     "add_select",
     "add_stretch",
     "count",
+    "engine_options",
     "load_model",
     "non_negative",
     "positive",
@@ -165,7 +166,12 @@ def load_model(args: argparse.Namespace) -> Model:
     """The model that BUNDLE, --engine, --threads and --allow-fallback name."""
     import vljepa_runtime as vj
 
-    return vj.load(args.bundle, engine=args.engine, threads=args.threads, allow_fallback=args.allow_fallback)
+    return vj.load(args.bundle, **engine_options(args))
+
+
+def engine_options(args: argparse.Namespace) -> dict[str, Any]:
+    """--engine, --threads and --allow-fallback, as `vj.load` takes them."""
+    return {"engine": args.engine, "threads": args.threads, "allow_fallback": args.allow_fallback}
 
 
 def read_clip(args: argparse.Namespace, model: Model) -> Clip:

@@ -191,13 +191,18 @@ class Progress:
         """Count `amount` more as done and redraw if it is time to."""
         self.update(self.done + amount, detail=detail)
 
-    def update(self, done: float, *, detail: str = "") -> None:
+    def update(self, done: float, detail: str = "") -> None:
         """Set how much is done and redraw if it is time to."""
         self.done = done
         now = time.monotonic()
         if now - self._drawn >= (REDRAW_S if self._live else PLAIN_S):
             self._drawn = now
             self._draw(self._text(detail))
+
+    def step(self, done: float, total: float, detail: str = "") -> None:
+        """Set how much is done of what is to be done, where that shows on the way."""
+        self.total = total
+        self.update(done, detail)
 
     def clear(self) -> None:
         """Take the line away, so that other text can be printed."""

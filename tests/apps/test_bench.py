@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from vljepa_apps import arguments
-from vljepa_apps.commands import bench, selective
 from vljepa_apps.main import main
+from vljepa_apps.measure import bench, selective
 from vljepa_apps.measure.latency import Latency
 from vljepa_runtime.statistics import SessionStats, StageStats
 
@@ -48,9 +48,9 @@ def quiet(monkeypatch: pytest.MonkeyPatch, stats: SessionStats) -> None:
 
     measured = {"window": Latency(p50_ms=4.0, p95_ms=5.0, low_ms=3.9, high_ms=4.1, runs=7)}
     monkeypatch.setattr(arguments, "load_model", lambda args: Loaded())
-    monkeypatch.setattr(bench, "stream", lambda model, path: stats)
-    monkeypatch.setattr(bench, "memory", lambda args, path: 123.4)
-    monkeypatch.setattr(bench, "graphs", lambda model, args: measured)
+    monkeypatch.setattr(bench, "run_stream", lambda model, path: stats)
+    monkeypatch.setattr(bench, "peak_memory", lambda subject, path: 123.4)
+    monkeypatch.setattr(bench, "time_graphs", lambda model, subject, rounds: measured)
 
 
 @pytest.mark.usefixtures("quiet")
@@ -76,7 +76,9 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_failed_graph_is_marked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(bench, "graphs", lambda model, args: {"window": Latency(error="E: no")})
+    monkeypatch.setattr(
+        bench, "time_graphs", lambda model, subject, rounds: {"window": Latency(error="E: no")}
+    )
     assert main(["bench", "toy", "--source", "x.mp4"]) == 1
     assert "failed: E: no" in capsys.readouterr().out
 

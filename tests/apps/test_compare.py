@@ -13,12 +13,13 @@ import pytest
 
 from vljepa_apps.commands import compare
 from vljepa_apps.main import main
-from vljepa_apps.measure import report_run
+from vljepa_apps.measure.cells import QUERY_TOKENS, _feed
+from vljepa_apps.measure.compare import run as compare_run
+from vljepa_apps.measure.compare.report import Column, Comparison, speedups
+from vljepa_apps.measure.compare.run import Plan, differences
+from vljepa_apps.measure.compare.subject import Subject
+from vljepa_apps.measure.compare.tables import markdown, text
 from vljepa_apps.measure.latency import alternate, summarise
-from vljepa_apps.measure.latency_cells import QUERY_TOKENS, _feed
-from vljepa_apps.measure.report import Column, Report, markdown, speedups, text
-from vljepa_apps.measure.report_run import Plan, differences
-from vljepa_apps.measure.report_subject import Subject
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.errors import BundleError, InputError
 
@@ -108,7 +109,7 @@ def test_labels(spec: str, label: str) -> None:
 
 def test_two_subjects_of_one_name_are_told_apart() -> None:
     subjects = [Subject(spec=spec) for spec in ("a/tiny.vljepa", "b/tiny.vljepa", "c/other.vljepa")]
-    assert report_run._labels(subjects) == ["tiny", "tiny #2", "other"]
+    assert compare_run._labels(subjects) == ["tiny", "tiny #2", "other"]
 
 
 def test_differences_are_paired_by_clip() -> None:
@@ -161,11 +162,11 @@ def column(label: str, accuracy: float, p50_ms: float) -> Column:
 
 
 @pytest.fixture
-def report() -> Report:
+def report() -> Comparison:
     columns = {"fast": column("fast", 0.9, 5.0), "slow": column("slow", 0.92, 20.0)}
     columns["slow"].errors.append("it broke")
     samples = {"fast": {"vqa/what": [1.0, 0.0]}, "slow": {"vqa/what": [1.0, 1.0]}}
-    return Report(
+    return Comparison(
         machine={"cpu": "a chip", "cores": "2"},
         settings={"clips": 300, "rounds": 60},
         columns=tuple(columns.values()),
@@ -175,7 +176,7 @@ def report() -> Report:
     )
 
 
-def test_text_says_what_was_measured_and_what_was_not(report: Report) -> None:
+def test_text_says_what_was_measured_and_what_was_not(report: Comparison) -> None:
     shown = text(report)
     lines = {
         line.split("  ")[1]: " ".join(line.split()) for line in shown.splitlines() if line.startswith("  ")
@@ -190,7 +191,7 @@ def test_text_says_what_was_measured_and_what_was_not(report: Report) -> None:
     assert shown.endswith("- slow: it broke")
 
 
-def test_markdown_has_a_table_per_title(report: Report) -> None:
+def test_markdown_has_a_table_per_title(report: Comparison) -> None:
     written = markdown(report)
     assert written.startswith("# Comparison\n\nMeasured on: cpu a chip, cores 2.")
     tables = [block for block in written.split("\n\n") if block.startswith("|")]
@@ -200,7 +201,7 @@ def test_markdown_has_a_table_per_title(report: Report) -> None:
         assert len({row.count("|") for row in rows}) == 1, block
 
 
-def test_json_is_plain_and_complete(report: Report) -> None:
+def test_json_is_plain_and_complete(report: Comparison) -> None:
     plain = json.loads(json.dumps(report.to_dict()))
     assert set(plain) == {
         "format", "machine", "settings", "subjects", "differences", "reference", "speedups",
@@ -210,9 +211,9 @@ def test_json_is_plain_and_complete(report: Report) -> None:
     assert plain["differences"][0]["points"]["n"] == 2
 
 
-def test_the_picture(report: Report, tmp_path: Path) -> None:
+def test_the_picture(report: Comparison, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from vljepa_apps.measure.report_picture import draw
+    from vljepa_apps.measure.compare.picture import draw
 
     draw(report, tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
@@ -240,7 +241,7 @@ def fake_measuring(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             raise BundleError("not a bundle")
         return {"window": lambda: np.zeros(1)}
 
-    monkeypatch.setattr(report_run, "worker", worker)
+    monkeypatch.setattr(compare_run, "worker", worker)
     monkeypatch.setattr(Subject, "cells", cells)
     return orders
 
@@ -297,20 +298,20 @@ def test_tasks_none_measures_no_accuracy() -> None:
 
 
 def test_the_plan_without_rounds_measures_no_latency(fake_measuring: list[dict[str, Any]]) -> None:
-    result = report_run.compare([Subject(spec="a")], Plan(rounds=0))
+    result = compare_run.compare([Subject(spec="a")], Plan(rounds=0))
     assert result.columns[0].latency == {}
     assert not result.failed
 
 
 def test_a_worker_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     script = "import json; print(json.dumps({'kind': 'facts', 'engine': 'x'})); raise SystemExit(3)"
-    monkeypatch.setattr(report_run, "WORKER", (sys.executable, "-c", script))
-    result = report_run.compare([Subject(spec="a")], Plan(rounds=0))
+    monkeypatch.setattr(compare_run, "WORKER", (sys.executable, "-c", script))
+    result = compare_run.compare([Subject(spec="a")], Plan(rounds=0))
     assert result.columns[0].facts == {"engine": "x"}
     assert result.columns[0].errors == ["its process ended with code 3"]
 
 
 def test_a_missing_bundle_is_one_sentence_of_the_worker(tmp_path: Path) -> None:
-    result = report_run.compare([Subject(spec=str(tmp_path / "none.vljepa"))], Plan(rounds=0))
+    result = compare_run.compare([Subject(spec=str(tmp_path / "none.vljepa"))], Plan(rounds=0))
     (error,) = result.columns[0].errors
     assert "none.vljepa" in error

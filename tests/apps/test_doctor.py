@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_apps.commands import doctor
 from vljepa_apps.main import main
+from vljepa_apps.measure.doctor import missing
+from vljepa_apps.measure.machine import installed
 from vljepa_runtime.engines import engine_names
 from vljepa_runtime.errors import EngineError
 
@@ -70,6 +71,6 @@ def test_no_engine_at_all_is_a_failure(
 
 
 def test_a_missing_package_names_its_extra() -> None:
-    assert doctor.installed("no-such-distribution") is None
-    assert doctor.missing("torch") == "not installed (pip install 'vljepa-edge[train]')"
-    assert doctor.missing("numpy") == "not installed"
+    assert installed("no-such-distribution") is None
+    assert missing("torch") == "not installed (pip install 'vljepa-edge[train]')"
+    assert missing("numpy") == "not installed"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_apps.main import main
-from vljepa_apps.measure.versus_report import markdown, text
+from vljepa_apps.measure.versus import markdown, text
 
 FEW = [
     "--samples",

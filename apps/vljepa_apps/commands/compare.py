@@ -54,10 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; exit code 1 when something could not be measured."""
-    from vljepa_apps.measure.report import markdown, text
-    from vljepa_apps.measure.report_picture import draw, require_matplotlib
-    from vljepa_apps.measure.report_run import Plan, compare
-    from vljepa_apps.measure.report_subject import TORCH, Subject
+    from vljepa_apps.measure.compare.picture import draw
+    from vljepa_apps.measure.compare.run import Plan, compare
+    from vljepa_apps.measure.compare.subject import TORCH, Subject
+    from vljepa_apps.measure.compare.tables import markdown, text
+    from vljepa_apps.measure.figures import require_matplotlib
     from vljepa_runtime.files.atomic import replace_file
     from vljepa_runtime.printable import printable
 
@@ -76,10 +77,8 @@ def run(args: argparse.Namespace) -> int:
         hands=str(args.hands) if args.hands else None,
         rounds=args.rounds,
     )
-    options = {"engine": args.engine, "threads": args.threads, "allow_fallback": args.allow_fallback}
-    subjects = [
-        Subject(spec=spec, **options) for spec in [*args.bundles, *([args.against] if args.against else [])]
-    ]
+    specs = [*args.bundles, *([args.against] if args.against else [])]
+    subjects = [Subject(spec=spec, **arguments.engine_options(args)) for spec in specs]
     report = compare(subjects, plan)
     if args.json:
         console.document(report.to_dict(), indent=2)

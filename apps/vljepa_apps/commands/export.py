@@ -72,18 +72,13 @@ def run(args: argparse.Namespace) -> int:
     what = {"format": args.format, "precision": precision, "token_budgets": args.tokens, "force": args.force}
     prepare(args.checkpoint, out, **what)
     with claimed(out), console.Progress("exporting", total=1) as progress:
-
-        def show(done: int, total: int, what: str) -> None:
-            progress.total = total
-            progress.update(done, detail=what)
-
         report = export_bundle(
             args.checkpoint,
             out,
             **what,
             archive=False if args.folder else None,
             scenes=Scenes() if args.gates == "all" else None,
-            progress=show,
+            progress=progress.step,
         )
     if args.json:
         console.document(report.to_dict(), indent=2)

@@ -81,12 +81,9 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"{args.out} holds a checkpoint: choose another folder or pass --force")
     assembled = _opened(args)
     with console.Progress("importing", total=1) as progress:
-
-        def show(done: int, total: int, what: str) -> None:
-            progress.total = total
-            progress.update(done, detail=what)
-
-        folder = write_checkpoint(assembled, args.out, name=args.name, license=args.license, progress=show)
+        folder = write_checkpoint(
+            assembled, args.out, name=args.name, license=args.license, progress=progress.step
+        )
     report = summary(folder)
     if args.json:
         console.document(report, indent=2)

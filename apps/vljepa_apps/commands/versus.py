@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, measure, time; write versus.json, versus.md and versus.png."""
-    from vljepa_apps.measure.report_picture import require_matplotlib
-    from vljepa_apps.measure.versus_report import draw, markdown, text, to_dict
+    from vljepa_apps.measure.figures import require_matplotlib
+    from vljepa_apps.measure.versus import draw, markdown, text, to_dict
 
     try:
         import torch

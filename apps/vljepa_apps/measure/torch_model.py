@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_apps.measure.latency_cells import QUERY_TOKENS
+from vljepa_apps.measure.cells import QUERY_TOKENS
 from vljepa_runtime.decoder import MAX_TOKENS
 from vljepa_runtime.errors import BundleError, MissingExtraError
 from vljepa_runtime.patches import Clip, Preprocess, fit_frames, patchify

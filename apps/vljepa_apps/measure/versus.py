@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import console
-from vljepa_apps.measure.report_picture import require_matplotlib, save_figure
+from vljepa_apps import tables
+from vljepa_apps.measure.figures import new_figure, save_figure
+from vljepa_apps.tables import Table
 
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Latency
@@ -21,9 +22,6 @@ FORMAT = 1
 METRICS = {"cider": "CIDEr-D", "top5": "top-5 (%)", "top1": "top-1 (%)"}
 COLOURS = {"vl-jepa": "#1f6fb4", "token-vlm": "#d1642b"}
 DPI = 110
-
-Table = tuple[str, list[str], list[list[str]]]
-"""Title, header, rows."""
 
 
 def to_dict(
@@ -42,39 +40,32 @@ def to_dict(
     }
 
 
-def tables(report: Mapping[str, Any]) -> list[Table]:
+def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
     """Sizes, quality against samples seen, and time to an answer."""
     names = list(dict.fromkeys(run["contender"] for run in report["runs"]))
-    return [
-        ("Trainable parameters", ["contender", "parts", "in all"], [_size(report, name) for name in names]),
-        *(
-            (
-                f"{title}, mean of {len(report['plan']['seeds'])} seeds (lowest to highest)",
-                ["samples seen", *names],
-                _quality(report, names, metric),
-            )
-            for metric, title in METRICS.items()
-        ),
-        ("Processor time of training (s), mean of the seeds", ["samples seen", *names],
-         _quality(report, names, "train_s")),
-        ("Time to an answer (ms), median (middle half), in turns", ["", *names], _times(report, names)),
-    ]  # fmt: skip
+    seen = ["samples seen", *names]
+    yield Table(
+        "Trainable parameters", [_size(report, name) for name in names], ["contender", "parts", "in all"]
+    )
+    for metric, title in METRICS.items():
+        spread = f"{title}, mean of {len(report['plan']['seeds'])} seeds (lowest to highest)"
+        yield Table(spread, _quality(report, names, metric), seen)
+    cost = "Processor time of training (s), mean of the seeds"
+    yield Table(cost, _quality(report, names, "train_s"), seen)
+    times = "Time to an answer (ms), median (middle half), in turns"
+    yield Table(times, _times(report, names), ["", *names])
 
 
 def text(report: Mapping[str, Any]) -> str:
     """Aligned tables for a terminal."""
-    parts = [f"{title}\n{console.table(rows, header=header)}" for title, header, rows in tables(report)]
-    return "\n\n".join(parts)
+    return tables.text(_tables(report))
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The same tables in Markdown, with the plan."""
     plan = ", ".join(f"{key} {value}" for key, value in report["plan"].items())
     parts = ["# VL-JEPA against a token-space VLM", f"X-encoder: {report['checkpoint']}. Plan: {plan}."]
-    for title, header, rows in tables(report):
-        lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-        parts += [f"## {title}", "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, tables.markdown(_tables(report))]) + "\n"
 
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
@@ -83,11 +74,8 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    require_matplotlib()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.5, 3.8), layout="constrained")
-    for axes, metric in zip(figure.subplots(1, 2), ("cider", "top5"), strict=True):
+    figure, panels = new_figure(2, width=9.5, height=3.8)
+    for axes, metric in zip(panels, ("cider", "top5"), strict=True):
         for name, colour in COLOURS.items():
             series = _series(report, name, metric)
             shared = sorted(set.intersection(*(set(points) for points in series))) if series else []

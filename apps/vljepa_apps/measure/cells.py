@@ -44,14 +44,14 @@ def end_to_end(model: WholeModel, frames: npt.NDArray[np.uint8]) -> dict[str, Ca
     return {"window": lambda: model.embed(frames), "decode": lambda: model.decode(embedding)}
 
 
-def graph_cells(model: Model, *, engine: str, threads: int | None, allow_fallback: bool = False) -> Cells:
+def graph_cells(model: Model, *, engine: str, threads: int | None, allow_fallback: bool) -> Cells:
     """Every graph of a bundle on inputs of one window, loaded a second time beside the model.
 
     Args:
         model: Gives the bundle and real inputs.
-        engine: As for `vj.load`.
-        threads: As for `vj.load`.
-        allow_fallback: As for `vj.load`.
+        engine: To load the graphs on, as for `vj.load`.
+        threads: Of that engine; None takes its own choice.
+        allow_fallback: Whether another engine may take its place.
     """
     from vljepa_runtime.engines import open_engine
 

@@ -1,6 +1,6 @@
 """One subject in a process of its own, so that its memory is its own: JSON lines on stdout, progress on stderr.
 
-python -m vljepa_apps.measure.report_worker '{"spec": "tiny", "tasks": ["classification"], "clips": 300}'
+python -m vljepa_apps.measure.compare.worker '{"spec": "tiny", "tasks": ["classification"], "clips": 300}'
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from vljepa_apps.measure.report_subject import Subject
+from vljepa_apps.measure.compare.subject import Subject
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 __all__ = ["main"]
@@ -66,7 +66,7 @@ def measure(model: Any, label: str, order: dict[str, Any]) -> None:
             tasks=order["tasks"],
             clips=order["clips"],
             hands=order.get("hands"),
-            progress=lambda share, what: progress.update(share, detail=what),
+            progress=progress.update,
         )
         for result in results:
             say("task", **result.to_dict(), samples=[round(value, 6) for value in result.samples.tolist()])

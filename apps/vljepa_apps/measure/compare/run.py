@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from vljepa_apps import console
-from vljepa_apps.measure.latency import Cells, alternate
-from vljepa_apps.measure.report import Column, Difference, Report, speedups
-from vljepa_apps.measure.report_subject import Subject
+from vljepa_apps.measure.compare.report import Column, Comparison, Difference, speedups
+from vljepa_apps.measure.compare.subject import Subject
+from vljepa_apps.measure.latency import Cells, Latency, alternate
+from vljepa_apps.measure.machine import installed, machine
 from vljepa_evaluation.tasks import mean_of
 from vljepa_runtime.errors import VljepaError
 
 __all__ = ["Plan", "compare", "differences", "worker"]
 
-
-WORKER = (sys.executable, "-m", "vljepa_apps.measure.report_worker")
+WORKER = (sys.executable, "-m", "vljepa_apps.measure.compare.worker")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Plan:
     warmup: int = 5
 
 
-def compare(subjects: Sequence[Subject], plan: Plan) -> Report:
+def compare(subjects: Sequence[Subject], plan: Plan) -> Comparison:
     """Measure every subject; what fails is marked in the report and the rest goes on."""
     labels = _labels(subjects)
     columns = {label: Column(label=label, spec=subject.spec) for label, subject in zip(labels, subjects)}
@@ -54,7 +54,7 @@ def compare(subjects: Sequence[Subject], plan: Plan) -> Report:
         for label, latency in _latencies(dict(zip(labels, subjects)), plan, columns).items():
             columns[label].latency = {cell: asdict(value) for cell, value in latency.items()}
     reference = next((label for label, s in zip(labels, subjects) if s.is_torch), labels[0])
-    return Report(
+    return Comparison(
         machine=_machine(),
         settings=asdict(plan),
         columns=tuple(columns.values()),
@@ -90,7 +90,7 @@ def _measure(column: Column, samples: dict[str, list[float]], subject: Subject, 
 
 
 def worker(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Run `report_worker` in a fresh process and give its lines as they come."""
+    """Run `worker` in a fresh process and give its lines as they come."""
     command = [*WORKER, json.dumps(order)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -105,7 +105,7 @@ def worker(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _latencies(
     subjects: dict[str, Subject], plan: Plan, columns: dict[str, Column]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, Latency]]:
     cells: dict[str, Cells] = {}
     for label, subject in subjects.items():
         try:
@@ -113,14 +113,7 @@ def _latencies(
         except (VljepaError, OSError) as error:
             columns[label].errors.append(f"latency: {error}")
     with console.Progress("latency", total=1.0) as progress:
-        return dict(
-            alternate(
-                cells,
-                rounds=plan.rounds,
-                warmup=plan.warmup,
-                progress=lambda share, what: progress.update(share, detail=what),
-            )
-        )
+        return alternate(cells, rounds=plan.rounds, warmup=plan.warmup, progress=progress.update)
 
 
 def _labels(subjects: Sequence[Subject]) -> list[str]:
@@ -133,7 +126,5 @@ def _labels(subjects: Sequence[Subject]) -> list[str]:
 
 
 def _machine() -> dict[str, str]:
-    from vljepa_apps.commands.doctor import installed, machine
-
     versions = {name: installed(name) or "n/a" for name in ("vljepa-edge", "numpy", "onnxruntime", "torch")}
     return machine() | versions

@@ -1,0 +1,103 @@
+"""A comparison as data. Measures nothing and lays out nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vljepa_evaluation.tasks import Estimate
+
+__all__ = ["Column", "Comparison", "Difference", "speedups"]
+
+FORMAT = 1
+
+
+@dataclass(slots=True, kw_only=True)
+class Column:
+    """What was measured of one subject; filled as the measuring goes on.
+
+    Attributes:
+        label: Its name in tables.
+        spec: What the user named.
+        facts: What runs, precision, size, parity, peak memory.
+        tasks: Result per task.
+        latency: Per cell.
+        errors: What failed.
+    """
+
+    label: str
+    spec: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    latency: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How many points a subject is above (+) or below (-) another on the same clips."""
+
+    task: str
+    label: str
+    base: str
+    points: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Everything that a comparison found.
+
+    Attributes:
+        machine: Processor, cores, system, versions.
+        settings: Clips, rounds and so on.
+        columns: One per subject.
+        differences: Of accuracy, paired by clip, against the first subject.
+        reference: Label of the subject that speed is compared with.
+        speedups: Reference's median over the subject's, by label and cell.
+    """
+
+    machine: Mapping[str, str]
+    settings: Mapping[str, Any]
+    columns: tuple[Column, ...]
+    differences: tuple[Difference, ...] = ()
+    reference: str = ""
+    speedups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether any subject could not be measured in part."""
+        return any(column.errors for column in self.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for `--json`."""
+        return {
+            "format": FORMAT,
+            "machine": dict(self.machine),
+            "settings": dict(self.settings),
+            "subjects": [
+                {"label": c.label, "spec": c.spec, **c.facts}
+                | {"tasks": c.tasks, "latency": c.latency, "errors": c.errors}
+                for c in self.columns
+            ],
+            "differences": [
+                {"task": d.task, "label": d.label, "base": d.base, "points": d.points.to_dict()}
+                for d in self.differences
+            ],
+            "reference": self.reference,
+            "speedups": {label: dict(cells) for label, cells in self.speedups.items()},
+        }
+
+
+def speedups(columns: Mapping[str, Column], reference: str) -> dict[str, dict[str, float]]:
+    """How many times faster than the reference each subject is, per cell that both have."""
+    base = columns[reference].latency
+    return {
+        label: {
+            cell: base[cell]["p50_ms"] / times["p50_ms"]
+            for cell, times in column.latency.items()
+            if times["p50_ms"] and base.get(cell, {}).get("p50_ms")
+        }
+        for label, column in columns.items()
+        if label != reference
+    }

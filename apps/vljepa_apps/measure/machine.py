@@ -1,0 +1,39 @@
+"""The machine that something is measured on: interpreter, system, processor, cores, installed versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+__all__ = ["installed", "machine"]
+
+
+def machine() -> dict[str, str]:
+    """Interpreter, system, processor and the cores that this process may use."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+    }
+
+
+def installed(distribution: str) -> str | None:
+    """Version of a distribution, None when it is not there."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str:
+    """The processor as the kernel names it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = (
+                line.partition(":")[2].strip() for line in file if line.startswith(("model name", "Model"))
+            )
+            return next(names, "") or platform.processor() or "n/a"
+    except OSError:
+        return platform.processor() or "n/a"

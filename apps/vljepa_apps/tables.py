@@ -1,0 +1,41 @@
+"""Titled tables: aligned text for a terminal, or Markdown. Knows nothing of what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from vljepa_apps import console
+
+__all__ = ["Table", "markdown", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of a report.
+
+    Attributes:
+        title: Stands above it.
+        rows: Cells, all rows of one length; a column of numbers is set to the right.
+        header: Titles of the columns, optional in text.
+    """
+
+    title: str
+    rows: Sequence[Sequence[object]]
+    header: Sequence[str] = ()
+
+
+def text(tables: Iterable[Table]) -> str:
+    """Aligned tables for a terminal, an empty line between them."""
+    return "\n\n".join(f"{table.title}\n{console.table(table.rows, header=table.header)}" for table in tables)
+
+
+def markdown(tables: Iterable[Table]) -> str:
+    """The same tables in Markdown, each under a heading of its own."""
+    return "\n\n".join(f"## {table.title}\n\n{_pipes(table)}" for table in tables)
+
+
+def _pipes(table: Table) -> str:
+    lines = [f"| {' | '.join(table.header)} |", f"|{' --- |' * len(table.header)}"]
+    rows = ([str(cell).replace("|", "/") for cell in row] for row in table.rows)
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
