@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection import (
+    POLICY_HELP,
     EveryWindow,
     OfflineWard,
     OnlineSelection,
@@ -23,6 +25,7 @@ from vljepa_runtime.selection import (
     run_policy,
     ward_segments,
 )
+from vljepa_runtime.selection.policies import POLICIES
 
 WIDTH = 32
 
@@ -312,6 +315,15 @@ def test_calibrate_meets_the_rate_on_another_part_of_the_stream(per_minute) -> N
 )
 def test_parse_policy(text, policy) -> None:
     assert parse_policy(text) == policy
+
+
+@pytest.mark.parametrize("form", POLICIES, ids=str)
+def test_every_form_of_the_table_is_read_and_said(form) -> None:
+    policy = parse_policy(f"{form.name}:3" if form.number else form.name)
+    assert policy.start().finish() == []
+    assert str(form) in POLICY_HELP.replace(",", "").split()
+    with pytest.raises(InputError, match=re.escape(str(form))):
+        parse_policy("xyz")
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,12 @@ from collections import deque
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from vljepa_runtime.arguments import number, whole
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.selection.protocol import (
-    Decision,
-    Floats,
-    Observation,
-    distance,
-    observe,
-    run_policy,
-    unit,
-)
+from vljepa_runtime.selection.protocol import Decision, Floats, Observation, distance, unit
 
-__all__ = ["OnlineSelection", "calibrate"]
+__all__ = ["OnlineSelection"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +101,14 @@ class _Segment:
     merged: int = 0
 
     def absorb(self, earlier: _Segment) -> _Segment:
-        """One segment over both; the longer-lived one speaks."""
-        voice = self if self.count >= earlier.count else earlier
+        """One segment over both; the one that lasted longer gives the embedding."""
+        longer = self if self.count >= earlier.count else earlier
         return _Segment(
             min(self.start_s, earlier.start_s),
             max(self.end_s, earlier.end_s),
-            voice.total,
-            voice.time_total_s,
-            voice.count,
+            longer.total,
+            longer.time_total_s,
+            longer.count,
             self.merged + earlier.merged + 1,
         )
 
@@ -126,10 +117,10 @@ class _Segment:
 class _OnlineState:
     policy: OnlineSelection
     recent: deque[Observation] = field(init=False)
-    anchor: Floats | None = None  # meaning of the segment we are in: decoded, or settled and waiting
+    reference: Floats | None = None  # meaning of the segment we are in: decoded, or settled and waiting
     decoded: Floats | None = None
     opened: Observation | None = None  # first window of a change that has not settled
-    old_end_s: float = -math.inf  # end of the last window that agreed with the anchor
+    old_end_s: float = -math.inf  # end of the last window that agreed with the reference
     held_end_s: float = -math.inf  # end of the last held picture
     waiting: _Segment | None = None
     inside: bool = False  # the stream still is in the waiting segment
@@ -169,10 +160,10 @@ class _OnlineState:
 
     def _follow(self, seen: Observation) -> None:
         """Open or withdraw a change, or extend the waiting segment."""
-        gone = distance(self._mean(self.policy.smooth), self.anchor)
-        if self.opened is None and (self.anchor is None or gone > self.policy.threshold):
+        gone = distance(self._mean(self.policy.smooth), self.reference)
+        if self.opened is None and (self.reference is None or gone > self.policy.threshold):
             self.opened = self._onset()
-        elif self.anchor is not None and gone < self.policy.hysteresis * self.policy.threshold:
+        elif self.reference is not None and gone < self.policy.hysteresis * self.policy.threshold:
             self.opened = None
         if self.opened is None and self.waiting is not None and self.inside:
             self.waiting.end_s = seen.end_s
@@ -183,7 +174,7 @@ class _OnlineState:
     def _onset(self) -> Observation:
         """The earliest of the smoothed windows that is itself beyond the threshold."""
         smoothed = list(self.recent)[-self.policy.smooth :]
-        beyond = (o for o in smoothed if distance(_f32(o), self.anchor) > self.policy.threshold)
+        beyond = (o for o in smoothed if distance(_f32(o), self.reference) > self.policy.threshold)
         return next(beyond, smoothed[-1])
 
     def _settled(self) -> bool:
@@ -208,7 +199,7 @@ class _OnlineState:
         assert self.opened is not None
         return [seen for seen in list(self.recent)[-2:] if seen.index >= self.opened.index]
 
-    def _spoken(self) -> list[Observation]:
+    def _settled_windows(self) -> list[Observation]:
         """The windows that stand for the open change: those that agree, else those that are clear, else the newest."""
         pair = self._pair()
         if _apart(pair) <= self.policy.agree:
@@ -218,25 +209,25 @@ class _OnlineState:
     def _close(self) -> None:
         """The open change becomes the waiting segment."""
         assert self.opened is not None
-        spoken = self._spoken()
-        onset_s = max(self.opened.start_s, self._changed_s(self.opened, spoken[0]))
-        total = np.stack([seen.weight * _f32(seen) for seen in spoken]).sum(axis=0, dtype=np.float32)
-        times_s = sum(seen.weight * seen.time_s for seen in spoken)
-        count = sum(seen.weight for seen in spoken)
-        segment = _Segment(onset_s, spoken[-1].end_s, total, times_s, count)
-        self.anchor, self.opened, self.inside = unit(total), None, True
-        self.old_end_s = spoken[-1].end_s
+        settled = self._settled_windows()
+        onset_s = max(self.opened.start_s, self._changed_s(self.opened, settled[0]))
+        total = np.stack([seen.weight * _f32(seen) for seen in settled]).sum(axis=0, dtype=np.float32)
+        times_s = sum(seen.weight * seen.time_s for seen in settled)
+        count = sum(seen.weight for seen in settled)
+        segment = _Segment(onset_s, settled[-1].end_s, total, times_s, count)
+        self.reference, self.opened, self.inside = unit(total), None, True
+        self.old_end_s = settled[-1].end_s
         self.waiting = segment if self.waiting is None else segment.absorb(self.waiting)
-        # After a merge in which the earlier one speaks, later windows must not blend into its meaning.
+        # After a merge in which the earlier one gives the embedding, later windows must not blend into it.
         self.inside = self.waiting.total is total
 
-    def _changed_s(self, opened: Observation, spoken: Observation) -> float:
+    def _changed_s(self, opened: Observation, settled: Observation) -> float:
         """When the old meaning went: known to the frame where a held picture came or went."""
-        if spoken.held:
-            return min(self.old_end_s, spoken.start_s)
+        if settled.held:
+            return min(self.old_end_s, settled.start_s)
         if opened.start_s < self.held_end_s:
             return self.held_end_s
-        return min(self.old_end_s, spoken.time_s)
+        return min(self.old_end_s, settled.time_s)
 
     def _emit(self) -> list[Decision]:
         if self.now_s - self.decoded_at_s < self.policy.min_gap_s:
@@ -263,7 +254,7 @@ class _OnlineState:
             score=distance(embedding, self.decoded),
             merged=segment.merged,
         )
-        self.decoded = self.anchor = embedding
+        self.decoded = self.reference = embedding
         self.waiting, self.decoded_at_s = None, self.now_s
         self.tokens -= 1
         return decision
@@ -278,43 +269,3 @@ def _apart(pair: list[Observation]) -> float:
 
 def _f32(seen: Observation) -> Floats:
     return np.asarray(seen.embedding, np.float32)
-
-
-def calibrate(
-    embeddings: npt.NDArray[np.floating],
-    times_s: npt.NDArray[np.floating],
-    per_minute: float,
-    *,
-    base: OnlineSelection | None = None,
-) -> OnlineSelection:
-    """Pick the threshold for a target rate from a sequence without labels.
-
-    Args:
-        embeddings: (T, S) of consecutive windows, as the policy will see them.
-        times_s: (T,) middles of the windows.
-        per_minute: Decodings per minute that the policy may spend on such a stream.
-        base: The other options; default `OnlineSelection()`.
-
-    Returns:
-        `base` with the most sensitive threshold found that stays within the rate. The rate need not fall
-        strictly with the threshold, so neighbouring rates may be reachable too.
-
-    Raises:
-        InputError: fewer than two windows, or a rate that is not above 0.
-    """
-    if len(embeddings) < 2 or not per_minute > 0:
-        raise InputError(
-            f"expected 2 windows or more and per_minute > 0, got {len(embeddings)} and {per_minute}"
-        )
-    policy = base if base is not None else OnlineSelection()
-    seen = list(observe(embeddings, times_s))
-    step_s = float(times_s[-1] - times_s[0]) / (len(seen) - 1)
-    allowed = max(1.0, per_minute * step_s * len(seen) / 60)
-    low, high = 1e-4, 2.0
-    for _ in range(14):  # to 0.1 % of the threshold
-        middle = math.sqrt(low * high)
-        if len(run_policy(replace(policy, threshold=middle), seen)) <= allowed:
-            high = middle
-        else:
-            low = middle
-    return replace(policy, threshold=high)

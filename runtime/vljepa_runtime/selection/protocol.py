@@ -65,7 +65,7 @@ class Decision:
     Attributes:
         start_s: Where the segment starts: that of its first window, or for a causal policy where the last window
             without it ended, which is nearer to the change.
-        end_s: Where the last window known when it was decided ends; a causal policy speaks before the
+        end_s: Where the last window known when it was decided ends; a causal policy decides before the
             segment is over.
         time_s: What moment the embedding stands for.
         embedding: (S,) float32, L2-normalised.

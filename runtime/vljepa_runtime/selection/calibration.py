@@ -1,0 +1,55 @@
+"""The threshold of `OnlineSelection` that spends a given number of decodings, from a sequence without labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.selection.online import OnlineSelection
+from vljepa_runtime.selection.protocol import observe, run_policy
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    embeddings: npt.NDArray[np.floating],
+    times_s: npt.NDArray[np.floating],
+    per_minute: float,
+    *,
+    base: OnlineSelection | None = None,
+) -> OnlineSelection:
+    """Pick the threshold for a target rate from a sequence without labels.
+
+    Args:
+        embeddings: (T, S) of consecutive windows, as the policy will see them.
+        times_s: (T,) middles of the windows.
+        per_minute: Decodings per minute that the policy may spend on such a stream.
+        base: The other options; default `OnlineSelection()`.
+
+    Returns:
+        `base` with the most sensitive threshold found that stays within the rate. The rate need not fall
+        strictly with the threshold, so neighbouring rates may be reachable too.
+
+    Raises:
+        InputError: fewer than two windows, or a rate that is not above 0.
+    """
+    if len(embeddings) < 2 or not per_minute > 0:
+        raise InputError(
+            f"expected 2 windows or more and per_minute > 0, got {len(embeddings)} and {per_minute}"
+        )
+    policy = base if base is not None else OnlineSelection()
+    seen = list(observe(embeddings, times_s))
+    step_s = float(times_s[-1] - times_s[0]) / (len(seen) - 1)
+    allowed = max(1.0, per_minute * step_s * len(seen) / 60)
+    low, high = 1e-4, 2.0
+    for _ in range(14):  # to 0.1 % of the threshold
+        middle = math.sqrt(low * high)
+        if len(run_policy(replace(policy, threshold=middle), seen)) <= allowed:
+            high = middle
+        else:
+            low = middle
+    return replace(policy, threshold=high)

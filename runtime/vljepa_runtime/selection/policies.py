@@ -1,0 +1,78 @@
+"""The table of policies, as `--select` takes them: one line for each way to write one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.selection.online import OnlineSelection
+from vljepa_runtime.selection.protocol import Policy
+from vljepa_runtime.selection.uniform import EveryWindow, Uniform
+from vljepa_runtime.selection.ward import OfflineWard
+from vljepa_runtime.suggestions import did_you_mean
+
+__all__ = ["POLICIES", "POLICY_HELP", "parse_policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyForm:
+    """One way to write a policy.
+
+    Attributes:
+        name: What stands before the colon.
+        make: Gives the policy; takes the number, where there is one.
+        number: What the number after the colon is; empty where there is none.
+        kind: Reads it.
+    """
+
+    name: str
+    make: Callable[..., Policy]
+    number: str = ""
+    kind: Callable[[str], float] = float
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.number}" if self.number else self.name
+
+
+POLICIES = (  # the first one is the default
+    PolicyForm("online", OnlineSelection),
+    PolicyForm("online", lambda rate: OnlineSelection(per_minute=rate), "DECODINGS_PER_MINUTE"),
+    PolicyForm("uniform", Uniform, "SECONDS"),
+    PolicyForm("every", EveryWindow),
+    PolicyForm("ward", OfflineWard, "SEGMENTS", int),
+)
+FORMS = " | ".join(map(str, POLICIES))
+POLICY_HELP = ", ".join([f"{POLICIES[0]} (default)", *map(str, POLICIES[1:])])
+
+
+def parse_policy(spec: str) -> Policy:
+    """Read a policy from text.
+
+    Args:
+        spec: `online`, `online:6` (at most about 6 decodings per minute), `uniform:2`, `every` or `ward:12`.
+
+    Raises:
+        InputError: no such policy, or its number is missing, wrong or not wanted.
+    """
+    if not isinstance(spec, str):
+        raise InputError(f"expected a selection policy as text ({FORMS}), got {spec!r}")
+    name, _, value = spec.strip().lower().partition(":")
+    forms = {bool(form.number): form for form in POLICIES if form.name == name}
+    if not forms:
+        hint = did_you_mean(name, [form.name for form in POLICIES], lead=", ")
+        raise InputError(f"unknown selection policy {spec!r}{hint} Expected {FORMS}")
+    if not value and False in forms:
+        return forms[False].make()
+    if True not in forms:
+        raise InputError(f"'{name}' takes no number, got {spec!r}: expected {FORMS}")
+    return forms[True].make(_number(spec, value, forms[True].kind))
+
+
+def _number(spec: str, value: str, kind: Callable[[str], float]) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise InputError(f"expected {wanted} after ':', got {spec!r}: expected {FORMS}") from None
