@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.printable import ascii_json, fits, json_text, printable
@@ -35,6 +35,7 @@ __all__ = [
 REDRAW_S = 0.1
 PLAIN_S = 15.0  # a log file gets a line this often, not ten a second
 BAR = 24
+Item = TypeVar("Item")
 
 
 def result(text: str) -> None:
@@ -203,6 +204,12 @@ class Progress:
         """Set how much is done of what is to be done, where that shows on the way."""
         self.total = total
         self.update(done, detail)
+
+    def over(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, each counted when it has been used."""
+        for item in items:
+            yield item
+            self.advance()
 
     def clear(self) -> None:
         """Take the line away, so that other text can be printed."""

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from vljepa_apps.demo import folder as demo_folder
+from vljepa_apps.demo.ground_truth import GroundTruth, judge
+from vljepa_apps.demo.overlay import Overlay, enlarged
 from vljepa_apps.demo.stream import write_video
-from vljepa_apps.demo.timeline import Mark
-from vljepa_apps.demo.truth import Truth, compare
-from vljepa_apps.demo.watch import enlarged
+from vljepa_apps.demo.timeline import Match
 from vljepa_apps.main import main
 from vljepa_evaluation.metrics import Annotation
 from vljepa_runtime.errors import InputError
@@ -102,16 +102,14 @@ def test_minutes_cut_a_file(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ctrl_c_leaves_whole_files(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vljepa_apps.demo import watch as demo_watch
-
-    shown = demo_watch._Screen.show
+    draw = Overlay.draw
 
     def interrupted(self: Any, frame: Any) -> None:
         if frame.time_s > 2.9:
             raise KeyboardInterrupt
-        shown(self, frame)
+        draw(self, frame)
 
-    monkeypatch.setattr(demo_watch._Screen, "show", interrupted)
+    monkeypatch.setattr(Overlay, "draw", interrupted)
     assert main(["demo", *SHORT, "--select", "every"]) == 130
     _, drawn = frames_of(Path("demo-out/annotated.mp4"))
     assert 30 < len(drawn) < 40
@@ -182,28 +180,28 @@ class TestFolder:
 
 
 @pytest.mark.parametrize(
-    ("said", "true", "mark"),
+    ("said", "true", "match"),
     [
-        ("a red ball rolls to the left", "a red ball rolls to the left", Mark.EXACT),
-        ("we see how a red ball is rolling to the left", "a red ball rolls to the left", Mark.EXACT),
-        ("a red ball rolls to the right", "a red ball rolls to the left", Mark.PARTLY),
-        ("a red box rolls to the left", "a red ball rolls to the left", Mark.PARTLY),
-        ("a red ball rolls to the left, then a blue box jumps", "a red ball rolls to the left", Mark.PARTLY),
-        ("a green star jumps", "a red ball rolls to the left", Mark.MISSED),
-        ("a blue box lands on top of a white heart", "a blue box lands on top of a red heart", Mark.PARTLY),
-        ("a hand shows the digit three", "a hand shows the digit three", Mark.EXACT),
-        ("a hand shows the digit two", "a hand shows the digit three", Mark.MISSED),
-        ("", "a red ball rolls to the left", Mark.MISSED),
-        ("the the the", "a red ball rolls to the left", Mark.MISSED),
+        ("a red ball rolls to the left", "a red ball rolls to the left", Match.EXACT),
+        ("we see how a red ball is rolling to the left", "a red ball rolls to the left", Match.EXACT),
+        ("a red ball rolls to the right", "a red ball rolls to the left", Match.PARTLY),
+        ("a red box rolls to the left", "a red ball rolls to the left", Match.PARTLY),
+        ("a red ball rolls to the left, then a blue box jumps", "a red ball rolls to the left", Match.PARTLY),
+        ("a green star jumps", "a red ball rolls to the left", Match.MISSED),
+        ("a blue box lands on top of a white heart", "a blue box lands on top of a red heart", Match.PARTLY),
+        ("a hand shows the digit three", "a hand shows the digit three", Match.EXACT),
+        ("a hand shows the digit two", "a hand shows the digit three", Match.MISSED),
+        ("", "a red ball rolls to the left", Match.MISSED),
+        ("the the the", "a red ball rolls to the left", Match.MISSED),
     ],
 )
-def test_compare_reads_meaning_not_wording(said: str, true: str, mark: Mark) -> None:
-    assert compare(said, true) is mark
+def test_judging_reads_meaning_not_wording(said: str, true: str, match: Match) -> None:
+    assert judge(said, true) is match
 
 
 def test_agreement_takes_the_nearest_decoding() -> None:
     texts = ["a red ball jumps", "a blue box stays still"]
-    truth = Truth(
+    truth = GroundTruth(
         tuple(
             Annotation(start_s=3.0 * i, end_s=3.0 * i + 3, captions=(text,))
             for i, text in enumerate([*texts, "a white moon turns"])
@@ -213,8 +211,8 @@ def test_agreement_takes_the_nearest_decoding() -> None:
     assert (seen.events, seen.exactly, seen.partly, seen.missed) == (3, 2, 0, 1)
     assert 0 < seen.cider <= 10
     assert truth.agreement([], []).missed == 3
-    assert [truth.at(time) for time in (0.0, 5.9, 99.0)] == [*texts, "a white moon turns"]
-    assert Truth(()).at(1.0) == ""
+    assert [truth.caption_at(time) for time in (0.0, 5.9, 99.0)] == [*texts, "a white moon turns"]
+    assert GroundTruth(()).caption_at(1.0) == ""
 
 
 def test_a_video_is_whole_or_absent(tmp_path: Path) -> None:

@@ -10,21 +10,11 @@ import pytest
 
 from vljepa_apps.demo import lettering
 from vljepa_apps.demo.lettering import text_width, wrapped, write
-from vljepa_apps.demo.timeline import (
-    GREY_FILL,
-    GUTTER,
-    LOOKS,
-    MARGIN,
-    MAX_ROWS,
-    THUMB,
-    WIDTH,
-    Bar,
-    Mark,
-    Thumbnails,
-    Timeline,
-    draw_timeline,
-    save_png,
-)
+from vljepa_apps.demo.timeline import Bar, Match, Thumbnails, Timeline, draw_timeline, save_png
+from vljepa_apps.demo.timeline.picture import MAX_ROWS
+from vljepa_apps.demo.timeline.row import GUTTER, MARGIN, WIDTH
+from vljepa_apps.demo.timeline.signs import GREY, LOOKS
+from vljepa_apps.demo.timeline.thumbnails import THUMB
 
 
 def count(image: np.ndarray, colour: tuple[int, int, int]) -> int:
@@ -32,7 +22,7 @@ def count(image: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 
 def timeline(seconds: float = 20.0, **changes: object) -> Timeline:
-    bars = [Bar(start_s=0, end_s=seconds / 2, text="a red ball rolls", mark=Mark.EXACT)]
+    bars = [Bar(start_s=0, end_s=seconds / 2, text="a red ball rolls", match=Match.EXACT)]
     values: dict[str, object] = {"title": "a title", "seconds": seconds, "decoded": bars}
     return Timeline(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -49,13 +39,13 @@ def test_rows_grow_with_the_length_up_to_a_limit(seconds: float, rows: int) -> N
     assert rows <= MAX_ROWS
 
 
-@pytest.mark.parametrize("mark", list(Mark), ids=lambda mark: mark.name.lower())
-def test_a_bar_has_the_colour_of_its_mark_and_its_share_of_the_width(mark: Mark) -> None:
-    bar = Bar(start_s=5, end_s=15, text="", mark=mark)
+@pytest.mark.parametrize("match", list(Match), ids=lambda match: match.name.lower())
+def test_a_bar_has_the_colour_of_its_match_and_its_share_of_the_width(match: Match) -> None:
+    bar = Bar(start_s=5, end_s=15, text="", match=match)
     image = draw_timeline(timeline(decoded=[bar]))
     wide = (WIDTH - 2 * MARGIN - GUTTER) / 2
-    others = sum(count(image, LOOKS[other].fill) for other in Mark if other is not mark)
-    assert count(image, LOOKS[mark].fill) == pytest.approx(wide * 56, rel=0.03)
+    others = sum(count(image, LOOKS[other].fill) for other in Match if other is not match)
+    assert count(image, LOOKS[match].fill) == pytest.approx(wide * 56, rel=0.03)
     assert others == 0
 
 
@@ -63,13 +53,13 @@ def test_truth_is_a_track_of_its_own() -> None:
     without = draw_timeline(timeline())
     with_truth = draw_timeline(timeline(truth=[Bar(start_s=0, end_s=20, text="a red ball rolls")]))
     assert with_truth.shape[0] > without.shape[0]
-    assert count(without, GREY_FILL) < 1000 < count(with_truth, GREY_FILL)
+    assert count(without, GREY.fill) < 1000 < count(with_truth, GREY.fill)
 
 
 def test_a_bar_over_two_rows_is_drawn_in_both() -> None:
-    bar = Bar(start_s=0, end_s=60, text="a blue box stays still", mark=Mark.EXACT)
+    bar = Bar(start_s=0, end_s=60, text="a blue box stays still", match=Match.EXACT)
     image = draw_timeline(timeline(60.0, decoded=[bar]))
-    rows = np.flatnonzero((image == np.array(LOOKS[Mark.EXACT].fill)).all(axis=2).any(axis=1))
+    rows = np.flatnonzero((image == np.array(LOOKS[Match.EXACT].fill)).all(axis=2).any(axis=1))
     assert np.diff(rows).max() > 50
 
 
@@ -82,7 +72,9 @@ def test_each_decoding_and_each_window_leaves_a_sign() -> None:
 
 
 def test_a_wide_file_name_or_a_crowd_of_bars_is_no_error() -> None:
-    bars = [Bar(start_s=i / 50, end_s=(i + 1) / 50, text="word " * 30, mark=Mark.MISSED) for i in range(1000)]
+    bars = [
+        Bar(start_s=i / 50, end_s=(i + 1) / 50, text="word " * 30, match=Match.MISSED) for i in range(1000)
+    ]
     image = draw_timeline(timeline(title="x" * 400, decoded=bars))
     assert image.shape[1] == WIDTH
 

@@ -1,1 +1,1 @@
-"""The demo: its stream, what is watched on it, the truth beside it, and the page it leaves."""
+"""The demo: its stream with the ground truth, the run over it, and the report, picture and video that it leaves."""

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vljepa_apps.demo.timeline import Timeline
-from vljepa_apps.demo.truth import Agreement, Truth
-from vljepa_apps.demo.watch import STRIDE_S, Viewing
+from vljepa_apps.demo.ground_truth import Agreement, GroundTruth
+from vljepa_apps.demo.run import STRIDE_S, DemoRun
+from vljepa_apps.demo.timeline import Timeline, draw_timeline, save_png
+from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.printable import json_text
 
-__all__ = ["Report"]
+if TYPE_CHECKING:
+    from vljepa_runtime import Model
+
+__all__ = ["DemoReport"]
 
 INFERENCE = ("encode", "predict", "decode")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class DemoReport:
     """One run of the demo.
 
     Attributes:
@@ -26,9 +31,9 @@ class Report:
         source: Name of the source.
         seed: Of the procedural stream; None with a source of the user's.
         window_s: Length of a window.
-        watched: The run.
+        run: What it gave.
         truth: What was to be seen, when known.
-        agreement: How well it was told, when the truth is known.
+        agreement: How well the decodings describe the truth, when that is known.
         outputs: Files written, by what they are.
     """
 
@@ -37,27 +42,52 @@ class Report:
     source: str
     seed: int | None
     window_s: float
-    watched: Viewing
-    truth: Truth | None
+    run: DemoRun
+    truth: GroundTruth | None
     agreement: Agreement | None
     outputs: Mapping[str, Path]
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        run: DemoRun,
+        truth: GroundTruth | None,
+        *,
+        source: str,
+        seed: int | None,
+        outputs: Mapping[str, Path],
+    ) -> DemoReport:
+        """The report of a run, the decodings judged."""
+        texts, times = [each.text for each in run.decodings], [each.time_s for each in run.decodings]
+        return cls(
+            bundle=model.bundle.name,
+            engine=model.engine_name,
+            source=source,
+            seed=seed,
+            window_s=model.preprocess.seconds,
+            run=run,
+            truth=truth,
+            agreement=truth.agreement(texts, times) if truth else None,
+            outputs=outputs,
+        )
 
     @property
     def uniform_1hz(self) -> int:
         """Decodings that one per second would have cost."""
-        return max(1, round(self.watched.seconds))
+        return max(1, round(self.run.seconds))
 
     @property
     def savings(self) -> str:
         """One sentence about the decodings."""
-        stats = self.watched.stats
+        stats = self.run.stats
         every = f"{stats.windows} for every window ({_saved(stats.decodings, stats.windows)})"
         hertz = f"{self.uniform_1hz} at 1 Hz ({_saved(stats.decodings, self.uniform_1hz)})"
         plural = "" if stats.decodings == 1 else "s"
         return f"{stats.decodings} decoding{plural} instead of {every}, or of {hertz}"
 
     @property
-    def told(self) -> str:
+    def accuracy(self) -> str:
         """One sentence about the events; empty without truth."""
         if (seen := self.agreement) is None:
             return ""
@@ -68,28 +98,24 @@ class Report:
     @property
     def speed(self) -> str:
         """One sentence about the time of a window and of a decoding."""
-        latency = self.watched.stats.latency
-        parts = [
-            f"{name} {latency[name].p50_ms:.1f} ms"
-            for name in ("encode", "predict", "decode")
-            if name in latency
-        ]
+        latency = self.run.stats.latency
+        parts = [f"{name} {latency[name].p50_ms:.1f} ms" for name in INFERENCE if name in latency]
         return f"{self.bundle} on {self.engine}, medians: {', '.join(parts)}"
 
     def lines(self) -> list[str]:
         """The summary for people."""
         files = [f"{name:<9} {path}" for name, path in self.outputs.items()]
-        return [line for line in (self.savings, self.told, self.speed) if line] + ["", *files]
+        return [line for line in (self.savings, self.accuracy, self.speed) if line] + ["", *files]
 
     def to_dict(self) -> dict[str, Any]:
         """The object for programs."""
-        stats, seen = self.watched.stats, self.agreement
+        stats, seen = self.run.stats, self.agreement
         return {
             "bundle": self.bundle,
             "engine": self.engine,
             "source": self.source,
             "seed": self.seed,
-            "seconds": round(self.watched.seconds, 3),
+            "seconds": round(self.run.seconds, 3),
             "windows": stats.windows,
             "decodings": stats.decodings,
             "uniform_1hz_decodings": self.uniform_1hz,
@@ -103,14 +129,14 @@ class Report:
             },
             "events": [
                 {
-                    "start_s": told.start_s,
-                    "end_s": told.end_s,
-                    "written_s": round(told.written_s, 3),
-                    "text": told.text,
-                    "true_text": told.true_text or None,
-                    "match": told.mark.value or None,
+                    "start_s": decoding.start_s,
+                    "end_s": decoding.end_s,
+                    "written_s": round(decoding.written_s, 3),
+                    "text": decoding.text,
+                    "true_text": decoding.true_text or None,
+                    "match": decoding.match.value or None,
                 }
-                for told in self.watched.told
+                for decoding in self.run.decodings
             ],
             "truth": None if self.truth is None else [_plain(event) for event in self.truth.events],
             "outputs": {name: str(path) for name, path in self.outputs.items()},
@@ -118,19 +144,24 @@ class Report:
 
     def timeline(self) -> Timeline:
         """What the picture shows."""
-        watched = self.watched
+        run = self.run
         kind = "a procedural stream it has never seen" if self.truth else self.source
-        windows = range(watched.stats.windows)
+        windows = range(run.stats.windows)
         return Timeline(
             title=f"{self.bundle} watching {kind}",
-            notes=[line for line in (self.told, self.savings) if line],
-            seconds=watched.seconds,
+            notes=[line for line in (self.accuracy, self.savings) if line],
+            seconds=run.seconds,
             truth=self.truth.bars if self.truth else (),
-            decoded=watched.bars,
-            decodings_s=[told.written_s for told in watched.told],
-            windows_s=[min(self.window_s + number * STRIDE_S, watched.seconds) for number in windows],
-            picture=watched.pictures.nearest,
+            decoded=run.bars,
+            decodings_s=[decoding.written_s for decoding in run.decodings],
+            windows_s=[min(self.window_s + number * STRIDE_S, run.seconds) for number in windows],
+            picture=run.thumbnails.nearest,
         )
+
+    def write(self) -> None:
+        """Write the picture and the object to their files."""
+        save_png(draw_timeline(self.timeline()), self.outputs["timeline"])
+        replace_file(self.outputs["report"], (json_text(self.to_dict(), indent=2) + "\n").encode())
 
 
 def _plain(event: Any) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Frames become an H.264 file, as a camera's recorder would leave it; the demo then reads that file like any other."""
+"""A stream of the procedural world becomes an H.264 file, as a camera's recorder would leave it.
+
+The demo then reads that file like any other.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,31 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_apps import console
+from vljepa_data.world import Split
+from vljepa_data.world.stream import EventStream, make_stream
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.atomic import OutputFile
 
-__all__ = ["write_video"]
+__all__ = ["write_stream", "write_video"]
 
 UInt8 = npt.NDArray[np.uint8]
 CRF = 18
+SIZE, FPS = 256, 12
+
+
+def write_stream(path: Path, *, seed: int, minutes: float) -> EventStream:
+    """Write a stream that no training saw, with a progress line; its events are the ground truth.
+
+    Args:
+        path: The `.mp4` file.
+        seed: Another number gives another stream.
+        minutes: Its length.
+    """
+    stream = make_stream(seed, Split.TEST, minutes=minutes, size=SIZE, fps=FPS)
+    with console.Progress("writing the stream", total=len(stream)) as progress:
+        write_video(progress.over(stream), path, fps=FPS)
+    return stream
 
 
 def write_video(frames: Iterable[UInt8], path: Path, *, fps: float, overwrite: bool = False) -> int:

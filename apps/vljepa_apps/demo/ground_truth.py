@@ -1,4 +1,4 @@
-"""What the demo's stream really showed, and how well decoded words agree with it."""
+"""What the demo's stream really showed, and how well decoded texts agree with it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vljepa_apps.demo.timeline import Bar, Mark
+from vljepa_apps.demo.timeline import Bar, Match
 from vljepa_data.world.stream import EventStream
 from vljepa_evaluation.metrics import Annotation, cider_d, match_annotations
 from vljepa_evaluation.tasks.attributes import Description, matches, parse
 
-__all__ = ["Agreement", "Truth", "compare"]
+__all__ = ["Agreement", "GroundTruth", "judge"]
 
 PARTLY = 0.5  # share of the attributes (colour, shape, action, direction, other) that must be right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How the true events were told; each is judged by the decoding nearest in time (paper, section 4.5).
+    """How well the decodings describe the true events, each by the one nearest in time (paper, section 4.5).
 
     Attributes:
         events: True events.
-        exactly: Told with everything right.
-        partly: Told with at least half of the attributes right.
+        exactly: Described with everything right.
+        partly: Described with at least half of the attributes right.
         cider: Mean CIDEr-D, 0..10, the events' captions being the corpus.
     """
 
@@ -35,18 +35,18 @@ class Agreement:
 
     @property
     def missed(self) -> int:
-        """Events told wrongly or not at all."""
+        """Events described wrongly or not at all."""
         return self.events - self.exactly - self.partly
 
 
 @dataclass(frozen=True, slots=True)
-class Truth:
+class GroundTruth:
     """The annotations of a stream, in order."""
 
     events: tuple[Annotation, ...]
 
     @classmethod
-    def of(cls, stream: EventStream) -> Truth:
+    def of(cls, stream: EventStream) -> GroundTruth:
         """The truth of a procedural stream."""
         return cls(
             tuple(
@@ -60,7 +60,7 @@ class Truth:
         """For the timeline."""
         return tuple(Bar(start_s=e.start_s, end_s=e.end_s, text=e.captions[0]) for e in self.events)
 
-    def at(self, time_s: float) -> str:
+    def caption_at(self, time_s: float) -> str:
         """What was going on at a time, or nearest to it; empty without annotations."""
         outside = [max(e.start_s - time_s, time_s - e.end_s, 0.0) for e in self.events]
         return self.events[outside.index(min(outside))].captions[0] if outside else ""
@@ -69,29 +69,29 @@ class Truth:
         """Judge the decoded texts and the times they stand for."""
         if not texts or not self.events:
             return Agreement(events=len(self.events), exactly=0, partly=0, cider=0.0)
-        nearest = match_annotations(np.asarray(times_s, np.float64), self.events)
-        told = [texts[index] for index in nearest]
-        marks = [compare(text, event.captions[0]) for text, event in zip(told, self.events)]
-        scores = cider_d(told, [event.captions for event in self.events])
+        indices = match_annotations(np.asarray(times_s, np.float64), self.events)
+        nearest = [texts[index] for index in indices]
+        found = [judge(text, event.captions[0]) for text, event in zip(nearest, self.events)]
+        scores = cider_d(nearest, [event.captions for event in self.events])
         return Agreement(
-            events=len(marks),
-            exactly=marks.count(Mark.EXACT),
-            partly=marks.count(Mark.PARTLY),
+            events=len(found),
+            exactly=found.count(Match.EXACT),
+            partly=found.count(Match.PARTLY),
             cider=float(scores.mean()),
         )
 
 
-def compare(said: str, true: str) -> Mark:
+def judge(said: str, true: str) -> Match:
     """Compare what two captions claim, whatever their wording.
 
-    A text that tells two things counts by the better one, and then at most as partly right.
+    A text that claims two events counts by the better one, and then at most as partly right.
     """
     mine, truth = parse(said), parse(true)
     if mine == truth and (mine.claims or mine.digits):
-        return Mark.EXACT
+        return Match.EXACT
     parts = [Description(claims=(claim,)) for claim in mine.claims] or [mine]
     best = max(_share(part, truth) for part in parts)
-    return Mark.PARTLY if best >= PARTLY else Mark.MISSED
+    return Match.PARTLY if best >= PARTLY else Match.MISSED
 
 
 def _share(said: Description, truth: Description) -> float:

@@ -1,0 +1,138 @@
+"""The demo's run: one source through the runtime's public API, every decoding judged, every frame drawn on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vljepa_apps.demo.ground_truth import GroundTruth, judge
+from vljepa_apps.demo.overlay import Overlay
+from vljepa_apps.demo.timeline import Bar, Match, Thumbnails
+from vljepa_apps.watched import Watched
+from vljepa_runtime.sinks import JsonlSink, VideoSink
+
+if TYPE_CHECKING:
+    from vljepa_runtime import Event, Model, SessionStats
+    from vljepa_runtime.selection import Policy
+    from vljepa_runtime.sources import Source
+
+__all__ = ["STRIDE_S", "Decoding", "DemoRun", "run_demo"]
+
+STRIDE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """One decoded event.
+
+    Attributes:
+        start_s: Where its first window begins.
+        end_s: Where the last window known at its decoding ends.
+        written_s: Time of the stream at which the Y-decoder wrote it.
+        text: What it wrote.
+        true_text: What was going on then; empty without truth.
+        match: How well the two agree.
+    """
+
+    start_s: float
+    end_s: float
+    written_s: float
+    text: str
+    true_text: str = ""
+    match: Match = Match.NONE
+
+    @property
+    def time_s(self) -> float:
+        """The moment it stands for."""
+        return (self.start_s + self.end_s) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoRun:
+    """All that a run gave.
+
+    Attributes:
+        decodings: In order.
+        seconds: Length of the stream that was run.
+        stats: The session's counts and times.
+        thumbnails: Small pictures of it.
+        interrupted: Ended by Ctrl-C.
+    """
+
+    decodings: tuple[Decoding, ...]
+    seconds: float
+    stats: SessionStats
+    thumbnails: Thumbnails
+    interrupted: bool
+
+    @property
+    def bars(self) -> tuple[Bar, ...]:
+        """For the timeline: a text holds until the next one begins."""
+        starts = [0.0, *(decoding.start_s for decoding in self.decodings[1:]), self.seconds]
+        return tuple(
+            Bar(start_s=begin, end_s=max(begin, end), text=decoding.text, match=decoding.match)
+            for decoding, begin, end in zip(self.decodings, starts, starts[1:])
+        )
+
+
+def run_demo(
+    model: Model,
+    source: Source,
+    *,
+    truth: GroundTruth | None,
+    select: Policy,
+    video: Path,
+    events: Path,
+    limit_s: float | None = None,
+    on_decoding: Callable[[Decoding], None] = lambda decoding: None,
+    on_time: Callable[[float], None] = lambda time_s: None,
+) -> DemoRun:
+    """Run a source to its end.
+
+    Args:
+        model: With a Y-decoder.
+        source: Is closed at the end.
+        truth: What it shows, when known.
+        select: When to decode.
+        video: The annotated video; replaced.
+        events: The events as JSON lines; replaced.
+        limit_s: Stop after this much of the stream.
+        on_decoding: Called with each decoding.
+        on_time: Called with the time of each frame.
+    """
+    decodings: list[Decoding] = []
+    interrupted = False
+    with ExitStack() as stack:
+        jsonl = stack.enter_context(JsonlSink(events, overwrite=True))
+        session = stack.enter_context(model.session(select=select, stride_s=STRIDE_S, decode="always"))
+        sink = stack.enter_context(VideoSink(video, overwrite=True))
+        overlay = Overlay(sink, truth=truth, on_time=on_time)
+        try:
+            for event in session.run(Watched(source, on_frame=overlay.draw, max_seconds=limit_s)):
+                jsonl.write(event)
+                sink.write(event)
+                if event.kind == "segment":
+                    decodings.append(_judged(event, overlay.now_s, truth))
+                    overlay.decodings = len(decodings)
+                    on_decoding(decodings[-1])
+        except KeyboardInterrupt:
+            interrupted = True
+        stats = session.stats
+    return DemoRun(
+        decodings=tuple(decodings),
+        seconds=round(overlay.end_s, 3),
+        stats=stats,
+        thumbnails=overlay.thumbnails,
+        interrupted=interrupted,
+    )
+
+
+def _judged(event: Event, now_s: float, truth: GroundTruth | None) -> Decoding:
+    decoding = Decoding(start_s=event.start_s, end_s=event.end_s, written_s=now_s, text=event.text)
+    if truth is None:
+        return decoding
+    true_text = truth.caption_at(decoding.time_s)
+    return replace(decoding, true_text=true_text, match=judge(decoding.text, true_text))
