@@ -5,18 +5,19 @@ Nothing is unpickled beyond what torch's `weights_only` loader allows, and no fi
 
 from __future__ import annotations
 
-import json
-import struct
+import math
+import mmap
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import safetensors
 import torch
 from torch import Tensor
 
 from vljepa_model.errors import CheckpointError
+from vljepa_runtime.files import tensors as layout
 from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files.tensors import NAMES, Place
 
 __all__ = ["TensorFiles", "open_tensors", "read_json", "write_tensors"]
 
@@ -24,7 +25,11 @@ INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".tar")
 TORCH_FILE = "pytorch_model.bin"
 MAX_JSON_BYTES = 64 << 20  # a shard index of the largest public models has a few megabytes
-DTYPES = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+DTYPES = {
+    **{code: getattr(torch, name) for code, name in NAMES.items()},
+    **{"BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2},
+}
+CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
 class TensorFiles:
@@ -59,14 +64,7 @@ class TensorFiles:
     def __getitem__(self, name: str) -> Tensor:
         try:
             return self._get(name)
-        except (
-            safetensors.SafetensorError,
-            OSError,
-            RuntimeError,
-            ValueError,
-            TypeError,
-            LookupError,
-        ) as error:
+        except (OSError, RuntimeError, ValueError, TypeError, LookupError) as error:
             raise CheckpointError(f"cannot read {name} from {self.where}: {error}") from error
 
     def beneath(self, prefix: str) -> TensorFiles:
@@ -134,24 +132,20 @@ def write_tensors(
     Raises:
         CheckpointError: a tensor has another shape than planned, or values that its type cannot hold.
     """
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    end = 0
-    for name, (dtype, shape) in plan.items():
-        start, end = end, end + dtype.itemsize * torch.Size(shape).numel()
-        header[name] = {"dtype": DTYPES[dtype], "shape": list(shape), "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    file.write(struct.pack("<Q", len(text)) + text)
-    for name, (dtype, shape) in plan.items():
-        tensor = get(name)
-        if tuple(tensor.shape) != shape:
-            raise CheckpointError(f"{name}: expected shape {shape}, got {tuple(tensor.shape)}")
-        stored = tensor.detach().to("cpu", dtype).contiguous()
-        if not bool(torch.isfinite(stored).all()):
-            raise CheckpointError(
-                f"{name} has values that {dtype} cannot hold, or NaN: save as fp32, or mend the training"
-            )
-        file.write(stored.reshape(-1).view(torch.uint8).numpy().data)
+    blocks = (_block(name, get(name), *kind) for name, kind in plan.items())
+    codes = {name: (CODES[dtype], shape) for name, (dtype, shape) in plan.items()}
+    layout.write_tensors(file, codes, blocks, {"format": "pt"})
+
+
+def _block(name: str, tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> memoryview:
+    if tuple(tensor.shape) != shape:
+        raise CheckpointError(f"{name}: expected shape {shape}, got {tuple(tensor.shape)}")
+    stored = tensor.detach().to("cpu", dtype).contiguous()
+    if not bool(torch.isfinite(stored).all()):
+        raise CheckpointError(
+            f"{name} has values that {dtype} cannot hold, or NaN: save as fp32, or mend the training"
+        )
+    return stored.reshape(-1).view(torch.uint8).numpy().data
 
 
 def _shards(folder: Path) -> TensorFiles:
@@ -170,16 +164,28 @@ def _shards(folder: Path) -> TensorFiles:
 
 
 def _safetensors(paths: list[Path], where: Path) -> TensorFiles:
-    shapes: dict[str, tuple[int, ...]] = {}
-    owner: dict[str, Any] = {}
+    places: dict[str, tuple[mmap.mmap, Place]] = {}
     for path in paths:
         try:
-            opened: Any = safetensors.safe_open(path, framework="pt")
-            for name in opened.keys():  # noqa: SIM118 (not a mapping)
-                shapes[name], owner[name] = tuple(opened.get_slice(name).get_shape()), opened
-        except (safetensors.SafetensorError, OSError) as error:
+            with path.open("rb") as file:  # a copy of its own: weights may be trained where they lie
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+            header, _ = layout.read_header(memoryview(mapped))
+        except (ValueError, OSError) as error:
             raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from error
-    return TensorFiles(where, shapes, lambda name: owner[name].get_tensor(name))
+        places |= {name: (mapped, place) for name, place in header.items()}
+    shapes = {name: place.shape for name, (_, place) in places.items()}
+    return TensorFiles(where, shapes, lambda name: _mapped_tensor(*places[name]))
+
+
+def _mapped_tensor(mapped: mmap.mmap, place: Place) -> Tensor:
+    dtype, count = DTYPES[place.dtype], math.prod(place.shape)
+    if count == 0:
+        return torch.empty(place.shape, dtype=dtype)
+    if place.start % dtype.itemsize:
+        flat = torch.frombuffer(bytearray(mapped[place.start : place.end]), dtype=dtype)
+    else:
+        flat = torch.frombuffer(mapped, dtype=dtype, count=count, offset=place.start)
+    return flat.reshape(place.shape)
 
 
 def _torch_zip(path: Path) -> TensorFiles:

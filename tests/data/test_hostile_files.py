@@ -14,9 +14,9 @@ from vljepa_data.annotations import read_annotations
 from vljepa_data.errors import AnnotationError
 from vljepa_evaluation.gates import Reference
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, agreement
-from vljepa_evaluation.gates.tensors import pack, unpack
 from vljepa_runtime.errors import BundleError, InputError, VljepaError
 from vljepa_runtime.files.lines import split_lines
+from vljepa_runtime.files.tensors import pack
 
 ODD = ["\u2028", "\u2029", "\x85", "\f", "\v", "\x1c", "\x1d", "\x1e"]
 """What `str.splitlines` cuts at, and JSON, CSV and people do not."""
@@ -104,62 +104,6 @@ def test_a_sparse_file_of_annotations_is_not_read(tmp_path: Path) -> None:
         file.truncate(1 << 32)
     with pytest.raises(AnnotationError, match="at most 1073741824 bytes"):
         read_annotations(tmp_path / "m.jsonl")
-
-
-TENSOR = {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]}
-
-
-def layout(header: object, body: bytes = bytes(64)) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + body
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (layout({"a": {**TENSOR, "shape": [3, float("inf")]}}), "Infinity"),
-        (layout({"a": {**TENSOR, "shape": [3, 4.0]}}), "whole numbers"),
-        (layout({"a": {**TENSOR, "shape": [True, 12]}}), "whole numbers"),
-        (layout({"a": {**TENSOR, "shape": [10**60, 4]}}), "digits"),
-        (layout({"a": {**TENSOR, "shape": [2**50, 4]}}), "outside any file"),
-        (layout({"a": {**TENSOR, "shape": [-3, -4]}}), "outside any file"),
-        (layout({"a": {**TENSOR, "shape": [1] * 9}}), "whole numbers"),
-        (layout({"a": {**TENSOR, "shape": 12}}), "whole numbers"),
-        (layout({"a": {**TENSOR, "data_offsets": [0, 48, 50]}}), "outside the file"),
-        (layout({"a": {**TENSOR, "data_offsets": [48, 0]}}), "outside the file"),
-        (layout({"a": {**TENSOR, "data_offsets": [32, 80]}}), "outside the file"),
-        (layout({"a": {**TENSOR, "dtype": ["F32"]}}), "type is none of"),
-        (layout({"a": {**TENSOR, "dtype": "C64"}}), "type is none of"),
-        (layout({"a": {**TENSOR, "extra": 1}}), "other entries"),
-        (layout({"a": 5}), "other entries"),
-        (layout({"a": TENSOR, "b": TENSOR}), "overlap"),
-        (layout({"__metadata__": {"a": 1}}), "no object"),
-        (layout([1]), "no object"),
-        (layout({str(i): TENSOR for i in range(5000)}), "5000 tensors"),
-        (layout(b'{"a": 1, "a": 2}'), "twice"),
-        (layout(b"[" * 50_000), "deeply"),
-        (layout(b"\xff"), "utf-8"),
-        (b"\xff" * 8 + b"{}", "longer than the file"),
-        (b"", "longer than the file"),
-    ],
-)  # fmt: skip
-def test_tensors_are_refused(data: bytes, reason: str) -> None:
-    with pytest.raises(BundleError, match=f"r holds no readable tensors.*{reason}"):
-        unpack(data, "r")
-
-
-def test_tensors_without_values_and_scalars_are_read() -> None:
-    arrays = {
-        "empty": np.zeros((2, 0, 3), np.int32),
-        "scalar": np.array(3.0),
-        "bytes": np.arange(3, dtype=np.uint8),
-    }
-    back, metadata = unpack(pack(arrays, {"k": "v"}), "r")
-    assert metadata == {"k": "v"}
-    assert all(
-        np.array_equal(back[name], array) and back[name].dtype == array.dtype
-        for name, array in arrays.items()
-    )
 
 
 def reference(**changes: Any) -> bytes:

@@ -24,11 +24,11 @@ from vljepa_evaluation.gates import (
     record_reference,
 )
 from vljepa_evaluation.gates.behaviour import _f1
-from vljepa_evaluation.gates.tensors import pack, unpack
 from vljepa_evaluation.gates.verdict import loosest, missed_agreement
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
+from vljepa_runtime.files.tensors import pack
 from vljepa_runtime.model import Model
 
 SMALL = Path(__file__).parents[1] / "runtime" / "bundles" / "small.vljepa"
@@ -151,19 +151,6 @@ def test_agreement(changes: dict[str, Any], field: str, value: float, miss: str)
     assert all(miss in text for text in missed)
 
 
-def test_tensors_are_safetensors() -> None:
-    library = pytest.importorskip("safetensors.numpy")
-    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1, 2], np.uint8)}
-    data = pack(arrays, {"what": "a test"})
-    theirs = library.load(data)
-    ours, metadata = unpack(library.save(arrays, {"what": "a test"}), "x")
-    assert metadata == {"what": "a test"}
-    for name, array in arrays.items():
-        assert np.array_equal(theirs[name], array)
-        assert np.array_equal(ours[name], array)
-        assert ours[name].dtype == array.dtype
-
-
 def header(**entry: Any) -> bytes:
     text = json.dumps({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **entry}}).encode()
     return len(text).to_bytes(8, "little") + text + bytes(8)
@@ -185,7 +172,7 @@ def header(**entry: Any) -> bytes:
 )
 def test_hostile_tensors_are_refused(data: bytes) -> None:
     with pytest.raises(BundleError, match="no readable tensors"):
-        unpack(data, "reference.safetensors")
+        Reference.from_bytes(data)
 
 
 def test_a_reference_survives_the_disk(reference: Reference) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,13 +20,13 @@ from mutate import Document, change_bytes, change_json
 from vljepa_apps.commands import inspect
 from vljepa_data.annotations import read_annotations
 from vljepa_evaluation.gates import Reference
-from vljepa_evaluation.gates.tensors import unpack
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import ConfigError
 from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.events import Event
 from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files.tensors import unpack
 from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.mil_file import check_program
 from vljepa_runtime.graphs.onnx_file import read_onnx
@@ -107,17 +108,23 @@ class ConfigTarget(_Json):
 
 
 class TensorsTarget(_Json):
-    """A header in JSON, with its length before it and a few bytes behind."""
+    """A header in JSON, with its length before it and as many bytes behind as its tensors end at, or a few."""
 
     body = bytes(range(160)) * 4
 
     def change(self, draw: Random) -> bytes:
-        header = super().change(draw)
-        data = len(header).to_bytes(8, "little") + header + self.body
+        data = self.filled(super().change(draw))
         return change_bytes(data, draw) if draw.random() < 0.2 else data
 
+    def filled(self, header: bytes) -> bytes:
+        ends = [int(end[:4]) for end in re.findall(rb"data_offsets\W+\d+\W+(\d+)", header)]
+        return len(header).to_bytes(8, "little") + header + self.body[: max(ends, default=640)]
+
     def run(self, data: bytes) -> None:
-        unpack(data, "seed")
+        try:
+            unpack(data)
+        except ValueError as error:
+            raise BundleError(str(error)) from error
 
 
 class ReferenceTarget(TensorsTarget):
@@ -134,8 +141,7 @@ class ReferenceTarget(TensorsTarget):
                         spans[name] = document.text[start + len(name) + 3 : end]
         told = {name: text.strip() for name, text in spans.items() if name != "tensors"}
         header = f'{{"__metadata__": {json.dumps(told)}, {spans["tensors"].strip()[1:]}'
-        text = header.encode("utf-8", "surrogatepass")
-        return len(text).to_bytes(8, "little") + text + self.body
+        return self.filled(header.encode("utf-8", "surrogatepass"))
 
     def run(self, data: bytes) -> None:
         Reference.from_bytes(data)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load, save, save_file
 
 from vljepa_model.errors import CheckpointError
-from vljepa_model.tensor_files import open_tensors, write_tensors
+from vljepa_model.tensor_files import DTYPES, open_tensors, write_tensors
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b.c": torch.ones(2, dtype=torch.bfloat16)}
 
@@ -176,6 +176,22 @@ def test_refuses_in_one_sentence(
         open_tensors(tmp_path / name)
     assert "\n" not in str(caught.value)
     assert "never be printed" not in capsys.readouterr().out
+
+
+def test_mapped_tensors_may_be_written_to_and_the_file_stays(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "x.safetensors")
+    open_tensors(tmp_path / "x.safetensors")["a"].fill_(7.0)
+    assert torch.equal(open_tensors(tmp_path / "x.safetensors")["a"], STATE["a"])
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES.values()], ids=str)
+def test_every_type_of_the_layout_is_read_wherever_it_lies(dtype: torch.dtype, tmp_path: Path) -> None:
+    state = {"odd": torch.ones(3, dtype=torch.uint8), "t": torch.ones(2, 3).to(dtype), "none": torch.zeros(0)}
+    save_file(state, tmp_path / "x.safetensors")
+    found = open_tensors(tmp_path / "x.safetensors")
+    for name, tensor in state.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name].float(), tensor.float())
 
 
 def test_bytes_after_the_tensors_of_a_truncated_header(tmp_path: Path) -> None:

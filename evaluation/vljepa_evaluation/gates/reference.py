@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from vljepa_data.world import PROMPTS, Split, captioned, make_clip
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, behave
-from vljepa_evaluation.gates.tensors import pack, unpack
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import shown
 from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files.tensors import pack, unpack
 from vljepa_runtime.model import Model
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
@@ -82,7 +82,12 @@ class Reference:
         Raises:
             BundleError: it is something else.
         """
-        arrays, metadata = unpack(data, where)
+        try:
+            arrays, metadata = unpack(data)
+        except ValueError as error:
+            raise BundleError(
+                f"{where} holds no readable tensors ({str(error)[:200]}): download or export the bundle again"
+            ) from error
         try:
             samples = {
                 name: tuple(_sample(entry, arrays) for entry in group[:MAX_SAMPLES])
