@@ -72,14 +72,14 @@ def export_bundle(
     target = load_target(request.format)
     # torch only now: a mistake in the arguments is told at once
     from vljepa_export.bundle_maker import BundleMaker, report_of
+    from vljepa_export.graphs import graphs_of
     from vljepa_export.ladder import Ladder
-    from vljepa_export.walk import graphs_of
     from vljepa_model.checkpoint import open_checkpoint
 
     started = time.monotonic()
     opened = open_checkpoint(request.folder)
     budgets = chosen_budgets(request, opened.preprocess.tokens)
-    graphs = len(graphs_of(opened))
+    graphs = len(graphs_of(opened.config))
 
     def report(done: int, what: str) -> None:
         if progress is not None:

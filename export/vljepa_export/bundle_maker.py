@@ -10,7 +10,6 @@ from pathlib import Path
 
 from vljepa_evaluation.gates import Reference, Scenes, Verdict
 from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
-from vljepa_export.contract import NETWORKS
 from vljepa_export.effort import Effort
 from vljepa_export.export_report import ExportReport
 from vljepa_export.gates import certified, judge, misses, record, summary
@@ -21,6 +20,7 @@ from vljepa_export.targets.protocol import Places
 from vljepa_export.walk import walk
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_runtime.bundle import Bundle, Manifest, write_bundle
+from vljepa_runtime.contract import NETWORKS
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 __all__ = ["BundleMaker", "Draft", "report_of"]

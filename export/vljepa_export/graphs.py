@@ -1,7 +1,4 @@
-"""The five graphs of a model as torch modules with named inputs: what is exported, not how.
-
-Names, types and axes follow the graph contract that every engine shares (docs/architecture.md).
-"""
+"""The graphs of the contract as torch modules: what is exported, not how."""
 
 from __future__ import annotations
 
@@ -12,14 +9,29 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_export.contract import GRAPH_NAMES, NETWORKS, GraphContract, TensorAxes
 from vljepa_model import VLJEPA, ModelConfig
-from vljepa_model.predictor import Predictor
 from vljepa_model.rotary import tubelet_tables
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
+from vljepa_runtime.contract import (
+    CACHED,
+    EMBEDDING_DIM,
+    GRAPH_NAMES,
+    HEAD_DIM,
+    HEADS,
+    NETWORKS,
+    PATCH_DIM,
+    PREFILL,
+    STEP,
+    VISUAL_DIM,
+    VOCABULARY,
+    X_ENCODER,
+    Y_DECODER,
+    GraphContract,
+    contract_of,
+)  # fmt: skip
 
-__all__ = ["GraphDefinition", "graph_definition", "graph_definitions"]
+__all__ = ["GraphDefinition", "graph_definition", "graph_definitions", "graphs_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,90 +99,34 @@ class DecoderStep(nn.Module):
 def graph_definitions(model: VLJEPA) -> dict[str, GraphDefinition]:
     """Everything to export of a model in evaluation mode, in the order of `GRAPH_NAMES`; a decoder if it has one."""
     config = model.config
-    present = [name for name in GRAPH_NAMES if NETWORKS[name] != "y_decoder" or config.y_decoder is not None]
-    return {name: graph_definition(name, getattr(model, NETWORKS[name]), config) for name in present}
+    return {
+        name: graph_definition(name, getattr(model, NETWORKS[name]), config) for name in graphs_of(config)
+    }
+
+
+def graphs_of(config: ModelConfig) -> tuple[str, ...]:
+    """Names of the graphs that a model has, in the order of `GRAPH_NAMES`; the Y-decoder may be missing."""
+    missing = Y_DECODER if config.y_decoder is None else ""
+    return tuple(name for name in GRAPH_NAMES if NETWORKS[name] != missing)
 
 
 def graph_definition(name: str, network: nn.Module, config: ModelConfig) -> GraphDefinition:
     """One graph of one network in evaluation mode."""
-    parts: dict[str, Callable[[Any, ModelConfig], GraphDefinition]] = {
-        "x_encoder": _x_encoder,
-        "predictor": _predictor,
-        "y_encoder": _y_encoder,
-        "y_decoder_prefill": _decoder_prefill,
-        "y_decoder_step": _decoder_step,
+    forms: dict[str, Callable[[Any], nn.Module]] = {
+        X_ENCODER: RawPixelXEncoder, PREFILL: DecoderPrefill, STEP: DecoderStep,
+    }  # fmt: skip
+    sizes = {
+        PATCH_DIM: config.x_encoder.patch_dim,
+        VISUAL_DIM: config.x_encoder.width,
+        EMBEDDING_DIM: config.embedding_dim,
     }
-    return parts[name](network, config)
-
-
-def _x_encoder(encoder: XEncoder, config: ModelConfig) -> GraphDefinition:
-    sizes = config.x_encoder
-    return GraphDefinition(
-        name="x_encoder",
-        module=RawPixelXEncoder(encoder),
-        inputs=(
-            TensorAxes(name="patches", dtype="uint8", shape=("B", "N", sizes.patch_dim)),
-            TensorAxes(name="positions", dtype="int32", shape=("B", "N", 3)),
-        ),
-        outputs=(TensorAxes(name="visual", dtype="float32", shape=("B", "N", sizes.width)),),
-    )
-
-
-def _predictor(predictor: Predictor, config: ModelConfig) -> GraphDefinition:
-    return GraphDefinition(
-        name="predictor",
-        module=predictor,
-        inputs=(
-            TensorAxes(name="visual", dtype="float32", shape=("B", "N", config.x_encoder.width)),
-            TensorAxes(name="query_ids", dtype="int32", shape=("B", "L")),
-            TensorAxes(name="query_mask", dtype="int32", shape=("B", "L")),
-        ),
-        outputs=(_embedding(config),),
-    )
-
-
-def _y_encoder(encoder: nn.Module, config: ModelConfig) -> GraphDefinition:
-    return GraphDefinition(
-        name="y_encoder",
-        module=encoder,
-        inputs=(
-            TensorAxes(name="ids", dtype="int32", shape=("B", "L")),
-            TensorAxes(name="mask", dtype="int32", shape=("B", "L")),
-        ),
-        outputs=(_embedding(config),),
-    )
-
-
-def _decoder_prefill(decoder: YDecoder, config: ModelConfig) -> GraphDefinition:
-    return GraphDefinition(
-        name="y_decoder_prefill",
-        module=DecoderPrefill(decoder),
-        inputs=(_embedding(config),),
-        outputs=(_logits(config), *_caches("past", config, config.decoder.prefix + 1)),
-    )
-
-
-def _decoder_step(decoder: YDecoder, config: ModelConfig) -> GraphDefinition:
-    token = TensorAxes(name="token", dtype="int32", shape=("B", 1))
-    return GraphDefinition(
-        name="y_decoder_step",
-        module=DecoderStep(decoder),
-        inputs=(token, *_caches("past", config, "T")),
-        outputs=(_logits(config), *_caches("next", config, "T + 1")),
-    )
-
-
-def _embedding(config: ModelConfig) -> TensorAxes:
-    return TensorAxes(name="embedding", dtype="float32", shape=("B", config.embedding_dim))
-
-
-def _logits(config: ModelConfig) -> TensorAxes:
-    vocabulary = config.vocabulary(config.decoder.stack)
-    return TensorAxes(name="logits", dtype="float32", shape=("B", vocabulary))
-
-
-def _caches(prefix: str, config: ModelConfig, length: str | int) -> tuple[TensorAxes, ...]:
-    stack = config.decoder.stack
-    shape = ("B", stack.kv_heads, length, stack.head_dim)
-    pairs = [(f"{prefix}_k_{i}", f"{prefix}_v_{i}") for i in range(stack.depth)]
-    return tuple(TensorAxes(name=name, dtype="float32", shape=shape) for pair in pairs for name in pair)
+    layers = 0
+    if NETWORKS[name] == Y_DECODER:
+        stack = config.decoder.stack
+        sizes |= {VOCABULARY: config.vocabulary(stack), HEADS: stack.kv_heads, HEAD_DIM: stack.head_dim}
+        layers = stack.depth
+    if name == PREFILL:
+        sizes[CACHED] = config.decoder.prefix + 1
+    contract = contract_of(name, sizes, layers=layers)
+    module = forms[name](network) if name in forms else network
+    return GraphDefinition(name=name, inputs=contract.inputs, outputs=contract.outputs, module=module)

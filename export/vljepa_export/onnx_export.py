@@ -14,18 +14,18 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from vljepa_export.contract import GraphContract, TensorAxes
 from vljepa_export.errors import GraphContractError
 from vljepa_export.graph_passes import IR_VERSION, OPSET, simplify
 from vljepa_export.graphs import GraphDefinition
 from vljepa_quant.graph_editor import GraphEditor
+from vljepa_runtime.contract import BATCH, CACHED, LENGTH, TOKENS, GraphContract, TensorSpec
 
 __all__ = ["check_contract", "export_graph", "graph_tensors", "trace_graph"]
 
 # torch writes Attention and RMSNormalization as one node from here on, which the passes rely on.
 TORCH_OPSET = 23
 # Example sizes for tracing; different from each other and from every fixed axis, so that no axis is frozen by chance.
-EXAMPLE_SIZES = {"B": 2, "N": 37, "L": 11, "T": 7}
+EXAMPLE_SIZES = {BATCH: 2, TOKENS: 37, LENGTH: 11, CACHED: 7}
 OUTSIDE = 4096  # bytes; larger constants are handed on as arrays and never copied into the model
 
 
@@ -101,7 +101,7 @@ def check_contract(model: onnx.ModelProto, contract: GraphContract) -> None:
         GraphContractError: naming the first kind of difference.
     """
     for side in ("inputs", "outputs"):
-        wanted: tuple[TensorAxes, ...] = getattr(contract, side)
+        wanted: tuple[TensorSpec, ...] = getattr(contract, side)
         got = graph_tensors(model, side)
         for what in ("name", "dtype", "shape"):
             expected, found = ([getattr(spec, what) for spec in specs] for specs in (wanted, got))
@@ -111,11 +111,11 @@ def check_contract(model: onnx.ModelProto, contract: GraphContract) -> None:
                 )
 
 
-def graph_tensors(model: onnx.ModelProto, side: str) -> tuple[TensorAxes, ...]:
+def graph_tensors(model: onnx.ModelProto, side: str) -> tuple[TensorSpec, ...]:
     """Names, types and axes of a graph's `inputs` or `outputs`."""
     infos = model.graph.input if side == "inputs" else model.graph.output
     return tuple(
-        TensorAxes(
+        TensorSpec(
             name=info.name,
             dtype=np.dtype(onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)).name,
             shape=tuple(axis.dim_param or int(axis.dim_value) for axis in info.type.tensor_type.shape.dim),
@@ -124,9 +124,8 @@ def graph_tensors(model: onnx.ModelProto, side: str) -> tuple[TensorAxes, ...]:
     )
 
 
-def _example(spec: TensorAxes) -> Tensor:
-    shape = [EXAMPLE_SIZES[size] if isinstance(size, str) else size for size in spec.shape]
-    return torch.ones(shape, dtype=getattr(torch, spec.dtype))
+def _example(spec: TensorSpec) -> Tensor:
+    return torch.ones(spec.sized(EXAMPLE_SIZES), dtype=getattr(torch, spec.dtype))
 
 
 def _dynamic_shapes(module: nn.Module, axes: list[dict[int, Any]]) -> tuple[Any, ...]:

@@ -14,8 +14,8 @@ from vljepa_evaluation.gates.reference import Sample
 from vljepa_export.errors import ParityError
 
 if TYPE_CHECKING:
-    from vljepa_export.contract import GraphContract, TensorAxes
     from vljepa_export.graphs import GraphDefinition
+    from vljepa_runtime.contract import GraphContract, TensorSpec
 
 __all__ = [
     "PSNR_FLOOR_DB",
@@ -113,7 +113,7 @@ def torch_outputs(definition: GraphDefinition, feeds: Feeds) -> tuple[Array, ...
     return tuple(tensor.numpy() for tensor in tensors)
 
 
-def _require_like(graph: str, spec: TensorAxes, wanted: Array, got: Array) -> None:
+def _require_like(graph: str, spec: TensorSpec, wanted: Array, got: Array) -> None:
     if wanted.dtype != got.dtype or wanted.shape != got.shape:
         raise ParityError(
             f"{graph}: output {spec.name}: torch gives {wanted.shape} {wanted.dtype}, the graph {got.shape} {got.dtype}"

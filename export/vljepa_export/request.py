@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, find_format
 from vljepa_runtime.bundle.place import check_place
+from vljepa_runtime.contract import GRAPH_NAMES
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.suggestions import did_you_mean
 

@@ -19,6 +19,22 @@ from vljepa_export.parity import asked
 from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
 from vljepa_model.config import TextStackConfig
 from vljepa_model.y_decoder import YDecoder
+from vljepa_runtime.contract import (
+    EMBEDDING,
+    IDS,
+    MASK,
+    PAST,
+    PATCHES,
+    POSITIONS,
+    PREDICTOR,
+    PREFILL,
+    QUERY_IDS,
+    QUERY_MASK,
+    TOKEN,
+    VISUAL,
+    X_ENCODER,
+    Y_ENCODER,
+)  # fmt: skip
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import Tokenizer
@@ -55,7 +71,7 @@ class SampleChain:
         preprocess = checkpoint.preprocess
         self._config = checkpoint.config
         self._readers = {
-            role: Tokenizer.from_file(checkpoint.tokenizers[role]) for role in ("predictor", "y_encoder")
+            role: Tokenizer.from_file(checkpoint.tokenizers[role]) for role in (PREDICTOR, Y_ENCODER)
         }
         rng = np.random.default_rng(seed)
         made = [
@@ -69,7 +85,7 @@ class SampleChain:
         ]
         # All captions together, then some alone, then one that is longer than the first padding length.
         batches = [list(captions), *([text] for text in captions[:3]), [" and ".join(captions[:JOINED])]]
-        self._texts = [self._ids("y_encoder", batch, self._config.y_encoder) for batch in batches]
+        self._texts = [self._ids(Y_ENCODER, batch, self._config.y_encoder) for batch in batches]
         self._visual: list[Array] = []  # per window
         self._embeddings: Array = np.empty(0)  # of the first batch of texts
 
@@ -82,54 +98,54 @@ class SampleChain:
     def feeds(self, definition: GraphDefinition) -> list[Feeds]:
         """Inputs of one graph; torch is asked for no more than the later graphs need."""
         feeds = self._inputs(definition)
-        needed = {"x_encoder": feeds, "y_encoder": feeds[:1]}.get(definition.name, [])
+        needed = {X_ENCODER: feeds, Y_ENCODER: feeds[:1]}.get(definition.name, [])
         self._keep(definition.name, asked(definition, needed))
         return feeds
 
     def _keep(self, name: str, samples: Sequence[Sample]) -> None:
-        if name == "x_encoder":
+        if name == X_ENCODER:
             self._visual = [sample.outputs[0] for sample in samples]
-        elif name == "y_encoder":
+        elif name == Y_ENCODER:
             self._embeddings = samples[0].outputs[0]
 
     def _inputs(self, definition: GraphDefinition) -> list[Feeds]:
         embeddings = self._embeddings
-        if definition.name == "x_encoder":  # full and partial windows
+        if definition.name == X_ENCODER:  # full and partial windows
             return self._windows
-        if definition.name == "predictor":  # a long and several short queries
+        if definition.name == PREDICTOR:  # a long and several short queries
             return [self._query(visual, index) for index, visual in enumerate(self._visual)]
-        if definition.name == "y_encoder":
+        if definition.name == Y_ENCODER:
             return self._texts
-        if definition.name == "y_decoder_prefill":  # the first batch of texts, together and alone
-            return [{"embedding": embeddings}, *({"embedding": row[None]} for row in embeddings[:2])]
+        if definition.name == PREFILL:  # the first batch of texts, together and alone
+            return [{EMBEDDING: embeddings}, *({EMBEDDING: row[None]} for row in embeddings[:2])]
         return self._steps(cast("DecoderStep", definition.module).decoder)
 
     def _steps(self, decoder: YDecoder) -> list[Feeds]:
         """Teacher-forced steps over the first batch: torch's own caches, so that errors do not add up."""
         largest = self._config.vocabulary(self._config.decoder.stack) - 1
-        ids = np.minimum(self._texts[0]["ids"], largest).astype(np.int32)
+        ids = np.minimum(self._texts[0][IDS], largest).astype(np.int32)
         feeds: list[Feeds] = []
         with torch.no_grad():
             _, keys, values = decoder.prefill(torch.from_numpy(self._embeddings))
             for step in range(min(STEPS, ids.shape[1])):
                 token = np.ascontiguousarray(ids[:, step : step + 1])
-                past = {f"past_k_{i}": key.numpy() for i, key in enumerate(keys)}
-                past |= {f"past_v_{i}": value.numpy() for i, value in enumerate(values)}
-                feeds.append({"token": token, **past})
+                past = {f"{PAST}k_{i}": key.numpy() for i, key in enumerate(keys)}
+                past |= {f"{PAST}v_{i}": value.numpy() for i, value in enumerate(values)}
+                feeds.append({TOKEN: token, **past})
                 _, keys, values = decoder.step(torch.from_numpy(token), keys, values)
         return feeds
 
     def _query(self, visual: Array, index: int) -> Feeds:
         text = QUERIES[index % len(QUERIES)] if index else " ".join(QUERIES)
-        feeds = self._ids("predictor", [text], self._config.predictor)
-        return {"visual": visual, "query_ids": feeds["ids"], "query_mask": feeds["mask"]}
+        feeds = self._ids(PREDICTOR, [text], self._config.predictor)
+        return {VISUAL: visual, QUERY_IDS: feeds[IDS], QUERY_MASK: feeds[MASK]}
 
     def _ids(self, role: str, texts: Sequence[str], stack: TextStackConfig) -> Feeds:
         ids, mask = self._readers[role].encode(texts)
         largest = self._config.vocabulary(stack) - 1
-        return {"ids": np.minimum(ids, largest).astype(np.int32), "mask": mask}
+        return {IDS: np.minimum(ids, largest).astype(np.int32), MASK: mask}
 
 
 def _window(frames: Array, preprocess: Preprocess, tokens: int) -> Feeds:
     patches, positions = clip_tokens(fit_frames(frames, preprocess), keep=tokens)
-    return {"patches": patches[None], "positions": positions[None]}
+    return {PATCHES: patches[None], POSITIONS: positions[None]}

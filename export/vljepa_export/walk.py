@@ -14,10 +14,9 @@ from pathlib import Path
 from torch import nn
 
 from vljepa_evaluation.gates.reference import Sample
-from vljepa_export.contract import GRAPH_NAMES, NETWORKS
 from vljepa_export.effort import CALIBRATION_SEED, Effort
 from vljepa_export.graph_passes import IR_VERSION, OPSET
-from vljepa_export.graphs import GraphDefinition, graph_definition
+from vljepa_export.graphs import GraphDefinition, graph_definition, graphs_of
 from vljepa_export.onnx_export import trace_graph
 from vljepa_export.parity import Feeds
 from vljepa_export.request import ExportRequest, chosen_budgets
@@ -25,8 +24,9 @@ from vljepa_export.samples import SampleChain
 from vljepa_export.targets.protocol import TracedGraph
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_quant.weights_file import WeightsFile
+from vljepa_runtime.contract import NETWORKS, X_ENCODER
 
-__all__ = ["Walked", "graphs_of", "trace", "walk"]
+__all__ = ["Walked", "trace", "walk"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +49,6 @@ class Walked:
     def name(self) -> str:
         """Its name in the contract."""
         return self.graph.contract.name
-
-
-def graphs_of(opened: CheckpointFolder) -> tuple[str, ...]:
-    """Names of the graphs that a checkpoint has, in the order of the contract; the Y-decoder may be missing."""
-    has_decoder = opened.config.y_decoder is not None
-    return tuple(name for name in GRAPH_NAMES if has_decoder or NETWORKS[name] != "y_decoder")
 
 
 def walk(
@@ -86,7 +80,7 @@ def walk(
         if request.is_calibrated
         else None
     )
-    names = graphs_of(opened)
+    names = graphs_of(opened.config)
     fused = request.format.fuses_attention and 0 < effort.fuse_from <= opened.preprocess.tokens
     for network in dict.fromkeys(NETWORKS[name] for name in names):
         report(f"{network}: torch")
@@ -132,7 +126,7 @@ def _trace_network(
             definition = graph_definition(name, module, opened.config)
             samples = chain.samples(definition)
             feeds = calibration.feeds(definition) if calibration else [sample.feeds for sample in samples]
-            graph = trace(definition, weights, again, fused_attention=fused and name == "x_encoder")
+            graph = trace(definition, weights, again, fused_attention=fused and name == X_ENCODER)
             spent = time.monotonic() - started
             traced.append(Walked(graph=graph, samples=samples, calibration=feeds, seconds=spent))
     return traced

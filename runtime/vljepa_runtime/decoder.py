@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.contract import EMBEDDING, LOGITS, NEXT, PAST, PREFILL, STEP, TOKEN
 from vljepa_runtime.engines.protocol import Array, Engine, Graph
 from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.tokenizer import Tokenizer
@@ -15,8 +14,6 @@ from vljepa_runtime.tokenizer import Tokenizer
 __all__ = ["MAX_TOKENS", "Decoder"]
 
 MAX_TOKENS = 48
-PREFILL, STEP = "y_decoder_prefill", "y_decoder_step"
-_PAST = re.compile(r"past_([kv])_(\d+)\Z")
 
 
 class Decoder:
@@ -30,7 +27,7 @@ class Decoder:
         self._tokenizer = tokenizer
         self._prefill: Graph = engine.load(bundle, PREFILL)
         self._step: Graph = engine.load(bundle, STEP)
-        self._past = tuple(spec.name for spec in self._step.inputs if _PAST.match(spec.name))
+        self._past = tuple(spec.name for spec in self._step.inputs if spec.name.startswith(PAST))
         given = {spec.name for spec in self._prefill.outputs}
         returned = {spec.name for spec in self._step.outputs}
         if not set(self._past) <= given or not {_next(name) for name in self._past} <= returned:
@@ -60,14 +57,14 @@ class Decoder:
             raise InputError(
                 f"expected one embedding (S,) and max_tokens >= 1, got {embedding.shape} and {max_tokens}"
             )
-        outputs = self._prefill.run({"embedding": embedding[None].astype(np.float32, copy=False)})
+        outputs = self._prefill.run({EMBEDDING: embedding[None].astype(np.float32, copy=False)})
         past = {name: outputs[name] for name in self._past}
         chosen: list[int] = []
-        while (token := self._best(outputs["logits"])) != self._tokenizer.eos_id:
+        while (token := self._best(outputs[LOGITS])) != self._tokenizer.eos_id:
             chosen.append(token)
             if len(chosen) == max_tokens:
                 break
-            outputs = self._step.run({"token": np.array([[token]], np.int32), **past})
+            outputs = self._step.run({TOKEN: np.array([[token]], np.int32), **past})
             past = {name: self._grown(past[name], outputs[_next(name)]) for name in self._past}
         return chosen
 
@@ -96,4 +93,4 @@ class Decoder:
 
 
 def _next(past: str) -> str:
-    return "next" + past[len("past") :]
+    return NEXT + past.removeprefix(PAST)

@@ -18,6 +18,21 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import array, text, whole
 from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.contract import (
+    EMBEDDING,
+    IDS,
+    MASK,
+    PATCHES,
+    POSITIONS,
+    PREDICTOR,
+    PREFILL,
+    QUERY_IDS,
+    QUERY_MASK,
+    VISUAL,
+    X_ENCODER,
+    Y_DECODER,
+    Y_ENCODER,
+)  # fmt: skip
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.protocol import Engine, Graph, describe
 from vljepa_runtime.errors import BundleError, InputError, RunError
@@ -93,9 +108,9 @@ class Model:
         self._queries: OrderedDict[str, tuple[Int32, Int32]] = OrderedDict()
         self._y_encoder: Graph | None = None
         self._decoder: Decoder | None = None
-        self._x_encoder = engine.load(bundle, "x_encoder")
-        self._predictor = engine.load(bundle, "predictor")
-        self._lengths = _lengths(self._predictor, "query_ids")
+        self._x_encoder = engine.load(bundle, X_ENCODER)
+        self._predictor = engine.load(bundle, PREDICTOR)
+        self._lengths = _lengths(self._predictor, QUERY_IDS)
 
     @property
     def bundle(self) -> Bundle:
@@ -130,7 +145,7 @@ class Model:
     @property
     def has_decoder(self) -> bool:
         """Whether the bundle holds a Y-decoder."""
-        return "y_decoder_prefill" in self._bundle.manifest.graphs
+        return PREFILL in self._bundle.manifest.graphs
 
     @property
     def decoder_loaded(self) -> bool:
@@ -153,7 +168,7 @@ class Model:
         pre = self.preprocess
         keep = None if keep is None else whole(keep, "keep")
         clip = fit_frames(frames, pre)
-        budgets = self._bundle.manifest.graphs["x_encoder"].token_budgets
+        budgets = self._bundle.manifest.graphs[X_ENCODER].token_budgets
         if budgets and (keep or pre.tokens) not in budgets:
             raise InputError(
                 f"expected a token budget of {', '.join(map(str, budgets))}, got {keep or pre.tokens}"
@@ -170,8 +185,8 @@ class Model:
         Returns:
             visual (N, Dv) float32.
         """
-        feeds = {"patches": array(patches, "patches")[None], "positions": array(positions, "positions")[None]}
-        visual = self._x_encoder.run(feeds)["visual"]
+        feeds = {PATCHES: array(patches, "patches")[None], POSITIONS: array(positions, "positions")[None]}
+        visual = self._x_encoder.run(feeds)[VISUAL]
         return np.asarray(visual[0], np.float32)
 
     def encode(self, frames: UInt8 | Clip, *, keep: int | None = None) -> Float32:
@@ -197,7 +212,7 @@ class Model:
             (S,) float32, L2-normalised.
         """
         ids, mask = self._query(self._default(query, "caption"))
-        feeds = {"visual": array(visual, "visual")[None], "query_ids": ids, "query_mask": mask}
+        feeds = {VISUAL: array(visual, "visual")[None], QUERY_IDS: ids, QUERY_MASK: mask}
         embedding: Float32 = self._directions(self._predictor, feeds)[0]
         return embedding
 
@@ -258,7 +273,7 @@ class Model:
         limit = MAX_TOKENS if max_tokens is None else whole(max_tokens, "max_tokens", least=1)
         with self._lock:
             if self._decoder is None:
-                self._decoder = Decoder(self._bundle, self._engine, self._tokenizer("y_decoder"))
+                self._decoder = Decoder(self._bundle, self._engine, self._tokenizer(Y_DECODER))
         return self._decoder.text(vector, max_tokens=limit)
 
     def session(
@@ -313,7 +328,7 @@ class Model:
     def _query(self, query: str) -> tuple[Int32, Int32]:
         with self._lock:
             if query not in self._queries:
-                self._queries[query] = self._tokenizer("predictor").encode([query], lengths=self._lengths)
+                self._queries[query] = self._tokenizer(PREDICTOR).encode([query], lengths=self._lengths)
                 if len(self._queries) > TEXTS_AT_ONCE:
                     self._queries.popitem(last=False)
             return self._queries[query]
@@ -321,16 +336,16 @@ class Model:
     def _encode_texts(self, texts: list[str]) -> list[Float32]:
         with self._lock:
             if self._y_encoder is None:
-                self._y_encoder = self._engine.load(self._bundle, "y_encoder")
-            graph, tokenizer = self._y_encoder, self._tokenizer("y_encoder")
+                self._y_encoder = self._engine.load(self._bundle, Y_ENCODER)
+            graph, tokenizer = self._y_encoder, self._tokenizer(Y_ENCODER)
         batch = graph.inputs[0].shape[0]
         step = batch if isinstance(batch, int) else TEXTS_AT_ONCE
         rows: list[Float32] = []
         for start in range(0, len(texts), step):
             chunk = texts[start : start + step]
             padded = chunk + [chunk[-1]] * (step - len(chunk) if isinstance(batch, int) else 0)
-            ids, mask = tokenizer.encode(padded, lengths=_lengths(graph, "ids"))
-            rows += list(self._directions(graph, {"ids": ids, "mask": mask})[: len(chunk)])
+            ids, mask = tokenizer.encode(padded, lengths=_lengths(graph, IDS))
+            rows += list(self._directions(graph, {IDS: ids, MASK: mask})[: len(chunk)])
         return rows
 
     def _directions(self, graph: Graph, feeds: Mapping[str, npt.NDArray[Any]]) -> Float32:
@@ -339,7 +354,7 @@ class Model:
         Raises:
             RunError: there are others than B of S values, or one has no direction: it is all zeros.
         """
-        found = graph.run(feeds)["embedding"]
+        found = graph.run(feeds)[EMBEDDING]
         wanted = (len(next(iter(feeds.values()))), self.embedding_dim)
         if found.shape != wanted:
             raise RunError(f"{graph.name} gave embeddings {found.shape}, expected {wanted}: export it again")

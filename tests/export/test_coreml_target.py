@@ -21,7 +21,6 @@ from onnx import TensorProto, helper  # noqa: E402
 import vljepa_runtime as vj  # noqa: E402
 from vljepa_evaluation.gates import limits_for  # noqa: E402
 from vljepa_export import ExportError  # noqa: E402
-from vljepa_export.contract import GraphContract, TensorAxes  # noqa: E402
 from vljepa_export.coreml.precisions import PRECISIONS  # noqa: E402
 from vljepa_export.graphs import graph_definitions  # noqa: E402
 from vljepa_export.mil import MilProgram  # noqa: E402
@@ -33,7 +32,8 @@ from vljepa_export.targets import coreml  # noqa: E402
 from vljepa_export.targets.coreml import convert  # noqa: E402
 from vljepa_export.targets.protocol import Converted, TracedGraph  # noqa: E402
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
-from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest, TensorSpec, write_bundle  # noqa: E402  # noqa: E402
+from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest, write_bundle  # noqa: E402
+from vljepa_runtime.contract import GraphContract, TensorSpec  # noqa: E402
 from vljepa_runtime.model import Model  # noqa: E402
 
 
@@ -177,7 +177,7 @@ def tiny_graph(nodes: list[onnx.NodeProto], shape: list[Any], **constants: np.nd
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "y")]
     graph = helper.make_graph(nodes, "tiny", infos[:1], infos[1:], values)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    axes = [TensorAxes(name=name, dtype="float32", shape=tuple(shape)) for name in ("x", "y")]
+    axes = [TensorSpec(name=name, dtype="float32", shape=tuple(shape)) for name in ("x", "y")]
     return GraphContract(name="tiny", inputs=axes[:1], outputs=axes[1:]), model
 
 

@@ -6,18 +6,18 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from vljepa_export import GraphContractError, ParityError  # noqa: E402
-from vljepa_export.contract import TensorAxes  # noqa: E402
 from vljepa_export.graphs import GraphDefinition, graph_definition  # noqa: E402
 from vljepa_export.onnx_export import check_contract, export_graph  # noqa: E402
 from vljepa_export.parity import GraphParity, asked, compare, require_parity  # noqa: E402
+from vljepa_runtime.contract import TensorSpec  # noqa: E402
 
 
 def definition(**changes: object) -> GraphDefinition:
     values: dict[str, object] = {
         "name": "double",
         "module": torch.nn.Linear(3, 2),
-        "inputs": (TensorAxes(name="x", dtype="float32", shape=("B", 3)),),
-        "outputs": (TensorAxes(name="y", dtype="float32", shape=("B", 2)),),
+        "inputs": (TensorSpec(name="x", dtype="float32", shape=("B", 3)),),
+        "outputs": (TensorSpec(name="y", dtype="float32", shape=("B", 2)),),
         **changes,
     }
     return GraphDefinition(**values)  # type: ignore[arg-type]
@@ -28,7 +28,7 @@ SAMPLES = [{"x": np.arange(6, dtype=np.float32).reshape(2, 3)}]
 
 def test_equal_outputs_score_full_marks() -> None:
     made = definition(
-        module=torch.nn.Identity(), outputs=(TensorAxes(name="y", dtype="float32", shape=("B", 3)),)
+        module=torch.nn.Identity(), outputs=(TensorSpec(name="y", dtype="float32", shape=("B", 3)),)
     )
     parity = compare(made, asked(made, SAMPLES), lambda feeds: [feeds["x"]])
     assert (parity.worst_cosine, parity.max_abs, parity.rows) == (pytest.approx(1.0), 0.0, 2)
@@ -37,7 +37,7 @@ def test_equal_outputs_score_full_marks() -> None:
 
 def test_one_bad_row_shows_in_the_worst_not_the_mean() -> None:
     made = definition(
-        module=torch.nn.Identity(), outputs=(TensorAxes(name="y", dtype="float32", shape=("B", 3)),)
+        module=torch.nn.Identity(), outputs=(TensorSpec(name="y", dtype="float32", shape=("B", 3)),)
     )
     x = np.ones((200, 3), np.float32)
     broken = x.copy()
@@ -78,13 +78,13 @@ def test_gate(cosine: float, psnr: float, match: str) -> None:
     ("changes", "match"),
     [
         pytest.param(
-            {"inputs": (TensorAxes(name="z", dtype="float32", shape=("B", 3)),)}, "names", id="name"
+            {"inputs": (TensorSpec(name="z", dtype="float32", shape=("B", 3)),)}, "names", id="name"
         ),
         pytest.param(
-            {"inputs": (TensorAxes(name="x", dtype="int32", shape=("B", 3)),)}, "dtypes", id="dtype"
+            {"inputs": (TensorSpec(name="x", dtype="int32", shape=("B", 3)),)}, "dtypes", id="dtype"
         ),
         pytest.param(
-            {"outputs": (TensorAxes(name="y", dtype="float32", shape=("B", 9)),)}, "shapes", id="shape"
+            {"outputs": (TensorSpec(name="y", dtype="float32", shape=("B", 9)),)}, "shapes", id="shape"
         ),
     ],
 )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from vljepa_export import ExportError
-from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.formats import FORMATS
 from vljepa_export.request import default_output, precision_per_graph, prepare
+from vljepa_runtime.contract import GRAPH_NAMES
 
 
 @pytest.fixture

@@ -13,6 +13,23 @@ import numpy.typing as npt
 from vljepa_data.world import PROMPTS, Split, captioned, make_clip
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, behave
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
+from vljepa_runtime.contract import (
+    EMBEDDING,
+    IDS,
+    MASK,
+    PATCHES,
+    POSITIONS,
+    PREDICTOR,
+    PREFILL,
+    QUERY_IDS,
+    QUERY_MASK,
+    STEP,
+    TOKEN,
+    VISUAL,
+    X_ENCODER,
+    Y_DECODER,
+    Y_ENCODER,
+)  # fmt: skip
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import shown
@@ -185,18 +202,18 @@ class _Recorder:
             for index in range(len(QUERIES))
         ]
         captions = [captioned(clip, "caption", rng).target for clip in clips]
-        made = {"x_encoder": self._run("x_encoder", self._windows([clip.frames for clip in clips]))}
+        made = {X_ENCODER: self._run(X_ENCODER, self._windows([clip.frames for clip in clips]))}
         queries = [
-            {"visual": sample.outputs[0], **self._ids("predictor", ("query_ids", "query_mask"), text)}
-            for sample, text in zip(made["x_encoder"], QUERIES * len(made["x_encoder"]))
+            {VISUAL: sample.outputs[0], **self._ids(PREDICTOR, (QUERY_IDS, QUERY_MASK), text)}
+            for sample, text in zip(made[X_ENCODER], QUERIES * len(made[X_ENCODER]))
         ]
-        made["predictor"] = self._run("predictor", queries)
+        made[PREDICTOR] = self._run(PREDICTOR, queries)
         graphs = self.bundle.manifest.graphs
-        if "y_encoder" in graphs:
-            texts = [self._ids("y_encoder", ("ids", "mask"), text) for text in captions]
-            made["y_encoder"] = self._run("y_encoder", texts)
-        if "y_decoder_prefill" in graphs and "y_decoder_step" in graphs:
-            made |= self._decoder(made["predictor"][0].outputs[0], captions[0])
+        if Y_ENCODER in graphs:
+            texts = [self._ids(Y_ENCODER, (IDS, MASK), text) for text in captions]
+            made[Y_ENCODER] = self._run(Y_ENCODER, texts)
+        if PREFILL in graphs and STEP in graphs:
+            made |= self._decoder(made[PREDICTOR][0].outputs[0], captions[0])
         return {name: tuple(group) for name, group in made.items() if name in self.like.graphs}
 
     def _run(self, name: str, feeds: Sequence[Mapping[str, Array]]) -> list[Sample]:
@@ -206,14 +223,14 @@ class _Recorder:
     def _windows(self, clips: Sequence[npt.NDArray[np.uint8]]) -> list[dict[str, Array]]:
         """A full window and one with half of its tokens, or one of each of the first budgets."""
         tokens = self.pre.tokens
-        spec = self._spec("x_encoder")
+        spec = self._spec(X_ENCODER)
         counts = spec.token_budgets[: len(clips)] or (tokens, max(1, tokens // 2))
-        if isinstance(fixed := _axis(spec, "patches", 1), int):
+        if isinstance(fixed := _axis(spec, PATCHES, 1), int):
             counts = (fixed,)
         feeds: list[dict[str, Array]] = []
         for frames, count in zip(clips, counts):
             patches, positions = clip_tokens(fit_frames(frames, self.pre), keep=count)
-            feeds.append({"patches": patches[None], "positions": positions[None]})
+            feeds.append({PATCHES: patches[None], POSITIONS: positions[None]})
         return feeds
 
     def _ids(self, role: str, names: tuple[str, str], text: str) -> dict[str, Array]:
@@ -225,17 +242,17 @@ class _Recorder:
 
     def _decoder(self, embedding: Array, text: str) -> dict[str, list[Sample]]:
         """Teacher-forced: the float model's own caches, so that errors of one step do not hide those of the next."""
-        prefill = self._run("y_decoder_prefill", [{"embedding": embedding}])
-        step = self.engine.load(self.bundle, "y_decoder_step")
-        names = [spec.name for spec in self.bundle.graph("y_decoder_prefill").outputs]
+        prefill = self._run(PREFILL, [{EMBEDDING: embedding}])
+        step = self.engine.load(self.bundle, STEP)
+        names = [spec.name for spec in self.bundle.graph(PREFILL).outputs]
         past = dict(zip(names[1:], prefill[0].outputs[1:]))
-        ids = next(iter(self._ids("y_decoder", ("ids", "mask"), text).values()))
+        ids = next(iter(self._ids(Y_DECODER, (IDS, MASK), text).values()))
         steps = []
         for index in range(STEPS):
-            feeds = {"token": np.ascontiguousarray(ids[:, index : index + 1]), **past}
+            feeds = {TOKEN: np.ascontiguousarray(ids[:, index : index + 1]), **past}
             steps.append(Sample(feeds=feeds, outputs=_outputs(step, feeds)))
             past = dict(zip(past, steps[-1].outputs[1:]))
-        return {"y_decoder_prefill": prefill, "y_decoder_step": steps}
+        return {PREFILL: prefill, STEP: steps}
 
     def _spec(self, name: str) -> GraphSpec:
         return self.like.graphs.get(name) or self.bundle.manifest.graphs.get(name) or GraphSpec(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vljepa_export.contract import GraphContract, TensorAxes
 from vljepa_export.errors import ExportError
 from vljepa_export.graphs import GraphDefinition
 from vljepa_model.layers import HIDDEN
 from vljepa_model.y_decoder import YDecoder
+from vljepa_runtime.contract import GraphContract, TensorSpec
 from vljepa_runtime.decoder import MAX_TOKENS
+from vljepa_runtime.engines.fixed_shapes import CACHE_LENGTH
 
 __all__ = ["FixedCacheStep", "fixed_cache_definition"]
 
@@ -81,13 +82,13 @@ def fixed_cache_definition(contract: GraphContract, decoder: nn.Module) -> Graph
         module=FixedCacheStep(decoder, capacity),
         inputs=(
             token,
-            TensorAxes(name="length", dtype="int32", shape=(1,)),
+            TensorSpec(name=CACHE_LENGTH, dtype="int32", shape=(1,)),
             *(_resized(axes, capacity) for axes in past),
         ),
         outputs=(logits, *(_resized(axes, 1) for axes in grown)),
     )
 
 
-def _resized(axes: TensorAxes, length: int) -> TensorAxes:
+def _resized(axes: TensorSpec, length: int) -> TensorSpec:
     batch, heads, _, width = axes.shape
-    return TensorAxes(name=axes.name, dtype=axes.dtype, shape=(batch, heads, length, width))
+    return TensorSpec(name=axes.name, dtype=axes.dtype, shape=(batch, heads, length, width))

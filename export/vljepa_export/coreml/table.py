@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vljepa_evaluation.gates import GraphParity, limits_for
-from vljepa_export.contract import GRAPH_NAMES
 from vljepa_export.coreml.precisions import PRECISIONS, TARGETS
 from vljepa_export.effort import WHOLE
 from vljepa_export.parity import compare
 from vljepa_export.request import chosen_budgets, prepare
+from vljepa_runtime.contract import GRAPH_NAMES
 
 __all__ = ["Row", "measure"]
 

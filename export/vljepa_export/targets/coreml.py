@@ -9,7 +9,6 @@ from pathlib import Path
 
 import onnx
 
-from vljepa_export.contract import GraphContract, TensorAxes
 from vljepa_export.coreml.calibration import activation_scales, fp32_nodes, spreads
 from vljepa_export.coreml.decoder_step import fixed_cache_definition
 from vljepa_export.coreml.packages import package_files, write_package
@@ -27,16 +26,15 @@ from vljepa_export.targets.protocol import (
     Runner,
     TracedGraph,
     graph_spec,
-    tensor_specs,
 )
 from vljepa_quant.graph_editor import GraphEditor
 from vljepa_runtime.bundle import GraphSpec
+from vljepa_runtime.contract import BATCH, LENGTH, STEP, TOKENS, GraphContract, TensorSpec, free_axes
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot, fit
 from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 
 __all__ = ["convert"]
 
-STEP = "y_decoder_step"
 DEPLOYMENT_TARGET = "iOS18"
 MULTIFUNCTION = 18  # the iOS version from which a package may hold several functions
 CALIBRATION_ROWS = 32
@@ -84,7 +82,7 @@ def convert(
         contract,
         manifest,
         external=tuple(name for name in files if name != manifest),
-        token_budgets=tuple(sorted({sizes["N"] for sizes in functions.values() if "N" in sizes})),
+        token_budgets=tuple(sorted({sizes[TOKENS] for sizes in functions.values() if TOKENS in sizes})),
     )
     return Converted(
         spec=spec,
@@ -97,7 +95,7 @@ def convert(
     )
 
 
-def _source(traced: TracedGraph) -> tuple[tuple[TensorAxes, ...], onnx.ModelProto]:
+def _source(traced: TracedGraph) -> tuple[tuple[TensorSpec, ...], onnx.ModelProto]:
     """The float graph that is converted, with its inputs.
 
     Raises:
@@ -138,14 +136,14 @@ def _functions(
     Raises:
         ExportError: several token budgets on a system whose packages hold one function.
     """
-    free = {axis for axes in contract.inputs for axis in axes.shape if isinstance(axis, str)}
+    free = free_axes(contract.inputs)
     choices: dict[str, tuple[int, ...]] = {}
-    if "N" in free:
-        choices["N"] = tuple(sorted(budgets)) or (max(_sample_sizes(contract, samples, "N")),)
-    if "L" in free:
-        choices["L"] = tuple(sorted({LENGTHS[0], *_sample_sizes(contract, samples, "L")}))
+    if TOKENS in free:
+        choices[TOKENS] = tuple(sorted(budgets)) or (max(_sample_sizes(contract, samples, TOKENS)),)
+    if LENGTH in free:
+        choices[LENGTH] = tuple(sorted({LENGTHS[0], *_sample_sizes(contract, samples, LENGTH)}))
     if ios < MULTIFUNCTION:
-        if len(choices.get("N", ())) > 1:
+        if len(choices.get(TOKENS, ())) > 1:
             raise ExportError(
                 f"{contract.name}: several token budgets in one package need iOS{MULTIFUNCTION} or macOS15: "
                 "choose that target, or one budget"
@@ -153,9 +151,9 @@ def _functions(
         choices = {symbol: sizes[-1:] for symbol, sizes in choices.items()}  # shorter texts are padded
     combined = [dict(zip(choices, sizes)) for sizes in itertools.product(*choices.values())]
     if len(combined) == 1:
-        return {"main": {"B": 1, **combined[0]}}
+        return {"main": {BATCH: 1, **combined[0]}}
     named = {"_".join(f"{symbol.lower()}{size}" for symbol, size in each.items()): each for each in combined}
-    return {name: {"B": 1, **sizes} for name, sizes in named.items()}
+    return {name: {BATCH: 1, **sizes} for name, sizes in named.items()}
 
 
 def _sample_sizes(contract: GraphContract, samples: Sequence[Feeds], symbol: str) -> set[int]:
@@ -177,16 +175,15 @@ def _numbers(wanted: Precision, source: onnx.ModelProto, feeds: Sequence[Feeds])
 
 def _calibration_feeds(
     contract: GraphContract,
-    inputs: Sequence[TensorAxes],
+    inputs: Sequence[TensorSpec],
     samples: Sequence[Feeds],
     functions: Mapping[str, Sizes],
 ) -> list[Feeds]:
     """Rows of the samples as the programs will see them; those of other sizes are left out."""
     slots = [
-        {axes.name: Slot(axes.dtype, _sized(axes, sizes)) for axes in inputs} for sizes in functions.values()
+        {axes.name: Slot(axes.dtype, axes.sized(sizes)) for axes in inputs} for sizes in functions.values()
     ]
-    given = tensor_specs(contract.inputs)
-    found = (fit(given, each, row) for row in _single_rows(samples) for each in slots)
+    found = (fit(contract.inputs, each, row) for row in _single_rows(samples) for each in slots)
     return list(itertools.islice((feeds for feeds in found if feeds is not None), CALIBRATION_ROWS))
 
 
@@ -194,10 +191,6 @@ def _single_rows(samples: Sequence[Feeds]) -> Iterator[Feeds]:
     for feeds in samples:
         for row in range(len(next(iter(feeds.values())))):
             yield {name: array[row : row + 1] for name, array in feeds.items()}
-
-
-def _sized(axes: TensorAxes, sizes: Sizes) -> tuple[int, ...]:
-    return tuple(sizes[axis] if isinstance(axis, str) else axis for axis in axes.shape)
 
 
 def _notes(

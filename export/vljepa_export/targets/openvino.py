@@ -17,6 +17,7 @@ from typing import Any
 
 from vljepa_export.errors import ExportError
 from vljepa_export.targets.protocol import Array, Converted, Feeds, Runner, TracedGraph, graph_spec
+from vljepa_runtime.contract import STEP
 from vljepa_runtime.engines.openvino import import_untracked, shared_core
 
 __all__ = ["PRECISIONS", "convert"]
@@ -26,7 +27,7 @@ __all__ = ["PRECISIONS", "convert"]
 SMOOTHING = 0.5
 # These graphs read every weight for a single token, so their time is that of reading; calibrated activations only cost
 # accuracy there (worst cosine 0.978 on `tiny`, against 0.999 with int8 weights alone).
-WEIGHTS_ONLY = ("y_decoder_step",)
+WEIGHTS_ONLY = (STEP,)
 NEEDS = {"bf16": "BF16", "f16": "FP16"}  # what a CPU must offer to compute in a type; every CPU has f32
 Compress = Callable[[Any, Sequence[Feeds]], Any]
 

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
-from vljepa_export.contract import GraphContract, TensorAxes
 from vljepa_runtime.bundle import GraphSpec
-from vljepa_runtime.contract import TensorSpec
+from vljepa_runtime.contract import GraphContract
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +27,6 @@ __all__ = [
     "Target",
     "TracedGraph",
     "graph_spec",
-    "tensor_specs",
 ]
 
 Array = npt.NDArray[Any]
@@ -132,12 +130,7 @@ def graph_spec(
     return GraphSpec(
         file=file,
         external=external,
-        inputs=tensor_specs(contract.inputs),
-        outputs=tensor_specs(contract.outputs),
+        inputs=contract.inputs,
+        outputs=contract.outputs,
         token_budgets=token_budgets,
     )
-
-
-def tensor_specs(axes: Sequence[TensorAxes]) -> tuple[TensorSpec, ...]:
-    """A contract's inputs or outputs as a manifest lists them."""
-    return tuple(TensorSpec(name=item.name, dtype=item.dtype, shape=item.shape) for item in axes)

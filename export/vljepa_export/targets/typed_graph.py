@@ -17,12 +17,11 @@ from vljepa_quant.calibration import calibrate
 from vljepa_quant.graph_editor import GraphEditor, save_bytes
 from vljepa_quant.half import PINNED, to_half
 from vljepa_quant.qdq import FORMS, quantise_qdq, quantised_inputs
+from vljepa_runtime.contract import BATCH, CACHED, LENGTH, TOKENS, Y_ENCODER, GraphContract, free_axes
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Profile, Range
 
 if TYPE_CHECKING:
     import onnx
-
-    from vljepa_export.contract import GraphContract
 
 __all__ = [
     "PRECISIONS",
@@ -37,7 +36,7 @@ PRECISIONS = ("fp32", "fp16", *FORMS)
 
 # Sizes besides the token count, (smallest, usual, largest): texts come one by one or in dozens, queries are padded to
 # 32 and seldom longer, and a decoder's cache grows from its prefix by at most 48 tokens.
-BATCH: Mapping[str, tuple[int, int, int]] = {"y_encoder": (1, 1, 16)}
+ROWS: Mapping[str, tuple[int, int, int]] = {Y_ENCODER: (1, 1, 16)}
 FEW = (1, 1, 2)
 SHORT_TEXT, LONG_TEXT = (1, 32, 32), (33, 64, 512)
 ANY_TEXT = (1, 32, 512)
@@ -108,11 +107,11 @@ def build_recipe(
     tokens = [(n, n, n) for n in budgets]
     if ranged and tokens:
         tokens = [(min(budgets), max(budgets), max(budgets))]
-    symbols = {size for spec in contract.inputs for size in spec.shape if isinstance(size, str)}
+    free = free_axes(contract.inputs)
     sizes = [
-        {"B": BATCH.get(contract.name, FEW), "N": n, "L": length, "T": PAST}
-        for n in (tokens if "N" in symbols else [(1, 1, 1)])
-        for length in (text if "L" in symbols else [(1, 1, 1)])
+        {BATCH: ROWS.get(contract.name, FEW), TOKENS: n, LENGTH: length, CACHED: PAST}
+        for n in (tokens if TOKENS in free else [(1, 1, 1)])
+        for length in (text if LENGTH in free else [(1, 1, 1)])
     ]
     profiles = tuple(_profile(contract, each) for each in sizes)
     pinned = tuple(sorted(PINNED)) if precision != "fp32" else ()
@@ -124,8 +123,8 @@ def token_budgets_of(
 ) -> tuple[int, ...]:
     """Token counts to build for: those asked for, else the largest of the samples; none for a graph without tokens."""
     for spec in contract.inputs:
-        if "N" in spec.shape:
-            axis = spec.shape.index("N")
+        if TOKENS in spec.shape:
+            axis = spec.shape.index(TOKENS)
             counts = set(asked) or {max(feeds[spec.name].shape[axis] for feeds in samples)}
             return tuple(sorted(counts, reverse=True))
     return ()
@@ -147,14 +146,11 @@ def graph_bytes(name: str, typed: TypedGraph) -> bytes:
 
 
 def _profile(contract: GraphContract, sizes: Mapping[str, tuple[int, int, int]]) -> Profile:
-    profile = {}
-    for spec in contract.inputs:
-        shapes = [
-            tuple(sizes[size][which] if isinstance(size, str) else size for size in spec.shape)
-            for which in range(3)
-        ]
-        profile[spec.name] = Range(min=shapes[0], opt=shapes[1], max=shapes[2])
-    return profile
+    least, usual, most = ({axis: three[which] for axis, three in sizes.items()} for which in range(3))
+    return {
+        spec.name: Range(min=spec.sized(least), opt=spec.sized(usual), max=spec.sized(most))
+        for spec in contract.inputs
+    }
 
 
 def _present(model: onnx.ModelProto, kinds: frozenset[str]) -> list[str]:

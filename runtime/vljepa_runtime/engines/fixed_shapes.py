@@ -13,16 +13,15 @@ from typing import Protocol
 import numpy as np
 
 from vljepa_runtime.bundle import GraphSpec
-from vljepa_runtime.contract import TensorSpec
+from vljepa_runtime.contract import BATCH, CACHED, GROWN, LENGTH, NEXT, PAST, TensorSpec
 from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
 from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
 
 __all__ = ["FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
 
 # Text may be padded, its mask hides that; so may a cache, whose true length the program is told. A token set may not.
-PADDABLE = ("L", "T")
+PADDABLE = (LENGTH, CACHED)
 CACHE_LENGTH = "length"  # input that only the program has: how many positions of the cache are real
-GROWN = "T + 1"  # an output axis that is the cache and one more: the program gives the new position alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class FixedGraph:
         array = np.asarray(given[spec.name], spec.dtype)
         if GROWN not in spec.shape:
             return array
-        past = feeds["past" + spec.name[len("next") :]]
+        past = feeds[PAST + spec.name.removeprefix(NEXT)]  # the program gives the new position alone
         return np.concatenate([past, array], axis=spec.shape.index(GROWN))
 
 
@@ -132,8 +131,10 @@ def fit(
         padded = [symbol in PADDABLE and count > 0 for symbol, count in zip(spec.shape, missing)]
         if any(count and not may for count, may in zip(missing, padded)):
             return None
-        if CACHE_LENGTH in slots and "T" in spec.shape:
-            fitted[CACHE_LENGTH] = np.array([array.shape[spec.shape.index("T")]], slots[CACHE_LENGTH].dtype)
+        if CACHE_LENGTH in slots and CACHED in spec.shape:
+            fitted[CACHE_LENGTH] = np.array(
+                [array.shape[spec.shape.index(CACHED)]], slots[CACHE_LENGTH].dtype
+            )
         fitted[spec.name] = np.pad(array, [(0, count) for count in missing]).astype(slot.dtype, copy=False)
     return fitted
 
@@ -152,7 +153,7 @@ def _sizes(inputs: tuple[TensorSpec, ...], slots: FixedFunction) -> str:
         symbol: size
         for spec in inputs
         for symbol, size in zip(spec.shape, slots[spec.name].shape)
-        if isinstance(symbol, str) and symbol != "B"
+        if isinstance(symbol, str) and symbol != BATCH
     }
     return ", ".join(
         f"{symbol} up to {size}" if symbol in PADDABLE else f"{symbol}={size}"

@@ -20,7 +20,7 @@ import numpy as np
 
 from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.bundle.reader import MAPPED_BYTES
-from vljepa_runtime.contract import TensorSpec
+from vljepa_runtime.contract import BATCH, LENGTH, TOKENS, TensorSpec, free_axes
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
 from vljepa_runtime.engines.watched import Watch, interruptible
@@ -231,7 +231,7 @@ class _OpenVinoGraph:
         self.inputs: tuple[TensorSpec, ...] = spec.inputs
         self.outputs: tuple[TensorSpec, ...] = spec.outputs
         self._compile = compiled
-        self._usual = [_sized(tensor.shape, usual) for tensor in spec.inputs] if usual else None
+        self._usual = [tensor.sized(usual) for tensor in spec.inputs] if usual else None
         self._lock = threading.Lock()
         self._models: dict[bool, Any] = {bool(usual): compiled(usual)}
         self._idle: dict[bool, list[Any]] = {True: [], False: []}
@@ -271,15 +271,14 @@ def _usual_sizes(bundle: Bundle, spec: GraphSpec) -> dict[str, int]:
     Fixed sizes made `tiny` faster: X-encoder 0.75-0.9, predictor 0.65-0.8 of the time with free ones (two busy
     Zen 4 cores, runs in turns).
     """
-    sizes = {"B": 1, "N": bundle.manifest.preprocess.tokens, "L": LENGTHS[0]}
-    free = {size for tensor in spec.inputs for size in tensor.shape if isinstance(size, str)}
-    return sizes if "N" in free and free <= set(sizes) else {}
+    sizes = {BATCH: 1, TOKENS: bundle.manifest.preprocess.tokens, LENGTH: LENGTHS[0]}
+    free = free_axes(spec.inputs)
+    return sizes if TOKENS in free and free <= set(sizes) else {}
 
 
 def _is_small(bundle: Bundle, spec: GraphSpec) -> bool:
     """Whether a graph has too little to do for a second thread: one token or vector, and few weights to read."""
-    free = {size for tensor in spec.inputs for size in tensor.shape if isinstance(size, str)}
-    return not free & {"N", "L"} and _bytes(bundle, spec) < SMALL_BYTES
+    return not free_axes(spec.inputs) & {TOKENS, LENGTH} and _bytes(bundle, spec) < SMALL_BYTES
 
 
 def _bytes(bundle: Bundle, spec: GraphSpec) -> int:
@@ -320,12 +319,8 @@ def _reshaped(model: Any, spec: GraphSpec, sizes: Mapping[str, int]) -> Any:
     if not sizes:
         return model
     fixed = model.clone()
-    fixed.reshape({tensor.name: list(_sized(tensor.shape, sizes)) for tensor in spec.inputs})
+    fixed.reshape({tensor.name: list(tensor.sized(sizes)) for tensor in spec.inputs})
     return fixed
-
-
-def _sized(shape: tuple[int | str, ...], sizes: Mapping[str, int]) -> tuple[int, ...]:
-    return tuple(size if isinstance(size, int) else sizes[size] for size in shape)
 
 
 def _compare_contract(what: str, spec: GraphSpec, model: Any) -> None:

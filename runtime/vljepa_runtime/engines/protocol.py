@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.contract import TensorSpec
+from vljepa_runtime.contract import NEXT, PAST, TensorSpec
 from vljepa_runtime.errors import InputError, RunError, WrongTargetError
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
-_CACHES = ("past_", "next_")
 
 
 class Graph(Protocol):
@@ -151,7 +150,7 @@ def check_results(
                 f"{graph.name} gave {name} {array.shape} on {engine}, expected ({', '.join(map(str, spec.shape))}): "
                 "export it again"
             )
-        if array.dtype.kind == "f" and not name.startswith(_CACHES) and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and not name.startswith((PAST, NEXT)) and not np.isfinite(array).all():
             raise RunError(
                 f"{graph.name} gave {name} that is not finite on {engine}: export it again or with another precision, "
                 "or try another --engine"

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
+from vljepa_runtime.contract import TOKENS
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.limits import LONG, USUAL, value_limit
@@ -93,9 +94,9 @@ def feed_shapes(manifest: Manifest, spec: GraphSpec, sizes: Mapping[str, int] = 
     Args:
         manifest: Says how many tokens a window has.
         spec: The graph's contract.
-        sizes: Of the free axes besides `N`.
+        sizes: Of the free axes besides that of tokens.
     """
-    free = {"N": max(spec.token_budgets, default=manifest.preprocess.tokens), **sizes}
+    free = {TOKENS: max(spec.token_budgets, default=manifest.preprocess.tokens), **sizes}
     return {
         tensor.name: tuple(size if isinstance(size, int) else free.get(size, 1) for size in tensor.shape)
         for tensor in spec.inputs

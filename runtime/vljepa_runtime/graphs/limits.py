@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vljepa_runtime.contract import BATCH, CACHED, LENGTH
+
 __all__ = ["HEADS", "LONG", "USUAL", "value_limit"]
 
 # Values (not bytes) that may be alive at once, and that may be computed from constants alone, which engines do while
@@ -15,8 +17,8 @@ HEADS = 64
 
 # Sizes of the free axes besides the tokens of a window: one text of the shortest width and a short cache; then the
 # widest text (`tokenizer.LENGTHS`) and a cache longer than a decoded sentence.
-USUAL = {"B": 1, "L": 32, "T": 5}
-LONG = {"B": 1, "L": 512, "T": 64}
+USUAL = {BATCH: 1, LENGTH: 32, CACHED: 5}
+LONG = {BATCH: 1, LENGTH: 512, CACHED: 64}
 
 
 def value_limit(file_bytes: int, longest: int) -> int:
