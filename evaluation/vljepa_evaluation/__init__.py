@@ -1,6 +1,8 @@
-"""How good is it: metrics, tasks with their truth, and the gates that a bundle keeps. NumPy only, no torch.
+"""How good is it. NumPy only, no torch.
 
-Import from the three sub-packages: `vljepa_evaluation.metrics`, `vljepa_evaluation.tasks`, `vljepa_evaluation.gates`.
+`vljepa_evaluation.metrics`: numbers only; arrays, texts and times in, scores with their intervals out.
+`vljepa_evaluation.tasks`: what a model is asked of the procedural world, with the truth.
+`vljepa_evaluation.gates`: a bundle against what the float model gave, and what it may lose.
 """
 
 __all__: list[str] = []

@@ -23,7 +23,6 @@ from vljepa_evaluation.gates import (
     limits_for,
     record_reference,
 )
-from vljepa_evaluation.gates.behaviour import _f1
 from vljepa_evaluation.gates.verdict import loosest, missed_agreement
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
@@ -92,21 +91,6 @@ def test_limits_are_ordered_and_labels_find_theirs() -> None:
     assert loosest([LIMITS["fp32"], LIMITS["int8"]]) == LIMITS["int8"]
     with pytest.raises(KeyError):
         limits_for("fp3")
-
-
-@pytest.mark.parametrize(
-    ("reference", "other", "expected"),
-    [
-        pytest.param([], [], 1.0, id="none"),
-        pytest.param([1.0], [], 0.0, id="missed"),
-        pytest.param([1.0, 5.0], [1.5, 5.0], 1.0, id="within-a-stride"),
-        pytest.param([1.0, 5.0], [1.6, 5.0], 0.5, id="too-late"),
-        pytest.param([1.0], [0.5, 1.0, 1.5], 0.5, id="each-once"),
-        pytest.param([1.0, 1.4], [1.2], 2 / 3, id="one-for-two"),
-    ],
-)
-def test_moments_of_decoding(reference: list[float], other: list[float], expected: float) -> None:
-    assert _f1(np.array(reference), np.array(other), within_s=0.5) == pytest.approx(expected)
 
 
 def behaviour(**changes: Any) -> Behaviour:

@@ -8,20 +8,15 @@ import pytest
 from vljepa_evaluation.metrics import (
     Annotation,
     CiderD,
-    CurvePoint,
-    EmbeddingStream,
-    bootstrap_interval,
     cider_d,
+    f1_of_moments,
     match_annotations,
-    quality_curve,
+    mean_of,
     ranks,
     ratio_at_equal_quality,
-    recall_at_k,
     tokenise,
-    top1,
 )
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.selection import EveryWindow, OfflineWard, OnlineSelection, Uniform
 
 WORDS = [
     "a",
@@ -93,22 +88,21 @@ def test_tokenise() -> None:
 def test_retrieval() -> None:
     similarity = np.array([[0.9, 0.1, 0.2], [0.8, 0.7, 0.1], [0.3, 0.2, 0.1]])
     assert ranks(similarity).tolist() == [0, 1, 2]
-    assert [recall_at_k(similarity, k) for k in (1, 2, 3)] == pytest.approx([1 / 3, 2 / 3, 1])
-    assert top1(similarity, [0, 0, 1]) == pytest.approx(2 / 3)
+    assert ranks(similarity, [0, 0, 1]).tolist() == [0, 0, 1]
 
 
 def test_a_collapsed_model_retrieves_nothing() -> None:
-    assert recall_at_k(np.ones((5, 5)), 4) == 0
+    assert ranks(np.ones((5, 5))).tolist() == [4] * 5
 
 
-def test_bootstrap_interval_is_repeatable_and_covers() -> None:
+def test_the_interval_of_a_mean_is_repeatable_and_covers() -> None:
     values = np.random.default_rng(0).normal(2, 1, size=400)
-    interval = bootstrap_interval(values, 1)
-    assert interval == bootstrap_interval(values, 1)
-    assert interval.low < values.mean() < interval.high
+    found = mean_of(values, seed=1)
+    assert found == mean_of(values, seed=1)
+    assert found.low < values.mean() < found.high
     # the normal approximation is +-1.96 s / sqrt(n)
-    assert interval.high - interval.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
-    assert bootstrap_interval([3.0], 0).low == 3.0
+    assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert mean_of([3.0]).low == 3.0
 
 
 def test_match_annotations_measures_to_the_interval() -> None:
@@ -118,47 +112,24 @@ def test_match_annotations_measures_to_the_interval() -> None:
     assert match_annotations(np.array([5.0]), annotations).tolist() == [0, 0, 0, 0]
 
 
-def stream(seed: int, lengths: list[int]) -> EmbeddingStream:
-    ends = np.cumsum(lengths)
-    keys = np.arange(len(lengths))
-    embeddings = np.eye(16)[np.repeat(keys, lengths)]
-    embeddings = embeddings + 0.02 * np.random.default_rng(seed).normal(size=embeddings.shape)
-    annotations = tuple(
-        Annotation(start_s=end - length, end_s=end - 1, captions=(caption(key),))
-        for key, length, end in zip(keys.tolist(), lengths, ends.tolist())
-    )
-    return EmbeddingStream(times_s=np.arange(ends[-1]) * 1.0, embeddings=embeddings, annotations=annotations)
+@pytest.mark.parametrize(
+    ("reference", "other", "expected"),
+    [
+        pytest.param([], [], 1.0, id="none"),
+        pytest.param([1.0], [], 0.0, id="missed"),
+        pytest.param([1.0, 5.0], [1.5, 5.0], 1.0, id="within-a-stride"),
+        pytest.param([1.0, 5.0], [1.6, 5.0], 0.5, id="too-late"),
+        pytest.param([1.0], [0.5, 1.0, 1.5], 0.5, id="each-once"),
+        pytest.param([1.0, 1.4], [1.2], 2 / 3, id="one-for-two"),
+    ],
+)
+def test_moments_of_decoding(reference: list[float], other: list[float], expected: float) -> None:
+    assert f1_of_moments(np.array(reference), np.array(other), within_s=0.5) == pytest.approx(expected)
 
 
-def caption(key: int) -> str:
-    return f"w{key} moves q{key} times"
-
-
-def test_quality_curve_prefers_policies_that_follow_the_events() -> None:
-    streams = [stream(0, [5, 9, 30, 4, 12]), stream(1, [20, 3, 3, 14, 20])]
-    calls: list[bytes] = []
-
-    def decode(embedding: np.ndarray) -> str:
-        calls.append(embedding.tobytes())
-        return caption(int(embedding.argmax()))
-
-    policies = {"online": OnlineSelection(), "ward": OfflineWard(5), "every": EveryWindow()}
-    uniform = {f"uniform:{s}": Uniform(s) for s in (1, 2, 6, 12, 24)}
-    curve = quality_curve(policies | uniform, streams, decode)
-    by_name = {point.name: point for point in curve}
-    assert [p.per_minute for p in curve] == sorted(p.per_minute for p in curve)
-    assert by_name["online"].per_minute == by_name["ward"].per_minute == pytest.approx(5)
-    assert by_name["every"].per_minute == pytest.approx(60)
-    assert by_name["online"].quality == by_name["ward"].quality == pytest.approx(10)
-    assert by_name["uniform:12"].quality < 9
-    assert by_name["online"].per_stream == pytest.approx((10, 10))
-    assert len(calls) == len(set(calls))
-    plain = [point for point in curve if point.name.startswith("uniform")]
-    assert ratio_at_equal_quality([by_name["online"]], plain) == pytest.approx(12)
-
-
-def points(*pairs: tuple[float, float]) -> list[CurvePoint]:
-    return [CurvePoint(name="p", per_minute=rate, quality=value, per_stream=()) for rate, value in pairs]
+def points(*pairs: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    rates, quality = np.array(pairs, float).reshape(-1, 2).T
+    return rates, quality
 
 
 @pytest.mark.parametrize(
@@ -184,12 +155,10 @@ def test_ratio_at_equal_quality(ours, uniform, ratio) -> None:
         (lambda: cider_d(["a"], [[]]), "at least one reference"),
         (lambda: CiderD([["a"]]).score("a", []), "at least one reference"),
         (lambda: ranks(np.full((2, 2), np.nan)), "finite"),
-        (lambda: top1(np.ones((2, 2)), [0, 2]), r"targets in 0\.\.1"),
-        (lambda: recall_at_k(np.ones((2, 2)), 0), "k of 1 or more"),
-        (lambda: bootstrap_interval([], 0), "finite values"),
-        (lambda: bootstrap_interval([1.0], 0, confidence=95), "confidence in 0..1"),
+        (lambda: ranks(np.ones((2, 2)), [0, 2]), r"targets in 0\.\.1"),
+        (lambda: mean_of([]), "finite values"),
+        (lambda: mean_of([1.0, np.inf]), "finite values"),
         (lambda: match_annotations(np.zeros(0), []), "decoded output"),
-        (lambda: quality_curve({}, [], str), "one stream or more"),
     ],
 )
 def test_bad_input(build, message) -> None:

@@ -14,7 +14,8 @@ from vljepa_data.world import PROMPTS, QA, Clip, HandBank, Split, Thing, make_cl
 from vljepa_data.world.hands import Hand
 from vljepa_data.world.language import brief_caption, caption, noun
 from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, SHAPES
-from vljepa_evaluation.tasks import TASKS, TaskResult, evaluate, expand_tasks, mean_of, run
+from vljepa_evaluation.metrics import mean_of
+from vljepa_evaluation.tasks import TASKS, TaskResult, evaluate, expand_tasks, run
 from vljepa_evaluation.tasks.answering import Answering, blind_guess
 from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_evaluation.tasks.hands import hand_clips
@@ -165,7 +166,7 @@ def test_a_task_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("names", "wanted"),
     [
-        (["all"], TASKS),
+        (["all"], tuple(TASKS)),
         (["captions", "vqa/what"], ("vqa/what", "captions")),
         (["vqa"], tuple(name for name in TASKS if name.startswith("vqa/"))),
         ([], ()),

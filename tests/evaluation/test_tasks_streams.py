@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vljepa_data.world.stream import make_stream
-from vljepa_evaluation.tasks.selective import Curve, curves, held_out, ratios
+from vljepa_evaluation.metrics import Curve, held_out, ratios
+from vljepa_evaluation.tasks.selective import curves
 from vljepa_evaluation.tasks.streams import Recording, StreamPlan, record, windows_of
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.selection import OfflineWard, OnlineSelection, Uniform

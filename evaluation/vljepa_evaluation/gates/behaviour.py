@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from vljepa_data.world import PROMPTS, Clip, Split, make_clip, make_stream
 from vljepa_data.world.language import caption, near_miss
+from vljepa_evaluation.metrics import f1_of_moments
 from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.streams import FIRST_STREAM, windows_of
@@ -171,7 +172,7 @@ def agreement(reference: Behaviour, other: Behaviour) -> Agreement:
         embedding_worst=float(cosines.min()),
         overlap=float(np.mean(shared)),
         labels=float((reference.labels == other.labels).mean()),
-        triggers=_f1(reference.triggers_s, other.triggers_s, within_s=STRIDE_S),
+        triggers=f1_of_moments(reference.triggers_s, other.triggers_s, within_s=STRIDE_S),
     )
 
 
@@ -219,16 +220,3 @@ def _triggers(
     policy = OnlineSelection(threshold=scenes.threshold, agree=scenes.agree, agree_clear=scenes.agree_clear)
     decisions = run_policy(policy, seen)
     return np.array([decision.time_s for decision in decisions], np.float64), checksum
-
-
-def _f1(reference: Float64, other: Float64, *, within_s: float) -> float:
-    """Moments matched in order, each once; 1.0 when neither has any."""
-    if not len(reference) and not len(other):
-        return 1.0
-    matched = first = 0
-    for moment in reference:
-        while first < len(other) and other[first] < moment - within_s - 1e-6:
-            first += 1
-        if first < len(other) and abs(other[first] - moment) <= within_s + 1e-6:
-            matched, first = matched + 1, first + 1
-    return 2 * matched / (len(reference) + len(other))

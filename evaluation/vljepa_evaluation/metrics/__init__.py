@@ -1,30 +1,29 @@
-"""How good is it: captions, retrieval, intervals, and quality against decodings. Numpy only, no model."""
+"""Numbers only: arrays, texts and times in, scores with their intervals out. NumPy, no model, no world.
 
-from vljepa_evaluation.metrics.captions import CiderD, cider_d, tokenise
-from vljepa_evaluation.metrics.intervals import Interval, bootstrap_interval
-from vljepa_evaluation.metrics.retrieval import ranks, recall_at_k, top1
-from vljepa_evaluation.metrics.selective import (
-    Annotation,
-    CurvePoint,
-    EmbeddingStream,
-    match_annotations,
-    quality_curve,
-    ratio_at_equal_quality,
-)
+`cider.py` words against references; `ranks.py` the right candidate among all; `matching.py` what belongs together in
+time; `curves.py` quality against decodings; `intervals.py` how sure a number is.
+"""
+
+from vljepa_evaluation.metrics.cider import CiderD, cider_d, tokenise
+from vljepa_evaluation.metrics.curves import Curve, HeldOut, Ratio, held_out, ratio_at_equal_quality, ratios
+from vljepa_evaluation.metrics.intervals import Estimate, mean_of
+from vljepa_evaluation.metrics.matching import Annotation, f1_of_moments, match_annotations
+from vljepa_evaluation.metrics.ranks import ranks
 
 __all__ = [
     "Annotation",
     "CiderD",
-    "CurvePoint",
-    "EmbeddingStream",
-    "Interval",
-    "bootstrap_interval",
+    "Curve",
+    "Estimate",
+    "HeldOut",
+    "Ratio",
     "cider_d",
+    "f1_of_moments",
+    "held_out",
     "match_annotations",
-    "quality_curve",
+    "mean_of",
     "ranks",
     "ratio_at_equal_quality",
-    "recall_at_k",
+    "ratios",
     "tokenise",
-    "top1",
 ]

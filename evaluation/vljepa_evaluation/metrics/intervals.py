@@ -1,4 +1,4 @@
-"""How sure is a mean: percentile bootstrap."""
+"""A measured number and how sure it is: 95 % percentile bootstrap."""
 
 from __future__ import annotations
 
@@ -9,47 +9,50 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["Interval", "bootstrap_interval"]
+__all__ = ["SEED", "Estimate", "mean_of"]
 
+SEED = 20251210
+RESAMPLES = 1000
+PERCENTILES = (2.5, 97.5)
 CHUNK = 1_000_000  # indices drawn at once: 8 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A mean and the range it lies in with the given confidence."""
+class Estimate:
+    """A statistic of `n` samples and the interval that covers it in 95 % of bootstrap resamples."""
 
-    mean: float
+    value: float
     low: float
     high: float
+    n: int
 
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+    @classmethod
+    def of(cls, value: float, resampled: npt.ArrayLike, n: int) -> Estimate:
+        """The statistic with the interval that its resamples (R,) give."""
+        low, high = np.percentile(np.asarray(resampled, np.float64), PERCENTILES).tolist()
+        return cls(value=value, low=low, high=high, n=n)
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values."""
+        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
-def bootstrap_interval(
-    values: npt.ArrayLike, seed: int, *, confidence: float = 0.95, samples: int = 2000
-) -> Interval:
-    """Confidence interval of the mean by resampling the values.
+def mean_of(samples: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+    """Mean of samples with its interval.
 
     Args:
-        values: (N,) one per independent case: per clip or per stream, not per window of one stream.
-        seed: Makes it repeatable.
-        confidence: 0..1.
-        samples: Resamplings.
+        samples: (n,) one per independent case: per clip or per stream, not per window of one stream.
+        resamples: Bootstrap resamples.
+        seed: Of the resampling, so that a report can be repeated.
 
     Raises:
-        InputError: no values, not finite, or confidence outside 0..1.
+        InputError: there is no sample, or one is not finite.
     """
-    data = np.asarray(values, np.float64)
+    data = np.asarray(samples, np.float64)
     if data.ndim != 1 or not data.size or not np.isfinite(data).all():
         raise InputError(f"expected (N,) finite values, got shape {data.shape} or NaN inside")
-    if not 0 < confidence < 1 or samples < 1:
-        raise InputError(f"expected confidence in 0..1 and samples >= 1, got {confidence} and {samples}")
     random = np.random.default_rng(seed)
     step = max(1, CHUNK // data.size)
-    sizes = [min(step, samples - begun) for begun in range(0, samples, step)]
-    means = np.concatenate(
-        [data[random.integers(0, data.size, size=(size, data.size))].mean(axis=1) for size in sizes]
-    )
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(mean=float(data.mean()), low=float(low), high=float(high))
+    sizes = [min(step, resamples - begun) for begun in range(0, resamples, step)]
+    means = [data[random.integers(0, data.size, size=(size, data.size))].mean(axis=1) for size in sizes]
+    return Estimate.of(float(data.mean()), np.concatenate(means), data.size)

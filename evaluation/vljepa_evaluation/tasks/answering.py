@@ -12,10 +12,9 @@ import numpy.typing as npt
 from vljepa_data.world import QA, Clip, ask, question_types
 from vljepa_data.world.language import BRIEF
 from vljepa_data.world.vocabulary import COLOURS, SHAPES
-from vljepa_evaluation.metrics import ranks
-from vljepa_evaluation.tasks.estimate import mean_of
+from vljepa_evaluation.metrics import mean_of, ranks
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
-from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 
 __all__ = ["QUESTIONS", "Answering", "blind_guess", "grey_clip"]
 
@@ -34,7 +33,7 @@ TRIES = 4
 LEARNABLE = 4  # askings per candidate
 
 
-class Answering:
+class Answering(OneQuery):
     """Accuracy among a question's candidates, beside two blind baselines.
 
     Every (question, answer) pair is asked equally often, as far as the clips allow.
@@ -47,13 +46,12 @@ class Answering:
     def __init__(self, kind: str, clips: int) -> None:
         self.name = f"vqa/{kind}"
         self.supply = SUPPLIES.get(kind, "mixed")
-        self.wanted = clips
+        super().__init__(clips)
         self._kind = kind
         self._clips = clips
         self._asked: Counter[tuple[str, str]] = Counter()
         self._answers: Counter[str] = Counter()
         self._qas: list[QA] = []
-        self._predicted: list[Float32] = []
 
     def queries(self, clip: Clip, seed: int) -> Sequence[str]:
         """One question whose answer is still wanted."""
@@ -74,11 +72,10 @@ class Answering:
         ] < ceil(self._clips / answers / wordings)
 
     def take(self, embeddings: Sequence[Float32]) -> None:
-        """See `Task.take`."""
-        self._predicted.append(embeddings[0])
+        """The question was asked: it and its answer count."""
+        super().take(embeddings)
         self._asked[self._qas[-1].question, self._qas[-1].answer] += 1
         self._answers[self._qas[-1].answer] += 1
-        self.wanted -= 1
 
     def result(self, model: Evaluable) -> TaskResult:
         """Rank the candidates by cosine; ask a grey clip the same questions."""

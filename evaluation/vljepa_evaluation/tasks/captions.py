@@ -9,18 +9,17 @@ import numpy as np
 
 from vljepa_data.world import PROMPTS, Clip
 from vljepa_data.world.language import paraphrases
-from vljepa_evaluation.metrics import cider_d
+from vljepa_evaluation.metrics import cider_d, mean_of
 from vljepa_evaluation.tasks.attributes import Description, describe, matches, parse
-from vljepa_evaluation.tasks.estimate import mean_of
-from vljepa_evaluation.tasks.protocol import Evaluable, Float32
-from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 
 __all__ = ["Captions"]
 
 SHOWN = 8
 
 
-class Captions:
+class Captions(OneQuery):
     """What the Y-decoder makes of predicted embeddings.
 
     Args:
@@ -31,10 +30,9 @@ class Captions:
     supply = "mixed"
 
     def __init__(self, clips: int) -> None:
-        self.wanted = clips
+        super().__init__(clips)
         self._references: list[tuple[str, ...]] = []
         self._truth: list[Description] = []
-        self._predicted: list[Float32] = []
 
     def queries(self, clip: Clip, seed: int) -> Sequence[str]:
         """The paper's captioning prompt."""
@@ -43,11 +41,6 @@ class Captions:
         self._references.append(paraphrases(clip.events, "caption"))
         self._truth.append(describe(clip))
         return (PROMPTS["caption"],)
-
-    def take(self, embeddings: Sequence[Float32]) -> None:
-        """See `Task.take`."""
-        self._predicted.append(embeddings[0])
-        self.wanted -= 1
 
     def result(self, model: Evaluable) -> TaskResult:
         """Decode everything."""

@@ -10,10 +10,9 @@ import numpy.typing as npt
 from vljepa_data.world import PROMPTS, Clip, Thing
 from vljepa_data.world.language import brief_caption
 from vljepa_data.world.vocabulary import ACTIONS, COLOURS, SHAPES
-from vljepa_evaluation.metrics import ranks
-from vljepa_evaluation.tasks.estimate import Estimate, mean_of
-from vljepa_evaluation.tasks.protocol import Evaluable, Float32
-from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_evaluation.metrics import Estimate, mean_of, ranks
+from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 
 __all__ = ["Classification", "all_labels"]
 
@@ -31,7 +30,7 @@ def all_labels() -> tuple[str, ...]:
     )
 
 
-class Classification:
+class Classification(OneQuery):
     """Top-1 among 128 captions (the truth and 127 drawn ones) and among all 768.
 
     Args:
@@ -43,12 +42,11 @@ class Classification:
     def __init__(self, name: str, clips: int, *, supply: str) -> None:
         self.name = name
         self.supply = supply
-        self.wanted = clips
+        super().__init__(clips)
         self._labels = all_labels()
         self._index = {label: i for i, label in enumerate(self._labels)}
         self._truth: list[int] = []
         self._seeds: list[int] = []
-        self._predicted: list[Float32] = []
 
     def queries(self, clip: Clip, seed: int) -> Sequence[str]:
         """The paper's classification prompt, for clips with one event."""
@@ -58,11 +56,6 @@ class Classification:
         self._truth.append(self._index[brief_caption(event.actor, event.action)])
         self._seeds.append(seed)
         return (PROMPTS["classify"],)
-
-    def take(self, embeddings: Sequence[Float32]) -> None:
-        """See `Task.take`."""
-        self._predicted.append(embeddings[0])
-        self.wanted -= 1
 
     def result(self, model: Evaluable) -> TaskResult:
         """Rank the candidates by cosine."""

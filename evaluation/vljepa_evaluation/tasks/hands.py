@@ -8,8 +8,8 @@ import numpy as np
 
 from vljepa_data.world import QA, Clip, HandBank, Split, ask, make_clip
 from vljepa_evaluation.tasks.answering import answered
-from vljepa_evaluation.tasks.protocol import Evaluable, Float32
-from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 
 __all__ = ["Hands", "hand_clips"]
 
@@ -32,7 +32,7 @@ def hand_clips(bank: HandBank, first_seed: int) -> Iterator[tuple[int, Clip]]:
                 break
 
 
-class Hands:
+class Hands(OneQuery):
     """Accuracy among ten digits.
 
     Args:
@@ -43,9 +43,8 @@ class Hands:
     supply = "hands"
 
     def __init__(self, photographs: int) -> None:
-        self.wanted = photographs
+        super().__init__(photographs)
         self._qas: list[QA] = []
-        self._predicted: list[Float32] = []
 
     def queries(self, clip: Clip, seed: int) -> Sequence[str]:
         """The digit question."""
@@ -53,11 +52,6 @@ class Hands:
             return ()
         self._qas.append(ask(clip, "digit", np.random.default_rng(seed)))
         return (self._qas[-1].question,)
-
-    def take(self, embeddings: Sequence[Float32]) -> None:
-        """See `Task.take`."""
-        self._predicted.append(embeddings[0])
-        self.wanted -= 1
 
     def result(self, model: Evaluable) -> TaskResult:
         """Rank the ten digits by cosine."""

@@ -8,17 +8,16 @@ import numpy as np
 
 from vljepa_data.world import PROMPTS, Clip
 from vljepa_data.world.language import caption
-from vljepa_evaluation.metrics import ranks
-from vljepa_evaluation.tasks.estimate import mean_of
-from vljepa_evaluation.tasks.protocol import Evaluable, Float32
-from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_evaluation.metrics import mean_of, ranks
+from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 
 __all__ = ["POOL", "Retrieval"]
 
 POOL = 500
 
 
-class Retrieval:
+class Retrieval(OneQuery):
     """Recall at 1 and 5 over pools of 500; each text is looked for among its pool's videos.
 
     Args:
@@ -29,9 +28,8 @@ class Retrieval:
     supply = "mixed"
 
     def __init__(self, clips: int) -> None:
-        self.wanted = clips
+        super().__init__(clips)
         self._captions: list[str] = []
-        self._predicted: list[Float32] = []
 
     def queries(self, clip: Clip, seed: int) -> Sequence[str]:
         """The paper's retrieval prompt, for clips whose caption is not in the pool yet."""
@@ -41,11 +39,6 @@ class Retrieval:
             return ()
         self._captions.append(text)
         return (PROMPTS["retrieval"],)
-
-    def take(self, embeddings: Sequence[Float32]) -> None:
-        """See `Task.take`."""
-        self._predicted.append(embeddings[0])
-        self.wanted -= 1
 
     def result(self, model: Evaluable) -> TaskResult:
         """Rank every pool's videos for each of its texts."""

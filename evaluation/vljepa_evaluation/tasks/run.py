@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 
@@ -24,15 +25,15 @@ PATIENCE_ANYWAY = 400  # and these in any case
 FIRST_SEED = 1_000_000
 """Held-out clips start here; training monitors itself on the first seeds of the same split."""
 
-TASKS = (
-    "classification",
-    "composition",
-    "retrieval",
-    *(f"vqa/{kind}" for kind in QUESTIONS),
-    "captions",
-    "hands",
-)
-GROUPS = {"vqa": tuple(f"vqa/{kind}" for kind in QUESTIONS), "all": TASKS}
+TASKS: Mapping[str, Callable[[int], Task]] = {  # each takes the number of clips
+    "classification": partial(Classification, "classification", supply="mixed"),
+    "composition": partial(Classification, "composition", supply="composition"),
+    "retrieval": Retrieval,
+    **{f"vqa/{kind}": partial(Answering, kind) for kind in QUESTIONS},
+    "captions": Captions,
+    "hands": Hands,
+}
+GROUPS = {"vqa": tuple(f"vqa/{kind}" for kind in QUESTIONS), "all": tuple(TASKS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def expand_tasks(names: Sequence[str]) -> tuple[str, ...]:
 def evaluate(
     model: Evaluable,
     *,
-    tasks: Sequence[str] = TASKS,
+    tasks: Sequence[str] = tuple(TASKS),
     clips: int = CLIPS,
     hands: str | Path | None = None,
     progress: Callable[[float, str], None] = lambda share, what: None,
@@ -91,7 +92,8 @@ def evaluate(
         raise ValueError(f"expected at least 1 clip, got {clips}")
     names = expand_tasks(tasks)
     bank, missing = _load_hands(hands) if "hands" in names else (None, "")
-    open_tasks = [_make(name, clips, bank) for name in names if name != "hands" or bank]
+    counts = {"hands": len(bank.all) if bank else 0}
+    open_tasks = [TASKS[name](count) for name in names if (count := counts.get(name, clips))]
     total = sum(task.wanted for task in open_tasks)
 
     def report() -> None:
@@ -129,20 +131,6 @@ def _finish(task: Task, model: Evaluable) -> TaskResult:
         return task.result(model)
     except Exception as error:  # one task that fails must not take the others along
         return TaskResult(task=task.name, note=f"failed: {type(error).__name__}: {error}")
-
-
-def _make(name: str, clips: int, bank: HandBank | None) -> Task:
-    if name == "classification":
-        return Classification(name, clips, supply="mixed")
-    if name == "composition":
-        return Classification(name, clips, supply="composition")
-    if name == "retrieval":
-        return Retrieval(clips)
-    if name == "captions":
-        return Captions(clips)
-    if name == "hands":
-        return Hands(len(bank.all) if bank else 0)
-    return Answering(name.removeprefix("vqa/"), clips)
 
 
 def _clips_of(supply: str, bank: HandBank | None, limit: int) -> Iterator[tuple[int, Clip]]:

@@ -13,11 +13,12 @@ import numpy.typing as npt
 from vljepa_data.world import PROMPTS, HandBank, Split
 from vljepa_data.world.language import hand_caption, paraphrases
 from vljepa_data.world.stream import EventStream, make_stream
-from vljepa_evaluation.metrics import Annotation, EmbeddingStream
+from vljepa_evaluation.metrics import Annotation
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_runtime.files.atomic import replace_file
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler
+from vljepa_runtime.selection import Observation, observe
 from vljepa_runtime.sources import Frame
 
 __all__ = ["FIRST_STREAM", "FIRST_TUNING", "Recording", "StreamPlan", "record", "windows_of"]
@@ -65,15 +66,26 @@ class Recording:
     references: tuple[tuple[str, ...], ...]
 
     @property
-    def stream(self) -> EmbeddingStream:
-        """The same as the metrics take it."""
+    def annotations(self) -> tuple[Annotation, ...]:
+        """What happened when."""
         pairs = zip(self.events_s.tolist(), self.references)
-        return EmbeddingStream(
-            times_s=self.windows_s.mean(axis=1),
-            embeddings=self.embeddings,
-            annotations=tuple(Annotation(start_s=s, end_s=e, captions=texts) for (s, e), texts in pairs),
-            window_s=float(np.median(self.windows_s[:, 1] - self.windows_s[:, 0])),
-        )
+        return tuple(Annotation(start_s=s, end_s=e, captions=texts) for (s, e), texts in pairs)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the stream, counting one stride for every window."""
+        times_s = self.windows_s.mean(axis=1)
+        count = len(times_s)
+        return float(times_s[-1] - times_s[0]) * count / (count - 1) if count > 1 else self.window_s
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window."""
+        return float(np.median(self.windows_s[:, 1] - self.windows_s[:, 0]))
+
+    def observations(self) -> Iterator[Observation]:
+        """The windows as a selection policy takes them."""
+        return observe(self.embeddings, self.windows_s.mean(axis=1), window_s=self.window_s)
 
     def save(self, path: Path) -> None:
         """Write an `.npz`, under a temporary name first."""

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_data.world import Clip
-from vljepa_evaluation.tasks.estimate import Estimate
+from vljepa_evaluation.metrics import Estimate
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 
-__all__ = ["Task", "TaskResult"]
+__all__ = ["OneQuery", "Task", "TaskResult"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +84,20 @@ class Task(Protocol):
 
     def result(self, model: Evaluable) -> TaskResult:
         """The numbers, once all clips were seen."""
+
+
+class OneQuery:
+    """The part of a task that asks one thing of each clip.
+
+    Args:
+        clips: How many.
+    """
+
+    def __init__(self, clips: int) -> None:
+        self.wanted = clips
+        self._predicted: list[Float32] = []
+
+    def take(self, embeddings: Sequence[Float32]) -> None:
+        """Keep the one embedding (S,)."""
+        self._predicted.append(embeddings[0])
+        self.wanted -= 1

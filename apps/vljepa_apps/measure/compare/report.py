@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vljepa_evaluation.tasks import Estimate
+from vljepa_evaluation.metrics import Estimate
 
 __all__ = ["Column", "Comparison", "Difference", "speedups"]
 

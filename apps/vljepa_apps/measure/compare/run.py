@@ -16,7 +16,7 @@ from vljepa_apps.measure.compare.report import Column, Comparison, Difference, s
 from vljepa_apps.measure.compare.subject import Subject
 from vljepa_apps.measure.latency import Cells, Latency, alternate
 from vljepa_apps.measure.machine import installed, machine
-from vljepa_evaluation.tasks import mean_of
+from vljepa_evaluation.metrics import mean_of
 from vljepa_runtime.errors import VljepaError
 
 __all__ = ["Plan", "compare", "differences", "worker"]

@@ -10,7 +10,7 @@ from vljepa_apps.tables import Table
 
 if TYPE_CHECKING:
     from vljepa_apps.measure.compare.report import Comparison
-    from vljepa_evaluation.tasks import Estimate
+    from vljepa_evaluation.metrics import Estimate
 
 __all__ = ["markdown", "text"]
 

@@ -1,4 +1,4 @@
-"""Retrieval and classification from a matrix of similarities."""
+"""Where the right candidate comes among all, from a matrix of similarities: retrieval and classification."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["ranks", "recall_at_k", "top1"]
+__all__ = ["ranks"]
 
 Similarity = npt.NDArray[np.floating]
 
@@ -32,19 +32,3 @@ def ranks(similarity: Similarity, targets: npt.ArrayLike | None = None) -> npt.N
         raise InputError(f"expected {queries} targets in 0..{candidates - 1}, got shape {right.shape}")
     own = similarity[np.arange(queries), right][:, None]
     return np.asarray((similarity >= own).sum(axis=1) - 1, np.int64)
-
-
-def recall_at_k(similarity: Similarity, k: int, *, targets: npt.ArrayLike | None = None) -> float:
-    """Share of the queries whose right candidate is among the best k.
-
-    Raises:
-        InputError: see `ranks`, or k below 1.
-    """
-    if k < 1:
-        raise InputError(f"expected k of 1 or more, got {k}")
-    return float((ranks(similarity, targets) < k).mean())
-
-
-def top1(similarity: Similarity, targets: npt.ArrayLike) -> float:
-    """Share of the rows whose most similar column is the target."""
-    return recall_at_k(similarity, 1, targets=targets)

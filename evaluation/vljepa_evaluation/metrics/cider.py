@@ -1,7 +1,7 @@
 """CIDEr-D (Vedantam et al., arXiv 1411.5726): do a caption's n-grams agree with those of its references?
 
 On text that is tokenised alike the scores equal pycocoevalcap's. That package tokenises with a Java program;
-`tokenise` is a plain stand-in: lower case, words of letters, digits and inner apostrophes or hyphens.
+`tokenise` is plainer: lower case, words of letters, digits and inner apostrophes or hyphens.
 """
 
 from __future__ import annotations

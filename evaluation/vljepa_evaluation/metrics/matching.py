@@ -1,0 +1,64 @@
+"""What belongs together in time: outputs and the annotations they are scored with, moments and other moments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import InputError
+
+__all__ = ["Annotation", "f1_of_moments", "match_annotations"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """What happened from when to when; several captions when there are paraphrases."""
+
+    start_s: float
+    end_s: float
+    captions: tuple[str, ...]
+
+
+def match_annotations(
+    times_s: npt.NDArray[np.floating], annotations: Sequence[Annotation]
+) -> npt.NDArray[np.int64]:
+    """For each annotation the output nearest in time.
+
+    The distance to an interval is 0 inside it; among outputs at the same distance the one nearest to the
+    interval's middle counts, then the earlier.
+
+    Args:
+        times_s: (N,) times of the decoded outputs.
+        annotations: A of them.
+
+    Returns:
+        (A,) int64 indices of outputs.
+
+    Raises:
+        InputError: no outputs.
+    """
+    if not len(times_s):
+        raise InputError("expected at least one decoded output to match annotations with")
+    starts = np.array([annotation.start_s for annotation in annotations])[:, None]
+    ends = np.array([annotation.end_s for annotation in annotations])[:, None]
+    outside = np.maximum(np.maximum(starts - times_s, times_s - ends), 0.0)
+    off_middle = np.abs(times_s - (starts + ends) / 2)
+    return np.asarray(np.lexsort((off_middle, outside), axis=1)[:, 0], np.int64)
+
+
+def f1_of_moments(
+    reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating], *, within_s: float
+) -> float:
+    """F1 of moments (N,) and (M,) matched in order, each once, up to so far apart; 1.0 when neither has any."""
+    if not len(reference) and not len(other):
+        return 1.0
+    matched = first = 0
+    for moment in reference:
+        while first < len(other) and other[first] < moment - within_s - 1e-6:
+            first += 1
+        if first < len(other) and abs(other[first] - moment) <= within_s + 1e-6:
+            matched, first = matched + 1, first + 1
+    return 2 * matched / (len(reference) + len(other))
