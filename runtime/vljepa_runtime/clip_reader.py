@@ -20,12 +20,12 @@ from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.patches import Clip, FittedFrame, Preprocess, fit_frame, pick_numbers
 from vljepa_runtime.sampling import WindowSampler, hints_for
 from vljepa_runtime.sources import Source, open_source
-from vljepa_runtime.sources.protocol import TOLERANCE_S, Announcing, Frame, Hints, SourceStatus
+from vljepa_runtime.sources.protocol import DEFAULT_RATE, TOLERANCE_S, Frame, Hints, SourceStatus
 
 __all__ = ["Part", "choose_numbers", "read_clip", "require_frame"]
 
 Numbers = npt.NDArray[np.int64]
-ALONE_S = 0.04  # how long a single picture is on show that does not say it
+ALONE_S = 1 / DEFAULT_RATE  # how long a single picture is on show that does not say it
 SILENT_S = 30.0  # a live source that gives nothing for this long after the part asked for is given up
 MOST_ANNOUNCED = 10_000_000  # pictures; a header that claims more is not believed
 
@@ -76,7 +76,7 @@ def read_clip(
         number(seconds, "seconds", above=0)
     opened = source if isinstance(source, Source) else open_source(source, fps=pre.fps, stretch=stretch)
     with opened:
-        if getattr(opened, "loop", False) and seconds is None:
+        if opened.loop and seconds is None:
             raise InputError(
                 f"expected a source that ends, {opened.name} loops: pass seconds=, or leave loop out"
             )
@@ -97,9 +97,8 @@ def require_frame(source: Source, *, start_s: float = 0.0, seconds: float | None
         timeline.note(number, time_s, duration_s)
         return timeline.end_s > part.start_s
 
-    source.hints = Hints(wanted=wanted)
     with source:
-        for item in source:
+        for item in source.frames(Hints(wanted=wanted)):
             if isinstance(item, Frame) and wanted(item.index, item.time_s, item.duration_s):
                 if item.time_s < part.stop_s:
                     return
@@ -190,8 +189,7 @@ def _read(
         timeline.note(number, time_s, duration_s)
         return number in picks or time_s >= part.stop_s
 
-    source.hints = Hints(wanted=wanted)
-    for item in source:
+    for item in source.frames(Hints(wanted=wanted)):
         if isinstance(item, SourceStatus):
             on_warning(item.message)
         elif wanted(item.index, item.time_s, item.duration_s):  # a source need not have asked
@@ -203,7 +201,7 @@ def _read(
 
 def _guess(source: Source, pre: Preprocess, part: Part) -> Numbers | None:
     """The choice, if what the source announces is true; to be compared with what is read."""
-    told = source.announced() if isinstance(source, Announcing) else None
+    told = source.announced()
     if told is None or not 0 < told.frames <= MOST_ANNOUNCED:
         return None
     times_s = np.arange(told.frames) * told.step_s
@@ -213,9 +211,8 @@ def _guess(source: Source, pre: Preprocess, part: Part) -> Numbers | None:
 def _live_clip(source: Source, pre: Preprocess, start_s: float, seconds: float | None) -> Clip:
     spread = pre if seconds is None else replace(pre, fps=pre.frames / seconds)
     sampler = WindowSampler(spread)
-    source.hints = hints_for(spread)
     begun = time.monotonic()
-    for item in source:
+    for item in source.frames(hints_for(spread)):
         if time.monotonic() - begun > start_s + spread.seconds + SILENT_S:
             break
         if isinstance(item, Frame) and item.time_s >= start_s:

@@ -11,7 +11,7 @@ from typing import Any
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["ascii_json", "fits", "json_text", "printable"]
+__all__ = ["ascii_json", "fits", "json_text", "plain_reason", "printable"]
 
 OBEYED = (
     "Cc",
@@ -67,6 +67,12 @@ def fits(text: str, stream: object) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def plain_reason(error: Exception) -> str:
+    """What the system or a library says of an error, without number and file name, to go on a sentence with."""
+    text = str(getattr(error, "strerror", None) or error)
+    return text[:1].lower() + text[1:]
 
 
 def _is_obeyed(character: str) -> bool:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from vljepa_runtime.arguments import choice, instance, text, texts, whole
+from vljepa_runtime.arguments import choice, instance, number, text, texts, whole
+from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.selection.online import OnlineSelection
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
-from vljepa_runtime.sources.protocol import Frame, Source, SourceStatus
+from vljepa_runtime.sources.limited import limited_frames
+from vljepa_runtime.sources.protocol import Frame, Item, Source, SourceStatus
 from vljepa_runtime.statistics import SessionStats, StatsRecorder
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ __all__ = ["Session"]
 
 DECODE_MODES = ("auto", "always", "never")
 
+Read = Callable[[], Iterator[Item]]
 
-class Session:
+
+class Session(Closing):
     """The state of one stream; use it in a `with` block and `run` it once.
 
     Args:
@@ -80,14 +83,6 @@ class Session:
         self._stream = ""
         self._started = self._stopped = False
 
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     @property
     def stats(self) -> SessionStats:
         """Counts and times so far; may be read while the session runs."""
@@ -104,15 +99,23 @@ class Session:
             self._source.close()
             self._source = None
 
-    def run(self, source: Source) -> Iterator[Event]:
+    def run(
+        self,
+        source: Source,
+        *,
+        max_seconds: float | None = None,
+        on_frame: Callable[[Frame], object] | None = None,
+    ) -> Iterator[Event]:
         """Run one stream to its end and close the source.
 
         The first event is a status that names engine, bundle and source. When the stream breaks, an error
         event comes before the exception; on Ctrl-C what is pending is given before the interrupt goes on.
 
         Args:
-            source: From `open_source`. Unless its hints say otherwise it is asked for the frames that the
-                windows need.
+            source: From `open_source`; it is asked for the frames that the windows need.
+            max_seconds: End after so much of the source's own time, or of the clock when it is live.
+            on_frame: Called with every frame on its way, as `VideoSink.write_frame` wants them; then the source is
+                asked for all.
 
         Raises:
             InputError: the session ran before.
@@ -122,10 +125,14 @@ class Session:
             raise InputError(f"expected a source, got {source!r}: open it with open_source(...)")
         if self._started:
             raise InputError("a session runs one stream: open another with model.session()")
+        if max_seconds is not None:
+            number(max_seconds, "max_seconds", above=0)
+        if on_frame is not None and not callable(on_frame):
+            raise InputError(f"expected on_frame as a function or None, got {on_frame!r}")
         self._started, self._source, self._stream = True, source, source.name
-        if source.hints.min_interval_s is None:
-            source.hints = hints_for(self.model.preprocess)
-        return self._closing(self._stats.busy(self._events(source)))
+        hints = hints_for(self.model.preprocess)
+        read = partial(limited_frames, source, hints, max_seconds=max_seconds, on_frame=on_frame)
+        return self._closing(self._stats.busy(self._events(read, live=source.live)))
 
     def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
         try:
@@ -133,13 +140,13 @@ class Session:
         finally:
             self.close()
 
-    def _events(self, source: Source) -> Iterator[Event]:
+    def _events(self, read: Read, *, live: bool) -> Iterator[Event]:
         """Everything told of a stream: what runs, then what comes of it, to its end or its failure."""
         model, windows = self.model.bundle.name, _windows_text(self.model.preprocess)
         yield self._note("status", f"{model} on {self.model.engine_text} reading {self._stream}, {windows}")
         try:
             try:
-                yield from self._stream_events(source)
+                yield from self._stream_events(read, live=live)
             except KeyboardInterrupt:
                 yield from self._last_events()
                 raise
@@ -148,8 +155,8 @@ class Session:
             yield self._note("error", f"{type(error).__name__}: {error}")
             raise
 
-    def _stream_events(self, source: Source) -> Iterator[Event]:
-        for item in self._items(source):
+    def _stream_events(self, read: Read, *, live: bool) -> Iterator[Event]:
+        for item in self._items(read, live=live):
             if isinstance(item, SourceStatus):
                 if item.kind != "waiting":  # that came so that `stop` is seen
                     yield self._note("status", f"{item.kind}: {item.message}")
@@ -157,9 +164,9 @@ class Session:
             instance(item, f"an item of {self._stream}", Frame, SourceStatus)
             yield from self._events_of(self._sampler.push(item))
 
-    def _items(self, source: Source) -> Iterator[Frame | SourceStatus]:
+    def _items(self, read: Read, *, live: bool) -> Iterator[Item]:
         """Items of the source until it ends or the session is stopped; waiting for a live one is not work."""
-        items = self._stats.each(None if source.live else "capture", iter(source))
+        items = self._stats.each(None if live else "capture", read())
         while not self._stopped and (item := next(items, None)) is not None:
             yield item
 

@@ -13,9 +13,11 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_apps import arguments
+from vljepa_runtime.closing import Closing
 from vljepa_runtime.events import Event
 from vljepa_runtime.patches import Clip, Preprocess
-from vljepa_runtime.sources import Frame
+from vljepa_runtime.sources import EVERY_FRAME, Frame
+from vljepa_runtime.sources.limited import limited_frames
 from vljepa_runtime.statistics import SessionStats
 
 
@@ -27,7 +29,7 @@ class Scored:
     score: float
 
 
-class FakeSession:
+class FakeSession(Closing):
     """One segment event for every fourth frame."""
 
     def __init__(self, options: dict[str, Any]) -> None:
@@ -50,18 +52,15 @@ class FakeSession:
             latency={},
         )
 
-    def __enter__(self) -> FakeSession:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.closed = True
 
     def stop(self) -> None:
         self.stopped = True
 
-    def run(self, source: Any) -> Iterator[Event]:
+    def run(self, source: Any, **options: Any) -> Iterator[Event]:
         yield Event(stream=source.name, kind="status", text="fake engine")
-        for item in source:
+        for item in limited_frames(source, EVERY_FRAME, **options):
             if self.stopped:
                 return
             if isinstance(item, Frame):

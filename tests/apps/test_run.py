@@ -15,6 +15,7 @@ import pytest
 from vljepa_apps.main import main
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.events import Event
+from vljepa_runtime.sources import Hints
 from vljepa_runtime.sources.pictures.folder import FolderSource
 
 
@@ -24,15 +25,15 @@ def events_of(text: str) -> list[Event]:
 
 def at_frame_5(monkeypatch: pytest.MonkeyPatch, act: Callable[[Any], None]) -> None:
     """Let something happen while the sixth picture is read."""
-    plain = FolderSource.__iter__
+    plain = FolderSource.frames
 
-    def eventful(self: FolderSource) -> Iterator[Any]:
-        for item in plain(self):
+    def eventful(self: FolderSource, hints: Hints) -> Iterator[Any]:
+        for item in plain(self, hints):
             if getattr(item, "index", None) == 5:
                 act(item)
             yield item
 
-    monkeypatch.setattr(FolderSource, "__iter__", eventful)
+    monkeypatch.setattr(FolderSource, "frames", eventful)
 
 
 def test_events_on_stdout_and_a_summary_on_stderr(

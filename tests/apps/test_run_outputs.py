@@ -38,23 +38,23 @@ from vljepa_runtime.sources.pictures.folder import FolderSource
 pause, text = float(sys.argv.pop(1)), sys.argv.pop(1)
 model = conftest.FakeModel()
 arguments.load_model = lambda args: model
-plain = FolderSource.__iter__
+plain = FolderSource.frames
 
-def slow(self):
+def slow(self, hints):
     if not pause:
-        yield from plain(self)
+        yield from plain(self, hints)
         return
     for number in range(2000):  # four pictures a second of the stream, as fast as asked for
-        for item in plain(self):
+        for item in plain(self, hints):
             if getattr(item, "index", None) == 3:
                 yield conftest.Frame(image=item.image, time_s=number / 4, index=number)
                 time.sleep(pause)
 
-FolderSource.__iter__ = slow
+FolderSource.frames = slow
 if text:
     session = conftest.FakeSession.run
-    def told(self, source):
-        for event in session(self, source):
+    def told(self, source, **options):
+        for event in session(self, source, **options):
             yield conftest.Event(stream=text, kind=event.kind, start_s=event.start_s, end_s=event.end_s, text=text)
     conftest.FakeSession.run = told
 sys.exit(main())
@@ -296,7 +296,9 @@ def say(text: str, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def session(**options: object) -> object:
         made = plain(**options)
         told = made.run
-        made.run = lambda source: (replace(event, stream=text, text=text) for event in told(source))
+        made.run = lambda source, **options: (
+            replace(event, stream=text, text=text) for event in told(source, **options)
+        )
         return made
 
     monkeypatch.setattr(model, "session", session)

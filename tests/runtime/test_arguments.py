@@ -13,7 +13,7 @@ import pytest
 
 import vljepa_runtime as vj
 from vljepa_runtime.arguments import array, number, text, texts, whole
-from vljepa_runtime.sources import Hints
+from vljepa_runtime.sources import EVERY_FRAME, Hints, Source
 
 RED, BLUE, GREEN = "a red ring jumps", "a blue box falls", "a green star turns"
 
@@ -291,7 +291,7 @@ def test_names_and_texts(
         "Model": lambda: vj.Model(value, value),
         "Uniform": lambda: vj.Uniform(1.0, pooling=value),
         "OfflineWard": lambda: vj.OfflineWard(3, pooling=value),
-        "open_source.hints": lambda: vj.open_source(small_zip, hints=value),
+        "session.on_frame": lambda: model.session().run(Numbers(), on_frame=value),
         "decode": lambda: model.decode(value),
         "rank": lambda: model.rank(value, [RED]),
         "patches": lambda: model.patches(value),
@@ -362,19 +362,16 @@ def test_frames_of_a_source_of_ones_own(change: dict[str, Any], message: str) ->
         vj.Frame(**{"image": IMAGE, "time_s": 0.0, "index": 0, **change})
 
 
+class Numbers(Source):
+    name = "numbers"
+
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Any]:
+        return iter([1, 2])
+
+    def close(self) -> None: ...
+
+
 def test_items_of_a_source_of_ones_own(model: vj.Model) -> None:
-    class Numbers:
-        name, live, hints = "numbers", False, Hints()
-
-        def __iter__(self) -> Iterator[Any]:
-            return iter([1, 2])
-
-        def close(self) -> None: ...
-        def __enter__(self) -> Numbers:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
     with model.session() as session, pytest.raises(vj.InputError, match="an item of numbers: expected Frame"):
         list(session.run(Numbers()))
 

@@ -16,7 +16,7 @@ from vljepa_runtime import clip_reader
 from vljepa_runtime.clip_reader import Part, choose_numbers, read_clip, require_frame
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.patches import Preprocess, fit_frames, pick_numbers
-from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
+from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus, open_source
 from vljepa_runtime.sources.protocol import Announced
 
 TIME = Preprocess(frames=8, fps=4.0, size=12, patch=6)
@@ -24,7 +24,7 @@ FRAMES = Preprocess(frames=8, fps=4.0, size=12, patch=6, sampling="frames", pick
 WHOLE = Part()
 
 
-class Listed:
+class Listed(Source):
     """A source of grey pictures at given times; it may announce anything."""
 
     live = False
@@ -37,7 +37,7 @@ class Listed:
         live: bool = False,
         asks: bool = True,
     ) -> None:
-        self.name, self.hints, self.times_s, self.live, self.asks = "listed", Hints(), times_s, live, asks
+        self.name, self.times_s, self.live, self.asks = "listed", times_s, live, asks
         self._announced = announced
         self.passes = 0
         self.closed = False
@@ -45,25 +45,19 @@ class Listed:
     def announced(self) -> Announced | None:
         return self._announced
 
-    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
         self.passes += 1
         yield SourceStatus(kind="warning", message="odd")
         for number, time_s in enumerate(self.times_s):
             ahead = self.times_s[number + 1 : number + 2]
             duration_s = None if self.live else ahead[0] - time_s if ahead else 0.04
-            if self.asks and self.hints.wanted and not self.hints.wanted(number, time_s, duration_s):
+            if self.asks and hints.wanted and not hints.wanted(number, time_s, duration_s):
                 continue
             image = np.full((12, 12, 3), number % 256, np.uint8)
             yield Frame(image=image, time_s=time_s, index=number, duration_s=duration_s)
 
     def close(self) -> None:
         self.closed = True
-
-    def __enter__(self) -> Listed:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
 
 def numbers(source: Listed, pre: Preprocess = TIME, **part: float) -> list[int]:
@@ -233,8 +227,8 @@ class TestReading:
 
     def test_a_file_that_shrinks_meanwhile(self) -> None:
         class Shrinking(Listed):
-            def __iter__(self) -> Iterator[Frame | SourceStatus]:
-                yield from super().__iter__()
+            def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+                yield from super().frames(hints)
                 self.times_s = self.times_s[:10]
 
         with pytest.raises(SourceError, match="gave 10 frames when it was read again and lacks number 10"):

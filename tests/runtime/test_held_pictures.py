@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from types import TracebackType
 
 import numpy as np
 import pytest
@@ -21,23 +20,22 @@ from vljepa_runtime.selection import (
     ward_segments,
 )
 from vljepa_runtime.selection.protocol import Observation
-from vljepa_runtime.sources.protocol import Frame, Hints
+from vljepa_runtime.sources.protocol import EVERY_FRAME, Frame, Hints, Source
 
 PRE = Preprocess(frames=8, fps=4.0, size=4, patch=2)
 SCENES = 12
 
 
-class Slides:
+class Slides(Source):
     """Scenes from memory, one picture each, at the given times; the last ends at `end_s`."""
 
-    name, live = "slides", False
+    name = "slides"
 
     def __init__(self, times: list[float], end_s: float, *, live: bool = False, size: int = 24) -> None:
-        self.hints = Hints()
         self.live = live
         self._times, self._end_s, self._size = times, end_s, size
 
-    def __iter__(self) -> Iterator[Frame]:
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Frame]:
         ends = [*self._times[1:], self._end_s]
         for index, (time_s, end_s) in enumerate(zip(self._times, ends)):
             image = np.random.default_rng(index).integers(0, 255, (self._size, self._size, 3), np.uint8)
@@ -45,14 +43,6 @@ class Slides:
             yield Frame(image=image, time_s=time_s, index=index, duration_s=duration_s)
 
     def close(self) -> None:
-        pass
-
-    def __enter__(self) -> Slides:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         pass
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 
 import numpy as np
 import pytest
 
 import vljepa_runtime as vj
 from vljepa_runtime.selection.protocol import Decision, Observation
-from vljepa_runtime.sources.live.source import Backoff, Connection, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
+from vljepa_runtime.sources.live.deadline import ConnectionLostError
+from vljepa_runtime.sources.live.source import Backoff, Connection, LiveSource
+from vljepa_runtime.sources.protocol import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus
 
 
-class Reel:
+class Reel(Source):
     """A source from memory: red, then blue, then green frames at 8 fps; may break or speak in between."""
 
     def __init__(
@@ -25,12 +25,13 @@ class Reel:
         live: bool = False,
         extra: dict[int, BaseException | SourceStatus] | None = None,
     ) -> None:
-        self.name, self.live, self.hints = "reel", live, Hints()
+        self.name, self.live, self.hints = "reel", live, EVERY_FRAME
         self.closed = 0
         self._count = round(seconds * 8)
         self._extra = extra or {}
 
-    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+        self.hints = hints
         noise = np.random.RandomState(0)
         for index in range(self._count):
             extra = self._extra.get(index)
@@ -44,14 +45,6 @@ class Reel:
 
     def close(self) -> None:
         self.closed += 1
-
-    def __enter__(self) -> Reel:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Twos:

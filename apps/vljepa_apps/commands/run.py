@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
+from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print events until the source ends, then a summary on stderr; exit code 1 when an output failed."""
     from vljepa_apps.signals import deferred
-    from vljepa_apps.watched import Watched
     from vljepa_runtime.sources import open_source
 
     inputs = (args.source, args.bundle)
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         )
         stack.callback(lambda: conclude(session.stats))
         on_frame = outputs.write_frame if outputs.files.takes_frames else None
-        for event in session.run(Watched(source, on_frame=on_frame, max_seconds=args.max_seconds)):
+        for event in session.run(source, on_frame=on_frame, max_seconds=args.max_seconds):
             outputs.print(event)
             with deferred() as ending:
                 outputs.files.write(event)
@@ -83,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if outputs.failed else 0
 
 
-class Outputs:
+class Outputs(Closing):
     """Stdout and the files that the options name; when one fails, the others go on and are told.
 
     Attributes:
@@ -142,13 +141,13 @@ class Outputs:
         self.print(event)
         self.files.write(event)
 
-    def __enter__(self) -> Outputs:
-        return self
+    def close(self) -> None:
+        """Finish the files."""
+        self.files.close()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.files.__exit__(kind, error, trace)
+    def abandon(self) -> None:
+        """Finish the files of a run that failed."""
+        self.files.abandon()
 
 
 def conclude(stats: SessionStats) -> None:

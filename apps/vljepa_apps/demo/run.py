@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from vljepa_apps.demo.ground_truth import GroundTruth, judge
 from vljepa_apps.demo.overlay import Overlay
 from vljepa_apps.demo.timeline import Bar, Match, Thumbnails
-from vljepa_apps.watched import Watched
 from vljepa_runtime.sinks import JsonlSink, VideoSink
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def run_demo(
         sink = stack.enter_context(VideoSink(video, overwrite=True))
         overlay = Overlay(sink, truth=truth, on_time=on_time)
         try:
-            for event in session.run(Watched(source, on_frame=overlay.draw, max_seconds=limit_s)):
+            for event in session.run(source, on_frame=overlay.draw, max_seconds=limit_s):
                 jsonl.write(event)
                 sink.write(event)
                 if event.kind == "segment":

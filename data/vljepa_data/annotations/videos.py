@@ -9,7 +9,7 @@ from vljepa_data.annotations.example import Segment
 from vljepa_runtime.clip_reader import read_clip, require_frame
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.patches import Clip, Preprocess
-from vljepa_runtime.sources.video.source import FileSource
+from vljepa_runtime.sources.video.files import open_file
 
 __all__ = ["Unusable", "read_segment", "survey"]
 
@@ -36,7 +36,7 @@ def read_segment(
         SourceError: the file is missing or broken, or ends before the segment begins.
     """
     return read_clip(
-        FileSource(segment.path),
+        open_file(segment.path),
         pre,
         start_s=segment.start_s,
         seconds=_length_s(segment),
@@ -56,7 +56,7 @@ def survey(
     unusable = []
     for done, segment in enumerate(segments, 1):
         try:
-            require_frame(FileSource(segment.path), start_s=segment.start_s, seconds=_length_s(segment))
+            require_frame(open_file(segment.path), start_s=segment.start_s, seconds=_length_s(segment))
         except SourceError as error:
             unusable.append(Unusable(segment, str(error)))
         on_progress(done)

@@ -12,13 +12,13 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 from vljepa_runtime import arguments
 from vljepa_runtime.bundle.entries import FileSpec, GraphSpec
 from vljepa_runtime.bundle.manifest import Manifest
 from vljepa_runtime.bundle.place import MANIFEST
 from vljepa_runtime.bundle.stores import FolderFiles, MemoryFiles, Store, ZipFiles
+from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import check_file_name
 from vljepa_runtime.files.strict_json import parse_json
@@ -33,7 +33,7 @@ SHIPPED = Path(__file__).parents[1] / "bundles"
 _ASK = "download or export it again"
 
 
-class Bundle:
+class Bundle(Closing):
     """An opened bundle: its manifest is valid, every listed file is there with the size that was promised.
 
     Its files are held open, so that what was checked is what is read later, when the path may hold something else. They
@@ -45,14 +45,6 @@ class Bundle:
         self._verified: dict[str, tuple[int, ...]] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self.manifest = manifest
-
-    def __enter__(self) -> Bundle:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the files; what a model has loaded stays loaded."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
+from functools import partial
 
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.events import Event
@@ -14,7 +14,7 @@ from vljepa_runtime.sources.protocol import Frame
 __all__ = ["SinkGroup"]
 
 
-class SinkGroup:
+class SinkGroup(Sink):
     """Gives each event and frame to all its sinks; one that cannot be written is closed and the others go on.
 
     Args:
@@ -41,17 +41,28 @@ class SinkGroup:
     def write(self, event: Event) -> None:
         """Give an event to all."""
         for sink in tuple(self._sinks):
-            self._try(sink, lambda sink=sink: sink.write(event))  # type: ignore[misc]
+            self._try(sink, partial(sink.write, event))
 
     def write_frame(self, frame: Frame) -> None:
         """Give a frame to those that take frames."""
         for sink in tuple(self._sinks):
             if isinstance(sink, VideoSink):
-                self._try(sink, lambda sink=sink: sink.write_frame(frame))  # type: ignore[misc]
+                self._try(sink, partial(sink.write_frame, frame))
 
     def close(self) -> None:
         """Finish all files; one that cannot be finished does not keep the others open."""
-        self.__exit__(None, None, None)
+        self._finish(lambda sink: sink.close())
+
+    def abandon(self) -> None:
+        """Abandon all."""
+        self._finish(lambda sink: sink.abandon())
+
+    def _finish(self, act: Callable[[Sink], None]) -> None:
+        while self._sinks:
+            sink = self._sinks[-1]
+            self._try(sink, partial(act, sink))
+            if sink in self._sinks:
+                self._sinks.remove(sink)
 
     def _try(self, sink: Sink, act: Callable[[], None]) -> None:
         try:
@@ -63,15 +74,3 @@ class SinkGroup:
             self._try(sink, sink.close)
             self.failures.append(error)
             self._on_failure(error)
-
-    def __enter__(self) -> SinkGroup:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        while self._sinks:
-            sink = self._sinks[-1]
-            self._try(sink, lambda sink=sink: sink.__exit__(kind, error, trace))  # type: ignore[misc]
-            if sink in self._sinks:
-                self._sinks.remove(sink)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 from typing import TextIO
 
 from vljepa_runtime.events import Event
 from vljepa_runtime.files.atomic import OutputFile
 from vljepa_runtime.printable import ascii_json, fits
+from vljepa_runtime.sinks.protocol import Sink
 
 __all__ = ["JsonlSink"]
 
 
-class JsonlSink:
+class JsonlSink(Sink):
     """One JSON object per line; see `Sink`.
 
     Args:
@@ -46,12 +46,8 @@ class JsonlSink:
         if isinstance(self._target, OutputFile):
             self._target.close()
 
-    def __enter__(self) -> JsonlSink:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None and isinstance(self._target, OutputFile) and not self._target.published:
-            self._target.discard()  # a run that failed before its first event leaves what was there
+    def abandon(self) -> None:
+        """Close; what was there stays where there was no event."""
+        if isinstance(self._target, OutputFile) and not self._target.published:
+            self._target.discard()
         self.close()

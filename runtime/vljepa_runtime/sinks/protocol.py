@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol, runtime_checkable
+from abc import abstractmethod
 
+from vljepa_runtime.closing import Closing
 from vljepa_runtime.events import Event
 
 __all__ = ["Sink"]
 
 
-@runtime_checkable
-class Sink(Protocol):
-    """Takes events until it is closed; used in a `with` block."""
+class Sink(Closing):
+    """Takes events until it is closed."""
 
-    def write(self, event: Event) -> None: ...
+    @abstractmethod
+    def write(self, event: Event) -> None:
+        """Take an event.
 
-    def close(self) -> None: ...
-
-    def __enter__(self) -> Sink: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+        Raises:
+            OutputError: it cannot be written.
+        """

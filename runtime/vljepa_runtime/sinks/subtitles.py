@@ -7,11 +7,11 @@ import textwrap
 from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.events import Event
 from vljepa_runtime.files.atomic import OutputFile
+from vljepa_runtime.sinks.protocol import Sink
 
 __all__ = ["SubtitleSink", "srt_time"]
 
@@ -29,7 +29,7 @@ class _Cue:
     texts: tuple[str, ...]
 
 
-class SubtitleSink:
+class SubtitleSink(Sink):
     """Subtitles of all events that carry text; see `Sink`.
 
     Several queries report out of order: each event is put in its place and what follows is written again, so that
@@ -121,14 +121,10 @@ class SubtitleSink:
         self._settled += count
         del self._cues[:count], self._offsets[:count]
 
-    def __enter__(self) -> SubtitleSink:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is not None and not self._file.published:
-            self._file.discard()  # a run that failed before its first cue leaves what was there
+    def abandon(self) -> None:
+        """Close; what was there stays where there was no cue."""
+        if not self._file.published:
+            self._file.discard()
         self.close()
 
 

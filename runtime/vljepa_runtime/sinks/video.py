@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
-from types import TracebackType
 
 import av
 import cv2
@@ -15,6 +14,7 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
 from vljepa_runtime.files.atomic import OutputFile
 from vljepa_runtime.sinks.mp4_file import Mp4File
+from vljepa_runtime.sinks.protocol import Sink
 from vljepa_runtime.sources.protocol import Frame
 
 __all__ = ["VideoSink", "draw_banner", "wrap_text"]
@@ -26,7 +26,7 @@ SHOWN = ("segment", "answer", "alert")
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
-class VideoSink:
+class VideoSink(Sink):
     """Draws the newest text on every frame; see `Sink`.
 
     Frames and events may come in any interleaving; a frame shows what was known when it came, as on a live
@@ -81,14 +81,6 @@ class VideoSink:
                 self._file.close()
         finally:
             self._file.discard()
-
-    def __enter__(self) -> VideoSink:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def draw_banner(image: UInt8, text: str) -> None:

@@ -5,25 +5,27 @@ Nothing here opens or decodes anything; the modules beside this one do.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.arguments import instance, number, whole
+from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 
 __all__ = [
-    "TOLERANCE_S", "Announced", "Announcing", "Frame", "Hints", "Source", "SourceStatus", "StatusKind", "due_index",
-    "is_instant",
+    "DEFAULT_RATE", "EVERY_FRAME", "TOLERANCE_S", "Announced", "Frame", "Hints", "Item", "Source", "SourceStatus",
+    "StatusKind", "due_index", "is_instant",
 ]  # fmt: skip
 
 UInt8 = npt.NDArray[np.uint8]
 StatusKind = Literal["connected", "reconnecting", "warning", "waiting"]
 
+DEFAULT_RATE = 25.0  # pictures a second, where nothing tells
 TOLERANCE_S = 1e-3  # containers such as Matroska round times to a millisecond
 
 
@@ -68,9 +70,12 @@ class SourceStatus:
     message: str
 
 
+Item = Frame | SourceStatus
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """What the consumer will use, so that a source can leave the rest undone.
+    """What the consumer will use of a source, so that the rest can be left undone; see `Source.frames`.
 
     Attributes:
         min_interval_s: Only the frames on show at the first frame's time and each multiple of this after it are
@@ -99,6 +104,9 @@ class Hints:
             number(self.wake_s, "wake_s", above=0)
 
 
+EVERY_FRAME = Hints()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announced:
     """What a stored source says of itself before it is read, true or not: `frames` pictures `step_s` apart."""
@@ -107,36 +115,48 @@ class Announced:
     step_s: float
 
 
-@runtime_checkable
-class Announcing(Protocol):
-    """A source that may know how many pictures it has; `announced` is called before iterating."""
+class Source(Closing):
+    """A stream of frames: read it once, then close it, or use it in a `with` block.
 
-    def announced(self) -> Announced | None: ...
+    A source of one's own derives from this, sets `name` and has `frames` and `close`:
 
+        class Numbers(Source):
+            name = "numbers"
 
-@runtime_checkable
-class Source(Protocol):
-    """A stream of frames: iterate it once, then close it, or use it in a `with` block.
+            def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+                for index, image in enumerate(IMAGES):
+                    yield Frame(image=image, time_s=index / 25, index=index)
+
+            def close(self) -> None:
+                pass
 
     Attributes:
         name: What the user opened, without credentials.
         live: True when frames are lost if nobody takes them in time.
-        hints: May be set before iterating.
+        loop: True while it begins again at its end, and so has none.
     """
 
     name: str
-    live: bool
-    hints: Hints
+    live: bool = False
+    loop: bool = False
 
-    def __iter__(self) -> Iterator[Frame | SourceStatus]: ...
+    @abstractmethod
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+        """Frames in order, with remarks between them.
 
-    def close(self) -> None: ...
+        Args:
+            hints: What the consumer will use. A source that cannot leave out the rest gives all.
 
-    def __enter__(self) -> Source: ...
+        Raises:
+            SourceError: it cannot be read, or not any more.
+        """
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def announced(self) -> Announced | None:
+        """What it says of its length, to be asked for before it is read; None where it says nothing."""
+        return None
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.frames()
 
 
 def due_index(time_s: float, interval_s: float) -> int:

@@ -18,8 +18,8 @@ from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus, open_sour
 from vljepa_runtime.sources.live.camera import open_camera, open_pipeline
 from vljepa_runtime.sources.live.source import Backoff, LiveSource
 from vljepa_runtime.sources.pictures.folder import FolderSource, natural_key
+from vljepa_runtime.sources.pictures.stills import StillSource
 from vljepa_runtime.sources.protocol import due_index, is_instant
-from vljepa_runtime.sources.video.source import FileSource
 
 
 def save(path: Path, level: int = 100) -> Path:
@@ -61,7 +61,7 @@ def test_paths_of_every_kind(tmp_path: Path) -> None:
     path = save(tmp_path / "a picture.png")
     for spec in (path, str(path), f"file://{str(path).replace(' ', '%20')}"):
         with open_source(spec) as source:
-            assert isinstance(source, FileSource)
+            assert isinstance(source, StillSource)
             assert isinstance(source, Source)
             (frame,) = source
         assert isinstance(frame, Frame)
@@ -91,8 +91,8 @@ class TestFolder:
         save(tmp_path / "1.png")
         save(tmp_path / "2.png")
         source = open_source(tmp_path)
-        source.hints = Hints(min_interval_s=0.125)
-        assert [f.time_s for f in source if isinstance(f, Frame)] == [0, 0.125]
+        items = source.frames(Hints(min_interval_s=0.125))
+        assert [f.time_s for f in items if isinstance(f, Frame)] == [0, 0.125]
 
     def test_damaged_picture_is_a_warning(self, tmp_path: Path) -> None:
         save(tmp_path / "1.png")

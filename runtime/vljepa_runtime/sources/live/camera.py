@@ -15,10 +15,9 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.live.deadline import in_background
-from vljepa_runtime.sources.live.source import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.live.deadline import ConnectionLostError, in_background
+from vljepa_runtime.sources.live.source import Backoff, LiveSource
 from vljepa_runtime.sources.pictures.pixels import DEEP_GREY, from_opencv, shrink
-from vljepa_runtime.sources.protocol import Hints
 
 __all__ = ["open_camera", "open_pipeline"]
 
@@ -27,16 +26,13 @@ Y16 = cv2.VideoWriter.fourcc(*"Y16 ")  # thermal cameras: grey of 16 bits
 SINK = " ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true max-buffers=1 sync=false"
 
 
-def open_camera(
-    device: int | str, *, stretch: bool = False, backoff: Backoff | None = None, hints: Hints | None = None
-) -> LiveSource:
+def open_camera(device: int | str, *, stretch: bool = False, backoff: Backoff | None = None) -> LiveSource:
     """Open a camera.
 
     Args:
         device: Its number, or a path such as `/dev/video0`.
         stretch: Spread the values of grey pictures of more than 8 bits; see `open_source`.
         backoff: Waiting times when it is unplugged.
-        hints: What the consumer needs.
 
     Raises:
         SourceError: there is no such camera, or another program uses it.
@@ -48,15 +44,11 @@ def open_camera(
             raise SourceError(f"no camera {device}: {path} does not exist; cameras found: {found}")
     backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
     name = f"camera {device}" if isinstance(device, int) else device
-    return _live(name, partial(cv2.VideoCapture, device, backend), stretch, backoff, hints)
+    return _live(name, partial(cv2.VideoCapture, device, backend), stretch, backoff)
 
 
 def open_pipeline(
-    pipeline: str | Address,
-    *,
-    stretch: bool = False,
-    backoff: Backoff | None = None,
-    hints: Hints | None = None,
+    pipeline: str | Address, *, stretch: bool = False, backoff: Backoff | None = None
 ) -> LiveSource:
     """Open a GStreamer pipeline; without an `appsink` one that keeps only the newest picture is added.
 
@@ -74,19 +66,14 @@ def open_pipeline(
         text = address.secret_url()
         return cv2.VideoCapture(text if "appsink" in text else text + SINK, cv2.CAP_GSTREAMER)
 
-    return _live(address, capture, stretch, backoff, hints)
+    return _live(address, capture, stretch, backoff)
 
 
 def _live(
-    name: str,
-    opener: Callable[[], cv2.VideoCapture],
-    stretch: bool,
-    backoff: Backoff | None,
-    hints: Hints | None,
+    name: str, opener: Callable[[], cv2.VideoCapture], stretch: bool, backoff: Backoff | None
 ) -> LiveSource:
-    if (
-        sys.platform == "linux"
-    ):  # a device that hangs is left to its thread; macOS asks for leave in the main one only
+    # a device that hangs is left to its thread; macOS asks for leave in the main one only
+    if sys.platform == "linux":
         capture = in_background(opener, threading.Event())
     else:
         capture = opener()
@@ -95,7 +82,7 @@ def _live(
         why = "no file and no pipeline" if isinstance(name, Address) else "missing, busy or not permitted"
         raise SourceError(f"{name} does not open: it is {why}")
     first = _Device(capture, stretch)
-    return LiveSource(name, lambda: _Device(opener(), stretch), backoff=backoff, hints=hints, first=first)
+    return LiveSource(name, lambda: _Device(opener(), stretch), backoff=backoff, first=first)
 
 
 class _Device:

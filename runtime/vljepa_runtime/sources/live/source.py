@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -20,12 +20,11 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources.live.deadline import ConnectionLostError
 from vljepa_runtime.sources.pictures.pixels import Picture
-from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus, StatusKind
+from vljepa_runtime.sources.protocol import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus, StatusKind
 
 __all__ = [
     "Backoff",
     "Connection",
-    "ConnectionLostError",
     "LIVE_LIMITS",
     "LIVE_PIXELS",
     "LiveSource",
@@ -105,14 +104,13 @@ class _Mailbox:
     closed: bool = False
 
 
-class LiveSource:
+class LiveSource(Source):
     """Newest frame of a connection that is renewed when it breaks; see `Source`.
 
     Args:
         name: Shown to the user; credentials are removed here.
         connect: Opens a connection; raises `ConnectionLostError` to be called again, else `SourceError`.
         backoff: Waiting times.
-        hints: What the consumer needs.
         first: A connection that is open already.
         stopped: Set by `close`; whatever `connect` opened looks at it while it waits.
     """
@@ -125,12 +123,10 @@ class LiveSource:
         connect: Callable[[], Connection],
         *,
         backoff: Backoff | None = None,
-        hints: Hints | None = None,
         first: Connection | None = None,
         stopped: threading.Event | None = None,
     ) -> None:
         self.name = redact(name)
-        self.hints = hints or Hints()
         self._connect = connect
         self._first = first
         self._backoff = backoff or Backoff()
@@ -141,28 +137,29 @@ class LiveSource:
         self._count = 0
         self._worked_s = 0.0  # from the first to the last picture of the last connection
         self._news_s = 0.0  # when the last item came, or shall come
-        self._told = False  # that none came
+        self._warned = False  # that none came
 
-    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
         """Give remarks in order and the newest frame, each at most once, until `close`."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._read, name=f"source {self.name}", daemon=True)
+            read = partial(self._read, hints.min_interval_s)
+            self._thread = threading.Thread(target=read, name=f"source {self.name}", daemon=True)
             self._thread.start()
         self._news_s = time.monotonic()
         last_s = -np.inf
         while True:
-            item = self._take(last_s)
+            item = self._take(hints, last_s)
             if item is None:
                 return
             if isinstance(item, SourceStatus):
                 yield item
                 continue
             last_s = item.time_s
-            yield Frame(image=item.picture(self.hints.short_side), time_s=last_s, index=item.index)
+            yield Frame(image=item.picture(hints.short_side), time_s=last_s, index=item.index)
 
-    def _take(self, last_s: float) -> SourceStatus | _Shot | None:
-        interval_s = (self.hints.min_interval_s or 0.0) / 4
-        wake_s = self.hints.wake_s or np.inf
+    def _take(self, hints: Hints, last_s: float) -> SourceStatus | _Shot | None:
+        interval_s = (hints.min_interval_s or 0.0) / 4
+        wake_s = hints.wake_s or np.inf
         begun = time.monotonic()
         box = self._box
         with box.changed:
@@ -172,15 +169,15 @@ class LiveSource:
                     or head.time_s >= last_s + interval_s
                     or len(box.items) > 1
                 ):
-                    self._news_s, self._told = max(self._news_s, time.monotonic()), False
+                    self._news_s, self._warned = max(self._news_s, time.monotonic()), False
                     return box.items.popleft()
                 if box.error is not None:
                     raise box.error
                 if box.closed:
                     return None
                 now = time.monotonic()
-                if not self._told and now - self._news_s >= SILENCE_S:
-                    self._told = True
+                if not self._warned and now - self._news_s >= SILENCE_S:
+                    self._warned = True
                     return SourceStatus(
                         kind="warning",
                         message=f"{self.name}: nothing came for {SILENCE_S:.0f} s, still waiting",
@@ -189,12 +186,12 @@ class LiveSource:
                     return SourceStatus(kind="waiting", message=f"{self.name}: no new picture")
                 box.changed.wait(min(WAKE_S, wake_s))  # wakes so that Ctrl-C works everywhere
 
-    def _read(self) -> None:
+    def _read(self, interval_s: float | None) -> None:
         """Body of the thread: connect, read, wait, again."""
         attempt = 0
         try:
             while not self._stop.is_set():
-                reason = self._read_once()
+                reason = self._read_once(interval_s)
                 attempt = 1 if self._worked_s >= self._backoff.steady_s else attempt + 1
                 self._wait(attempt, reason)
         except SourceError as error:
@@ -204,7 +201,7 @@ class LiveSource:
         else:
             self._finish(None)
 
-    def _read_once(self) -> str:
+    def _read_once(self, interval_s: float | None) -> str:
         """Read one connection to its end and say why it ended."""
         first_s: float | None = None
         self._worked_s = 0.0
@@ -217,7 +214,7 @@ class LiveSource:
                 raise
             return redact(str(error))  # it has worked before, so it may work again
         try:
-            for picture in connection.pictures(self.hints.min_interval_s):
+            for picture in connection.pictures(interval_s):
                 if self._stop.is_set():
                     break
                 if first_s is None:
@@ -278,11 +275,3 @@ class LiveSource:
         if self._thread is None and self._first is not None:
             self._first.close()
             self._first = None
-
-    def __enter__(self) -> LiveSource:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -9,8 +9,9 @@ import selectors
 import socket
 import threading
 
+from vljepa_runtime.printable import plain_reason
 from vljepa_runtime.sources.live.deadline import SLICE_S, ConnectionLostError, Deadline
-from vljepa_runtime.sources.network.tcp import TcpConnection, plain_reason
+from vljepa_runtime.sources.network.tcp import TcpConnection
 
 __all__ = ["Relay"]
 

@@ -11,9 +11,10 @@ import ssl
 import time
 from typing import Any
 
+from vljepa_runtime.printable import plain_reason
 from vljepa_runtime.sources.live.deadline import SLICE_S, ConnectionLostError, Deadline
 
-__all__ = ["TcpConnection", "connect_tcp", "plain_reason"]
+__all__ = ["TcpConnection", "connect_tcp"]
 
 
 class TcpConnection:
@@ -164,9 +165,3 @@ def _connect(sock: socket.socket, address: Any, deadline: Deadline) -> None:
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if number:
         raise OSError(number, os.strerror(number))
-
-
-def plain_reason(error: Exception) -> str:
-    """What the system says, without its number."""
-    text = str(getattr(error, "strerror", None) or error)
-    return text[:1].lower() + text[1:]

@@ -19,11 +19,12 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.printable import plain_reason
 from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
 from vljepa_runtime.sources.network.http_login import HttpLogin
-from vljepa_runtime.sources.network.tcp import TcpConnection, connect_tcp, plain_reason
+from vljepa_runtime.sources.network.tcp import TcpConnection, connect_tcp
 
 __all__ = ["RefusedError", "WebFile", "is_loopback"]
 

@@ -6,43 +6,33 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.naming import shown_path
 from vljepa_runtime.sources.pictures.stills import IMAGE_SUFFIXES, read_image
-from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus
+from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Frame, Hints, Item, Source, SourceStatus
 
 __all__ = ["FolderSource", "natural_key"]
 
 DEFAULT_FPS = 4.0
 
 
-class FolderSource:
+class FolderSource(Source):
     """Pictures directly inside a folder; see `Source`. One that cannot be read costs a warning, not the stream.
 
     Args:
         path: The folder.
-        fps: Pictures per second; None takes one per `hints.min_interval_s`, else 4.
+        fps: Pictures per second; None takes one per `Hints.min_interval_s`, else 4.
         loop: Start again at the end.
         stretch: Spread the values of grey pictures of more than 8 bits over black to white.
-        hints: What the consumer needs.
 
     Raises:
         SourceError: the folder is missing or holds no pictures.
     """
 
-    live = False
-
     def __init__(
-        self,
-        path: str | Path,
-        *,
-        fps: float | None = None,
-        loop: bool = False,
-        stretch: bool = False,
-        hints: Hints | None = None,
+        self, path: str | Path, *, fps: float | None = None, loop: bool = False, stretch: bool = False
     ) -> None:
         if fps is not None:
             number(fps, "fps", above=0)
@@ -50,7 +40,6 @@ class FolderSource:
         self.fps = fps
         self.loop = loop
         self.stretch = stretch
-        self.hints = hints or Hints()
         folder = Path(path)
         if not folder.is_dir():
             raise SourceError(f"no such folder: {folder}")
@@ -66,23 +55,19 @@ class FolderSource:
             kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
             raise SourceError(f"the folder {folder} holds no pictures ({kinds})")
 
-    @property
-    def _interval_s(self) -> float:
-        return 1 / self.fps if self.fps else self.hints.min_interval_s or 1 / DEFAULT_FPS
-
     def announced(self) -> Announced:
         """Its pictures, if none is damaged."""
-        return Announced(frames=len(self.files), step_s=self._interval_s)
+        return Announced(frames=len(self.files), step_s=1 / (self.fps or DEFAULT_FPS))
 
-    def __iter__(self) -> Iterator[Frame | SourceStatus]:
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
         """Read one picture at a time."""
-        interval_s = self._interval_s
+        interval_s = 1 / self.fps if self.fps else hints.min_interval_s or 1 / DEFAULT_FPS
         index, noted = 0, False
         while True:
             first = index
             for path in self.files:
                 try:
-                    still = read_image(path, self.hints.short_side, stretch=self.stretch)
+                    still = read_image(path, hints.short_side, stretch=self.stretch)
                 except SourceError as error:
                     yield SourceStatus(kind="warning", message=str(error))
                     continue
@@ -99,14 +84,6 @@ class FolderSource:
     def close(self) -> None:
         """Stop looping; nothing else is held."""
         self.loop = False
-
-    def __enter__(self) -> FolderSource:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

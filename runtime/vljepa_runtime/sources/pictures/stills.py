@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,8 +28,18 @@ from vljepa_runtime.sources.pictures.pixels import (
     shrink,
     upright,
 )
+from vljepa_runtime.sources.protocol import (
+    DEFAULT_RATE,
+    EVERY_FRAME,
+    Announced,
+    Frame,
+    Hints,
+    Item,
+    Source,
+    SourceStatus,
+)
 
-__all__ = ["IMAGE_SUFFIXES", "Still", "is_still", "read_image"]
+__all__ = ["IMAGE_SUFFIXES", "Still", "StillSource", "is_still", "read_image"]
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -64,6 +75,40 @@ class Still:
 
     image: UInt8
     note: str = ""
+
+
+class StillSource(Source):
+    """A picture file as a video of one frame; see `Source`.
+
+    Args:
+        path: The file.
+        loop: Give it again and again.
+        stretch: Spread the values of grey pictures of more than 8 bits over black to white.
+    """
+
+    def __init__(self, path: Path, *, loop: bool = False, stretch: bool = False) -> None:
+        self.name = shown_path(path)
+        self.loop = loop
+        self._path = path
+        self._stretch = stretch
+
+    def announced(self) -> Announced:
+        """One frame."""
+        return Announced(frames=1, step_s=1 / DEFAULT_RATE)
+
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+        """Read it once."""
+        still = read_image(self._path, hints.short_side, stretch=self._stretch)
+        if still.note:
+            yield SourceStatus(kind="warning", message=still.note)
+        index = 0
+        while index == 0 or self.loop:
+            yield Frame(image=still.image, time_s=index / DEFAULT_RATE, index=index)
+            index += 1
+
+    def close(self) -> None:
+        """Stop looping; nothing else is held."""
+        self.loop = False
 
 
 def is_still(path: Path) -> bool:

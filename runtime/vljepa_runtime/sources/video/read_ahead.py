@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from vljepa_runtime.sources.protocol import Frame, SourceStatus
+from vljepa_runtime.sources.protocol import Frame, Item
 
 __all__ = ["read_ahead"]
 
-Item = Frame | SourceStatus
 MOST_ITEMS = 8
 MOST_BYTES = 16 << 20  # pictures that nobody shrinks have 6 MB at 1080p
 WAKE_S = 0.5  # so that Ctrl-C works everywhere

@@ -1,334 +1,95 @@
-"""Frames of a local file in order, none lost, with times as a player counts them (`clock.py`).
-
-A still picture is a file of one frame. Damage in the middle costs the damaged frames and a warning.
-"""
+"""A video with an end, from a disk or a server: every frame in order, decoded a few frames ahead."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from itertools import chain
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-import av
 from av.container import InputContainer
-from av.stream import Disposition
-from av.video.stream import VideoStream
 
-from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources.naming import shown_path
-from vljepa_runtime.sources.pictures.heif import is_sequence
-from vljepa_runtime.sources.pictures.pixels import DECODER_LIMITS, MAX_PIXELS, Converter, Picture, check_size
-from vljepa_runtime.sources.pictures.stills import is_still, read_image
-from vljepa_runtime.sources.protocol import Announced, Frame, Hints, SourceStatus, due_index
-from vljepa_runtime.sources.video.clock import Shown, StreamClock
-from vljepa_runtime.sources.video.packets import read_packets
+from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Hints, Item, Source
+from vljepa_runtime.sources.video.clock import StreamClock
+from vljepa_runtime.sources.video.decoding import announced_pictures, decode_stream
 from vljepa_runtime.sources.video.read_ahead import read_ahead
-from vljepa_runtime.sources.video.timing import DEFAULT_RATE, Timing, length_of_all_s
 
-__all__ = ["FileSource", "announced_pictures", "choose_stream", "decode_stream"]
-
-TEXT_ART = ("ansi", "bintext", "idf", "xbin")  # FFmpeg would draw any text file as a terminal
-ISO_STARTS = (
-    b"ftyp",
-    b"wide",
-    b"mdat",
-    b"free",
-    b"styp",
-    b"moof",
-)  # first boxes of MP4, MOV and their segments
-MAX_THREADS = 4  # each frame thread holds pictures of its own, and the model wants cores too
-LOST_SHARE = 0.1  # a file that gives this much less than it announces was cut off
-ALLOWED_S = 0.1  # of a very short one
+__all__ = ["OpenVideo", "VideoSource"]
 
 
-class FileSource:
-    """A video or picture file; see `Source`.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenVideo:
+    """A container at its beginning, and what carries it.
 
-    Args:
-        path: The file.
-        loop: Start again at the end, with times that go on rising.
-        stretch: Spread the values of grey pictures of more than 8 bits over black to white.
-        hints: What the consumer needs.
-
-    Raises:
-        SourceError: the file is missing or holds no video that can be decoded.
+    Attributes:
+        container: PyAV's.
+        close: Lets go of both.
+        renew: Called after each frame: a server is not to blame for how long the consumer took.
     """
 
-    live = False
+    container: InputContainer
+    close: Callable[[], object]
+    renew: Callable[[], object] = lambda: None
+
+
+class VideoSource(Source):
+    """Reads a video in order and without loss; see `Source`.
+
+    Args:
+        name: Shown to the user.
+        open_video: Opens it for every pass but the first. Takes an event that is set when nobody wants the frames any
+            more, so that waits end.
+        first: Opened already.
+        loop: Start again at the end, with times that go on rising.
+        stretch: Spread the values of grey pictures of more than 8 bits over black to white.
+        stopped: The event that `first` was opened with.
+    """
 
     def __init__(
-        self, path: str | Path, *, loop: bool = False, stretch: bool = False, hints: Hints | None = None
+        self,
+        name: str,
+        open_video: Callable[[threading.Event], OpenVideo],
+        first: OpenVideo,
+        *,
+        loop: bool = False,
+        stretch: bool = False,
+        stopped: threading.Event | None = None,
     ) -> None:
-        self.path = Path(path)
-        self.name = shown_path(path)
+        self.name = name
         self.loop = loop
-        self.stretch = stretch
-        self.hints = hints or Hints()
-        self._container: InputContainer | None = None
-        if not self.path.exists():
-            raise SourceError(f"no such file: {self.path}; give a file, a folder, a URL or a camera number")
-        if not self.path.is_file():
-            raise SourceError(f"{self.path} is neither a regular file nor a folder of pictures")
-        self._is_still = is_still(self.path)
-        if not self._is_still:
-            self._container = self._open()
-
-    def __iter__(self) -> Iterator[Frame | SourceStatus]:
-        """Give every frame, or only those the hints ask for."""
-        if self._is_still:
-            return self._still()
-        return read_ahead(self._looped())
+        self._open = open_video
+        self._opened: OpenVideo | None = first
+        self._stretch = stretch
+        self._stopped = stopped or threading.Event()
 
     def announced(self) -> Announced | None:
         """What the header says."""
-        if self._is_still:
-            return Announced(frames=1, step_s=1 / DEFAULT_RATE)
-        return announced_pictures(self._container, self.name)
+        return announced_pictures(self._opened.container, self.name) if self._opened else None
 
-    def _still(self) -> Iterator[Frame | SourceStatus]:
-        still = read_image(self.path, self.hints.short_side, stretch=self.stretch)
-        if still.note:
-            yield SourceStatus(kind="warning", message=still.note)
-        index = 0
-        while index == 0 or self.loop:
-            yield Frame(image=still.image, time_s=index / DEFAULT_RATE, index=index)
-            index += 1
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+        """Every frame, or only those the hints ask for, as fast as the consumer takes them."""
+        return read_ahead(self._passes(hints), leave=lambda: self._stopped.set())
 
-    def _looped(self) -> Iterator[Frame | SourceStatus]:
+    def _passes(self, hints: Hints) -> Iterator[Item]:
         clock = StreamClock()
         while True:
-            container, self._container = self._container or self._open(), None
-            with container:
-                yield from decode_stream(container, self.name, self.hints, clock, stretch=self.stretch)
+            video, self._opened = self._opened or self._again(), None
+            try:
+                for item in decode_stream(video.container, self.name, hints, clock, stretch=self._stretch):
+                    yield item
+                    video.renew()
+            finally:
+                video.close()
             if not self.loop:
                 return
 
-    def _open(self) -> InputContainer:
-        # Playlists and scripts may name other files; a local video has no business on the network.
-        options = {"protocol_whitelist": "file,crypto,data"}
-        try:
-            container = av.open(f"file:{self.path}", container_options=options)
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"cannot read {self.path} as video: {_unreadable(self.path, error)}") from error
-        try:
-            choose_stream(container, self.name)
-        except SourceError:
-            container.close()
-            raise
-        return container
+    def _again(self) -> OpenVideo:
+        self._stopped = threading.Event()
+        return self._open(self._stopped)
 
     def close(self) -> None:
-        """Free the file; a running iteration ends at its next step by itself."""
+        """Let the video go; a running iteration ends at its next step by itself."""
         self.loop = False
-        if self._container is not None:
-            self._container.close()
-            self._container = None
-
-    def __enter__(self) -> FileSource:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def choose_stream(container: InputContainer, name: str) -> VideoStream:
-    """The video stream to show: FFmpeg's pick by disposition, size and bit rate; cover pictures do not count.
-
-    Raises:
-        SourceError: there is no video stream with a known decoder.
-    """
-    best = container.streams.best("video")
-    if not isinstance(best, VideoStream) or Disposition.attached_pic in best.disposition:
-        raise SourceError(f"{name} holds no video stream")
-    decoder = getattr(
-        best, "codec_context", None
-    )  # None where FFmpeg knows no decoder, whatever the stub says
-    if decoder is None:
-        raise SourceError(f"{name} holds video that this FFmpeg cannot decode")
-    if decoder.name in TEXT_ART:
-        raise SourceError(f"{name} is a text file, not a video")
-    check_size(best.width, best.height, name)
-    decoder.options = dict(DECODER_LIMITS)
-    return best
-
-
-def announced_pictures(container: InputContainer | None, name: str) -> Announced | None:
-    """How many pictures the header claims, at what rate; None where it does not say."""
-    if container is None:
-        return None
-    stream = choose_stream(container, name)
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    length_s = (container.duration or 0) / av.time_base
-    frames = stream.frames or round(length_s * rate)
-    return Announced(frames=frames, step_s=1 / rate) if rate > 0 and frames > 0 else None
-
-
-def decode_stream(
-    container: InputContainer, name: str, hints: Hints, clock: StreamClock, *, stretch: bool = False
-) -> Iterator[Frame | SourceStatus]:
-    """Decode one pass over a container, converting only the frames that the hints ask for.
-
-    Args:
-        container: At its beginning.
-        name: For messages.
-        hints: What the consumer needs.
-        clock: One for all passes.
-
-    Raises:
-        SourceError: no frame at all could be decoded.
-    """
-    stream = choose_stream(container, name)
-    stream.thread_type = "AUTO"
-    stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
-    damage = _Damage(container)
-    frames = _frames(container, stream, damage)
-    if (first := next(frames, None)) is None:
-        raise SourceError(f"no frame of {name} could be decoded: {damage.reason or 'it is empty'}")
-    timing = Timing.of(container, stream, first)
-    converter = Converter(stream, stretch=stretch)
-    stamped = timing.stamped(chain([first], frames), converter)
-    held: Shown[Picture] | None = None
-    count = 0
-    for shown in clock.follow(
-        stamped, start_s=timing.start_s, step_s=timing.step_s, length_s=timing.announced_s
-    ):
-        count += 1
-        if count == 1 and converter.note:
-            yield SourceStatus(kind="warning", message=f"{name} holds {converter.note}")
-        if count == 2 and timing.guessed:
-            message = (
-                f"{name} holds no times and no rate: times are guessed at {DEFAULT_RATE:g} pictures a second"
-            )
-            yield SourceStatus(kind="warning", message=message)
-        if held is not None and _wanted(held, hints, clock.first_s):
-            yield _converted(held, hints)
-        held = shown
-    if held is not None and (hints.wanted is None or _wanted(held, hints, clock.first_s)):
-        # without `wanted`, the last one always: it tells where the stream ends
-        yield _converted(held, hints)
-    if message := damage.summary(count, clock.pass_s, timing):
-        yield SourceStatus(kind="warning", message=f"{name}: {message}")
-
-
-class _Damage:
-    """What went wrong on the way.
-
-    Attributes:
-        packets: How many could not be decoded.
-        reason: The last thing that went wrong.
-        broke_off: Reading stopped before the end.
-        reached_s: The latest stamp of any track that was read.
-        whole_s: See `length_of_all_s`.
-    """
-
-    def __init__(self, container: InputContainer) -> None:
-        self.whole_s = length_of_all_s(container)
-        self.reached_s = 0.0
-        self.packets = 0
-        self.reason = ""
-        self.broke_off = False
-
-    def summary(self, frames: int, seconds: float, timing: Timing) -> str:
-        """One sentence, empty when all is well.
-
-        Args:
-            frames: Decoded.
-            seconds: Their time on show.
-            timing: What the file says about it.
-        """
-        if self.broke_off:
-            return f"reading stopped after {seconds:.1f} s ({frames} frames): {self.reason}"
-        if self.packets:
-            return f"{self.packets} damaged packets were skipped, {frames} frames decoded: {self.reason}"
-        told_s, given_s = self.whole_s, self.reached_s
-        if timing.announced_s is not None:  # a stray stamp counts in both lengths
-            told_s, given_s = timing.announced_s, max(seconds, self.reached_s - (timing.start_s or 0.0))
-        if given_s < told_s * (1 - LOST_SHARE) - ALLOWED_S:
-            return f"only {given_s:.1f} of {told_s:.1f} announced seconds are there; the file seems cut off"
-        return ""
-
-
-def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
-    for packet in chain(_packets(container, stream, damage), [None]):
-        try:
-            for frame in stream.decode(packet):
-                if not frame.time_base and stream.time_base:  # PyAV 17 leaves it out after the last packet
-                    frame.time_base = stream.time_base
-                yield frame
-        except av.EOFError:
-            return
-        except (av.FFmpegError, ValueError) as error:
-            damage.packets, damage.reason = damage.packets + 1, _refused(error)
-
-
-def _packets(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.Packet[Any]]:
-    """Packets of the stream. A last one that is cut off is left out: decoding threads would give its error when
-    they are emptied, and PyAV then loses the whole pictures that still wait in them."""
-    tracks: list[Any] = list(container.streams) if damage.whole_s else [stream]
-    packets = read_packets(container, *tracks)
-    ahead: av.Packet[Any] | None = None
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, OSError) as error:
-            damage.broke_off, damage.reason = True, _reason(error)
-            break
-        if packet is None:
-            break
-        if packet.pts is not None and packet.time_base is not None:
-            damage.reached_s = max(damage.reached_s, float(packet.pts * packet.time_base))
-        if packet.stream_index != stream.index:
-            continue
-        if ahead is not None:
-            yield ahead
-        ahead = packet
-    if ahead is not None and ahead.is_corrupt:
-        damage.packets, damage.reason = damage.packets + 1, "the last one is cut off"
-    elif ahead is not None:
-        yield ahead
-
-
-def _wanted(shown: Shown[Picture], hints: Hints, first_s: float) -> bool:
-    if hints.wanted is not None:
-        return hints.wanted(shown.index, shown.time_s, shown.duration_s)
-    if (interval_s := hints.min_interval_s) is None:
-        return True
-    begin_s, end_s = shown.time_s - first_s, shown.end_s - first_s
-    return due_index(begin_s, interval_s) < due_index(end_s, interval_s)
-
-
-def _converted(shown: Shown[Picture], hints: Hints) -> Frame:
-    image = shown.picture(hints.short_side)
-    return Frame(image=image, time_s=shown.time_s, index=shown.index, duration_s=shown.duration_s)
-
-
-def _refused(error: Exception) -> str:
-    """Why a decoder took no packet."""
-    if isinstance(error, av.ArgumentError | av.PermissionError):  # what FFmpeg's limits give, by version
-        return f"a frame is broken or has more than {MAX_PIXELS:,} pixels"
-    return _reason(error)
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    """Why a file cannot be opened, where it tells more than FFmpeg does."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-        if not head:
-            return "it is empty"
-        if head[4:] in ISO_STARTS and not is_sequence(path):
-            return "its index (moov) is not in its place: was the recording finished, or is it a segment of a stream?"
-    except OSError:
-        pass
-    return _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    """FFmpeg's own words without the file name, which PyAV appends."""
-    text = getattr(error, "strerror", None) or str(error)
-    return str(text)[:1].lower() + str(text)[1:]
+        self._stopped.set()  # whatever waits for a server ends at once
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None

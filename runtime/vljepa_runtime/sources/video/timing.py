@@ -13,11 +13,11 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from vljepa_runtime.sources.pictures.pixels import Converter, Picture
+from vljepa_runtime.sources.protocol import DEFAULT_RATE
 from vljepa_runtime.sources.video.clock import Stamped
 
-__all__ = ["DEFAULT_RATE", "Timing", "length_of_all_s"]
+__all__ = ["Timing", "length_of_all_s"]
 
-DEFAULT_RATE = 25.0
 MAX_RATE = 1000  # pictures a second; cameras write their clock of 90,000 into the place of the rate
 LONGEST_STEP_S = 3600  # of a time lapse whose rate is believed
 MPEG_COUNT_S = 2**33 / 90_000  # 33 bits; FFmpeg takes every step back for its end and adds 26 hours

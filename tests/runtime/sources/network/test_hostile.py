@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -16,11 +16,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from vljepa_apps.watched import Watched
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
-from vljepa_runtime.sources.live.deadline import Deadline, in_background
-from vljepa_runtime.sources.live.source import Backoff, ConnectionLostError, LiveSource
+from vljepa_runtime.sources.limited import limited_frames
+from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline, in_background
+from vljepa_runtime.sources.live.source import Backoff, LiveSource
 from vljepa_runtime.sources.network.opening import open_network
 from vljepa_runtime.sources.network.tcp import connect_tcp
 
@@ -162,8 +162,8 @@ def test_close_ends_a_blocked_read(
         time.sleep(20)
 
     with live_servers.serving(answer) as port:
-        source = open_network(f"{scheme}://127.0.0.1:{port}/live", hints=Hints(wake_s=0.1))
-        items = iter(source)
+        source = open_network(f"{scheme}://127.0.0.1:{port}/live")
+        items = source.frames(Hints(wake_s=0.1))
         while getattr(next(items), "kind", "") != "waiting":
             pass
         begun = time.monotonic()
@@ -225,18 +225,18 @@ class TestClock:
             raise ConnectionLostError("gone")
 
         long = Backoff(first_s=60, cap_s=60)
-        source = LiveSource("cam", connect, backoff=long, hints=Hints(wake_s=0.1))  # type: ignore[arg-type]
         kinds: set[str] = set()
         with (
             in_time(),
-            Watched(source, max_seconds=0.5) as watched,
+            LiveSource("cam", connect, backoff=long) as source,  # type: ignore[arg-type]
+            closing(limited_frames(source, Hints(wake_s=0.1), max_seconds=0.5)) as items,
             pytest.raises(SourceError, match=r"cam gave no frame in 0\.5 s: is it sending\?"),
         ):
-            kinds.update(item.kind for item in watched if isinstance(item, SourceStatus))
+            kinds.update(item.kind for item in items if isinstance(item, SourceStatus))
         assert kinds == {"reconnecting", "waiting"}
 
     def test_nobody_is_woken_who_did_not_ask(self) -> None:
-        source = LiveSource("cam", lambda: Hanging(), hints=Hints())
+        source = LiveSource("cam", lambda: Hanging())
         threading.Timer(0.8, source.close).start()
         assert list(source) == []
 

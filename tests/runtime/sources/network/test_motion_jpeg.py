@@ -168,10 +168,10 @@ class TestSnapshots:
         hints = Hints(min_interval_s=0.1)
         with (
             live_servers.serving(answer) as port,
-            open_source(f"http://127.0.0.1:{port}/snapshot.jpg", hints=hints) as source,
+            open_source(f"http://127.0.0.1:{port}/snapshot.jpg") as source,
         ):
             assert source.live
-            items = [item for _, item in zip(range(7), source)]
+            items = [item for _, item in zip(range(7), source.frames(hints))]
         assert [getattr(item, "kind", "frame") for item in items] == ["connected"] + ["frame"] * 6
         assert np.diff([item.time_s for item in items[1:]]).min() > 0.02
 
@@ -192,9 +192,9 @@ class TestSnapshots:
         hints = Hints(min_interval_s=0.1)
         with (
             live_servers.serving(answer) as port,
-            open_source(f"http://127.0.0.1:{port}/snapshot.jpg", hints=hints) as source,
+            open_source(f"http://127.0.0.1:{port}/snapshot.jpg") as source,
         ):
-            frames = [item for _, item in zip(range(5), source) if isinstance(item, Frame)]
+            frames = [item for _, item in zip(range(5), source.frames(hints)) if isinstance(item, Frame)]
         assert len(frames) == 4
         assert all(np.array_equal(frame.image, frames[0].image) for frame in frames)
         assert b"If-None-Match" not in asked[0]
@@ -227,9 +227,11 @@ class TestSnapshots:
         hints = Hints(min_interval_s=0.1)
         with (
             live_servers.serving(answer) as port,
-            open_source(f"http://127.0.0.1:{port}/snapshot.jpg", hints=hints) as source,
+            open_source(f"http://127.0.0.1:{port}/snapshot.jpg") as source,
         ):
-            told = next(i for i in source if isinstance(i, SourceStatus) and i.kind == "reconnecting")
+            told = next(
+                i for i in source.frames(hints) if isinstance(i, SourceStatus) and i.kind == "reconnecting"
+            )
         assert "no picture for" in told.message
 
     def test_a_picture_that_was_never_one_is_an_error(
@@ -288,9 +290,9 @@ def test_a_snapshot_now_and_then_without_a_picture(live_servers: ModuleType, nam
     hints = Hints(min_interval_s=0.1)
     with (
         live_servers.serving(answer) as port,
-        open_source(f"http://127.0.0.1:{port}/snap", hints=hints) as source,
+        open_source(f"http://127.0.0.1:{port}/snap") as source,
     ):
-        items = [item for _, item in zip(range(6), source)]
+        items = [item for _, item in zip(range(6), source.frames(hints))]
     assert [getattr(item, "kind", "frame") for item in items] == ["connected"] + ["frame"] * 5
 
 
@@ -306,8 +308,8 @@ def test_a_snapshot_that_is_gone_may_come_back(live_servers: ModuleType) -> None
     hints = Hints(min_interval_s=0.1)
     with (
         live_servers.serving(answer) as port,
-        open_source(f"http://127.0.0.1:{port}/snap", hints=hints) as source,
+        open_source(f"http://127.0.0.1:{port}/snap") as source,
     ):
-        kinds = [getattr(item, "kind", "frame") for _, item in zip(range(6), source)]
+        kinds = [getattr(item, "kind", "frame") for _, item in zip(range(6), source.frames(hints))]
     assert kinds[:3] == ["connected", "frame", "reconnecting"]
     assert kinds.count("frame") > 1

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import ModuleType
 
-import av
 import numpy as np
 import pytest
 
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
-from vljepa_runtime.sources.live.source import Backoff, ConnectionLostError, LiveSource
-from vljepa_runtime.sources.network.opening import DownloadSource, open_network
+from vljepa_runtime.sources.live.deadline import ConnectionLostError
+from vljepa_runtime.sources.live.source import Backoff, LiveSource
+from vljepa_runtime.sources.network.opening import open_network
+from vljepa_runtime.sources.video.source import VideoSource
 
 FAST = Backoff(first_s=0.05, cap_s=0.2)
-
-
-def video(count: int, container_format: str) -> bytes:
-    """A small clip of grey frames, 25 a second, a key frame every fifth."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=container_format) as container:
-        stream = container.add_stream("libx264", rate=25, options={"g": "5", "tune": "zerolatency"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for index in range(count):
-            noise = np.random.default_rng(index).integers(0, 255, (48, 64, 3), np.uint8)
-            frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 25)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file.getvalue()
 
 
 Answer = Callable[[BaseHTTPRequestHandler, int], None]
@@ -82,8 +67,8 @@ def kinds(items: list[Frame | SourceStatus]) -> list[str]:
 
 
 class TestFiniteHttp:
-    def test_is_read_as_a_file(self) -> None:
-        data = video(20, "mp4")
+    def test_is_read_as_a_file(self, live_servers: ModuleType) -> None:
+        data = live_servers.clip(20, "mp4")
 
         def answer(handler: BaseHTTPRequestHandler, _: int) -> None:
             send_range(handler, data)
@@ -92,7 +77,7 @@ class TestFiniteHttp:
             serving(answer) as (host, _),
             open_source(f"http://me:secret@{host}/clip.mp4?token=abc") as source,
         ):
-            assert isinstance(source, DownloadSource)
+            assert isinstance(source, VideoSource)
             assert not source.live
             assert source.name == f"http://***@{host}/clip.mp4?token=***"
             items = list(source)
@@ -101,8 +86,8 @@ class TestFiniteHttp:
             np.arange(20) / 25, abs=1e-3
         )
 
-    def test_a_dropped_download_is_resumed(self) -> None:
-        data = video(60, "matroska")
+    def test_a_dropped_download_is_resumed(self, live_servers: ModuleType) -> None:
+        data = live_servers.clip(60, "matroska")
         dropped: list[int] = []
 
         def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
@@ -118,8 +103,8 @@ class TestFiniteHttp:
         assert len(asked) > 1
         assert kinds(items) == ["frame"] * 60
 
-    def test_loop(self) -> None:
-        data = video(4, "mp4")
+    def test_loop(self, live_servers: ModuleType) -> None:
+        data = live_servers.clip(4, "mp4")
         server = serving(lambda handler, _: send_range(handler, data))
         with server as (host, _), open_source(f"http://{host}/clip.mp4", loop=True) as source:
             frames = [item for _, item in zip(range(10), source) if isinstance(item, Frame)]
@@ -164,8 +149,8 @@ def send_range(handler: BaseHTTPRequestHandler, data: bytes, limit: int | None =
 
 
 class TestLiveHttp:
-    def test_reconnects_after_a_drop(self) -> None:
-        data = video(40, "mpegts")
+    def test_reconnects_after_a_drop(self, live_servers: ModuleType) -> None:
+        data = live_servers.clip(40, "mpegts")
 
         def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
             if number == 1:
@@ -192,8 +177,8 @@ class TestLiveHttp:
         assert 0 <= times[0] < 1
         assert times == sorted(times)
 
-    def test_slow_reader_gets_the_newest(self) -> None:
-        data = video(100, "mpegts")
+    def test_slow_reader_gets_the_newest(self, live_servers: ModuleType) -> None:
+        data = live_servers.clip(100, "mpegts")
 
         def answer(handler: BaseHTTPRequestHandler, _: int) -> None:
             stream_ts(handler, data, pause_s=0.05)
@@ -210,8 +195,8 @@ class TestLiveHttp:
         assert (steps > 1).all()
         assert max(np.diff([f.time_s for f in frames])) < 1.0
 
-    def test_live_cannot_loop(self) -> None:
-        data = video(30, "mpegts")
+    def test_live_cannot_loop(self, live_servers: ModuleType) -> None:
+        data = live_servers.clip(30, "mpegts")
         server = serving(lambda handler, _: stream_ts(handler, data, pause_s=0.01))
         with server as (host, _), pytest.raises(SourceError, match="live stream and cannot loop"):
             open_source(f"http://{host}/live.ts", loop=True)
@@ -316,8 +301,8 @@ class TestLiveSource:
 
     def test_hint_limits_the_rate(self) -> None:
         hints = Hints(min_interval_s=0.2)
-        with LiveSource("cam", lambda: Scripted(10**6, pause_s=0.002), hints=hints) as source:
-            frames = [item for _, item in zip(range(6), source) if isinstance(item, Frame)]
+        with LiveSource("cam", lambda: Scripted(10**6, pause_s=0.002)) as source:
+            frames = [item for _, item in zip(range(6), source.frames(hints)) if isinstance(item, Frame)]
         assert min(np.diff([f.time_s for f in frames])) >= 0.05
 
     def test_backoff_doubles_to_its_cap(self) -> None:

@@ -20,8 +20,8 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, SourceStatus, open_source
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
-from vljepa_runtime.sources.network.opening import DownloadSource
 from vljepa_runtime.sources.network.web_file import WebFile
+from vljepa_runtime.sources.video.source import VideoSource
 
 
 def answer_file(
@@ -84,7 +84,7 @@ def test_a_drop_without_ranges_is_told_and_what_came_is_kept(live_servers: Modul
         answer_file(client, request, data, ranges=False, limit=len(data) // 2)
 
     with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/clip.mkv") as source:
-        assert isinstance(source, DownloadSource)
+        assert isinstance(source, VideoSource)
         items = list(source)
     frames = [item for item in items if isinstance(item, Frame)]
     assert 15 < len(frames) < 40
@@ -319,5 +319,5 @@ def test_a_raw_stream_of_known_length_is_a_file(live_servers: ModuleType) -> Non
         answer_file(client, request, data)
 
     with live_servers.serving(answer) as port, open_source(f"http://127.0.0.1:{port}/a.h264") as source:
-        assert isinstance(source, DownloadSource)
+        assert isinstance(source, VideoSource)
         assert sum(isinstance(item, Frame) for item in source) == 20

@@ -173,8 +173,8 @@ def test_tiles(tmp_path: Path, width: int, height: int, tile: int, in_file: bool
     image = quarters(width, height)
     path = write_heif(tmp_path / "a.heic", image, tile=tile, in_file=in_file)
     assert_alike(read_image(path).image, image)
-    with open_source(path, hints=Hints(short_side=32)) as source:
-        (frame,) = source
+    with open_source(path) as source:
+        (frame,) = source.frames(Hints(short_side=32))
     assert isinstance(frame, Frame)
     assert min(frame.image.shape[:2]) == 32
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
+from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, SourceStatus, open_source
 from vljepa_runtime.sources.pictures import pixels
 
 Image = npt.NDArray[np.uint8]
@@ -40,9 +40,9 @@ def shown(path: Path, filters: str) -> Image:
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
 
 
-def read(path: Path, **options: object) -> list[Frame]:
-    with open_source(path, **options) as source:  # type: ignore[arg-type]
-        return [item for item in source if isinstance(item, Frame)]
+def read(path: Path, hints: Hints = EVERY_FRAME) -> list[Frame]:
+    with open_source(path) as source:
+        return [item for item in source.frames(hints) if isinstance(item, Frame)]
 
 
 def difference(a: Image, b: Image) -> float:
@@ -185,7 +185,7 @@ class TestDeepGrey:
         assert "grey of more than 8 bits" in items[0].message
         assert isinstance(items[1], Frame)
         assert np.ptp(items[1].image) <= 4
-        items = list(open_source(path, stretch=True, hints=Hints(short_side=32)))
+        items = list(open_source(path, stretch=True).frames(Hints(short_side=32)))
         assert [type(item) for item in items] == [Frame] * 5
         assert isinstance(items[0], Frame)
         assert items[0].image.shape == (32, 48, 3)

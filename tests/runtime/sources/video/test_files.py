@@ -18,17 +18,17 @@ import pytest
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
-from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus, open_source
+from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, Source, SourceStatus, open_source
 from vljepa_runtime.sources.pictures.pixels import upright
 from vljepa_runtime.sources.pictures.stills import read_image
-from vljepa_runtime.sources.video.source import FileSource
+from vljepa_runtime.sources.video.files import open_file
 
 Image = npt.NDArray[np.uint8]
 
 
-def collect(source: Source) -> tuple[list[Frame], list[SourceStatus]]:
+def collect(source: Source, hints: Hints = EVERY_FRAME) -> tuple[list[Frame], list[SourceStatus]]:
     with source:
-        items = list(source)
+        items = list(source.frames(hints))
     frames = [item for item in items if isinstance(item, Frame)]
     return frames, [item for item in items if isinstance(item, SourceStatus)]
 
@@ -297,7 +297,7 @@ class TestHints:
     def test_short_side(self, tmp_path: Path, rotation: int) -> None:
         path = write_video(tmp_path / "clip.mp4", [0.0, 0.04], rotation=rotation)
         full, _ = collect(open_source(path))
-        small, _ = collect(open_source(path, hints=Hints(short_side=32)))
+        small, _ = collect(open_source(path), Hints(short_side=32))
         assert sorted(small[0].image.shape) == [3, 32, 48]
         rows, columns = small[0].image.shape[:2]
         expected = cv2.resize(full[0].image, (columns, rows), interpolation=cv2.INTER_AREA)
@@ -311,7 +311,7 @@ class TestHints:
 
 def windows(path: Path, hints: Hints, pre: Preprocess) -> tuple[list[Window], int]:
     sampler = WindowSampler(pre, 1.0)
-    frames, _ = collect(open_source(path, hints=hints))
+    frames, _ = collect(open_source(path), hints)
     found = [window for frame in frames for window in sampler.push(frame)]
     return found + list(sampler.flush()), len(frames)
 
@@ -344,7 +344,7 @@ class TestRealClips:
     @pytest.mark.parametrize("name", CLIPS)
     def test_frames_size_and_times(self, shared_data: Path, name: str) -> None:
         count, size, last_s = CLIPS[name]
-        frames, remarks = collect(FileSource(shared_data / "clips" / name))
+        frames, remarks = collect(open_file(shared_data / "clips" / name))
         assert len(frames) == count
         assert {f.image.shape for f in frames} == {(*size, 3)}
         assert frames[0].time_s == 0
@@ -355,7 +355,7 @@ class TestRealClips:
     @pytest.mark.parametrize("name", [name for name in CLIPS if not name.endswith((".jpg", ".gif"))])
     def test_ffprobe_agrees(self, shared_data: Path, name: str) -> None:
         path = shared_data / "clips" / name
-        frames, _ = collect(FileSource(path))
+        frames, _ = collect(open_file(path))
         stream = "3" if "nasa_13013.mp4" in name else "v:0"
         ask = ["ffprobe", "-v", "error", "-select_streams", stream, "-show_entries", "frame=pts_time"]
         told = subprocess.run([*ask, "-of", "csv=p=0", str(path)], capture_output=True, text=True, check=True)
@@ -364,7 +364,7 @@ class TestRealClips:
 
     def test_damaged_photograph(self, shared_data: Path) -> None:
         with pytest.raises(SourceError, match="damaged"):
-            collect(FileSource(shared_data / "clips" / "torchcodec" / "corrupt.jpg"))
+            collect(open_file(shared_data / "clips" / "torchcodec" / "corrupt.jpg"))
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])

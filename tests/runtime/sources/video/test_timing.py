@@ -17,7 +17,7 @@ import pytest
 
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.sampling import WindowSampler, hints_for
-from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
+from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, SourceStatus, open_source
 
 pytestmark = pytest.mark.skipif(
     shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None, reason="no ffmpeg and ffprobe on PATH"
@@ -48,9 +48,9 @@ def ffprobe(path: Path, entries: str) -> dict[str, Any]:
     return dict(json.loads(subprocess.run([*ask, str(path)], capture_output=True, check=True).stdout))
 
 
-def read(path: Path, hints: Hints | None = None) -> tuple[list[Frame], list[str]]:
-    with open_source(path, hints=hints) as source:
-        items = list(source)
+def read(path: Path, hints: Hints = EVERY_FRAME) -> tuple[list[Frame], list[str]]:
+    with open_source(path) as source:
+        items = list(source.frames(hints))
     return [i for i in items if isinstance(i, Frame)], [
         i.message for i in items if isinstance(i, SourceStatus)
     ]
