@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,6 @@ from vljepa_runtime.arguments import array, text, whole
 from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import (
-    EMBEDDING,
-    IDS,
-    MASK,
     PATCHES,
     POSITIONS,
     PREDICTOR,
@@ -31,14 +28,14 @@ from vljepa_runtime.contract import (
     VISUAL,
     X_ENCODER,
     Y_DECODER,
-    Y_ENCODER,
-)  # fmt: skip
+)
+from vljepa_runtime.embeddings import run_to_embeddings, unit_rows
 from vljepa_runtime.engines import open_engine
-from vljepa_runtime.engines.protocol import Engine, Graph, describe
-from vljepa_runtime.errors import BundleError, InputError, RunError
+from vljepa_runtime.engines.protocol import Engine, describe
+from vljepa_runtime.errors import InputError
 from vljepa_runtime.patches import Clip, Preprocess, fit_frames
+from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
 from vljepa_runtime.token_selection import clip_tokens
-from vljepa_runtime.tokenizer.tokenizer import LENGTHS, Tokenizer
 
 if TYPE_CHECKING:
     from vljepa_runtime.decoder import Decoder
@@ -50,10 +47,6 @@ __all__ = ["Model", "Scored", "load"]
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
-
-TEXTS_CACHED = 4096  # 4 MiB of embeddings at S = 256
-TEXTS_AT_ONCE = 16
-LEAST_NORM = 1e-12  # of an embedding whose squares float32 adds exactly enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +97,12 @@ class Model:
         self._bundle = bundle
         self._engine = engine
         self._lock = threading.RLock()
-        self._texts: OrderedDict[str, Float32] = OrderedDict()
         self._queries: OrderedDict[str, tuple[Int32, Int32]] = OrderedDict()
-        self._y_encoder: Graph | None = None
+        self._text_encoder: TextEncoder | None = None
         self._decoder: Decoder | None = None
         self._x_encoder = engine.load(bundle, X_ENCODER)
         self._predictor = engine.load(bundle, PREDICTOR)
-        self._lengths = _lengths(self._predictor, QUERY_IDS)
+        self._lengths = text_lengths(self._predictor, QUERY_IDS)
 
     @property
     def bundle(self) -> Bundle:
@@ -213,7 +205,7 @@ class Model:
         """
         ids, mask = self._query(self._default(query, "caption"))
         feeds = {VISUAL: array(visual, "visual")[None], QUERY_IDS: ids, QUERY_MASK: mask}
-        embedding: Float32 = self._directions(self._predictor, feeds)[0]
+        embedding: Float32 = run_to_embeddings(self._predictor, feeds, self.embedding_dim)[0]
         return embedding
 
     def embed(self, frames: UInt8 | Clip, query: str | None = None, *, keep: int | None = None) -> Float32:
@@ -233,7 +225,7 @@ class Model:
             BundleError: the bundle has no Y-encoder.
             InputError: there is no text, or one is empty or not text.
         """
-        return self._embed(checked_texts(texts))
+        return self._texts.embed(checked_texts(texts))
 
     def rank(self, embedding: Float32, labels: Iterable[str]) -> tuple[Scored, ...]:
         """Rank texts (see `embed_text`) by their cosine with one embedding (S,), best first."""
@@ -273,7 +265,7 @@ class Model:
         limit = MAX_TOKENS if max_tokens is None else whole(max_tokens, "max_tokens", least=1)
         with self._lock:
             if self._decoder is None:
-                self._decoder = Decoder(self._bundle, self._engine, self._tokenizer(Y_DECODER))
+                self._decoder = Decoder(self._bundle, self._engine, self._bundle.tokenizer_for(Y_DECODER))
         return self._decoder.text(vector, max_tokens=limit)
 
     def session(
@@ -289,6 +281,14 @@ class Model:
         from vljepa_runtime.session import Session
 
         return Session(self, query=query, select=select, stride_s=stride_s, decode=decode, keep=keep)
+
+    @property
+    def _texts(self) -> TextEncoder:
+        """The Y-encoder, loaded at the first text."""
+        with self._lock:
+            if self._text_encoder is None:
+                self._text_encoder = TextEncoder(self._bundle, self._engine)
+            return self._text_encoder
 
     def _one(self, embedding: Float32) -> Float32:
         vector = array(embedding, "embedding", np.float32)
@@ -306,85 +306,17 @@ class Model:
                 return self.prompts[task]
         raise InputError(f"{self._bundle.name} has no prompt for {tasks[0]}: pass query=...")
 
-    def _embed(self, texts: tuple[str, ...]) -> Float32:
-        with self._lock:
-            known = {text: self._texts[text] for text in texts if text in self._texts}
-        fresh = [text for text in dict.fromkeys(texts) if text not in known]
-        if fresh:
-            known |= zip(fresh, self._encode_texts(fresh))
-        with self._lock:
-            for text in dict.fromkeys(texts):
-                self._texts[text] = known[text]
-                self._texts.move_to_end(text)
-            while len(self._texts) > TEXTS_CACHED:
-                self._texts.popitem(last=False)
-        return np.asarray([known[text] for text in texts], np.float32)
-
     def _rank(self, embedding: Float32, labels: tuple[str, ...]) -> tuple[Scored, ...]:
-        scores = self._embed(labels) @ _unit(self._one(embedding)[None])[0]
+        scores = self._texts.embed(labels) @ unit_rows(self._one(embedding)[None])[0]
         order = np.argsort(-scores, kind="stable")
         return tuple(Scored(label=labels[index], score=float(scores[index])) for index in order)
 
     def _query(self, query: str) -> tuple[Int32, Int32]:
         with self._lock:
             if query not in self._queries:
-                self._queries[query] = self._tokenizer(PREDICTOR).encode([query], lengths=self._lengths)
+                self._queries[query] = self._bundle.tokenizer_for(PREDICTOR).encode(
+                    [query], lengths=self._lengths
+                )
                 if len(self._queries) > TEXTS_AT_ONCE:
                     self._queries.popitem(last=False)
             return self._queries[query]
-
-    def _encode_texts(self, texts: list[str]) -> list[Float32]:
-        with self._lock:
-            if self._y_encoder is None:
-                self._y_encoder = self._engine.load(self._bundle, Y_ENCODER)
-            graph, tokenizer = self._y_encoder, self._tokenizer(Y_ENCODER)
-        batch = graph.inputs[0].shape[0]
-        step = batch if isinstance(batch, int) else TEXTS_AT_ONCE
-        rows: list[Float32] = []
-        for start in range(0, len(texts), step):
-            chunk = texts[start : start + step]
-            padded = chunk + [chunk[-1]] * (step - len(chunk) if isinstance(batch, int) else 0)
-            ids, mask = tokenizer.encode(padded, lengths=_lengths(graph, IDS))
-            rows += list(self._directions(graph, {IDS: ids, MASK: mask})[: len(chunk)])
-        return rows
-
-    def _directions(self, graph: Graph, feeds: Mapping[str, npt.NDArray[Any]]) -> Float32:
-        """Run a graph that gives embeddings (B, S).
-
-        Raises:
-            RunError: there are others than B of S values, or one has no direction: it is all zeros.
-        """
-        found = graph.run(feeds)[EMBEDDING]
-        wanted = (len(next(iter(feeds.values()))), self.embedding_dim)
-        if found.shape != wanted:
-            raise RunError(f"{graph.name} gave embeddings {found.shape}, expected {wanted}: export it again")
-        rows = _unit(found)
-        if not rows.any(axis=-1).all():
-            raise RunError(
-                f"{graph.name} gave an embedding of zeros, which has no direction: export it again"
-            )
-        return rows
-
-    def _tokenizer(self, role: str) -> Tokenizer:
-        """The tokenizer of a role; a bundle with one file uses it for all."""
-        listed = self._bundle.manifest.tokenizers
-        files = set(listed.values())
-        if role not in listed and len(files) != 1:
-            raise BundleError(f"{self._bundle.name} names no tokenizer for {role}: export the bundle again")
-        return self._bundle.tokenizer(listed[role] if role in listed else next(iter(files)))
-
-
-def _lengths(graph: Graph, name: str) -> tuple[int, ...]:
-    """Text widths a graph takes: one where it is fixed."""
-    width = next(spec.shape[1] for spec in graph.inputs if spec.name == name)
-    return (width,) if isinstance(width, int) else LENGTHS
-
-
-def _unit(rows: npt.NDArray[np.floating]) -> Float32:
-    """L2-normalise rows (B, S), but those of zeros; float16 graphs come out a little off."""
-    values = np.asarray(rows, np.float32)
-    with np.errstate(over="ignore", under="ignore"):
-        norms: npt.NDArray[np.floating] = np.linalg.norm(values, axis=-1, keepdims=True)
-    if not np.logical_and(norms > LEAST_NORM, norms < np.inf).all():  # squares that float32 does not hold
-        norms = np.linalg.norm(values.astype(np.float64), axis=-1, keepdims=True)
-    return np.asarray(values / np.where(norms > 0, norms, 1), np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_runtime import model as model_module
+from vljepa_runtime import text_encoder
 from vljepa_runtime.patches import fit_frames
 
 
@@ -55,12 +55,12 @@ def test_embed_text_is_cached_and_does_not_depend_on_company(small_zip: Path) ->
 
 
 def test_the_text_cache_is_bounded(model: vj.Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_module, "TEXTS_CACHED", 3)
+    monkeypatch.setattr(text_encoder, "TEXTS_CACHED", 3)
     words = ["red", "blue", "green", "box", "ball"]
     expected = np.stack([model.embed_text([word])[0] for word in words])
-    assert len(model._texts) == 3
+    assert len(model._texts._known) == 3
     assert np.allclose(model.embed_text(words), expected, atol=1e-6)
-    assert len(model._texts) == 3
+    assert len(model._texts._known) == 3
 
 
 def test_more_texts_than_one_batch(model: vj.Model) -> None:

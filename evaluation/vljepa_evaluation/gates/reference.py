@@ -234,8 +234,7 @@ class _Recorder:
         return feeds
 
     def _ids(self, role: str, names: tuple[str, str], text: str) -> dict[str, Array]:
-        listed = self.bundle.manifest.tokenizers
-        tokenizer = self.bundle.tokenizer(listed.get(role) or next(iter(listed.values())))
+        tokenizer = self.bundle.tokenizer_for(role)
         width = _axis(self._spec(role), names[0], 1)
         ids, mask = tokenizer.encode([text], lengths=(width,) if isinstance(width, int) else LENGTHS)
         return {names[0]: ids, names[1]: mask}

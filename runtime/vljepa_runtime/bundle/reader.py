@@ -178,6 +178,18 @@ class Bundle(Closing):
             self._tokenizers[name] = Tokenizer.from_bytes(self.read(name), name, rows=rows)
         return self._tokenizers[name]
 
+    def tokenizer_for(self, role: str) -> Tokenizer:
+        """The tokenizer of a network; a bundle with one file uses it for all.
+
+        Raises:
+            BundleError: several are listed and none for it, or see `tokenizer`.
+        """
+        listed = self.manifest.tokenizers
+        files = set(listed.values())
+        if role not in listed and len(files) != 1:
+            raise BundleError(f"{self.name} names no tokenizer for {role}: export the bundle again")
+        return self.tokenizer(listed[role] if role in listed else next(iter(files)))
+
     def _spec(self, name: str) -> FileSpec:
         arguments.instance(name, "a file's name", str)
         if name not in self.manifest.files:
