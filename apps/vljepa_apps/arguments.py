@@ -88,12 +88,14 @@ def add_clip(parser: argparse.ArgumentParser, *, optional: bool = False) -> None
 
 def add_select(parser: argparse.ArgumentParser) -> None:
     """--select."""
+    from vljepa_runtime.selection import POLICY_HELP
+
     parser.add_argument(
         "--select",
         type=policy,
         default="online",
         metavar="POLICY",
-        help="when to put meaning into words: online (default), uniform:SECONDS, every, ward:SEGMENTS",
+        help=f"when to put meaning into words: {POLICY_HELP}",
     )
 
 

@@ -8,26 +8,6 @@
 A policy is a file here, a line in the table of `policies.py` and its test.
 """
 
-from vljepa_runtime.selection.calibration import calibrate
-from vljepa_runtime.selection.online import OnlineSelection
-from vljepa_runtime.selection.policies import POLICY_HELP, parse_policy
-from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State, observe, run_policy
-from vljepa_runtime.selection.uniform import EveryWindow, Uniform
-from vljepa_runtime.selection.ward import OfflineWard, ward_segments
+import lazy_loader
 
-__all__ = [
-    "POLICY_HELP",
-    "Decision",
-    "EveryWindow",
-    "Observation",
-    "OfflineWard",
-    "OnlineSelection",
-    "Policy",
-    "State",
-    "Uniform",
-    "calibrate",
-    "observe",
-    "parse_policy",
-    "run_policy",
-    "ward_segments",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vljepa_runtime import selection
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.selection.online import OnlineSelection
-from vljepa_runtime.selection.protocol import Policy
-from vljepa_runtime.selection.uniform import EveryWindow, Uniform
-from vljepa_runtime.selection.ward import OfflineWard
 from vljepa_runtime.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from vljepa_runtime.selection import Policy
 
 __all__ = ["POLICIES", "POLICY_HELP", "parse_policy"]
 
@@ -36,12 +36,12 @@ class PolicyForm:
         return f"{self.name}:{self.number}" if self.number else self.name
 
 
-POLICIES = (  # the first one is the default
-    PolicyForm("online", OnlineSelection),
-    PolicyForm("online", lambda rate: OnlineSelection(per_minute=rate), "DECODINGS_PER_MINUTE"),
-    PolicyForm("uniform", Uniform, "SECONDS"),
-    PolicyForm("every", EveryWindow),
-    PolicyForm("ward", OfflineWard, "SEGMENTS", int),
+POLICIES = (  # the first one is the default; a policy is imported when it is made, so that --help is fast
+    PolicyForm("online", lambda: selection.OnlineSelection()),
+    PolicyForm("online", lambda rate: selection.OnlineSelection(per_minute=rate), "DECODINGS_PER_MINUTE"),
+    PolicyForm("uniform", lambda seconds: selection.Uniform(seconds), "SECONDS"),
+    PolicyForm("every", lambda: selection.EveryWindow()),
+    PolicyForm("ward", lambda segments: selection.OfflineWard(segments), "SEGMENTS", int),
 )
 FORMS = " | ".join(map(str, POLICIES))
 POLICY_HELP = ", ".join([f"{POLICIES[0]} (default)", *map(str, POLICIES[1:])])
