@@ -41,72 +41,19 @@ _VALUE_IN_TEXT = re.compile(r"(?:\\.|[^\s\\])*", re.DOTALL)
 
 # What makes a key secret: a part of it, its end, one of its words, or all of it where it is common in longer words.
 _PARTS = (
-    *("apikey", "auth", "bearer", "cookie", "cred", "header", "jwt", "login", "passcode", "passphrase"),
-    *(
-        "passw",
-        "psw",
-        "pswd",
-        "pwd",
-        "secret",
-        "sessid",
-        "session",
-        "signature",
-        "token",
-        "username",
-        "userpass",
-    ),
-    *("benutzer", "contrase", "gebruiker", "motdepasse", "salasana", "usuario", "utilisateur", "wachtwoord"),
-)
+    "apikey", "auth", "bearer", "cookie", "cred", "header", "jwt", "login", "passcode", "passphrase", "passw",
+    "psw", "pswd", "pwd", "secret", "sessid", "session", "signature", "token", "username", "userpass",
+    "benutzer", "contrase", "gebruiker", "motdepasse", "salasana", "usuario", "utilisateur", "wachtwoord",
+)  # fmt: skip
 _ENDS = ("key", "pass", "pas", "pw", "sig", "sign")
-_WORDS = frozenset(
-    (
-        *(
-            "account",
-            "digest",
-            "hdnea",
-            "hdntl",
-            "hdnts",
-            "hmac",
-            "nonce",
-            "otp",
-            "pass",
-            "pin",
-            "psk",
-            "pw",
-            "sid",
-        ),
-        *("psd", "ticket", "tk", "tok", "uname", "user", "usr"),
-        *(
-            "clave",
-            "haslo",
-            "heslo",
-            "kennwort",
-            "losenord",
-            "lozinka",
-            "mdp",
-            "parola",
-            "senha",
-            "sifre",
-            "utente",
-        ),
-    )
-)
-_WHOLE = frozenset(
-    (
-        "code",
-        "googleaccessid",
-        "hash",
-        "k",
-        "keypairid",
-        "md",
-        "p",
-        "proxyid",
-        "st",
-        "streamid",
-        "u",
-        "userid",
-    )
-)
+_WORDS = frozenset((
+    "account", "digest", "hdnea", "hdntl", "hdnts", "hmac", "nonce", "otp", "pass", "pin", "psk", "pw", "sid",
+    "psd", "ticket", "tk", "tok", "uname", "user", "usr",
+    "clave", "haslo", "heslo", "kennwort", "losenord", "lozinka", "mdp", "parola", "senha", "sifre", "utente",
+))  # fmt: skip
+_WHOLE = frozenset((
+    "code", "googleaccessid", "hash", "k", "keypairid", "md", "p", "proxyid", "st", "streamid", "u", "userid",
+))  # fmt: skip
 
 _ENCODED_INNER = re.compile(r"(%(?:25)*3[aA]%(?:25)*2[fF]%(?:25)*2[fF]).*?%(?:25)*40")
 _JWT = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}")

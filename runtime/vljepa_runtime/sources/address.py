@@ -70,8 +70,8 @@ class Address(str):
     @property
     def advice(self) -> str:
         """What to try when it does not open and a password may be the reason; empty when none is."""
-        authority, body = split_authority(self._secret.partition("://")[2])
-        return ESCAPES if "***@" in self and ("@" not in authority or "@" in body) else ""
+        login, _, body = self._parts()
+        return ESCAPES if "***@" in self and (login is None or "@" in body) else ""
 
     def secret_url(self, *, host: str | None = None, login: bool = True) -> str:
         """What was typed, its scheme in small letters; never to be printed.
@@ -82,15 +82,17 @@ class Address(str):
         """
         if host is None and login:
             return self._secret
-        authority, body = split_authority(self._secret.partition("://")[2])
-        user, at, own = authority.rpartition("@")
-        return f"{self.scheme}://{user + at if login else ''}{own if host is None else host}{body}"
+        user, own, body = self._parts()
+        user = f"{user}@" if login and user is not None else ""
+        return f"{self.scheme}://{user}{own if host is None else host}{body}"
 
     def secret_login(self) -> tuple[str, str] | None:
         """User name and password, percent-decoded; None where none was given."""
-        user, at, _ = split_authority(self._secret.partition("://")[2])[0].rpartition("@")
-        name, _, password = user.partition(":")
-        return (unquote(name), unquote(password)) if at else None
+        login = self._parts()[0]
+        if login is None:
+            return None
+        name, _, password = login.partition(":")
+        return unquote(name), unquote(password)
 
     def check(self) -> None:
         """Look for what keeps a URL from working as it was typed.
@@ -98,8 +100,7 @@ class Address(str):
         Raises:
             SourceError: it names no host, or a character of the password ends it too early.
         """
-        authority, body = split_authority(self._secret.partition("://")[2])
-        host = authority.rpartition("@")[2]
+        _, host, body = self._parts()
         if _is_ipv6(host):
             raise SourceError(f"expected an IPv6 address in brackets, as in {self.scheme}://[::1]/live")
         ends_early = "@" in body and "***@" in self
@@ -111,8 +112,14 @@ class Address(str):
             f"{self} names no host with a number as its port: expected {self.scheme}://HOST:PORT/PATH; {ESCAPES}"
         )
 
+    def _parts(self) -> tuple[str | None, str, str]:
+        """User and password as typed (None without `@`), host and port, and all that follows."""
+        authority, body = split_authority(self._secret.partition("://")[2])
+        login, at, host = authority.rpartition("@")
+        return login if at else None, host, body
+
     def _host_and_port(self) -> tuple[str, str]:
-        host = split_authority(self._secret.partition("://")[2])[0].rpartition("@")[2]
+        host = self._parts()[1]
         name, colon, port = host.rpartition(":")
         return (host, "") if not colon or host.endswith("]") else (name, port)
 

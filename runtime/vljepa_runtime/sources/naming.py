@@ -15,7 +15,6 @@ from vljepa_runtime.sources.address import Address
 __all__ = ["is_camera", "resolve", "shown_path", "source_name"]
 
 DEVICE = re.compile(r"/dev/video\d+")
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SCHEME = re.compile(r"(file|https?|rtsps?):", re.IGNORECASE)
 _EXPECTED = "give a file, a folder, a URL or a camera number"
 
@@ -76,7 +75,7 @@ def _resolve_text(text: str, *, is_path: bool) -> int | Path | Address:
         return _resolve_text(text.strip(), is_path=False)
     if text.isascii() and text.isdecimal():
         return int(text[:9])
-    if _URL.match(text) and not text.lower().startswith("file:"):
+    if Address(text).scheme not in ("", "file"):
         return Address(text)
     if found := _SCHEME.match(text):
         if found[1].lower() == "file":

@@ -16,6 +16,7 @@ from vljepa_runtime.redaction import HIDDEN, redact
 from vljepa_runtime.sources.address import ESCAPES, Address
 from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline, in_background
 from vljepa_runtime.sources.live.source import Backoff, Connection, LiveSource
+from vljepa_runtime.sources.network.http_opener import is_loopback
 from vljepa_runtime.sources.network.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
 from vljepa_runtime.sources.network.relay import Relay
 from vljepa_runtime.sources.network.stream import (
@@ -28,7 +29,7 @@ from vljepa_runtime.sources.network.stream import (
     open_container,
 )
 from vljepa_runtime.sources.network.tcp import connect_tcp
-from vljepa_runtime.sources.network.web_file import RefusedError, WebFile, is_loopback
+from vljepa_runtime.sources.network.web_file import RefusedError, WebFile
 from vljepa_runtime.sources.protocol import Source
 from vljepa_runtime.sources.video.source import OpenVideo, VideoSource
 
@@ -114,12 +115,12 @@ def _connect(address: Address, stopped: threading.Event) -> Connection:
     except SourceError as error:
         denied = isinstance(error, RefusedError) and error.denied
         advice = ESCAPES if denied and "***@" in address else address.advice
-        raise SourceError(f"cannot open {address}: {error}{advice and '; '}{advice}") from None
+        raise SourceError("; ".join(filter(None, (f"cannot open {address}: {error}", advice)))) from None
     except ConnectionLostError as error:
         reason, advice = redact(str(error)), address.advice
         if advice:  # what looks like the host may be the user
             reason = reason.replace(address.host, HIDDEN)
-        raise ConnectionLostError(f"{reason}{advice and '; '}{advice}") from None
+        raise ConnectionLostError("; ".join(filter(None, (reason, advice)))) from None
 
 
 def _connect_rtsp(address: Address, deadline: Deadline) -> Connection:

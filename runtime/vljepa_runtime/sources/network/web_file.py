@@ -1,21 +1,12 @@
-"""A file behind `http(s)://` as something to read: every wait by the clock, headers bounded, drops resumed.
-
-`http.client` bounds a header line to 64 KiB and a header to 100 lines; urllib follows redirects to http(s) only, ten at
-most, and keeps cookies on the way.
-"""
+"""A file behind `http(s)://` as something to read: every wait by the clock, drops resumed."""
 
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
-from functools import partial
-from http.client import HTTPMessage
-from typing import IO, Any
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
 from urllib.request import Request
 
 from vljepa_runtime.errors import SourceError
@@ -23,10 +14,9 @@ from vljepa_runtime.printable import plain_reason
 from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
-from vljepa_runtime.sources.network.http_login import HttpLogin
-from vljepa_runtime.sources.network.tcp import TcpConnection, connect_tcp
+from vljepa_runtime.sources.network.http_opener import http_opener
 
-__all__ = ["RefusedError", "WebFile", "is_loopback"]
+__all__ = ["RefusedError", "WebFile"]
 
 CHUNK = 1 << 16
 HEAD = 4096  # bytes that tell what a file is
@@ -76,7 +66,7 @@ class WebFile:
             or "stream"
         )
         self._url = quote(url, safe=SAFE)
-        self._opener = _opener(address.secret_login(), self._url, deadline)
+        self._opener = http_opener(address.secret_login(), self._url, deadline)
         self._deadline = deadline
         self._position = self._at = 0  # where the reader is, and where the response is
         self._response = self._ask_first(dict(headers or {}))
@@ -260,106 +250,3 @@ def _length(response: http.client.HTTPResponse) -> int | None:
     if match := re.fullmatch(r"bytes \d+-\d+/(\d+)", response.headers.get("Content-Range", "")):
         return int(match[1])
     return response.length if response.status == 200 else None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-Opener = Callable[[Request], http.client.HTTPResponse]
-
-
-def _opener(login: tuple[str, str] | None, url: str, deadline: Deadline) -> Opener:
-    opener, logins = urllib.request.OpenerDirector(), HttpLogin()
-    if login is not None:
-        logins.add(url, login)
-    for handler in (
-        _Proxies(),
-        urllib.request.UnknownHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPCookieProcessor(),
-        logins,
-        _Redirects(logins),
-        _Http(deadline),
-        _Https(deadline),
-    ):
-        opener.add_handler(handler)
-    return opener.open
-
-
-class _Proxies(urllib.request.ProxyHandler):
-    """Those that the environment names, which cannot reach the loopback of this machine."""
-
-    def proxy_open(self, req: Request, proxy: str, type: str) -> Any:
-        """See `ProxyHandler`; None goes there directly."""
-        return (
-            None
-            if is_loopback(urlsplit(req.full_url).hostname or "")
-            else super().proxy_open(req, proxy, type)
-        )
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """urllib's own, without reading the body of a redirect, which may never end; a login in it is used."""
-
-    def __init__(self, logins: HttpLogin) -> None:
-        self._logins = logins
-
-    def http_error_302(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage) -> Any:
-        fp.close()
-        return super().http_error_302(req, fp, code, msg, headers)
-
-    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> Request | None:
-        address = Address(newurl)
-        if (login := address.secret_login()) is not None:
-            newurl = address.secret_url(login=False)
-            self._logins.add(newurl, login)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-class _HttpConnection(http.client.HTTPConnection):
-    tls = False
-
-    def __init__(self, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._deadline = deadline
-
-    def connect(self) -> None:
-        connection: TcpConnection = connect_tcp(self.host, self.port, self._deadline)
-        self.sock: Any = connection
-        if tunnel := getattr(self, "_tunnel_host", None):  # through a proxy
-            self._tunnel()  # type: ignore[attr-defined]
-        if self.tls:
-            connection.secure(tunnel or self.host)
-
-
-class _HttpsConnection(_HttpConnection):
-    tls = True
-    default_port = 443
-
-
-class _Http(urllib.request.HTTPHandler):
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__()
-        self._connection_type = partial(_HttpConnection, deadline=deadline)
-
-    def http_open(self, req: Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection_type, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, deadline: Deadline) -> None:
-        super().__init__()
-        self._connection_type = partial(_HttpsConnection, deadline=deadline)
-
-    def https_open(self, req: Request) -> http.client.HTTPResponse:
-        return self.do_open(self._connection_type, req)
