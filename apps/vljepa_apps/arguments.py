@@ -26,6 +26,7 @@ __all__ = [
     "add_stretch",
     "count",
     "engine_options",
+    "given",
     "load_model",
     "non_negative",
     "positive",
@@ -162,6 +163,11 @@ def policy(text: str) -> Policy:
         return parse_policy(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
+    """Those of the options that were given; the others leave what a run that exists was begun with."""
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
 def load_model(args: argparse.Namespace) -> Model:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, find_format
+from vljepa_model.errors import CheckpointError
+from vljepa_model.shipped import checkpoint_folder
 from vljepa_runtime.bundle.place import check_place
 from vljepa_runtime.contract import GRAPH_NAMES
 from vljepa_runtime.errors import BundleError
@@ -128,13 +129,6 @@ def default_output(
     return Path("-".join(parts) + ".vljepa")
 
 
-def _shipped_checkpoints() -> dict[str, Path]:
-    spec = find_spec("vljepa_model")  # found, not imported: it would bring torch
-    roots = spec.submodule_search_locations if spec is not None else None
-    found = (path for root in roots or () for path in sorted(Path(root).glob("checkpoints/*/config.json")))
-    return {path.parent.name: path.parent for path in found}
-
-
 def _writable(out: str | Path, *, force: bool) -> Path:
     """The path to write, when it may and can be written.
 
@@ -155,15 +149,7 @@ def _resolve_checkpoint(name: str | Path) -> Path:
     Raises:
         ExportError: there is neither.
     """
-    found = Path(name)
-    if (found / "config.json").is_file():
-        return found
-    shipped = _shipped_checkpoints()
-    if str(name) in shipped:
-        return shipped[str(name)]
-    what = "is not a checkpoint (it has no config.json)" if found.exists() else "does not exist"
-    names = ", ".join(shipped) or "none"
-    raise ExportError(
-        f"{found} {what}{did_you_mean(str(name), shipped, lead=': ')}; expected a folder written by `vljepa train`, "
-        f"or a shipped checkpoint ({names})"
-    )
+    try:
+        return checkpoint_folder(name)
+    except CheckpointError as error:
+        raise ExportError(str(error)) from error

@@ -1,9 +1,8 @@
-"""VL-JEPA in torch: configuration, the four networks, their losses and checkpoints."""
+"""VL-JEPA in torch: configuration, the four networks, their losses and checkpoints.
 
-from __future__ import annotations
+The names stand in `__init__.pyi`. Each is imported when it is first used: where a checkpoint lies costs no torch.
+"""
 
-from vljepa_model.config import ModelConfig
-from vljepa_model.errors import CheckpointError, ConfigError
-from vljepa_model.vl_jepa import VLJEPA
+import lazy_loader
 
-__all__ = ["VLJEPA", "CheckpointError", "ConfigError", "ModelConfig"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

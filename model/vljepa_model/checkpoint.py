@@ -28,7 +28,6 @@ from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.patches import Preprocess
 
 __all__ = [
-    "FORMATS",
     "ROLES",
     "Checkpoint",
     "CheckpointFolder",
@@ -38,7 +37,7 @@ __all__ = [
     "write_config",
 ]
 
-FORMATS = (1, 2)  # 2 names a tokenizer per role
+VERSIONS = (1, 2)  # 2 names a tokenizer per role
 ROLES = ("predictor", "y_encoder", "y_decoder")
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 DTYPES = {"fp16": torch.float16, "float16": torch.float16, "fp32": torch.float32, "float32": torch.float32}
@@ -264,7 +263,7 @@ def _settle_texts(
             raise CheckpointError(f"cannot read the tokenizer {path!s}: {error}") from error
         content[f"tokenizer.{role}.json" if role else TOKENIZER] = data
     plain: dict[str, Any] = {
-        "format": FORMATS[0] if single else FORMATS[1],
+        "format": VERSIONS[0] if single else VERSIONS[1],
         "model": model.to_dict(),
         "preprocess": preprocess.to_dict(),
         "prompts": dict(prompts or {}),
@@ -332,13 +331,13 @@ def _read_config(path: Path) -> dict[str, Any]:
         plain = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(plain, dict) or plain.get("format") not in FORMATS:
+    if not isinstance(plain, dict) or plain.get("format") not in VERSIONS:
         found = plain.get("format") if isinstance(plain, dict) else type(plain).__name__
         raise CheckpointError(
-            f"{path}: expected checkpoint format {' or '.join(map(str, FORMATS))}, got {found!r}: "
+            f"{path}: expected checkpoint format {' or '.join(map(str, VERSIONS))}, got {found!r}: "
             "use the version that wrote it"
         )
-    keys = CONFIG_KEYS | {"tokenizers"} if plain["format"] == FORMATS[1] else CONFIG_KEYS
+    keys = CONFIG_KEYS | {"tokenizers"} if plain["format"] == VERSIONS[1] else CONFIG_KEYS
     if set(plain) != keys:
         raise CheckpointError(f"{path}: expected the keys {sorted(keys)}, got {sorted(plain)}")
     if wrong := [name for name in sorted(keys - {"format"}) if not isinstance(plain[name], dict)]:

@@ -8,10 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from vljepa_apps.measure.torch_model import TorchModel, shipped_checkpoint  # noqa: E402
+from vljepa_apps.measure.torch_model import TorchModel  # noqa: E402
 from vljepa_evaluation.tasks import evaluate  # noqa: E402
 from vljepa_model import VLJEPA  # noqa: E402
 from vljepa_model.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from vljepa_model.shipped import checkpoint_folder  # noqa: E402
 
 CLIPS = 50
 
@@ -24,7 +25,7 @@ def recall_at_1(folder: Path) -> float:
 @pytest.mark.slow
 def test_retrieval_by_an_untrained_copy_is_at_chance(tmp_path: Path) -> None:
     """The same networks and texts with fresh weights find nothing; the shipped weights do."""
-    shipped = load_checkpoint(shipped_checkpoint())
+    shipped = load_checkpoint(checkpoint_folder())
     torch.manual_seed(0)
     save_checkpoint(
         VLJEPA(shipped.config).eval(),
@@ -34,4 +35,4 @@ def test_retrieval_by_an_untrained_copy_is_at_chance(tmp_path: Path) -> None:
         prompts=shipped.prompts,
     )
     assert recall_at_1(tmp_path) <= 4 / CLIPS
-    assert recall_at_1(shipped_checkpoint()) >= 0.9
+    assert recall_at_1(checkpoint_folder()) >= 0.9

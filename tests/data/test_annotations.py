@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vljepa_data.annotations import (
-    FORMATS,
+    ANNOTATION_FORMATS,
     Example,
     Segment,
     by_segment,
@@ -193,7 +193,7 @@ def test_a_file_that_is_no_text_or_not_there(tmp_path: Path) -> None:
         read_annotations(tmp_path / "m.csv")
     with pytest.raises(AnnotationError, match="expected a format among auto, manifest"):
         read_annotations(tmp_path / "m.csv", format="coco")
-    assert list(FORMATS) == ["manifest", "msr-vtt", "msvd", "kinetics"]
+    assert list(ANNOTATION_FORMATS) == ["manifest", "msr-vtt", "msvd", "kinetics"]
 
 
 def test_a_split_that_is_not_there(write: Write) -> None:

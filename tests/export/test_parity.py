@@ -97,14 +97,14 @@ def test_contract_errors_are_kept_apart(changes: dict[str, object], match: str) 
 def test_partial_windows_have_the_tokens_that_the_runtime_keeps() -> None:
     """Saliency by contrast alone, without motion, chose others: parity was measured on tokens that nobody runs."""
     import vljepa_runtime as vj
-    from vljepa_apps.measure.torch_model import shipped_checkpoint
     from vljepa_data.world import Split, make_clip
     from vljepa_evaluation.gates import Reference
     from vljepa_export.samples import SampleChain
     from vljepa_model.checkpoint import open_checkpoint
+    from vljepa_model.shipped import checkpoint_folder
 
     model = vj.load("tiny", engine="onnxruntime:cpu", threads=1)
-    opened = open_checkpoint(shipped_checkpoint())
+    opened = open_checkpoint(checkpoint_folder())
     encoder = graph_definition("x_encoder", opened.x_encoder(), opened.config)
     samples = SampleChain(opened, clips=4).feeds(encoder)
     recorded = [sample.feeds for sample in Reference.of(model.bundle).samples["x_encoder"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError, MissingExtraError
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         import torch
 
-        from vljepa_apps.measure.torch_model import shipped_checkpoint
         from vljepa_model.checkpoint import load_checkpoint
+        from vljepa_model.shipped import checkpoint_folder
         from vljepa_model.versus.contest import Contest
         from vljepa_model.versus.timing import answer_cells
     except ImportError as error:
@@ -86,9 +86,7 @@ def run(args: argparse.Namespace) -> int:
     arguments.refuse_existing(files, force=args.force)
     if args.threads:
         torch.set_num_threads(args.threads)
-    path = Path(args.checkpoint)
-    named = not path.exists() and len(path.parts) == 1
-    checkpoint = load_checkpoint(shipped_checkpoint(str(path)) if named else path)
+    checkpoint = load_checkpoint(checkpoint_folder(args.checkpoint))
     with console.Progress("contest", total=1.0) as bar:
 
         def show(what: str, share: float, detail: str) -> None:
@@ -118,9 +116,7 @@ def plan_from(args: argparse.Namespace) -> Plan | None:
     """The plan that the options name; None when there are none, so that a contest that exists keeps its own."""
     from vljepa_model.versus.plan import Plan
 
-    changes: dict[str, Any] = {
-        name: getattr(args, name) for name in PLAN_OPTIONS if getattr(args, name) is not None
-    }
+    changes = arguments.given(args, PLAN_OPTIONS)
     if args.seeds is not None:
         changes["seeds"] = tuple(range(args.seeds))
     return Plan(**changes) if changes else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,32 +12,18 @@ import numpy.typing as npt
 
 from vljepa_apps.measure.cells import QUERY_TOKENS
 from vljepa_runtime.decoder import MAX_TOKENS
-from vljepa_runtime.errors import BundleError, MissingExtraError
+from vljepa_runtime.errors import MissingExtraError
 from vljepa_runtime.patches import Clip, Preprocess, fit_frames, patchify
 from vljepa_runtime.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TorchModel", "shipped_checkpoint"]
+__all__ = ["TorchModel"]
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 TEXTS_AT_ONCE = 64
-
-
-def shipped_checkpoint(name: str = "tiny") -> Path:
-    """Folder of the checkpoint that the package ships.
-
-    Raises:
-        BundleError: this installation holds no checkpoint of that name.
-    """
-    spec = find_spec("vljepa_model")
-    package = Path(spec.origin).parent if spec and spec.origin else Path()
-    folder = package / "checkpoints" / name
-    if not folder.is_dir():
-        raise BundleError(f"no checkpoint {name!r} is shipped here: name its folder")
-    return folder
 
 
 class TorchModel:
@@ -54,13 +39,9 @@ class TorchModel:
             import torch
 
             from vljepa_model.checkpoint import load_checkpoint
-            from vljepa_model.errors import CheckpointError
         except ImportError as error:
             raise MissingExtraError("torch", "train") from error
-        try:
-            checkpoint = load_checkpoint(folder)
-        except CheckpointError as error:
-            raise BundleError(str(error)) from error
+        checkpoint = load_checkpoint(folder)
         if threads is not None:
             torch.set_num_threads(threads)
         self._torch = torch

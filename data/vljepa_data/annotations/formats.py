@@ -13,9 +13,9 @@ from vljepa_data.annotations.msvd import read_msvd
 from vljepa_data.annotations.rows import csv_header
 from vljepa_data.errors import AnnotationError
 
-__all__ = ["FORMATS", "detect", "read_annotations"]
+__all__ = ["ANNOTATION_FORMATS", "detect", "read_annotations"]
 
-FORMATS: dict[str, Callable[[Path, Path], Iterator[Example]]] = {
+ANNOTATION_FORMATS: dict[str, Callable[[Path, Path], Iterator[Example]]] = {
     "manifest": read_manifest,
     "msr-vtt": read_msr_vtt,
     "msvd": read_msvd,
@@ -36,7 +36,7 @@ def read_annotations(
 
     Args:
         path: The file.
-        format: A key of FORMATS, or `auto` to go by ending and columns.
+        format: A key of ANNOTATION_FORMATS, or `auto` to go by ending and columns.
         videos: Folder of the videos; by default the one that the file lies in.
         split: Take only this part, where the file says which part a line belongs to.
 
@@ -48,9 +48,11 @@ def read_annotations(
     """
     file = Path(path)
     kind = detect(file) if format == "auto" else format
-    if kind not in FORMATS:
-        raise AnnotationError(f"expected a format among auto, {', '.join(FORMATS)}, got {format!r}")
-    examples = list(FORMATS[kind](file, Path(videos) if videos else file.parent))
+    if kind not in ANNOTATION_FORMATS:
+        raise AnnotationError(
+            f"expected a format among auto, {', '.join(ANNOTATION_FORMATS)}, got {format!r}"
+        )
+    examples = list(ANNOTATION_FORMATS[kind](file, Path(videos) if videos else file.parent))
     if not examples:
         raise AnnotationError(f"{file}: expected at least one text about a video, got none")
     if split is None:

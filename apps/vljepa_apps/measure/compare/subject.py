@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.measure.cells import end_to_end, graph_cells, sample_frames
 from vljepa_apps.measure.machine import installed
-from vljepa_apps.measure.torch_model import TorchModel, shipped_checkpoint
+from vljepa_apps.measure.torch_model import TorchModel
+from vljepa_model.shipped import checkpoint_folder
 
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Cells
@@ -24,7 +25,7 @@ class Subject:
     """One column of the table.
 
     Attributes:
-        spec: A bundle's path or name, `torch` for the shipped checkpoint or `torch:FOLDER` for another.
+        spec: A bundle's path or name, `torch` for the shipped checkpoint or `torch:CHECKPOINT` for another.
         engine: To run a bundle on, as for `vj.load`.
         threads: Threads on a CPU; None takes the engine's own choice.
         allow_fallback: Whether another engine may take its place.
@@ -50,8 +51,7 @@ class Subject:
     def load(self) -> Model | TorchModel:
         """The model, ready to run."""
         if self.is_torch:
-            folder = Path(self.spec[6:]) if ":" in self.spec else shipped_checkpoint()
-            return TorchModel(folder, threads=self.threads)
+            return TorchModel(checkpoint_folder(self.spec[6:] or "tiny"), threads=self.threads)
         import vljepa_runtime as vj
 
         return vj.load(self.spec, **self._engine)

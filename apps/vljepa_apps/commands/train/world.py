@@ -1,4 +1,4 @@
-"""`vljepa train`: train on the procedural world or fine-tune on annotated videos; a run that was stopped goes on."""
+"""The part of `vljepa train` that trains on the procedural world: its options and how it reports."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import arguments, console, finetune
-from vljepa_runtime.errors import InputError, MissingExtraError
-from vljepa_runtime.files.atomic import check_folder
+from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from vljepa_model.checkpoint import Checkpoint
     from vljepa_model.training.recipe import Recipe
 
-WRITTEN = ("state.pt", "recipe.json", "run.json", "checkpoint/model.safetensors", "checkpoint/config.json")
+__all__ = ["add_arguments", "train"]
+
 RECIPE_OPTIONS = (
     "seed",
     "steps",
@@ -66,29 +66,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that render clips (default: 1)"
     )
-    arguments.add_json(parser)
-    finetune.add_arguments(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train until the recipe's last step."""
-    try:
-        from vljepa_model.processes import first_on_machine
-        from vljepa_model.training.trainer import Progress, extend, train
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train") from error
-    check_folder(args.out, names=WRITTEN)
-    if args.data:
-        return finetune.run(args, starting_point(args.init))
+def train(args: argparse.Namespace, start: Checkpoint | None) -> dict[str, Any]:
+    """Train until the recipe's last step.
+
+    Returns:
+        Where the checkpoint is, and the last line of the run's log.
+    """
+    from vljepa_model.processes import first_on_machine
+    from vljepa_model.training import trainer
+
     if args.hands and not (args.hands / "labels.csv").exists():
         raise InputError(
             f"expected labels.csv in {args.hands}, found none: name the folder of the photographs"
         )
     if args.extend and first_on_machine():
-        extend(args.out, args.extend)
+        trainer.extend(args.out, args.extend)
     with console.Progress("training") as bar:
 
-        def show(now: Progress) -> None:
+        def show(now: trainer.Progress) -> None:
             bar.total = now.steps
             bar.update(
                 now.step,
@@ -96,58 +93,30 @@ def run(args: argparse.Namespace) -> int:
                 f"top-1 {now.top1:.0%}  {now.clips_per_s:.0f} clips/s  {console.duration(now.eta_s)} left",
             )
 
-        checkpoint = train(
+        checkpoint = trainer.train(
             args.out,
             preset=args.preset,
             recipe=recipe_from(args),
             hands=args.hands,
-            init=initial(args.init),
+            init=start.model if start else None,
             workers=args.workers,
             save_every=args.save_every,
             stop_after=args.stop_after,
             on_progress=show,
         )
-    if not first_on_machine():
-        return 0
-    if args.json:
-        metrics = args.out / "metrics.jsonl"
-        lines = metrics.read_text().splitlines() if metrics.exists() else []
-        console.document({"checkpoint": str(checkpoint), "last": json.loads(lines[-1]) if lines else None})
-    console.note(f"wrote {checkpoint}\nnext: vljepa export {checkpoint}")
-    return 0
+    metrics = args.out / "metrics.jsonl"
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    return {"checkpoint": str(checkpoint), "last": json.loads(lines[-1]) if lines else None}
 
 
 def recipe_from(args: argparse.Namespace) -> Recipe | None:
     """The recipe that the options name; None when there are none, so that a run that exists keeps its own."""
     from vljepa_model.training.recipe import Recipe
 
-    changes: dict[str, Any] = {
-        name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None
-    }
-    if not changes:
+    if not (changes := arguments.given(args, RECIPE_OPTIONS)):
         return None
     default = Recipe()
     steps = changes.get("steps", default.steps)
     zero = changes.setdefault("stage_zero", min(default.stage_zero, steps // 3))
     changes.setdefault("stage_one", min(max(default.stage_one, zero), zero + (steps - zero) // 10))
     return dataclasses.replace(default, **changes)
-
-
-def initial(path: Path | None) -> Any:
-    """The model that a new run starts from."""
-    if path is None:
-        return None
-    return starting_point(path).model
-
-
-def starting_point(path: Path | None) -> Checkpoint:
-    """The checkpoint that --init names, by its folder or as one that is shipped."""
-    if path is None:
-        raise InputError(
-            "expected --init CHECKPOINT with --data: name what is to be fine-tuned, such as `tiny`"
-        )
-    from vljepa_apps.measure.torch_model import shipped_checkpoint
-    from vljepa_model.checkpoint import load_checkpoint
-
-    named = not path.exists() and len(path.parts) == 1
-    return load_checkpoint(shipped_checkpoint(str(path)) if named else path)

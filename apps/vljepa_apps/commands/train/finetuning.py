@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from vljepa_model.checkpoint import Checkpoint
     from vljepa_model.finetuning.recipe import FineTuneRecipe
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "train"]
 
 SHARED = ("seed", "steps", "lr", "warmup")  # options that training from the world declares already
 OWN = ("batch", "only", "train_x_encoder", "y_encoder_lr", "decoder", "precision", "gradient_checkpointing")
 FOREIGN = ("hands", "clips", "lessons", "stage_zero", "stage_one", "decay", "finish", "extend")
-FORMATS = ("auto", "manifest", "msr-vtt", "msvd", "kinetics")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    from vljepa_data.annotations import ANNOTATION_FORMATS
+
     group = parser.add_argument_group(
         "fine-tuning", "with --init CHECKPOINT and --data FILE; under torchrun on several devices"
     )
@@ -33,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="clips and texts: manifest (.csv, .jsonl), MSR-VTT, MSVD or Kinetics",
     )
-    group.add_argument("--data-format", default="auto", choices=FORMATS, help="of FILE (default: auto)")
+    group.add_argument(
+        "--data-format", default="auto", choices=("auto", *ANNOTATION_FORMATS), help="of FILE (default: auto)"
+    )
     group.add_argument(
         "--videos", type=Path, metavar="DIR", help="folder of the videos (default: FILE's own)"
     )
@@ -76,13 +79,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--strict", action="store_true", help="stop for a video that cannot be read")
 
 
-def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
-    """Fine-tune until the recipe's last step."""
+def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
+    """Fine-tune until the recipe's last step.
+
+    Returns:
+        Where the checkpoint is, the run's last progress, and what was measured on held-out clips.
+    """
     from vljepa_data.annotations import Unusable, read_annotations
     from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
     from vljepa_model.processes import first_on_machine
 
-    if foreign := [name for name in FOREIGN if getattr(args, name) is not None]:
+    if foreign := arguments.given(args, FOREIGN):
         options = ", ".join(f"--{name.replace('_', '-')}" for name in foreign)
         raise InputError(
             f"{options} belong to training from the procedural world: leave them out with --data"
@@ -117,14 +124,11 @@ def run(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
             on_survey=lambda done, total: bar.update(0, detail=f"looked at {done} of {total} clips"),
             on_progress=show,
         )  # fmt: skip
-    if not first_on_machine():
-        return 0
-    found = held_out(args, written)
-    if args.json:
-        step = dataclasses.asdict(last[0]) if last else None
-        console.document({"checkpoint": str(written), "last": step, "held_out": found})
-    console.note(f"wrote {written}\nnext: vljepa export {written}")
-    return 0
+    return {
+        "checkpoint": str(written),
+        "last": dataclasses.asdict(last[0]) if last else None,
+        "held_out": held_out(args, written) if first_on_machine() else None,
+    }
 
 
 def held_out(args: argparse.Namespace, written: Path) -> dict[str, Any] | None:
@@ -153,7 +157,5 @@ def recipe_from(args: argparse.Namespace) -> FineTuneRecipe | None:
     """The recipe that the options name; None when there are none, so that a run that exists keeps its own."""
     from vljepa_model.finetuning.recipe import FineTuneRecipe
 
-    changes: dict[str, Any] = {
-        name: getattr(args, name) for name in (*SHARED, *OWN) if getattr(args, name) is not None
-    }
+    changes = arguments.given(args, (*SHARED, *OWN))
     return FineTuneRecipe(**changes) if changes else None
