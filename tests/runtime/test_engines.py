@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_runtime.bundle import Bundle, write_bundle
+from vljepa_runtime.bundle import Bundle, GraphSpec, write_bundle
 from vljepa_runtime.bundle.manifest import TARGETS
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import (
@@ -23,6 +23,7 @@ from vljepa_runtime.engines import (
     open_engine,
     openvino,
 )
+from vljepa_runtime.engines.protocol import check_loaded
 from vljepa_runtime.errors import (
     BundleError,
     DeviceMissingError,
@@ -147,6 +148,26 @@ def test_feeds_that_fit() -> None:
 def test_feeds_that_do_not(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_feeds("g", INPUTS, given)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kind"),
+    [
+        ({"x": "float16"}, {"y": "float32"}, "inputs {'x': 'float32'}"),
+        ({"x": "float32"}, {"z": "float32"}, "outputs {'y': 'float32'}"),
+        ({"x": "float32"}, {}, "outputs {'y': 'float32'}"),
+        ({"x": "float32", "z": "int32"}, {"y": "float32"}, "inputs {'x': 'float32'}"),
+    ],
+    ids=["type", "name", "missing", "unknown"],
+)
+def test_what_was_loaded_is_compared_with_the_manifest(
+    inputs: dict[str, str], outputs: dict[str, str], kind: str
+) -> None:
+    x, y = (TensorSpec(name=name, dtype="float32", shape=("B",)) for name in "xy")
+    spec = GraphSpec(file="g", inputs=(x,), outputs=(y,))
+    check_loaded("b/g", spec, inputs={"x": "float32"}, outputs={"y": "float32"})
+    with pytest.raises(BundleError, match=f"b/g: expected {kind}, the file has .*: build it again"):
+        check_loaded("b/g", spec, inputs=inputs, outputs=outputs, remedy="build it again")
 
 
 def rewritten(small_zip: Path, to: Path, *, files: dict[str, bytes] | None = None, **changes: Any) -> Bundle:

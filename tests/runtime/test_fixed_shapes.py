@@ -10,8 +10,8 @@ import pytest
 
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import TensorSpec
-from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot
-from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
+from vljepa_runtime.engines.fixed_shapes import FixedFunction, FixedGraph, Slot
+from vljepa_runtime.errors import BundleError, InputError
 
 
 def spec(inputs: dict[str, tuple[Any, ...]], outputs: dict[str, tuple[Any, ...]]) -> GraphSpec:
@@ -32,7 +32,8 @@ class Sums:
     def __init__(
         self, functions: Mapping[str, Mapping[str, Slot]], outputs: dict[str, tuple[int, ...]]
     ) -> None:
-        self.functions, self.outputs = functions, outputs
+        self.functions = {name: FixedFunction(inputs, tuple(outputs)) for name, inputs in functions.items()}
+        self.outputs = outputs
         self.calls: list[tuple[str, dict[str, np.ndarray]]] = []
 
     def predict(self, function: str, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -122,16 +123,15 @@ def test_feeds_are_checked_first() -> None:
     assert not program.calls
 
 
-def test_a_program_with_other_names_is_refused() -> None:
-    program = Sums({"main": {"pixels": Slot("float16", (1, 4, 3))}}, {})
-    with pytest.raises(
-        GraphRefusedError, match="expected inputs patches, function main of the file has pixels"
-    ):
+@pytest.mark.parametrize(
+    ("taken", "given", "message"),
+    [
+        ("pixels", "visual", "inputs {'patches': 'uint8'}, the file has {'pixels': 'float16'}"),
+        ("patches", "other", "outputs {'visual': 'float32'}, the file has {'other': 'unknown'}"),
+    ],
+    ids=["input", "output"],
+)
+def test_a_program_with_other_names_is_refused(taken: str, given: str, message: str) -> None:
+    program = Sums({"n4": {taken: Slot("float16", (1, 4, 3))}}, {given: (1, 2)})
+    with pytest.raises(BundleError, match=f"x_encoder, function n4: expected {message}: export it again"):
         FixedGraph("x_encoder", spec({"patches": ("B", "N", 3)}, {"visual": ("B", "N", 2)}), program)
-
-
-def test_a_program_that_lacks_an_output() -> None:
-    program = Sums({"n4": {"patches": Slot("float16", (1, 4, 3))}}, {"other": (1, 2)})
-    graph = FixedGraph("x_encoder", spec({"patches": ("B", "N", 3)}, {"visual": ("B", "N", 2)}), program)
-    with pytest.raises(RunError, match="expected an output visual, got other"):
-        graph.run({"patches": np.zeros((1, 4, 3), np.uint8)})

@@ -46,7 +46,10 @@ class InterpretedProgram:
     def __init__(self, program: MilProgram) -> None:
         self._program = program
         self.functions: Mapping[str, FixedFunction] = {
-            name: {item: Slot(kind.element.numpy, kind.shape) for item, kind in function.inputs.items()}
+            name: FixedFunction(
+                {item: Slot(kind.element.numpy, kind.shape) for item, kind in function.inputs.items()},
+                function.outputs,
+            )
             for name, function in program.functions.items()
         }
 

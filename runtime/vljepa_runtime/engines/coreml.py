@@ -163,16 +163,13 @@ class _MacProgram:
 
 
 def package_functions(description: Any) -> dict[str, FixedFunction]:
-    """Inputs per function of a model description; a package with one function calls it `main`."""
+    """The functions of a model description; a package with one function calls it `main`."""
     if not description.functions:
-        return {"main": _slots(description.input)}
-    return {item.name: _slots(item.input) for item in description.functions}
+        return {"main": _function(description)}
+    return {item.name: _function(item) for item in description.functions}
 
 
-def _slots(features: Any) -> FixedFunction:
-    return {
-        item.name: Slot(
-            _TYPES.get(item.type.multiArrayType.dataType, "unknown"), tuple(item.type.multiArrayType.shape)
-        )
-        for item in features
-    }
+def _function(description: Any) -> FixedFunction:
+    kinds = ((item.name, item.type.multiArrayType) for item in description.input)
+    slots = {name: Slot(_TYPES.get(kind.dataType, "unknown"), tuple(kind.shape)) for name, kind in kinds}
+    return FixedFunction(slots, tuple(item.name for item in description.output))

@@ -14,8 +14,8 @@ import numpy as np
 
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import BATCH, CACHED, GROWN, LENGTH, NEXT, PAST, TensorSpec
-from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
-from vljepa_runtime.errors import GraphRefusedError, InputError, RunError
+from vljepa_runtime.engines.protocol import Array, check_feeds, check_loaded, check_results
+from vljepa_runtime.errors import InputError
 
 __all__ = ["FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
 
@@ -32,7 +32,15 @@ class Slot:
     shape: tuple[int, ...]
 
 
-FixedFunction = Mapping[str, Slot]  # by input name
+Slots = Mapping[str, Slot]  # by input name
+
+
+@dataclass(frozen=True, slots=True)
+class FixedFunction:
+    """What a function takes, and the names of what it gives."""
+
+    inputs: Slots
+    outputs: tuple[str, ...]
 
 
 class FixedProgram(Protocol):
@@ -40,7 +48,7 @@ class FixedProgram(Protocol):
 
     @property
     def functions(self) -> Mapping[str, FixedFunction]:
-        """Inputs per function name."""
+        """By name."""
 
     def predict(self, function: str, feeds: Mapping[str, Array]) -> Mapping[str, Array]:
         """Run one function on arrays that fit its slots.
@@ -60,22 +68,26 @@ class FixedGraph:
         engine: What runs it, for messages.
 
     Raises:
-        GraphRefusedError: the program has other inputs than the contract.
+        BundleError: the program has other inputs or outputs than the contract.
     """
 
     def __init__(self, name: str, spec: GraphSpec, program: FixedProgram, *, engine: str = "coreml") -> None:
         self._engine = engine
         self.name, self.inputs, self.outputs = name, spec.inputs, spec.outputs
-        wanted = {item.name for item in spec.inputs}
-        for function, slots in program.functions.items():
-            if set(slots) - {CACHE_LENGTH} != wanted:
-                raise GraphRefusedError(
-                    f"{name}: expected inputs {', '.join(sorted(wanted))}, function {function} of the file has "
-                    f"{', '.join(sorted(slots))}: export it again"
-                )
         self._program = program
         # The smallest that fits is taken.
-        self._functions = sorted(program.functions.items(), key=lambda item: _elements(item[1]))
+        self._functions = sorted(
+            ((function, each.inputs) for function, each in program.functions.items()),
+            key=lambda item: _elements(item[1]),
+        )
+        # A program has types of its own, in which it is fed: they are taken for those of the contract.
+        own = {item.name: item.dtype for item in (*spec.inputs, *spec.outputs)}
+        for function, each in program.functions.items():
+            takes = {
+                key: own.get(key, slot.dtype) for key, slot in each.inputs.items() if key != CACHE_LENGTH
+            }
+            gives = {key: own.get(key, "unknown") for key in each.outputs}
+            check_loaded(f"{name}, function {function}", spec, inputs=takes, outputs=gives)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """See `Graph.run`; every row of the batch is one call.
@@ -103,10 +115,6 @@ class FixedGraph:
         raise InputError(f"{self.name}: expected one of the sizes it was built for ({sizes}), got {got}")
 
     def _result(self, spec: TensorSpec, given: Mapping[str, Array], feeds: Mapping[str, Array]) -> Array:
-        if spec.name not in given:
-            raise RunError(
-                f"{self.name}: expected an output {spec.name}, got {', '.join(given)}: export it again"
-            )
         array = np.asarray(given[spec.name], spec.dtype)
         if GROWN not in spec.shape:
             return array
@@ -114,9 +122,7 @@ class FixedGraph:
         return np.concatenate([past, array], axis=spec.shape.index(GROWN))
 
 
-def fit(
-    inputs: tuple[TensorSpec, ...], slots: FixedFunction, feeds: Mapping[str, Array]
-) -> dict[str, Array] | None:
+def fit(inputs: tuple[TensorSpec, ...], slots: Slots, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
     """Feeds of one row as a function takes them: padded with zeros, in its types; None where they do not fit.
 
     Args:
@@ -143,11 +149,11 @@ def _rows(feeds: Mapping[str, Array]) -> range:
     return range(len(next(iter(feeds.values()))))
 
 
-def _elements(slots: FixedFunction) -> int:
+def _elements(slots: Slots) -> int:
     return sum(math.prod(slot.shape) for slot in slots.values())
 
 
-def _sizes(inputs: tuple[TensorSpec, ...], slots: FixedFunction) -> str:
+def _sizes(inputs: tuple[TensorSpec, ...], slots: Slots) -> str:
     """`N=128, L=32`: what the contract leaves free."""
     free = {
         symbol: size

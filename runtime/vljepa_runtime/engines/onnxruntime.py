@@ -11,10 +11,16 @@ import numpy as np
 from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.graph_files import unpacked
-from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
+from vljepa_runtime.engines.protocol import (
+    Array,
+    Graph,
+    check_feeds,
+    check_loaded,
+    check_results,
+    require_target,
+)
 from vljepa_runtime.engines.watched import Watch, interruptible
 from vljepa_runtime.errors import (
-    BundleError,
     DeviceMissingError,
     GraphRefusedError,
     LibraryMissingError,
@@ -117,7 +123,7 @@ class OnnxRuntimeEngine:
             session = self._session(_as_bytes(graph.content), options, what)
             weights.clear()
             bundle.check_unchanged((spec.file, *spec.external))
-        _compare_contract(bundle.name, graph_name, spec, session)
+        check_loaded(what, spec, inputs=_types(session.get_inputs()), outputs=_types(session.get_outputs()))
         return _OnnxRuntimeGraph(graph, spec, session, self.name)
 
     def _options(self) -> Any:
@@ -213,18 +219,8 @@ class _OnnxRuntimeGraph:
         return results
 
 
-def _compare_contract(bundle: str, graph: str, spec: GraphSpec, session: Any) -> None:
-    """Raise when the file's inputs or outputs are not those of the manifest."""
-    for kind, wanted, nodes in (
-        ("inputs", spec.inputs, session.get_inputs()),
-        ("outputs", spec.outputs, session.get_outputs()),
-    ):
-        expected = {tensor.name: tensor.dtype for tensor in wanted}
-        got = {node.name: _DTYPES.get(node.type, node.type) for node in nodes}
-        if expected != got:
-            raise BundleError(
-                f"{bundle}/{graph}: expected {kind} {expected}, the file has {got}: export it again"
-            )
+def _types(nodes: Any) -> dict[str, str]:
+    return {node.name: _DTYPES.get(node.type, node.type) for node in nodes}
 
 
 def _first_line(error: Exception) -> str:

@@ -22,7 +22,14 @@ from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.bundle.reader import MAPPED_BYTES
 from vljepa_runtime.contract import BATCH, LENGTH, TOKENS, TensorSpec, free_axes
 from vljepa_runtime.engines.graph_files import unpacked
-from vljepa_runtime.engines.protocol import Array, Graph, check_feeds, check_results, require_target
+from vljepa_runtime.engines.protocol import (
+    Array,
+    Graph,
+    check_feeds,
+    check_loaded,
+    check_results,
+    require_target,
+)
 from vljepa_runtime.engines.watched import Watch, interruptible
 from vljepa_runtime.errors import (
     BundleError,
@@ -124,7 +131,7 @@ class OpenVinoEngine:
         what = f"{bundle.name}/{graph_name}"
         looked_at = checked_graph(bundle, graph_name)
         model, held = self._read(bundle, looked_at, what)
-        _compare_contract(what, spec, model)
+        check_loaded(what, spec, inputs=_types(model.inputs), outputs=_types(model.outputs))
         _check_sizes(bundle, spec, model, what)
         precision, text = self._precision(bundle.manifest.execution.get(graph_name, "f32"))
         self._running[what] = text
@@ -246,9 +253,7 @@ class _OpenVinoGraph:
             given = {name: np.ascontiguousarray(array) for name, array in feeds.items()}
             self._watch.run(lambda: request.infer(given, share_inputs=True), request.cancel)
             # The buffers belong to the request, which the next call writes to.
-            results = {
-                spec.name: request.get_output_tensor(i).data.copy() for i, spec in enumerate(self.outputs)
-            }
+            results = {spec.name: request.get_tensor(spec.name).data.copy() for spec in self.outputs}
         except RuntimeError as error:
             raise RunError(f"{self.name} failed in OpenVINO: {_reason(error)}") from error
         with self._lock:  # one that failed or was stopped is not used again
@@ -323,16 +328,8 @@ def _reshaped(model: Any, spec: GraphSpec, sizes: Mapping[str, int]) -> Any:
     return fixed
 
 
-def _compare_contract(what: str, spec: GraphSpec, model: Any) -> None:
-    """Raise when the file's inputs or outputs are not those of the manifest."""
-    for kind, wanted, ports in (
-        ("inputs", spec.inputs, model.inputs),
-        ("outputs", spec.outputs, model.outputs),
-    ):
-        expected = {tensor.name: tensor.dtype for tensor in wanted}
-        got = {port.any_name: port.element_type.to_dtype().name for port in ports}
-        if list(expected.items()) != list(got.items()):
-            raise BundleError(f"{what}: expected {kind} {expected}, the file has {got}: export it again")
+def _types(ports: Any) -> dict[str, str]:
+    return {port.any_name: port.element_type.to_dtype().name for port in ports}
 
 
 def _reason(error: RuntimeError) -> str:

@@ -1,4 +1,4 @@
-"""What every engine offers, and the one check of what goes into a graph. Knows no engine."""
+"""What every engine offers, and the one check of what it loads, takes and gives. Knows no engine."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.contract import NEXT, PAST, TensorSpec
-from vljepa_runtime.errors import InputError, RunError, WrongTargetError
+from vljepa_runtime.errors import BundleError, InputError, RunError, WrongTargetError
 
 __all__ = [
     "Array",
@@ -18,6 +18,7 @@ __all__ = [
     "Engine",
     "Graph",
     "check_feeds",
+    "check_loaded",
     "check_results",
     "describe",
     "require_target",
@@ -97,6 +98,32 @@ def require_target(engine: str, bundle: Bundle, *targets: str) -> None:
             f"{engine} runs bundles made for {' or '.join(targets)}, {bundle.name} is for "
             f"{bundle.manifest.target}: choose its engine or export with --format {targets[0]}"
         )
+
+
+def check_loaded(
+    what: str,
+    spec: GraphSpec,
+    *,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str],
+    remedy: str = "export it again",
+) -> None:
+    """Compare what an engine has read with the manifest; every engine does, before it gives a graph.
+
+    Args:
+        what: Names the graph in the message.
+        spec: What the manifest says.
+        inputs: Type per name, each as NumPy calls it.
+        outputs: The same.
+        remedy: What to do about it.
+
+    Raises:
+        BundleError: a name or a type differs.
+    """
+    for kind, wanted, got in (("inputs", spec.inputs, inputs), ("outputs", spec.outputs, outputs)):
+        expected = {tensor.name: tensor.dtype for tensor in wanted}
+        if expected != got:
+            raise BundleError(f"{what}: expected {kind} {expected}, the file has {dict(got)}: {remedy}")
 
 
 def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> None:

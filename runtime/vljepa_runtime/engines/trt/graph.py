@@ -20,9 +20,9 @@ from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
 from vljepa_runtime.engines.trt.cuda import Device, Pinned, owner
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe
-from vljepa_runtime.errors import BundleError, EngineError, RunError
+from vljepa_runtime.errors import EngineError, RunError
 
-__all__ = ["TensorRTGraph", "check_contract"]
+__all__ = ["TensorRTGraph", "tensor_types"]
 
 # TensorRT's name of a type -> the bundle's.
 _DTYPES = {
@@ -185,22 +185,12 @@ class _Copied:
         return address
 
 
-def check_contract(library: Library, bundle: str, graph: str, spec: GraphSpec, engine: Any) -> None:
-    """Compare an engine's tensors with the manifest.
-
-    Raises:
-        BundleError: a name or a type differs.
-    """
-    modes = library.module.TensorIOMode
-    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    for kind, mode, wanted in (("inputs", modes.INPUT, spec.inputs), ("outputs", modes.OUTPUT, spec.outputs)):
-        expected = {tensor.name: tensor.dtype for tensor in wanted}
-        got = {
-            name: _DTYPES.get(engine.get_tensor_dtype(name).name, engine.get_tensor_dtype(name).name)
-            for name in names
-            if engine.get_tensor_mode(name) == mode
-        }
-        if expected != got:
-            raise BundleError(
-                f"{bundle}/{graph}: expected {kind} {expected}, the engine has {got}: build it again"
-            )
+def tensor_types(library: Library, engine: Any) -> tuple[dict[str, str], dict[str, str]]:
+    """Type per name of an engine's inputs, and of its outputs."""
+    found: tuple[dict[str, str], dict[str, str]] = {}, {}
+    for index in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(index)
+        kind = engine.get_tensor_dtype(name).name
+        is_output = engine.get_tensor_mode(name) == library.module.TensorIOMode.OUTPUT
+        found[is_output][name] = _DTYPES.get(kind, kind)
+    return found

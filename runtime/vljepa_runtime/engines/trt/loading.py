@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.engines.protocol import check_loaded
 from vljepa_runtime.engines.trt.cache import EngineCache, Machine, content_hash
 from vljepa_runtime.engines.trt.cuda import Device
-from vljepa_runtime.engines.trt.graph import TensorRTGraph, check_contract
+from vljepa_runtime.engines.trt.graph import TensorRTGraph, tensor_types
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import read_recipe
 from vljepa_runtime.errors import GraphRefusedError
@@ -39,14 +40,15 @@ def load_plan(
         GraphRefusedError: the library refuses the engine, in its own words.
         BundleError: the engine has other inputs or outputs than the manifest, or the graph has no recipe.
     """
-    what = f"{bundle.name}/{graph_name}"
+    what, spec = f"{bundle.name}/{graph_name}", bundle.graph(graph_name)
     with library.listening() as heard:
         runtime = library.module.Runtime(library.logger)
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             words = "; ".join(heard.errors) or "it gave no reason"
             raise GraphRefusedError(f"{library.name} {library.version} cannot load {what}: {words}")
-        check_contract(library, bundle.name, graph_name, bundle.graph(graph_name), engine)
+        inputs, outputs = tensor_types(library, engine)
+        check_loaded(what, spec, inputs=inputs, outputs=outputs, remedy="build it again")
         if kernels is None:
             context, save = engine.create_execution_context(), None
         else:
@@ -59,7 +61,7 @@ def load_plan(
         )
     return TensorRTGraph(
         graph_name,
-        bundle.graph(graph_name),
+        spec,
         read_recipe(bundle, graph_name),
         context,
         device,
