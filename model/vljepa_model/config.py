@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vljepa_model.errors import ConfigError
-from vljepa_runtime.files.records import shown
+from vljepa_runtime.files.values import shown
 from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = ["ModelConfig", "RopeScaling", "TextStackConfig", "XEncoderConfig", "YDecoderConfig"]

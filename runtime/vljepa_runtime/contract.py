@@ -10,10 +10,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.files import records as read
+from vljepa_runtime.files.records import AtMost
+from vljepa_runtime.files.values import Name, dim, shown
 from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = [
@@ -45,6 +46,8 @@ BATCH, TOKENS, LENGTH, CACHED, GROWN = "B", "N", "L", "T", "T + 1"
 PATCH_DIM, VISUAL_DIM, EMBEDDING_DIM, VOCABULARY, HEADS, HEAD_DIM = "P", "Dv", "S", "V", "H", "Dh"
 
 DTYPES = ("uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "bool")
+MAX_RANK = 8  # a key-value cache has 4
+MAX_ELEMENTS = 1 << 27  # of the fixed sizes of a tensor: 512 MiB in float32
 MAX_BATCH = 256  # rows; texts are embedded 16 at a time
 MAX_WIDTH = 1024  # tokens of a text; 512 is the longest that is exported
 MAX_CACHE = 1 << 16  # positions of a key-value cache
@@ -61,30 +64,19 @@ class TensorSpec:
         shape: A number, or a symbol such as `B` where the size is free.
     """
 
-    name: str
-    dtype: str
-    shape: tuple[int | str, ...]
+    name: Name
+    dtype: Name
+    shape: Annotated[tuple[Annotated[int | str, dim], ...], AtMost(MAX_RANK)]
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise BundleError(
-                f"tensor {self.name}: expected one of {', '.join(DTYPES)}, got {read.shown(self.dtype)}"
+                f"tensor {self.name}: expected one of {', '.join(DTYPES)}, got {shown(self.dtype)}"
             )
 
     def sized(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """The shape with these sizes in place of symbols."""
         return tuple(size if isinstance(size, int) else sizes[size] for size in self.shape)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"name": self.name, "dtype": self.dtype, "shape": list(self.shape)}
-
-    @classmethod
-    def from_dict(cls, values: object, where: str) -> TensorSpec:
-        """Read what `to_dict` wrote."""
-        got = read.known_fields(cls, values, where)
-        shape = read.items(got["shape"], read.dim, f"{where}.shape", limit=read.MAX_RANK)
-        return cls(name=read.name(got["name"], where), dtype=read.name(got["dtype"], where), shape=shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +165,9 @@ def check_graph(
         BundleError: a tensor is missing, has another number of axes, or an axis is not of its size.
     """
     for tensor in (*inputs, *outputs):
-        if math.prod(size for size in tensor.shape if isinstance(size, int)) > read.MAX_ELEMENTS:
+        if math.prod(size for size in tensor.shape if isinstance(size, int)) > MAX_ELEMENTS:
             raise BundleError(
-                f"{graph}.{tensor.name}: expected at most {read.MAX_ELEMENTS} values, got {_shape(tensor)}: "
+                f"{graph}.{tensor.name}: expected at most {MAX_ELEMENTS} values, got {_shape(tensor)}: "
                 "export the bundle again"
             )
     if graph in CONTRACTS:

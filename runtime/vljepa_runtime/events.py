@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 from vljepa_runtime.arguments import choice
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.records import shown
 from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files.values import shown
 from vljepa_runtime.printable import json_text
 
 __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs"]

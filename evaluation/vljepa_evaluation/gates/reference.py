@@ -32,9 +32,9 @@ from vljepa_runtime.contract import (
 )  # fmt: skip
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.files.records import shown
 from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.files.tensors import pack, unpack
+from vljepa_runtime.files.values import shown
 from vljepa_runtime.model import Model
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from vljepa_model.errors import CheckpointError
 from vljepa_model.tensor_files import read_json
-from vljepa_runtime.files.records import shown
+from vljepa_runtime.files.values import shown
 
 __all__ = ["PublishedConfig"]
 

@@ -5,19 +5,59 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Annotated
 
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.files import records as read
-from vljepa_runtime.files.records import check_file_name
+from vljepa_runtime.files.records import AtMost
+from vljepa_runtime.files.values import Positive, Text, name, shown, wrong
 from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
-__all__ = ["Calibration", "Certified", "FileSpec", "GraphSpec", "Origin", "Parity"]
+__all__ = [
+    "Calibration",
+    "Certified",
+    "FileName",
+    "FileSpec",
+    "GraphSpec",
+    "Origin",
+    "Parity",
+    "check_file_name",
+]
 
+MAX_FILE_BYTES = 1 << 37  # 128 GiB: every byte is hashed, a sparse file of more would take minutes to refuse
 MAX_BUDGETS = 64  # token counts that a graph of fixed sizes is built for
+MAX_FILE_NAME = 200  # characters
 
+_SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def check_file_name(name: str) -> str:
+    """Return `name` when it can only mean a file inside the bundle.
+
+    Raises:
+        BundleError: the name is absolute, climbs out, is hidden, or some system reads it otherwise.
+    """
+    safe = all(_SAFE_PART.match(part) for part in name.split("/"))
+    if len(name) > MAX_FILE_NAME or not safe or name == "bundle.json":
+        raise BundleError(
+            "expected a plain file name inside the bundle (letters, digits, . _ + - and /), "
+            f"got {shown(name)}: do not use this bundle, ask its maker for a clean one"
+        )
+    return name
+
+
+def _file_name(value: object, where: str) -> str:
+    return check_file_name(name(value, where))
+
+
+def _sha256(value: object, where: str) -> str:
+    if not isinstance(value, str) or not _SHA256.match(value):
+        raise wrong(where, "64 hexadecimal digits", value)
+    return value
+
+
+FileName = Annotated[str, _file_name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,59 +72,26 @@ class GraphSpec:
         token_budgets: Token counts (N) it accepts; empty where N is free.
     """
 
-    file: str
-    external: tuple[str, ...] = ()
+    file: FileName
+    external: tuple[FileName, ...] = ()
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    token_budgets: tuple[int, ...] = ()
+    token_budgets: Annotated[tuple[Annotated[Positive, AtMost(MAX_TOKENS)], ...], AtMost(MAX_BUDGETS)] = ()
 
     def __post_init__(self) -> None:
         if len({self.file, *self.external}) != 1 + len(self.external):
             raise BundleError(
-                f"graph {read.shown(self.file)}: expected every file of it once, one is named again: "
+                f"graph {shown(self.file)}: expected every file of it once, one is named again: "
                 "export the bundle again"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "file": self.file,
-            "external": list(self.external),
-            "inputs": [spec.to_dict() for spec in self.inputs],
-            "outputs": [spec.to_dict() for spec in self.outputs],
-            "token_budgets": list(self.token_budgets),
-        }
-
-    @classmethod
-    def from_dict(cls, values: object, where: str) -> GraphSpec:
-        """Read what `to_dict` wrote."""
-        got = read.known_fields(cls, values, where)
-        return cls(
-            file=check_file_name(read.name(got["file"], f"{where}.file")),
-            external=tuple(map(check_file_name, read.items(got["external"], read.name, f"{where}.external"))),
-            inputs=read.items(got["inputs"], TensorSpec.from_dict, f"{where}.inputs"),
-            outputs=read.items(got["outputs"], TensorSpec.from_dict, f"{where}.outputs"),
-            token_budgets=read.items(
-                got["token_budgets"], _budget, f"{where}.token_budgets", limit=MAX_BUDGETS
-            ),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSpec:
     """Size in bytes and SHA-256 of a file."""
 
-    size: int
-    sha256: str
-
-    @classmethod
-    def from_dict(cls, values: object, where: str) -> FileSpec:
-        """Read one entry of `files`."""
-        got = read.known_fields(cls, values, where)
-        digest = read.string(got["sha256"], f"{where}.sha256")
-        if not _SHA256.match(digest):
-            raise BundleError(f"{where}.sha256: expected 64 hexadecimal digits, got {read.shown(digest)}")
-        return cls(size=read.whole(got["size"], f"{where}.size", limit=read.MAX_FILE_BYTES), sha256=digest)
+    size: Annotated[int, AtMost(MAX_FILE_BYTES)]
+    sha256: Annotated[str, _sha256]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,30 +101,14 @@ class Origin:
     checkpoint_sha256: str = ""
     importer: str = ""
 
-    @classmethod
-    def from_dict(cls, values: object, where: str) -> Origin:
-        """Read `source`."""
-        got = read.known_fields(cls, values, where)
-        return cls(**{key: read.string(value, f"{where}.{key}") for key, value in got.items()})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """The data that fixed the quantisation ranges."""
 
-    data: str
+    data: Text
     samples: int
     seed: int = 0
-
-    @classmethod
-    def from_dict(cls, values: object, where: str) -> Calibration:
-        """Read `calibration`."""
-        got = read.known_fields(cls, values, where)
-        return cls(
-            data=read.text(got["data"], f"{where}.data"),
-            samples=read.whole(got["samples"], f"{where}.samples"),
-            seed=read.whole(got["seed"], f"{where}.seed"),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,12 +124,6 @@ class Parity:
     cosine: float
     max_abs: float
     psnr_db: float
-
-    @classmethod
-    def from_dict(cls, values: object, where: str) -> Parity:
-        """Read one entry of `parity`."""
-        got = read.known_fields(cls, values, where)
-        return cls(**{key: read.number(value, f"{where}.{key}") for key, value in got.items()})
 
 
 class Certified(str, Enum):
@@ -160,12 +145,9 @@ class Certified(str, Enum):
     @classmethod
     def from_json(cls, value: object, where: str = "certified") -> Certified:
         """Read what `to_json` gave."""
-        said = read.verdict(value, where)
-        return next(each for each, meant in _IN_JSON.items() if meant is said)
+        if (said := next((each for each, meant in _IN_JSON.items() if meant is value), None)) is None:
+            raise wrong(where, "true, false or null", value)
+        return said
 
 
 _IN_JSON = {Certified.YES: True, Certified.NO: False, Certified.NOT_JUDGED: None}
-
-
-def _budget(value: object, where: str) -> int:
-    return read.positive(value, where, limit=MAX_TOKENS)

@@ -6,14 +6,22 @@ Knows nothing about files; `reader.py` compares what is said here with what is t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from vljepa_runtime.bundle.entries import Calibration, Certified, FileSpec, GraphSpec, Origin, Parity
+from vljepa_runtime.bundle.entries import (
+    Calibration,
+    Certified,
+    FileName,
+    FileSpec,
+    GraphSpec,
+    Origin,
+    Parity,
+)
 from vljepa_runtime.contract import EMBEDDING_DIM, LOGITS, PATCH_DIM, PREFILL, Y_DECODER, check_graph
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.files import records as read
-from vljepa_runtime.files.records import check_file_name
+from vljepa_runtime.files.records import AtMost, plain, read_record
+from vljepa_runtime.files.values import MAX_NAME, Name, Positive, Text, shown, wrong
 from vljepa_runtime.patches import Preprocess
 
 __all__ = ["FORMAT", "TARGETS", "Manifest"]
@@ -21,7 +29,21 @@ __all__ = ["FORMAT", "TARGETS", "Manifest"]
 FORMAT = 1
 TARGETS = ("onnx", "openvino", "tensorrt", "tensorrt-rtx", "coreml")
 EXECUTIONS = ("f32", "bf16", "f16")
+MAX_FILES = 256  # a bundle has some 20; a Core ML package or sharded weights a few dozen
+MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
 MAX_TOKENIZER_BYTES = 64 << 20  # Gemma's, the largest of those that can be imported, has 33 MB
+# Older readers refuse these: they are left out where they say nothing.
+LATER = ("execution", "certified", "gates", "notes")
+AGAIN = "export the bundle again"
+
+
+def _preprocess(values: object, where: str) -> Preprocess:
+    if not isinstance(values, Mapping):
+        raise wrong(where, "an object", values)
+    try:
+        return Preprocess.from_dict(values)
+    except (InputError, TypeError, ValueError) as error:
+        raise BundleError(f"{error}: {AGAIN}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,31 +75,31 @@ class Manifest:
         format: Version of this layout.
     """
 
-    name: str
+    name: Name
     license: str
-    created: str
+    created: Annotated[str, AtMost(MAX_NAME)]
     source: Origin = field(default_factory=Origin)
-    target: str = "onnx"
-    precision: Mapping[str, str] = field(default_factory=dict)
-    execution: Mapping[str, str] = field(default_factory=dict)
-    graphs: Mapping[str, GraphSpec]
-    preprocess: Preprocess
-    tokenizers: Mapping[str, str]
-    embedding_dim: int
-    prompts: Mapping[str, str] = field(default_factory=dict)
+    target: Name = "onnx"
+    precision: Mapping[Name, Name] = field(default_factory=dict)
+    execution: Mapping[Name, Name] = field(default_factory=dict)
+    graphs: Mapping[Name, GraphSpec]
+    preprocess: Annotated[Preprocess, _preprocess]
+    tokenizers: Mapping[Name, FileName]
+    embedding_dim: Annotated[Positive, AtMost(MAX_EMBEDDING)]
+    prompts: Mapping[Name, Text] = field(default_factory=dict)
     calibration: Calibration | None = None
-    parity: Mapping[str, Parity] = field(default_factory=dict)
-    certified: Certified = Certified.NOT_JUDGED
-    gates: Mapping[str, float] = field(default_factory=dict)
-    notes: Mapping[str, str] = field(default_factory=dict)
-    accuracy: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, FileSpec] = field(default_factory=dict)
-    toolchain: Mapping[str, str] = field(default_factory=dict)
+    parity: Mapping[Name, Parity] = field(default_factory=dict)
+    certified: Annotated[Certified, Certified.from_json] = Certified.NOT_JUDGED
+    gates: Mapping[Name, float] = field(default_factory=dict)
+    notes: Mapping[Name, Text] = field(default_factory=dict)
+    accuracy: Mapping[Name, float] = field(default_factory=dict)
+    files: Annotated[Mapping[FileName, FileSpec], AtMost(MAX_FILES)] = field(default_factory=dict)
+    toolchain: Mapping[Name, Name] = field(default_factory=dict)
     format: int = FORMAT
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
-            raise BundleError(f"expected target {' | '.join(TARGETS)}, got {read.shown(self.target)}")
+            raise BundleError(f"expected target {' | '.join(TARGETS)}, got {shown(self.target)}")
         if wrong := sorted(set(self.execution.values()) - set(EXECUTIONS)):
             raise BundleError(f"expected execution in {' | '.join(EXECUTIONS)}, got {', '.join(wrong)[:80]}")
         if len({name.casefold() for name in self.files}) != len(self.files):
@@ -87,32 +109,11 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as written to `bundle.json`."""
-        later: dict[str, Any] = {  # what older readers refuse is left out where it says nothing
-            "execution": dict(self.execution),
-            "certified": self.certified.to_json(),
-            "gates": dict(self.gates),
-            "notes": dict(self.notes),
-        }
-        return {
-            "format": self.format,
-            "name": self.name,
-            "license": self.license,
-            "created": self.created,
-            "source": _plain(self.source),
-            "target": self.target,
-            "precision": dict(self.precision),
-            "graphs": {name: spec.to_dict() for name, spec in self.graphs.items()},
-            "preprocess": self.preprocess.to_dict(),
-            "tokenizers": dict(self.tokenizers),
-            "embedding_dim": self.embedding_dim,
-            "prompts": dict(self.prompts),
-            "calibration": None if self.calibration is None else _plain(self.calibration),
-            "parity": {name: _plain(parity) for name, parity in self.parity.items()},
-            "accuracy": dict(self.accuracy),
-            "files": {name: _plain(spec) for name, spec in self.files.items()},
-            "toolchain": dict(self.toolchain),
-            **{name: value for name, value in later.items() if value not in ({}, None)},
-        }
+        found: dict[str, Any] = {**plain(self), "preprocess": self.preprocess.to_dict()}
+        found["certified"] = self.certified.to_json()
+        first = {"format": found.pop("format")}
+        last = {name: value for name in LATER if (value := found.pop(name)) not in ({}, None)}
+        return first | found | last
 
     @classmethod
     def from_dict(cls, values: object) -> Manifest:
@@ -125,37 +126,10 @@ class Manifest:
             raise BundleError("bundle.json: expected an object with `format`: this is not a vljepa bundle")
         if type(values["format"]) is not int or values["format"] != FORMAT:
             raise BundleError(
-                f"bundle.json: expected format {FORMAT}, got {read.shown(values['format'])}: "
+                f"bundle.json: expected format {FORMAT}, got {shown(values['format'])}: "
                 "upgrade vljepa-edge or export again"
             )
-        got = read.known_fields(cls, values, "bundle.json")
-        files = read.table(got["files"], FileSpec.from_dict, "files", limit=read.MAX_FILES)
-        calibration = got["calibration"]
-        manifest = cls(
-            name=read.name(got["name"], "name"),
-            license=read.string(got["license"], "license"),
-            created=read.string(got["created"], "created", limit=read.MAX_NAME),
-            source=Origin.from_dict(got["source"] if "source" in values else {}, "source"),
-            target=read.name(got["target"], "target"),
-            precision=read.table(got["precision"], read.name, "precision"),
-            execution=read.table(got["execution"], read.name, "execution"),
-            graphs=read.table(got["graphs"], GraphSpec.from_dict, "graphs"),
-            preprocess=_preprocess(got["preprocess"]),
-            tokenizers={
-                k: check_file_name(v)
-                for k, v in read.table(got["tokenizers"], read.name, "tokenizers").items()
-            },
-            embedding_dim=read.positive(got["embedding_dim"], "embedding_dim", limit=read.MAX_EMBEDDING),
-            prompts=read.table(got["prompts"], read.text, "prompts"),
-            calibration=None if calibration is None else Calibration.from_dict(calibration, "calibration"),
-            parity=read.table(got["parity"], Parity.from_dict, "parity"),
-            certified=Certified.from_json(values.get("certified")),
-            gates=read.table(got["gates"], read.number, "gates"),
-            notes=read.table(got["notes"], read.text, "notes"),
-            accuracy=read.table(got["accuracy"], read.number, "accuracy"),
-            files={check_file_name(name): spec for name, spec in files.items()},
-            toolchain=read.table(got["toolchain"], read.name, "toolchain"),
-        )
+        manifest = read_record(cls, values, "bundle.json", error=BundleError, advice=AGAIN)
         manifest._check_claims()
         return manifest
 
@@ -178,18 +152,7 @@ class Manifest:
         for name, graph in self.graphs.items():
             check_graph(name, graph.inputs, graph.outputs, sizes)
         for name in set(self.tokenizers.values()):
-            if name in self.files:
-                read.whole(self.files[name].size, f"files.{name}.size", limit=MAX_TOKENIZER_BYTES)
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    return {item.name: getattr(value, item.name) for item in fields(value)}
-
-
-def _preprocess(values: object) -> Preprocess:
-    if not isinstance(values, Mapping):
-        raise read.wrong("preprocess", "an object", values)
-    try:
-        return Preprocess.from_dict(values)
-    except (InputError, TypeError, ValueError) as error:
-        raise BundleError(f"{error}: export the bundle again") from error
+            if name in self.files and (size := self.files[name].size) > MAX_TOKENIZER_BYTES:
+                raise BundleError(
+                    f"files.{name}.size: expected at most {MAX_TOKENIZER_BYTES}, got {size}: {AGAIN}"
+                )

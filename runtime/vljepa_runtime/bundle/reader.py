@@ -14,13 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from vljepa_runtime import arguments
-from vljepa_runtime.bundle.entries import FileSpec, GraphSpec
+from vljepa_runtime.bundle.entries import FileSpec, GraphSpec, check_file_name
 from vljepa_runtime.bundle.manifest import Manifest
 from vljepa_runtime.bundle.place import MANIFEST
 from vljepa_runtime.bundle.stores import FolderFiles, MemoryFiles, Store, ZipFiles
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.files.records import check_file_name
 from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.redaction import hide_in_name
 from vljepa_runtime.tokenizer import Tokenizer

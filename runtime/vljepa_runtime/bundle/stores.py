@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from vljepa_runtime.bundle.entries import check_file_name
 from vljepa_runtime.bundle.place import MANIFEST
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.files.records import check_file_name
 
 __all__ = ["MAX_MANIFEST_BYTES", "FolderFiles", "HeldFile", "MemoryFiles", "Store", "ZipFiles"]
 

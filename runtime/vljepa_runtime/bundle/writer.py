@@ -13,12 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from vljepa_runtime import arguments
-from vljepa_runtime.bundle.entries import FileSpec
+from vljepa_runtime.bundle.entries import FileSpec, check_file_name
 from vljepa_runtime.bundle.manifest import Manifest
 from vljepa_runtime.bundle.place import MANIFEST, check_place
 from vljepa_runtime.bundle.reader import Bundle
 from vljepa_runtime.bundle.stores import CHUNK
-from vljepa_runtime.files.records import check_file_name
 from vljepa_runtime.files.scratch import scratch_folder
 
 __all__ = ["write_bundle"]

@@ -1,188 +1,153 @@
-"""Reads the single values of `bundle.json`, each within its limit. The limits of the format stand here, once.
+"""Frozen dataclasses from JSON and back: read by their annotations, strictly, each value within its limit.
 
-They are several times what the largest model we can export needs, and small enough that whatever is allocated, padded
-or printed from a manifest costs megabytes and milliseconds. Those of a window are in `preprocess_limits.py`, those of
-a graph's known tensors in `contract.py`.
+Plain types, `X | None`, tuples, `Mapping`s, `Literal`s, Enums and other records are read as their annotation says;
+`Annotated[int, positive, AtMost(64)]` names another reader of `values.py`, or a limit.
 """
 
 from __future__ import annotations
 
-import math
-import re
-import reprlib
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from enum import Enum
+from functools import cache, partial
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from vljepa_runtime.errors import BundleError
+from vljepa_runtime.errors import VljepaError
+from vljepa_runtime.files.values import (
+    MAX_NAME,
+    Reader,
+    RecordError,
+    flag,
+    items,
+    member,
+    number,
+    one_of,
+    shown,
+    string,
+    table,
+    whole,
+    wrong,
+)
+from vljepa_runtime.suggestions import did_you_mean
 
-__all__ = [
-    "check_file_name",
-    "dim",
-    "items",
-    "known_fields",
-    "name",
-    "number",
-    "positive",
-    "string",
-    "table",
-    "text",
-    "verdict",
-    "whole",
-    "wrong",
-]
-
-MAX_FILES = 256  # a bundle has some 20; a Core ML package or sharded weights a few dozen
-MAX_FILE_BYTES = 1 << 37  # 128 GiB: every byte is hashed, a sparse file of more would take minutes to refuse
-MAX_ENTRIES = 256  # of a table: graphs, prompts, notes, tools
-MAX_ITEMS = 1024  # of a list: a decoder of 64 layers has 129 tensors a side
-MAX_RANK = 8  # a key-value cache has 4
-MAX_DIM = 1 << 24  # the largest vocabulary of a public model is 262,144
-MAX_ELEMENTS = 1 << 27  # of the fixed sizes of a tensor: 512 MiB in float32
-MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
-MAX_NAME = 200  # characters of a name, a key, a version
-MAX_TEXT = 8000  # characters of a prompt, a note, a licence
-
-# What could forge another line or hide in one: control characters (ASCII, C1), line separators, marks that turn text
-# around. A prompt or a note may have lines.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-_SAFE_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*\Z")
+__all__ = ["AtMost", "check_keys", "check_record", "plain", "read_record"]
 
 T = TypeVar("T")
 
 
-def check_file_name(name: str) -> str:
-    """Return `name` when it can only mean a file inside the bundle.
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Limit of a number, of a text's characters, or of the entries of a list or table."""
+
+    limit: float
+
+
+def read_record(
+    cls: type[T], values: object, where: str, *, error: type[VljepaError], advice: str = "read it again"
+) -> T:
+    """Read a dataclass from parsed JSON: unknown and missing keys are refused, defaults filled in.
+
+    Args:
+        cls: A dataclass whose annotations say what its values are.
+        values: Parsed JSON.
+        where: Name of the whole for messages; its parts are named by their keys.
+        error: Raised for whatever does not fit.
+        advice: What to do then; ends the message.
+    """
+    try:
+        return _record(values, where, cls=cls, prefix="")
+    except RecordError as problem:
+        raise error(f"{problem}: {advice}") from problem
+
+
+def check_record(made: Any, *, error: type[VljepaError]) -> None:
+    """Hold a dataclass that somebody made to its annotations, for `__post_init__`; lists become tuples.
 
     Raises:
-        BundleError: the name is absolute, climbs out, is hidden, or some system reads it otherwise.
+        VljepaError: of the class `error`, when a value is not what its annotation says.
     """
-    parts = name.split("/")
-    if len(name) > MAX_NAME or not all(_SAFE_PART.match(part) for part in parts) or name == "bundle.json":
-        raise BundleError(
-            "expected a plain file name inside the bundle (letters, digits, . _ + - and /), "
-            f"got {shown(name)}: do not use this bundle, ask its maker for a clean one"
-        )
-    return name
+    try:
+        for key, read in _readers(cast(Any, type(made))).items():
+            object.__setattr__(made, key, read(getattr(made, key), f"{type(made).__name__}.{key}"))
+    except RecordError as problem:
+        raise error(str(problem)) from problem
 
 
-def wrong(where: str, expected: str, got: object) -> BundleError:
-    """What to say of a value that is not what the format says."""
-    return BundleError(f"{where[:MAX_NAME]}: expected {expected}, got {shown(got)}: export the bundle again")
+def plain(value: Any) -> Any:
+    """What JSON can say of a record: dataclasses and mappings become dicts, tuples lists, enums their values."""
+    if is_dataclass(value):
+        return {item.name: plain(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
 
 
-def shown(value: object) -> str:
-    """A value in a message: escaped, cut, and however deep it nests."""
-    return ascii(reprlib.repr(value))[1:-1][:80] if not isinstance(value, str) else ascii(value[:70])
+def check_keys(cls: type[Any], values: object, where: str) -> Mapping[str, Any]:
+    """See that `values` is an object with keys of `cls` and all that have no default.
 
-
-def known_fields(cls: type[Any], values: object, where: str) -> dict[str, Any]:
-    """The values of `cls`'s fields: unknown and missing keys refused, defaults filled in."""
+    Raises:
+        RecordError: it is not.
+    """
     if not isinstance(values, Mapping):
         raise wrong(where, "an object", values)
-    known = {item.name: item for item in fields(cls)}
-    if unknown := sorted(str(key) for key in set(values) - set(known)):
-        raise BundleError(
-            f"{where}: unknown keys {shown(', '.join(unknown))[1:-1]}; known: {', '.join(known)}: "
-            "upgrade vljepa-edge or export again"
+    known = {item.name: item for item in fields(cls) if item.init}
+    if unknown := sorted(str(key) for key in values if key not in known):
+        meant = did_you_mean(unknown[0][:MAX_NAME], known, lead=", ")
+        raise RecordError(
+            f"{where}: unknown keys {shown(', '.join(unknown))[1:-1]}{meant}; known: {', '.join(known)}"
         )
-    result = {}
     for key, item in known.items():
-        if key in values:
-            result[key] = values[key]
-        elif item.default is not MISSING:
-            result[key] = item.default
-        elif item.default_factory is not MISSING:
-            result[key] = item.default_factory()
-        else:
-            raise BundleError(f"{where}: `{key}` is missing: export the bundle again")
-    return result
+        if key not in values and item.default is MISSING and item.default_factory is MISSING:
+            raise RecordError(f"{where}: `{key}` is missing")
+    return values
 
 
-def string(value: object, where: str, *, limit: int = MAX_TEXT) -> str:
-    """A text, perhaps empty; lines are allowed, other control characters are not."""
-    if not isinstance(value, str):
-        raise wrong(where, "text", value)
-    if len(value) > limit:
-        raise wrong(where, f"at most {limit} characters", value)
-    if _CONTROL.search(value.replace("\n", "").replace("\t", "")):
-        raise wrong(where, "text without control characters", value)
-    return value
+def _record(values: object, where: str, *, cls: type[T], prefix: str | None = None) -> T:
+    """A dataclass; one that is made already stays as it is."""
+    if isinstance(values, cls):
+        return values
+    given, known = check_keys(cls, values, where), _readers(cast(Any, cls))
+    at = f"{where}." if prefix is None else prefix
+    return cls(**{key: known[key](value, f"{at}{key}") for key, value in given.items()})
 
 
-def text(value: object, where: str) -> str:
-    """A text that is not empty."""
-    if not string(value, where):
-        raise wrong(where, "text that is not empty", value)
-    return str(value)
+@cache
+def _readers(cls: Any) -> Mapping[str, Reader]:
+    hints = get_type_hints(cls, include_extras=True)
+    return {item.name: _reader(hints[item.name]) for item in fields(cls) if item.init}
 
 
-def name(value: object, where: str) -> str:
-    """A short text of one line that is not empty."""
-    found = string(value, where, limit=MAX_NAME)
-    if not found or "\n" in found or "\t" in found:
-        raise wrong(where, "a name of one line", value)
+def _reader(kind: Any) -> Reader:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _ruled(parts[0], parts[1:])
+    if origin in (Union, UnionType):
+        return partial(_optional, read=_reader(next(part for part in parts if part is not type(None))))
+    if origin is tuple:
+        size = None if parts[-1] is Ellipsis else len(parts)
+        return partial(items, read=_reader(parts[0]), size=size)
+    if origin is Mapping:
+        return partial(table, read_key=_reader(parts[0]), read=_reader(parts[1]))
+    if origin is Literal:
+        return partial(one_of, known=parts)
+    if is_dataclass(kind):
+        return partial(_record, cls=cast(Any, kind))
+    return partial(member, kind=kind) if issubclass(kind, Enum) else _PLAIN[kind]
+
+
+def _ruled(kind: Any, rules: tuple[Any, ...]) -> Reader:
+    """The last reader among the rules, or the annotation's own, within the last limit."""
+    read: Any = next((rule for rule in reversed(rules) if callable(rule)), None) or _reader(kind)
+    limit = next((rule.limit for rule in reversed(rules) if isinstance(rule, AtMost)), None)
+    found: Reader = read if limit is None else partial(read, limit=limit)
     return found
 
 
-def whole(value: object, where: str, *, limit: int = 2**63 - 1) -> int:
-    """A whole number of at least 0; neither 8.0 nor true is one."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise wrong(where, "a whole number of at least 0", value)
-    if value > limit:
-        raise wrong(where, f"at most {limit}", value)
-    return value
+def _optional(value: object, where: str, *, read: Reader) -> Any:
+    return None if value is None else read(value, where)
 
 
-def positive(value: object, where: str, *, limit: int = MAX_DIM) -> int:
-    """A whole number above 0."""
-    if whole(value, where, limit=limit) == 0:
-        raise wrong(where, "a whole number above 0", value)
-    return int(value)  # type: ignore[call-overload,no-any-return]
-
-
-def number(value: object, where: str) -> float:
-    """A number that a float holds."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise wrong(where, "a finite number", value)
-    try:
-        found = float(value)
-    except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
-        raise wrong(where, "a finite number", value)
-    return found
-
-
-def verdict(value: object, where: str) -> bool | None:
-    """True, false or nothing."""
-    if value is not None and not isinstance(value, bool):
-        raise wrong(where, "true, false or null", value)
-    return value
-
-
-def dim(value: object, where: str) -> int | str:
-    """One size of a shape: a number, or a symbol where it is free."""
-    return name(value, where) if isinstance(value, str) else positive(value, where)
-
-
-def items(
-    value: object, read: Callable[[object, str], T], where: str, *, limit: int = MAX_ITEMS
-) -> tuple[T, ...]:
-    """A list, every item read by `read`."""
-    if not isinstance(value, (list, tuple)):
-        raise wrong(where, "a list", value)
-    if len(value) > limit:
-        raise wrong(where, f"at most {limit} items", len(value))
-    return tuple(read(item, f"{where}[{index}]") for index, item in enumerate(value))
-
-
-def table(
-    value: object, read: Callable[[object, str], T], where: str, *, limit: int = MAX_ENTRIES
-) -> dict[str, T]:
-    """An object, every value read by `read`."""
-    if not isinstance(value, Mapping):
-        raise wrong(where, "an object", value)
-    if len(value) > limit:
-        raise wrong(where, f"at most {limit} {where}", len(value))
-    return {name(key, where): read(item, f"{where}.{key}") for key, item in value.items()}
+_PLAIN: Mapping[Any, Reader] = {str: string, int: whole, float: number, bool: flag}

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from vljepa_runtime.files.records import shown
+from vljepa_runtime.files.values import shown
 from vljepa_runtime.tokenizer.charsmap import check_charsmap, longest_replacement
 
 __all__ = ["PATTERNS", "Refused", "check_component", "check_fields", "check_repeats", "growth", "whole"]

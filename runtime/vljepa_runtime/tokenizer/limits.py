@@ -11,8 +11,8 @@ from itertools import chain
 from typing import Any
 
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.files.records import shown
 from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files.values import shown
 from vljepa_runtime.tokenizer.components import (
     Refused,
     check_component,

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import BundleError, InputError, VljepaError
-from vljepa_runtime.files.records import shown
+from vljepa_runtime.files.values import shown
 from vljepa_runtime.tokenizer.limits import MAX_CHARACTERS, check_tokenizer
 
 __all__ = ["LENGTHS", "Tokenizer", "open_library_tokenizer"]

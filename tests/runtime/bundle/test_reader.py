@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.entries import check_file_name
 from vljepa_runtime.bundle.reader import SHIPPED
 from vljepa_runtime.bundle.stores import MAX_MANIFEST_BYTES
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.files.records import check_file_name
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
