@@ -134,7 +134,7 @@ def without_secrets(text: str, argv: Sequence[str]) -> str:
     """A text that may repeat some of the arguments, without their passwords and tokens."""
     if not any(mark in text for mark in ("=", "@", ":/")):
         return text
-    from vljepa_runtime.sources import redact
+    from vljepa_runtime.redaction import redact
 
     return redact(without_urls(text, argv))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from vljepa_runtime.closing import Closing
 
 __all__ = ["PAGE", "WeightsFile", "is_worth_a_file", "mapped_constants"]
 
@@ -26,7 +27,7 @@ def is_worth_a_file(value: Array) -> bool:
     return value.nbytes >= SMALLEST
 
 
-class WeightsFile:
+class WeightsFile(Closing):
     """Writes arrays one after the other; equal ones, of one graph or of several, are stored once.
 
     Example:
@@ -48,12 +49,8 @@ class WeightsFile:
         self._file = path.open("wb")
         self._places: dict[bytes, tuple[int, int]] = {}
 
-    def __enter__(self) -> WeightsFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Complete the file."""
         self._file.close()
 
     def add(self, name: str, value: Array) -> TensorProto:

@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
+from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError, OutputError
 from vljepa_runtime.files.claim import NOFOLLOW, PROBE, claim_file, let_go, new_file
 from vljepa_runtime.files.in_place import is_in_place, open_in_place
@@ -23,7 +23,7 @@ from vljepa_runtime.files.in_place import is_in_place, open_in_place
 __all__ = ["OutputFile", "cache_file", "check_folder", "check_output", "claimed", "replace_file"]
 
 
-class OutputFile:
+class OutputFile(Closing):
     """A file that is being written; use it in a `with` block, which discards it when an error passes through.
 
     Attributes:
@@ -119,16 +119,9 @@ class OutputFile:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> OutputFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.discard()
+    def abandon(self) -> None:
+        """Let it go: what is not whole gets no name."""
+        self.discard()
 
 
 def replace_file(

@@ -1,96 +1,14 @@
 """Where frames come from: files, pictures, folders, cameras, network streams and GStreamer pipelines.
 
->>> for item in open_source("clip.mp4"):
-...     if isinstance(item, Frame):
-...         print(item.time_s, item.image.shape)
+    for item in open_source("clip.mp4"):
+        if isinstance(item, Frame):
+            print(item.time_s, item.image.shape)
+
+`naming.py` says what a name means, `opening.py` opens it. What is opened has a room: `pictures` (stills and folders),
+`video` (what ends, from a disk or a server), `live` (cameras, and all that goes on), `network` (HTTP and RTSP).
+The names stand in `__init__.pyi`: a frame needs no decoder to be imported.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from pathlib import Path
-
-from vljepa_runtime.arguments import number
-from vljepa_runtime.errors import SourceError
-from vljepa_runtime.redaction import redact
-from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.naming import is_camera, resolve, source_name
-from vljepa_runtime.sources.protocol import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus
-
-__all__ = [
-    "EVERY_FRAME",
-    "Address",
-    "Frame",
-    "Hints",
-    "Item",
-    "Source",
-    "SourceStatus",
-    "open_source",
-    "redact",
-    "resolve",
-    "source_name",
-]
-
-
-def open_source(
-    spec: str | Path | int,
-    *,
-    loop: bool = False,
-    fps: float | None = None,
-    stretch: bool = False,
-    timeout_s: float | None = None,
-) -> Source:
-    """Open whatever a user may name.
-
-    Args:
-        spec: A camera number (`0`, `"0"`), a device (`/dev/video0`), a video or picture file, a folder of
-            pictures, an `rtsp://` or `http(s)://` address, or a GStreamer pipeline (it holds ` ! `). What exists as
-            a file or folder under the very name is that; `~/` and blanks around a name count only when nothing does.
-        loop: Start a file or folder again at its end; live sources refuse it.
-        fps: Pictures per second of a folder; by default what the hints of its consumer ask for, else 4.
-        stretch: Spread the values of grey pictures of more than 8 bits, as thermal cameras give, so that each
-            picture's 1st to 99th percentile goes from black to white. Live network streams refuse it.
-        timeout_s: Seconds that a server has to answer, where 10 are too many.
-
-    Returns:
-        A source to iterate once and close.
-
-    Raises:
-        SourceError: nothing can be opened under this name; the message says what was tried.
-        InputError: an argument is of another kind.
-    """
-    if fps is not None:
-        number(fps, "fps", above=0)
-    if timeout_s is not None:
-        number(timeout_s, "timeout_s", above=0)
-    found = resolve(spec)
-    if isinstance(found, Address) and found.scheme:
-        return _open_url(found, loop, stretch, timeout_s)
-    if isinstance(found, Path) and not is_camera(found):
-        return _open_path(found, loop, fps, stretch)
-    if loop:
-        raise SourceError(f"{found} is live and cannot loop: leave loop out")
-    from vljepa_runtime.sources.live.camera import open_camera, open_pipeline
-
-    if isinstance(found, Address):
-        return open_pipeline(found, stretch=stretch)
-    return open_camera(found if isinstance(found, int) else str(found), stretch=stretch)
-
-
-def _open_url(address: Address, loop: bool, stretch: bool, timeout_s: float | None) -> Source:
-    from vljepa_runtime.sources.network.opening import SCHEMES, open_network
-
-    if address.scheme not in SCHEMES:
-        raise SourceError(
-            f"unknown scheme {address.scheme}:// in {address}; known: file, {', '.join(SCHEMES)}"
-        )
-    return open_network(address, loop=loop, stretch=stretch, timeout_s=timeout_s)
-
-
-def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool) -> Source:
-    if path.is_dir():
-        from vljepa_runtime.sources.pictures.folder import FolderSource
-
-        return FolderSource(path, fps=fps, loop=loop, stretch=stretch)
-    from vljepa_runtime.sources.video.files import open_file
-
-    return open_file(path, loop=loop, stretch=stretch)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

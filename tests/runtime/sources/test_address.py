@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources import Address, open_source, redact
+from vljepa_runtime.redaction import redact
+from vljepa_runtime.sources import Address, open_source
 from vljepa_runtime.sources.live.source import Backoff
 from vljepa_runtime.sources.network.opening import open_network
 

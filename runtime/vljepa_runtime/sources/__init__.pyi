@@ -1,0 +1,11 @@
+from .address import Address as Address
+from .naming import resolve as resolve
+from .naming import source_name as source_name
+from .opening import open_source as open_source
+from .protocol import EVERY_FRAME as EVERY_FRAME
+from .protocol import Frame as Frame
+from .protocol import Hints as Hints
+from .protocol import Item as Item
+from .protocol import Source as Source
+from .protocol import SourceStatus as SourceStatus
+from .video.files import open_file as open_file
