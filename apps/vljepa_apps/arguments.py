@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_runtime.errors import InputError, VljepaError
+from vljepa_runtime.errors import InputError, MissingExtraError
 from vljepa_runtime.files.lines import split_lines
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ __all__ = [
     "positive_int",
     "read_clip",
     "read_lines",
-    "refuse_existing",
+    "require_extra",
     "texts_from",
 ]
 
@@ -170,6 +170,17 @@ def given(args: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
+def require_extra(extra: str, *packages: str) -> None:
+    """Say which extra is missing before a later import does.
+
+    Raises:
+        MissingExtraError: one of the packages that the extra brings is not installed.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise MissingExtraError(package, extra)
+
+
 def load_model(args: argparse.Namespace) -> Model:
     """The model that BUNDLE, --engine, --threads and --allow-fallback name."""
     import vljepa_runtime as vj
@@ -221,42 +232,3 @@ def read_lines(path: Path) -> list[str]:
 def texts_from(values: Sequence[str], file: Path | None) -> tuple[str, ...]:
     """What --label and --labels named, in order, each once."""
     return tuple(dict.fromkeys([*values, *(read_lines(file) if file else ())]))
-
-
-def refuse_existing(
-    paths: Iterable[str | Path | None], *, force: bool, inputs: Iterable[str | Path | None] = ()
-) -> None:
-    """Stop before any work when an output cannot be written; each is tried.
-
-    Args:
-        paths: The outputs.
-        force: Replace those that exist, but never one of the inputs.
-        inputs: What is read; may be no path at all.
-
-    Raises:
-        InputError: a path exists and `force` is off, its place cannot be written, or two of them are one file.
-    """
-    from vljepa_runtime.files.atomic import check_output
-    from vljepa_runtime.files.in_place import is_in_place
-
-    outputs = [Path(path) for path in paths if path]
-    for path in outputs:
-        if os.fspath(path) == "-":
-            raise InputError("expected a file to write, got -: standard output is /dev/stdout")
-        check_output(path, overwrite=force)
-    files = [path for path in outputs if not is_in_place(path, overwrite=force)]
-    if len({path.resolve() for path in files}) < len(files):
-        raise InputError(f"expected a file for each output, got one twice: {', '.join(map(str, files))}")
-    for source in inputs:
-        if source and (same := next((path for path in files if _is_one_file(path, source)), None)):
-            raise InputError(f"{same} is what is to be read: choose another name for the output")
-
-
-def _is_one_file(output: Path, source: str | Path) -> bool:
-    from vljepa_runtime.sources import resolve
-
-    try:
-        found = resolve(source)
-        return isinstance(found, Path) and output.samefile(found)
-    except (OSError, ValueError, VljepaError):  # one of them is not there
-        return False

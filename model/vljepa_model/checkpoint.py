@@ -6,8 +6,10 @@ Nothing else is read, and nothing is unpickled. Tensors are mapped one by one, s
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,6 +98,16 @@ class CheckpointFolder:
     def bytes(self) -> int:
         """Size of the weights on disk."""
         return (self.folder / WEIGHTS).stat().st_size
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """How many each network has."""
+        counts: Counter[str] = Counter()
+        for name in self.tensors:
+            network, _, inner = name.partition(".")
+            if inner:  # the temperature belongs to none
+                counts[network] += prod(self.tensors.shape(name))
+        return dict(counts)
 
     def x_encoder(self) -> XEncoder:
         """The X-encoder alone, in float32 and evaluation mode."""

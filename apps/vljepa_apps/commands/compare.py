@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vljepa_apps import arguments, console
+from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
 
 NO_TASKS = "none"
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_runtime.files.atomic import replace_file
     from vljepa_runtime.printable import printable
 
-    arguments.refuse_existing([args.markdown, args.png], force=args.force, inputs=args.bundles)
+    refuse_existing([args.markdown, args.png], force=args.force, inputs=args.bundles)
     if args.png:
         require_matplotlib()
     if args.rounds < 0:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_apps import arguments, console
+from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.atomic import replace_file
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     """Print one row for the clip and one for each text."""
     if args.source is None and not args.text:
         raise InputError("expected something to embed, got nothing: name a SOURCE, pass --text TEXT, or both")
-    arguments.refuse_existing([args.out], force=args.force, inputs=(args.source, args.bundle))
+    refuse_existing([args.out], force=args.force, inputs=(args.source, args.bundle))
     names, rows = embeddings(args)
     if args.out:
         replace_file(args.out, lambda file: np.save(file, rows), overwrite=args.force)

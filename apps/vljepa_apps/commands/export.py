@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check the arguments, export, and print what was made; exit code 1 when it missed a gate."""
-    require_extra()
+    arguments.require_extra("export", "onnx", "onnxscript", "torch")
     from vljepa_evaluation.gates import Scenes
     from vljepa_export import export_bundle
     from vljepa_export.request import default_output, prepare
@@ -148,16 +147,3 @@ def graph_row(graph: GraphReport) -> tuple[str, ...]:
         *head, *(f"{value:.6f}" for value in cosines), f"{parity.max_abs:.2g}", f"{parity.psnr_db:.1f}",
         f"{graph.seconds:.1f}",
     )  # fmt: skip
-
-
-def require_extra() -> None:
-    """Say which extra is missing before a later import does.
-
-    Raises:
-        MissingExtraError: a package of the `export` extra is not installed.
-    """
-    from vljepa_runtime.errors import MissingExtraError
-
-    for package in ("onnx", "onnxscript", "safetensors", "torch"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "export")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +70,7 @@ def _add_choices(parts: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Open the parts, check them, and write the checkpoint."""
-    require_extra()
+    arguments.require_extra("train", "torch")
     from vljepa_model.assembly import write_checkpoint
     from vljepa_runtime.errors import InputError
     from vljepa_runtime.files.atomic import check_folder
@@ -116,19 +115,13 @@ def _opened(args: argparse.Namespace) -> Assembled:
 
 def summary(folder: Path) -> dict[str, Any]:
     """What was written: parameters per network and bytes on disk."""
-    from math import prod
-
     from vljepa_model.checkpoint import open_checkpoint
 
     opened = open_checkpoint(folder)
-    counts: dict[str, int] = {}
-    for name in opened.tensors:
-        network = name.split(".", 1)[0]
-        counts[network] = counts.get(network, 0) + prod(opened.tensors.shape(name))
     return {
         "path": str(folder),
         "bytes": opened.bytes,
-        "parameters": {name: count for name, count in counts.items() if name != "log_temperature"},
+        "parameters": opened.parameters,
         "embedding_dim": opened.config.embedding_dim,
         "frames": opened.preprocess.frames,
         "size": opened.preprocess.size,
@@ -148,16 +141,3 @@ def text(report: dict[str, Any]) -> str:
             ),
         ]
     )
-
-
-def require_extra() -> None:
-    """Say which extra is missing before a later import does.
-
-    Raises:
-        MissingExtraError: a package of the `train` extra is not installed.
-    """
-    from vljepa_runtime.errors import MissingExtraError
-
-    for package in ("safetensors", "torch"):
-        if find_spec(package) is None:
-            raise MissingExtraError(package, "train")

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
-from vljepa_runtime.closing import Closing
-from vljepa_runtime.errors import InputError, OutputError
+from vljepa_apps.outputs import Outputs, refuse_existing
+from vljepa_apps.signals import deferred
 
 if TYPE_CHECKING:
-    from vljepa_runtime.events import Event
-    from vljepa_runtime.sources import Frame
     from vljepa_runtime.statistics import SessionStats
 
 
@@ -53,13 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print events until the source ends, then a summary on stderr; exit code 1 when an output failed."""
-    from vljepa_apps.signals import deferred
     from vljepa_runtime.sources import open_source
 
     inputs = (args.source, args.bundle)
-    arguments.refuse_existing([args.jsonl, args.srt, args.save], force=args.force, inputs=inputs)
+    refuse_existing([args.jsonl, args.srt, args.save], force=args.force, inputs=inputs)
     with ExitStack() as stack:
-        outputs = stack.enter_context(Outputs(args))
+        outputs = stack.enter_context(
+            Outputs(jsonl=args.jsonl, subtitles=args.srt, video=args.save, overwrite=args.force)
+        )
         model = arguments.load_model(args)
         source = stack.enter_context(
             open_source(args.source, stretch=args.stretch, timeout_s=args.max_seconds)
@@ -80,74 +79,6 @@ def run(args: argparse.Namespace) -> int:
         with deferred() as ending:
             ending.raise_if_came()
     return 1 if outputs.failed else 0
-
-
-class Outputs(Closing):
-    """Stdout and the files that the options name; when one fails, the others go on and are told.
-
-    Attributes:
-        files: The sinks that write them.
-        failed: One could not be written to its end.
-    """
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        from vljepa_runtime.sinks import JsonlSink, SinkGroup, SubtitleSink, VideoSink
-
-        self.files = SinkGroup(self._tell)
-        self.failed = False
-        self._prints = True
-        self._stream = "vljepa"
-        kinds = ((args.jsonl, JsonlSink), (args.srt, SubtitleSink), (args.save, VideoSink))
-        try:
-            for path, kind in kinds:
-                if path:
-                    self.files.add(kind(path, overwrite=args.force))
-        except InputError:
-            self.files.close()
-            raise
-
-    def print(self, event: Event) -> None:
-        """Write an event to stdout, as long as there is one.
-
-        Raises:
-            OutputError: stdout failed and there is no other output.
-        """
-        self._stream = event.stream
-        try:
-            if self._prints:
-                console.json_line(event.to_json())
-            elif not self.files:
-                raise OutputError("stdout and every file failed: there is nowhere left to write to")
-        except OutputError as error:
-            self._prints = False
-            if not self.files:
-                raise
-            self._tell(error)
-
-    def write_frame(self, frame: Frame) -> None:
-        """Give a frame to the files, whole even when a signal comes."""
-        from vljepa_apps.signals import deferred
-
-        with deferred() as ending:
-            self.files.write_frame(frame)
-        ending.raise_if_came()
-
-    def _tell(self, error: OutputError) -> None:
-        from vljepa_runtime.events import Event
-
-        self.failed = True
-        console.note(f"vljepa: {error}: this output ends here, the others go on")
-        event = Event(stream=self._stream, kind="status", text=f"warning: {error}")
-        self.print(event)
-        self.files.write(event)
-
-    def close(self) -> None:
-        """Finish the files."""
-        self.files.close()
-
-    def abandon(self) -> None:
-        """Finish the files of a run that failed."""
-        self.files.abandon()
 
 
 def conclude(stats: SessionStats) -> None:

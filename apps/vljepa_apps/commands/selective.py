@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from vljepa_apps import arguments, console, tables
+from vljepa_apps.outputs import refuse_existing
 
 STREAMS, TUNING, MINUTES, STRIDE_S = 50, 12, 5.0, 0.5
 
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     check_folder(recordings)
     recordings.mkdir(parents=True, exist_ok=True)
     curve, picture = args.out / "curve.json", args.out / "curve.png"
-    arguments.refuse_existing([curve, picture], force=args.force)
+    refuse_existing([curve, picture], force=args.force)
     found = selective.measure_savings(
         arguments.load_model(args),
         StreamPlan(minutes=args.minutes, stride_s=args.stride),

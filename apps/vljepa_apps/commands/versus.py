@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
-from vljepa_runtime.errors import InputError, MissingExtraError
+from vljepa_apps.outputs import refuse_existing
+from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from vljepa_model.versus.plan import Plan
@@ -66,16 +67,14 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.measure.figures import require_matplotlib
     from vljepa_apps.measure.versus import draw, markdown, text, to_dict
 
-    try:
-        import torch
+    arguments.require_extra("train", "torch")
+    import torch
 
-        from vljepa_model.checkpoint import load_checkpoint
-        from vljepa_model.shipped import checkpoint_folder
-        from vljepa_model.versus.contest import Contest
-        from vljepa_model.versus.timing import answer_cells
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train") from error
     from vljepa_apps.measure.latency import alternate
+    from vljepa_model.checkpoint import load_checkpoint
+    from vljepa_model.shipped import checkpoint_folder
+    from vljepa_model.versus.contest import Contest
+    from vljepa_model.versus.timing import answer_cells
     from vljepa_runtime.files.atomic import check_folder, replace_file
     from vljepa_runtime.printable import json_text
 
@@ -83,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.out)
     args.out.mkdir(parents=True, exist_ok=True)
     files = [args.out / f"versus.{kind}" for kind in ("json", "md", "png")]
-    arguments.refuse_existing(files, force=args.force)
+    refuse_existing(files, force=args.force)
     if args.threads:
         torch.set_num_threads(args.threads)
     checkpoint = load_checkpoint(checkpoint_folder(args.checkpoint))

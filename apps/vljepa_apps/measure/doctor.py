@@ -31,7 +31,6 @@ PACKAGES = {  # distribution -> the extra that brings it, empty for the base ins
     "tokenizers": "",
     "onnxruntime": "",
     "torch": "train",
-    "safetensors": "train",
     "onnx": "export",
     "onnxscript": "export",
     "matplotlib": "apps",

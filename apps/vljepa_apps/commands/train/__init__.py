@@ -6,7 +6,7 @@ import argparse
 
 from vljepa_apps import arguments, console
 from vljepa_apps.commands.train import finetuning, world
-from vljepa_runtime.errors import InputError, MissingExtraError
+from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.atomic import check_folder
 
 WRITTEN = ("state.pt", "recipe.json", "run.json", "checkpoint/model.safetensors", "checkpoint/config.json")
@@ -21,12 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train until the recipe's last step."""
-    try:
-        from vljepa_model.checkpoint import load_checkpoint
-        from vljepa_model.processes import first_on_machine
-        from vljepa_model.shipped import checkpoint_folder
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "train") from error
+    arguments.require_extra("train", "torch")
+    from vljepa_model.checkpoint import load_checkpoint
+    from vljepa_model.processes import first_on_machine
+    from vljepa_model.shipped import checkpoint_folder
+
     check_folder(args.out, names=WRITTEN)
     if args.data and args.init is None:
         raise InputError(

@@ -1,0 +1,135 @@
+"""What a command writes: tried before any work, and written on when one output fails."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vljepa_apps import console
+from vljepa_apps.signals import deferred
+from vljepa_runtime.closing import Closing
+from vljepa_runtime.errors import InputError, OutputError, VljepaError
+
+if TYPE_CHECKING:
+    from vljepa_runtime.events import Event
+    from vljepa_runtime.sources import Frame
+
+__all__ = ["Outputs", "refuse_existing"]
+
+
+def refuse_existing(
+    paths: Iterable[str | Path | None], *, force: bool, inputs: Iterable[str | Path | None] = ()
+) -> None:
+    """Stop before any work when an output cannot be written; each is tried.
+
+    Args:
+        paths: The outputs.
+        force: Replace those that exist, but never one of the inputs.
+        inputs: What is read; may be no path at all.
+
+    Raises:
+        InputError: a path exists and `force` is off, its place cannot be written, or two of them are one file.
+    """
+    from vljepa_runtime.files.atomic import check_output
+    from vljepa_runtime.files.in_place import is_in_place
+
+    outputs = [Path(path) for path in paths if path]
+    for path in outputs:
+        if os.fspath(path) == "-":
+            raise InputError("expected a file to write, got -: standard output is /dev/stdout")
+        check_output(path, overwrite=force)
+    files = [path for path in outputs if not is_in_place(path, overwrite=force)]
+    if len({path.resolve() for path in files}) < len(files):
+        raise InputError(f"expected a file for each output, got one twice: {', '.join(map(str, files))}")
+    for source in inputs:
+        if source and (same := next((path for path in files if _is_one_file(path, source)), None)):
+            raise InputError(f"{same} is what is to be read: choose another name for the output")
+
+
+def _is_one_file(output: Path, source: str | Path) -> bool:
+    from vljepa_runtime.sources import resolve
+
+    try:
+        found = resolve(source)
+        return isinstance(found, Path) and output.samefile(found)
+    except (OSError, ValueError, VljepaError):  # one of them is not there
+        return False
+
+
+class Outputs(Closing):
+    """Events on stdout and in files; when one of these fails, the others go on and are told.
+
+    Args:
+        jsonl: For the events as JSON lines.
+        subtitles: For the events as subtitles.
+        video: For the frames with the events drawn in.
+        overwrite: Replace files that exist.
+
+    Attributes:
+        files: The sinks of the files.
+        failed: One could not be written to its end.
+
+    Raises:
+        InputError: a file exists and `overwrite` is off, or its place cannot be written.
+    """
+
+    def __init__(
+        self, *, jsonl: Path | None, subtitles: Path | None, video: Path | None, overwrite: bool
+    ) -> None:
+        from vljepa_runtime.sinks import JsonlSink, SinkGroup, SubtitleSink, VideoSink
+
+        self.files = SinkGroup(self._tell)
+        self.failed = False
+        self._prints = True
+        self._stream = "vljepa"
+        kinds = ((jsonl, JsonlSink), (subtitles, SubtitleSink), (video, VideoSink))
+        try:
+            for path, kind in kinds:
+                if path:
+                    self.files.add(kind(path, overwrite=overwrite))
+        except InputError:
+            self.files.close()
+            raise
+
+    def print(self, event: Event) -> None:
+        """Write an event to stdout, as long as there is one.
+
+        Raises:
+            OutputError: stdout failed and there is no other output.
+        """
+        self._stream = event.stream
+        try:
+            if self._prints:
+                console.json_line(event.to_json())
+            elif not self.files:
+                raise OutputError("stdout and every file failed: there is nowhere left to write to")
+        except OutputError as error:
+            self._prints = False
+            if not self.files:
+                raise
+            self._tell(error)
+
+    def write_frame(self, frame: Frame) -> None:
+        """Give a frame to the files, whole even when a signal comes."""
+        with deferred() as ending:
+            self.files.write_frame(frame)
+        ending.raise_if_came()
+
+    def _tell(self, error: OutputError) -> None:
+        from vljepa_runtime.events import Event
+
+        self.failed = True
+        console.note(f"vljepa: {error}: this output ends here, the others go on")
+        event = Event(stream=self._stream, kind="status", text=f"warning: {error}")
+        self.print(event)
+        self.files.write(event)
+
+    def close(self) -> None:
+        """Finish the files."""
+        self.files.close()
+
+    def abandon(self) -> None:
+        """Finish the files of a run that failed."""
+        self.files.abandon()
