@@ -34,7 +34,6 @@ PACKAGES = {  # distribution -> the extra that brings it, empty for the base ins
     "onnx": "export",
     "onnxscript": "export",
     "matplotlib": "apps",
-    "psutil": "apps",
     "openvino": "openvino",
     "nncf": "openvino-export",
     "coremltools": "coreml",
