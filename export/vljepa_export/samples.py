@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vljepa_data.world import PROMPTS, Split, captioned, make_clip
+from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
 from vljepa_evaluation.gates.reference import Sample
 from vljepa_export.graphs import DecoderStep, GraphDefinition
 from vljepa_export.parity import asked
@@ -78,7 +78,7 @@ class SampleChain:
             make_clip(seed + i, Split.TEST, size=preprocess.size, frames=preprocess.frames)
             for i in range(clips)
         ]
-        captions = [captioned(clip, "caption", rng).target for clip in made]
+        captions = [caption_lesson(clip, "caption", rng).target for clip in made]
         sizes = sizes or (preprocess.tokens, max(1, preprocess.tokens // 2))
         self._windows = [
             _window(clip.frames, preprocess, sizes[i % len(sizes)]) for i, clip in enumerate(made)

@@ -43,12 +43,12 @@ class Event:
         stream: Name of the source, without credentials.
         kind: `segment`, `answer`, `alert`, `status` or `error`.
         start_s: Begin, in seconds since the stream began, as a player counts.
-        end_s: End.
+        end_s: End, in the same.
         text: Words, empty until decoded.
         query: The question or prompt this answers, None where there is none.
         score: How sure, on the scale of the policy or the classifier; None where there is none.
         decoded: True when the Y-decoder wrote `text`.
-        latency_ms: Time spent on it.
+        latency_ms: Time that its window and its words took.
         v: Version of this layout.
     """
 

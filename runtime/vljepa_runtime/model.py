@@ -203,7 +203,7 @@ class Model:
         Returns:
             (S,) float32, L2-normalised.
         """
-        ids, mask = self._query(self._default(query, "caption"))
+        ids, mask = self._query_tokens(self._query_or_prompt(query, "caption"))
         feeds = {VISUAL: array(visual, "visual")[None], QUERY_IDS: ids, QUERY_MASK: mask}
         embedding: Float32 = run_to_embeddings(self._predictor, feeds, self.embedding_dim)[0]
         return embedding
@@ -245,7 +245,7 @@ class Model:
             All labels, best first.
         """
         names = checked_texts(labels, "labels")
-        return self._rank(self.embed(frames, self._default(query, "classify", "caption")), names)
+        return self._rank(self.embed(frames, self._query_or_prompt(query, "classify", "caption")), names)
 
     def answer(self, frames: UInt8 | Clip, question: str, candidates: Iterable[str]) -> tuple[Scored, ...]:
         """Rank candidate answers to a question about frames (see `patches`), best first."""
@@ -261,7 +261,7 @@ class Model:
         """
         from vljepa_runtime.decoder import MAX_TOKENS, Decoder
 
-        vector = self._one(embedding)
+        vector = self._checked_embedding(embedding)
         limit = MAX_TOKENS if max_tokens is None else whole(max_tokens, "max_tokens", least=1)
         with self._lock:
             if self._decoder is None:
@@ -290,7 +290,7 @@ class Model:
                 self._text_encoder = TextEncoder(self._bundle, self._engine)
             return self._text_encoder
 
-    def _one(self, embedding: Float32) -> Float32:
+    def _checked_embedding(self, embedding: Float32) -> Float32:
         vector = array(embedding, "embedding", np.float32)
         if vector.shape != (self.embedding_dim,):
             raise InputError(f"expected one embedding ({self.embedding_dim},), got {vector.shape}")
@@ -298,7 +298,7 @@ class Model:
             raise InputError("expected an embedding of finite numbers, got NaN or infinity")
         return vector
 
-    def _default(self, query: str | None, *tasks: str) -> str:
+    def _query_or_prompt(self, query: str | None, *tasks: str) -> str:
         if query is not None:
             return text(query, "query")
         for task in tasks:
@@ -307,11 +307,11 @@ class Model:
         raise InputError(f"{self._bundle.name} has no prompt for {tasks[0]}: pass query=...")
 
     def _rank(self, embedding: Float32, labels: tuple[str, ...]) -> tuple[Scored, ...]:
-        scores = self._texts.embed(labels) @ unit_rows(self._one(embedding)[None])[0]
+        scores = self._texts.embed(labels) @ unit_rows(self._checked_embedding(embedding)[None])[0]
         order = np.argsort(-scores, kind="stable")
         return tuple(Scored(label=labels[index], score=float(scores[index])) for index in order)
 
-    def _query(self, query: str) -> tuple[Int32, Int32]:
+    def _query_tokens(self, query: str) -> tuple[Int32, Int32]:
         with self._lock:
             if query not in self._queries:
                 self._queries[query] = self._bundle.tokenizer_for(PREDICTOR).encode(

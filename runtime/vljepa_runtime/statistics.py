@@ -30,7 +30,7 @@ class StageStats:
 
     Attributes:
         count: How often it ran.
-        total_ms: All of it.
+        total_ms: Sum of all its times.
         p50_ms: Median of the last few thousand.
         p95_ms: 95th percentile of the same.
     """

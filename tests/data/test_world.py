@@ -12,12 +12,12 @@ from vljepa_data.world import (
     QUESTION_TYPES,
     Split,
     ask,
-    captioned,
+    caption_lesson,
     draw_lesson,
     make_clip,
     make_stream,
+    question_lesson,
     question_types,
-    quizzed,
     tubelet_truth,
 )  # fmt: skip
 from vljepa_data.world.language import LEVELS, brief_caption, meaning, near_miss, paraphrases
@@ -181,8 +181,8 @@ def test_question_types_are_all_reachable() -> None:
 
 def test_caption_and_quiz_lessons_carry_the_prompt_or_question() -> None:
     clip, rng = make_clip(1, Split.TRAIN, kind="single", size=8), np.random.default_rng(0)
-    assert captioned(clip, "classify", rng).query == "What is the action shown?"
-    assert quizzed(clip, "colour", rng).query.startswith("What colour is the")
+    assert caption_lesson(clip, "classify", rng).query == "What is the action shown?"
+    assert question_lesson(clip, "colour", rng).query.startswith("What colour is the")
 
 
 def test_a_stream_is_covered_by_its_annotations_and_repeats_exactly() -> None:

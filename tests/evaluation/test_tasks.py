@@ -12,12 +12,11 @@ import pytest
 
 from vljepa_data.world import PROMPTS, QA, Clip, HandBank, Split, Thing, make_clip
 from vljepa_data.world.hands import Hand
-from vljepa_data.world.language import brief_caption, caption, noun
+from vljepa_data.world.language import brief_caption, brief_captions, caption, noun
 from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, SHAPES
 from vljepa_evaluation.metrics import mean_of
 from vljepa_evaluation.tasks import TASKS, TaskResult, evaluate, expand_tasks, run
 from vljepa_evaluation.tasks.answering import Answering, blind_guess
-from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_evaluation.tasks.hands import hand_clips
 
 S = 64
@@ -205,7 +204,7 @@ def test_blind_guess_learns_only_what_was_asked_often() -> None:
 
 
 def test_labels_are_distinct() -> None:
-    labels = all_labels()
+    labels = brief_captions()
     assert len(set(labels)) == len(labels) == 768
     assert "a red ball rolls" in labels
 

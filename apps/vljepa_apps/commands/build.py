@@ -35,12 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Estimate, then build what is not there, one graph after the other."""
     from vljepa_runtime.bundle import Bundle
-    from vljepa_runtime.engines.trt.build import plan_builds, require_target, run_build, to_do
+    from vljepa_runtime.engines.trt.build import plan_builds, require_buildable, run_build, to_do
     from vljepa_runtime.engines.trt.cache import EngineCache
     from vljepa_runtime.engines.trt.library import load_library
 
     bundle = Bundle.open(args.bundle)
-    require_target(bundle)
+    require_buildable(bundle)
     library, cache = load_library(args.engine), EngineCache(args.cache)
     steps = plan_builds(bundle, library, cache)
     pending = to_do(steps, force=args.force)

@@ -2,7 +2,7 @@
 
 from vljepa_data.world.clips import Clip, make_clip
 from vljepa_data.world.hands import HandBank
-from vljepa_data.world.lessons import Lesson, captioned, draw_lesson, quizzed
+from vljepa_data.world.lessons import Lesson, caption_lesson, draw_lesson, question_lesson
 from vljepa_data.world.questions import QA, QUESTION_TYPES, ask, question_types
 from vljepa_data.world.stream import EventStream, StreamEvent, make_stream
 from vljepa_data.world.truth import tubelet_truth
@@ -21,11 +21,11 @@ __all__ = [
     "StreamEvent",
     "Thing",
     "ask",
-    "captioned",
+    "caption_lesson",
     "draw_lesson",
     "make_clip",
     "make_stream",
     "question_types",
-    "quizzed",
+    "question_lesson",
     "tubelet_truth",
 ]

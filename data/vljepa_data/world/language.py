@@ -24,6 +24,7 @@ from vljepa_data.world.vocabulary import (
 __all__ = [
     "LEVELS",
     "brief_caption",
+    "brief_captions",
     "caption",
     "hand_caption",
     "meaning",
@@ -117,6 +118,16 @@ def caption(
 def brief_caption(thing: Thing, action: str) -> str:
     """The canonical label of shape x colour x action, such as `a red ball rolls`."""
     return BRIEF[action][0].format(s=noun(thing))
+
+
+def brief_captions() -> tuple[str, ...]:
+    """All 768 of them, shape x colour x action: the labels that a clip is classified with."""
+    return tuple(
+        brief_caption(Thing(shape, colour), action)
+        for shape in range(len(SHAPES))
+        for colour in range(len(COLOURS))
+        for action in ACTIONS
+    )
 
 
 def hand_caption(digits: Sequence[int], rng: np.random.Generator | None = None) -> str:

@@ -12,7 +12,7 @@ from vljepa_data.world.language import LEVELS, caption, hand_caption, meaning, n
 from vljepa_data.world.questions import QUESTION_TYPES, ask, question_types
 from vljepa_data.world.vocabulary import PROMPTS
 
-__all__ = ["Lesson", "captioned", "draw_lesson", "quizzed"]
+__all__ = ["Lesson", "caption_lesson", "draw_lesson", "question_lesson"]
 
 WEIGHTS = {
     "what": 1.0,
@@ -37,7 +37,7 @@ class Lesson:
         canonical: The first wording of the target, which the Y-decoder learns to say.
         key: Meaning of the target; equal keys are not negatives of each other.
         wrong: A text that differs in one attribute, or another candidate answer.
-        wrong_key: Its meaning.
+        wrong_key: Meaning of `wrong`.
     """
 
     query: str
@@ -48,7 +48,7 @@ class Lesson:
     wrong_key: int
 
 
-def captioned(clip: Clip, level: str, rng: np.random.Generator) -> Lesson:
+def caption_lesson(clip: Clip, level: str, rng: np.random.Generator) -> Lesson:
     """A caption lesson at one level of detail (see `language.LEVELS`)."""
     query = PROMPTS[level]
     if clip.digits:
@@ -71,7 +71,7 @@ def captioned(clip: Clip, level: str, rng: np.random.Generator) -> Lesson:
     return _lesson(query, right[1], right[0], wrong[1], wrong[0])
 
 
-def quizzed(clip: Clip, kind: str, rng: np.random.Generator) -> Lesson:
+def question_lesson(clip: Clip, kind: str, rng: np.random.Generator) -> Lesson:
     """A question lesson of one of the clip's question types."""
     qa = ask(clip, kind, rng)
     others = [candidate for candidate in qa.candidates if candidate != qa.answer]
@@ -84,8 +84,8 @@ def draw_lesson(clip: Clip, rng: np.random.Generator, *, questions: float) -> Le
     kinds: Sequence[str] = [kind for kind in QUESTION_TYPES if kind in question_types(clip)]
     if kinds and rng.random() < questions:
         weights = np.array([WEIGHTS[kind] for kind in kinds])
-        return quizzed(clip, str(rng.choice(kinds, p=weights / weights.sum())), rng)
-    return captioned(clip, LEVELS[int(rng.integers(len(LEVELS)))], rng)
+        return question_lesson(clip, str(rng.choice(kinds, p=weights / weights.sum())), rng)
+    return caption_lesson(clip, LEVELS[int(rng.integers(len(LEVELS)))], rng)
 
 
 def _lesson(query: str, target: str, canonical: str, wrong: str, wrong_canonical: str) -> Lesson:

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_data.world import PROMPTS, Clip, Split, make_clip, make_stream
-from vljepa_data.world.language import caption, near_miss
+from vljepa_data.world.language import brief_captions, caption, near_miss
 from vljepa_evaluation.metrics import f1_of_moments
-from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.streams import FIRST_STREAM, windows_of
 from vljepa_runtime.errors import InputError
@@ -202,7 +201,7 @@ def _candidates(clip: Clip, index: int) -> list[str]:
 
 
 def _labels() -> list[str]:
-    every = all_labels()
+    every = brief_captions()
     return [every[index] for index in np.random.default_rng(12).permutation(len(every))[:LABELS]]
 
 

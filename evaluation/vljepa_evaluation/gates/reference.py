@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world import PROMPTS, Split, captioned, make_clip
+from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, behave
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.contract import (
@@ -201,7 +201,7 @@ class _Recorder:
             make_clip(index, Split.TEST, size=self.pre.size, frames=self.pre.frames)
             for index in range(len(QUERIES))
         ]
-        captions = [captioned(clip, "caption", rng).target for clip in clips]
+        captions = [caption_lesson(clip, "caption", rng).target for clip in clips]
         made = {X_ENCODER: self._run(X_ENCODER, self._windows([clip.frames for clip in clips]))}
         queries = [
             {VISUAL: sample.outputs[0], **self._ids(PREDICTOR, (QUERY_IDS, QUERY_MASK), text)}

@@ -23,7 +23,7 @@ SIGMA = 6.0  # of the length penalty, in words
 WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 
 Gram = tuple[str, ...]
-Cooked = tuple[list[dict[Gram, float]], list[float], int]
+Weighted = tuple[list[dict[Gram, float]], list[float], int]
 
 
 def tokenise(text: str) -> list[str]:
@@ -50,7 +50,7 @@ class CiderD:
         for captions in references:
             self._frequency.update({gram for caption in captions for gram in _grams(caption)})
         self._log_documents = math.log(len(references))
-        self._cooked: dict[str, Cooked] = {}
+        self._known: dict[str, Weighted] = {}
 
     def score(self, caption: str, references: Sequence[str]) -> float:
         """CIDEr-D of one caption against its references, 0..10.
@@ -60,12 +60,12 @@ class CiderD:
         """
         if not references:
             raise InputError("expected at least one reference caption, got none")
-        mine = self._cook(caption)
-        return 10.0 * sum(_similarity(mine, self._cook(text)) for text in references) / len(references)
+        mine = self._weighted(caption)
+        return 10.0 * sum(_similarity(mine, self._weighted(text)) for text in references) / len(references)
 
-    def _cook(self, caption: str) -> Cooked:
+    def _weighted(self, caption: str) -> Weighted:
         """TF-IDF weights per n-gram order, their norms, and the length: cached, since captions recur."""
-        if caption not in self._cooked:
+        if caption not in self._known:
             weights: list[dict[Gram, float]] = [{} for _ in range(NGRAMS)]
             length = 0
             for gram, count in _grams(caption).items():
@@ -73,8 +73,8 @@ class CiderD:
                 weights[len(gram) - 1][gram] = count * idf
                 length += count if len(gram) == 2 else 0  # the reference code measures length in bigrams
             norms = [math.sqrt(sum(value * value for value in order.values())) for order in weights]
-            self._cooked[caption] = (weights, norms, length)
-        return self._cooked[caption]
+            self._known[caption] = (weights, norms, length)
+        return self._known[caption]
 
 
 def cider_d(captions: Sequence[str], references: Sequence[Sequence[str]]) -> npt.NDArray[np.float64]:
@@ -105,7 +105,7 @@ def _grams(caption: str) -> Counter[Gram]:
     )
 
 
-def _similarity(caption: Cooked, reference: Cooked) -> float:
+def _similarity(caption: Weighted, reference: Weighted) -> float:
     """Mean over n-gram orders of the clipped cosine, times the length penalty."""
     total = 0.0
     for mine, theirs, norm, other in zip(caption[0], reference[0], caption[1], reference[1]):

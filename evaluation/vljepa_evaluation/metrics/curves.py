@@ -31,8 +31,8 @@ class Curve:
         settings: Interval in seconds, decodings per minute asked for, or threshold.
         scores: (settings, streams) sum of CIDEr-D over a stream's annotations.
         decodings: (settings, streams).
-        annotations: (streams,) how many.
-        minutes: (streams,) length.
+        annotations: (streams,) number of annotations.
+        minutes: (streams,) length in minutes.
     """
 
     policy: str
@@ -210,8 +210,8 @@ def ratio_at_equal_quality(
     reports about 2.85 for a rate of 60 per minute, on its own data and offline.
 
     Args:
-        curve: Of the policy family, in any order.
-        uniform: Of uniform decoding.
+        curve: Points of the policy family, in any order.
+        uniform: Points of uniform decoding.
         at_per_minute: The uniform rate to compare with.
 
     Returns:

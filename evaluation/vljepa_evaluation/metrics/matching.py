@@ -32,7 +32,7 @@ def match_annotations(
 
     Args:
         times_s: (N,) times of the decoded outputs.
-        annotations: A of them.
+        annotations: (A,) spans of time.
 
     Returns:
         (A,) int64 indices of outputs.

@@ -59,12 +59,12 @@ class Answering(OneQuery):
             return ()
         for attempt in range(TRIES):
             qa = ask(clip, self._kind, np.random.default_rng([11, seed, attempt]))
-            if self._room(qa):
+            if self._is_wanted(qa):
                 self._qas.append(qa)
                 return (qa.question,)
         return ()
 
-    def _room(self, qa: QA) -> bool:
+    def _is_wanted(self, qa: QA) -> bool:
         """Whether this answer, and this answer to this question, may be asked once more."""
         answers, wordings = len(qa.candidates), QUESTIONS[self._kind]
         return self._answers[qa.answer] < ceil(self._clips / answers) and self._asked[
@@ -86,9 +86,9 @@ def answered(name: str, qas: Sequence[QA], predicted: Sequence[Float32], model: 
     """Score predictions against candidates.
 
     Args:
-        name: Of the task.
-        qas: The questions.
-        predicted: (S,) per question.
+        name: The task's name in the report.
+        qas: Questions with their candidates and answers.
+        predicted: Embedding (S,) per question.
         model: For its texts, and for what it says of a grey clip.
     """
     grey = model.encode(grey_clip())

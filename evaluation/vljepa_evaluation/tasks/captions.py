@@ -23,7 +23,7 @@ class Captions(OneQuery):
     """What the Y-decoder makes of predicted embeddings.
 
     Args:
-        clips: How many.
+        clips: How many are captioned.
     """
 
     name = "captions"

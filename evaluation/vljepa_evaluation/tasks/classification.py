@@ -7,27 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world import PROMPTS, Clip, Thing
-from vljepa_data.world.language import brief_caption
+from vljepa_data.world import PROMPTS, Clip
+from vljepa_data.world.language import brief_caption, brief_captions
 from vljepa_data.world.vocabulary import ACTIONS, COLOURS, SHAPES
 from vljepa_evaluation.metrics import Estimate, mean_of, ranks
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 
-__all__ = ["Classification", "all_labels"]
+__all__ = ["Classification"]
 
 CANDIDATES = 128
 SHOWN = 8
-
-
-def all_labels() -> tuple[str, ...]:
-    """The 768 captions shape x colour x action, such as `a red ball rolls`."""
-    return tuple(
-        brief_caption(Thing(shape, colour), action)
-        for shape in range(len(SHAPES))
-        for colour in range(len(COLOURS))
-        for action in ACTIONS
-    )
 
 
 class Classification(OneQuery):
@@ -35,15 +25,15 @@ class Classification(OneQuery):
 
     Args:
         name: `classification`, or `composition` on combinations never trained on.
-        clips: How many.
-        supply: Which clips.
+        clips: How many are classified.
+        supply: Which clips: a key of `run.SUPPLIES`.
     """
 
     def __init__(self, name: str, clips: int, *, supply: str) -> None:
         self.name = name
         self.supply = supply
         super().__init__(clips)
-        self._labels = all_labels()
+        self._labels = brief_captions()
         self._index = {label: i for i, label in enumerate(self._labels)}
         self._truth: list[int] = []
         self._seeds: list[int] = []

@@ -123,9 +123,9 @@ def record(
 
     Args:
         model: Encodes and predicts.
-        seed: Of the stream.
-        plan: How it is made.
-        pre: The model's window.
+        seed: Decides all that happens in the stream.
+        plan: Length, stride and rendering.
+        pre: Cuts the windows, as the model wants them.
         hands: Photographs for occasional hand signs.
         cache: Folder for recordings; one already there is read instead.
         model_key: Names the model's weights in the cache, so that models are never mixed up.

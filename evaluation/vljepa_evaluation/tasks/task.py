@@ -90,7 +90,7 @@ class OneQuery:
     """The part of a task that asks one thing of each clip.
 
     Args:
-        clips: How many.
+        clips: How many are asked.
     """
 
     def __init__(self, clips: int) -> None:

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from vljepa_data.world import Clip, Split, make_clip
-from vljepa_data.world.language import brief_caption, caption, meaning, paraphrases
-from vljepa_evaluation.tasks.classification import all_labels
+from vljepa_data.world.language import brief_caption, brief_captions, caption, meaning, paraphrases
 from vljepa_model.x_encoder import XEncoder
 from vljepa_runtime.files.atomic import replace_file
 from vljepa_runtime.patches import Preprocess, fit_frames
@@ -41,7 +40,7 @@ class Entry:
         wordings: Per level the answers to draw from.
         meanings: Per level a number that is equal for equal meanings.
         references: Every canonical wording of the caption.
-        label: Index into `all_labels()`; -1 for clips in which two things happen.
+        label: Index into `brief_captions()`; -1 for clips in which two things happen.
     """
 
     wordings: dict[str, list[str]]
@@ -127,7 +126,7 @@ def _entry(clip: Clip, rng: np.random.Generator) -> Entry:
     label = -1
     if len(clip.events) == 1:
         event = clip.events[0]
-        label = all_labels().index(brief_caption(event.actor, event.action))
+        label = brief_captions().index(brief_caption(event.actor, event.action))
     return Entry(
         wordings={level: [caption(clip.events, level, rng) for _ in range(WORDINGS)] for level in LEVELS},
         meanings={level: meaning(caption(clip.events, level)) for level in LEVELS},

@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from vljepa_data.world.language import brief_captions
 from vljepa_evaluation.metrics import cider_d, ranks
-from vljepa_evaluation.tasks.classification import all_labels
 from vljepa_model.versus.bank import Bank
 from vljepa_model.versus.contenders import Contender, JepaContender, VlmContender
 
@@ -80,7 +80,7 @@ def _captions(contender: Contender, held_out: Bank) -> list[str]:
 
 def _place(contender: Contender, held_out: Bank, index: int, candidates: int) -> np.ndarray[Any, Any]:
     """Place of the right label among the candidates, 0 for the best: (1,)."""
-    labels, right = all_labels(), held_out.entries[index].label
+    labels, right = brief_captions(), held_out.entries[index].label
     others = np.random.default_rng([7, index]).permutation(len(labels))
     chosen = [right, *others[others != right][: candidates - 1].tolist()]
     visual = held_out.visual[index : index + 1].float()

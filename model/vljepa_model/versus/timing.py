@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vljepa_data.world import Split, make_clip
-from vljepa_evaluation.tasks.classification import all_labels
+from vljepa_data.world.language import brief_captions
 from vljepa_model.versus.bank import world_tokens
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender
 from vljepa_model.versus.contest import HELD_OUT_SEED, Contest
@@ -32,8 +32,8 @@ def answer_cells(contest: Contest) -> dict[str, dict[str, Callable[[], object]]]
     clip = make_clip(HELD_OUT_SEED, Split.TEST, kind="single", size=pre.size, frames=pre.frames)
     patches, positions = (torch.from_numpy(x)[None] for x in world_tokens(clip, pre, contest.plan.keep))
     visual = contest.held_out.visual[:1].float()
-    picks = np.random.default_rng(7).permutation(len(all_labels()))[: contest.plan.candidates]
-    labels = [all_labels()[i] for i in picks]
+    picks = np.random.default_rng(7).permutation(len(brief_captions()))[: contest.plan.candidates]
+    labels = [brief_captions()[i] for i in picks]
     cells: dict[str, dict[str, Callable[[], object]]] = {}
     for name in CONTENDERS:
         contender = contest.load(name, contest.plan.seeds[0])[1].eval()

@@ -126,7 +126,7 @@ def fit(inputs: tuple[TensorSpec, ...], slots: Slots, feeds: Mapping[str, Array]
     """Feeds of one row as a function takes them: padded with zeros, in its types; None where they do not fit.
 
     Args:
-        inputs: The contract.
+        inputs: The inputs that the bundle lists, with free sizes.
         slots: The function's inputs.
         feeds: Arrays of batch 1 that obey the contract.
     """

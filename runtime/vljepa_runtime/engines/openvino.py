@@ -148,7 +148,7 @@ class OpenVinoEngine:
     def _read(self, bundle: Bundle, graph: CheckedGraph, what: str) -> tuple[Any, object]:
         """A graph's model, and what must live as long as it."""
         spec, content = bundle.graph(graph.name), bytes(graph.content)
-        with self._told(what):
+        with self._refusals_explained(what):
             if bundle.manifest.target == "openvino":
                 weights = self._weights(bundle, spec)
                 return self._core.read_model(content, weights), weights
@@ -191,7 +191,7 @@ class OpenVinoEngine:
 
     def _compile(self, model: Any, options: Mapping[str, Any], what: str) -> Any:
         precision = options["INFERENCE_PRECISION_HINT"]
-        with self._told(what):
+        with self._refusals_explained(what):
             compiled = interruptible(
                 lambda: self._core.compile_model(model, self._device, dict(options)), bool, what=what
             )
@@ -205,7 +205,7 @@ class OpenVinoEngine:
         return compiled
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _refusals_explained(self, what: str) -> Iterator[None]:
         try:
             yield
         except RuntimeError as error:

@@ -131,7 +131,7 @@ def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Ar
 
     Args:
         graph: The graph's name, for the message.
-        inputs: The contract.
+        inputs: The inputs that the bundle lists.
         feeds: Array per input name.
 
     Raises:

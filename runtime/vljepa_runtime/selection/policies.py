@@ -24,7 +24,7 @@ class PolicyForm:
         name: What stands before the colon.
         make: Gives the policy; takes the number, where there is one.
         number: What the number after the colon is; empty where there is none.
-        kind: Reads it.
+        kind: Reads that number: `float` or `int`.
     """
 
     name: str

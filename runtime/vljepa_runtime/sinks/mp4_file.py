@@ -68,7 +68,7 @@ class Mp4File:
     ) -> None:
         self.height, self.width = _coded_size(*size)
         self._file = file
-        self._tape = _Pipe(file) if file.in_place else _Tape(file)
+        self._tape = _Pipe(file) if file.in_place else _SeekableFile(file)
         self._container: OutputContainer = av.open(self._tape, "w", format="mp4", options=MUXER)
         delay = {} if step_s is not None and 0 < step_s <= STEADY_S else AT_ONCE
         self._stream: VideoStream = self._container.add_stream(
@@ -189,7 +189,7 @@ class _Pipe:
         self._broken = self._broken or OutputError(f"cannot write {self._file.path}: it failed before")
 
 
-class _Tape(_Pipe):
+class _SeekableFile(_Pipe):
     """The same for a file."""
 
     def __init__(self, file: OutputFile) -> None:

@@ -22,7 +22,7 @@ def limited_frames(
     """What `source.frames(hints)` gives until the time is up.
 
     Args:
-        source: Stays open.
+        source: Read from; the caller closes it.
         hints: What the consumer needs.
         max_seconds: End after so much of the source's own time, or of the clock when it is live, whether it gives
             anything or not.

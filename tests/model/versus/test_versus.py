@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from vljepa_evaluation.tasks.classification import all_labels
+from vljepa_data.world.language import brief_captions
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.versus.bank import LEVELS, Bank
@@ -133,7 +133,7 @@ def test_a_clip_comes_again_only_after_all_others(contest: Contest) -> None:
 def test_what_is_learned_is_what_is_measured(contest: Contest) -> None:
     for entry in contest.held_out.entries:
         assert (
-            all_labels()[entry.label] in entry.wordings["classify"]
+            brief_captions()[entry.label] in entry.wordings["classify"]
             or len(set(entry.wordings["classify"])) < 3
         )
         assert set(entry.wordings) == set(LEVELS)
@@ -169,7 +169,7 @@ class Oracle(nn.Module):
         return [e.references[0] if self.knows else "a thing" for e in self.bank.entries[: len(visual)]]
 
     def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
-        right = all_labels()[self.bank.entries[self.asked].label]
+        right = brief_captions()[self.bank.entries[self.asked].label]
         self.asked += 1
         return torch.tensor([float(self.knows and label == right) for label in labels])
 

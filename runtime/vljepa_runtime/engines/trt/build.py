@@ -19,7 +19,7 @@ from vljepa_runtime.engines.trt.recipe import BuildRecipe, read_recipe
 from vljepa_runtime.errors import WrongTargetError
 from vljepa_runtime.graphs import checked_graph
 
-__all__ = ["Step", "plan_builds", "require_target", "run_build", "to_do"]
+__all__ = ["Step", "plan_builds", "require_buildable", "run_build", "to_do"]
 
 Progress = Callable[[str, float], None]
 
@@ -29,10 +29,10 @@ class Step:
     """One graph to build.
 
     Attributes:
-        graph: Its name.
-        recipe: How.
-        machine: What for.
-        content: Hash of what is built.
+        graph: Name in the bundle.
+        recipe: Precision, shapes and flags of the build.
+        machine: The GPU with its driver and library; an engine runs on no other.
+        content: Hash of the graph's files in the bundle, the recipe among them.
         graph_bytes: Size of the ONNX file.
         built: The engine that is there already; None when it has to be built.
         estimate: How long that will take.
@@ -47,7 +47,7 @@ class Step:
     estimate: Estimate
 
 
-def require_target(bundle: Bundle) -> None:
+def require_buildable(bundle: Bundle) -> None:
     """Refuse a bundle with nothing to build.
 
     Raises:

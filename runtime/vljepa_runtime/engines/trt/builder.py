@@ -23,7 +23,7 @@ class Built:
     """A finished engine.
 
     Attributes:
-        engine: Its bytes.
+        engine: Serialised, as it goes into the cache.
         seconds: Time of parsing and building.
         layers: As the builder lists them; empty where a library lists none.
         timing_cache: What to hand to the next build on this machine; empty without one.

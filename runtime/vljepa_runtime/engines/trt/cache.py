@@ -33,7 +33,7 @@ class Machine:
         compute_capability: `8.7`, or the ones that a portable engine is built for.
         driver: Version of the driver; `any` likewise.
         library: `tensorrt` or `tensorrt-rtx`.
-        version: Of the library.
+        version: The library's; another version reads none of its engines.
     """
 
     gpu: str
@@ -78,11 +78,11 @@ class CachedEngine:
         graph: Name of the graph.
         content: Hash of the graph's files in the bundle, the recipe among them.
         machine: What it was built for.
-        precision: Of the recipe.
+        precision: As the recipe names it.
         profiles: How many the recipe has.
         graph_bytes: Size of the ONNX file.
         engine_bytes: Size of the engine.
-        sha256: Of the engine.
+        sha256: Of the engine's bytes, compared before it is loaded.
         seconds: What building took.
         layers: One line about its layers.
     """
@@ -163,7 +163,7 @@ class EngineCache:
         """Keep an engine.
 
         Args:
-            engine: Its bytes.
+            engine: Serialised, as the builder gave it.
             **known: The fields of `CachedEngine` besides `key`, `sha256` and `engine_bytes`.
         """
         entry = CachedEngine(

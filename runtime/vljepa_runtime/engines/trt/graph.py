@@ -35,11 +35,11 @@ class TensorRTGraph:
     """One execution context; runs are made one after the other.
 
     Args:
-        name: Of the graph.
-        spec: Its contract.
+        name: Name in the bundle, for messages.
+        spec: Inputs and outputs that the manifest lists.
         recipe: What it was built with; chooses the profile.
         context: The library's execution context.
-        device: Where it runs.
+        device: The GPU that holds the buffers.
         engine: Name of the engine, for messages.
         held: What the context needs (engine, then runtime); let go in this order, after the context.
         after_first_run: Called once, when the first run is over.

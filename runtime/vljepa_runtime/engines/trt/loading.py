@@ -30,9 +30,9 @@ def load_plan(
 
     Args:
         library: The one that built it.
-        device: Where it is to run.
+        device: The GPU that it is loaded on.
         bundle: Whose contract it must obey.
-        graph_name: Of the graph.
+        graph_name: Name in the bundle, for messages.
         plan: The engine's bytes.
         kernels: Where TensorRT for RTX keeps the kernels that it compiles for this GPU, and for which machine.
 

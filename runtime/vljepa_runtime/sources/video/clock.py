@@ -24,7 +24,7 @@ class Stamped(Generic[Picture]):
     """A picture in presentation order with what its container says.
 
     Attributes:
-        picture: Anything.
+        picture: What is stamped; it is only handed on.
         stamp_s: Presentation time in the container's own count; None when it has none.
         duration_s: Its own duration; None when the container does not say.
     """

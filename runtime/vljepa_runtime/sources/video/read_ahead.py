@@ -18,7 +18,7 @@ JOIN_S = 0.8  # Ctrl-C answers within a second, whatever a file system does
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _Queue:
     changed: threading.Condition = field(default_factory=threading.Condition)
     items: deque[Item] = field(default_factory=deque)
     error: BaseException | None = None
@@ -34,58 +34,58 @@ def read_ahead(items: Iterator[Item], leave: Callable[[], object] = lambda: None
             last one or when this iterator is closed. At most 8 items and 16 MB of pictures (one of any size) wait.
         leave: Called when this iterator is closed, so that `items` wait no longer.
     """
-    shelf = _Shelf()
-    thread = threading.Thread(target=_read, args=(items, shelf), name="read ahead", daemon=True)
+    queue = _Queue()
+    thread = threading.Thread(target=_read, args=(items, queue), name="read ahead", daemon=True)
     thread.start()
     try:
-        while (item := _take(shelf)) is not None:
+        while (item := _take(queue)) is not None:
             yield item
     finally:
         leave()
-        with shelf.changed:
-            shelf.stopped = True
-            shelf.items.clear()
-            shelf.changed.notify_all()
+        with queue.changed:
+            queue.stopped = True
+            queue.items.clear()
+            queue.changed.notify_all()
         thread.join(JOIN_S)
 
 
-def _take(shelf: _Shelf) -> Item | None:
-    with shelf.changed:
-        while not shelf.items:
-            if shelf.error is not None:
-                raise shelf.error
-            if shelf.done:
+def _take(queue: _Queue) -> Item | None:
+    with queue.changed:
+        while not queue.items:
+            if queue.error is not None:
+                raise queue.error
+            if queue.done:
                 return None
-            shelf.changed.wait(WAKE_S)
-        shelf.changed.notify_all()
-        return shelf.items.popleft()
+            queue.changed.wait(WAKE_S)
+        queue.changed.notify_all()
+        return queue.items.popleft()
 
 
-def _read(items: Iterator[Item], shelf: _Shelf) -> None:
+def _read(items: Iterator[Item], queue: _Queue) -> None:
     """Body of the thread."""
     error: BaseException | None = None
     try:
         for item in items:
-            with shelf.changed:
-                while not (shelf.stopped or _fits(shelf, item)):
-                    shelf.changed.wait()
-                if shelf.stopped:
+            with queue.changed:
+                while not (queue.stopped or _fits(queue, item)):
+                    queue.changed.wait()
+                if queue.stopped:
                     break
-                shelf.items.append(item)
-                shelf.changed.notify_all()
+                queue.items.append(item)
+                queue.changed.notify_all()
     except BaseException as caught:  # the consumer's to handle
         error = caught
     finally:
         if hasattr(items, "close"):
             items.close()
-        with shelf.changed:
-            shelf.error, shelf.done = error, True
-            shelf.changed.notify_all()
+        with queue.changed:
+            queue.error, queue.done = error, True
+            queue.changed.notify_all()
 
 
-def _fits(shelf: _Shelf, item: Item) -> bool:
-    waiting = sum(map(_bytes, shelf.items))
-    return not shelf.items or (len(shelf.items) < MOST_ITEMS and waiting + _bytes(item) <= MOST_BYTES)
+def _fits(queue: _Queue, item: Item) -> bool:
+    waiting = sum(map(_bytes, queue.items))
+    return not queue.items or (len(queue.items) < MOST_ITEMS and waiting + _bytes(item) <= MOST_BYTES)
 
 
 def _bytes(item: Item) -> int:
