@@ -5,29 +5,31 @@ Plain numbers: nothing here knows about torch, weights or files.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Annotated, Any
 
 from vljepa_model.errors import ConfigError
-from vljepa_runtime.files.values import shown
+from vljepa_runtime.files.records import AtMost, check_record, plain, read_record
+from vljepa_runtime.files.values import Positive, PositiveNumber, one_of
 from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = ["ModelConfig", "RopeScaling", "TextStackConfig", "XEncoderConfig", "YDecoderConfig"]
 
-T = TypeVar("T")
-
 # What a configuration may claim: some ten times the largest public encoder or language model. Networks are built
 # without storage and compared with the file before anything is allocated, but their constants are made.
-LIMITS = {
-    **{"width": 1 << 16, "depth": 256, "heads": 1024, "kv_heads": 1024, "mlp": 1 << 20, "head_dim": 4096},
-    **{"patch": 512, "tubelet": 64, "size": 4096, "frames": 1024, "rope_grid": 4096, "prefix": 4096},
-    **{"embedding_dim": 1 << 16, "vocab_size": 1 << 21, "window": 1 << 24, "original_positions": 1 << 24},
-    **{"y_dense": 1 << 16, "local_blocks": 256, "pad_id": 1 << 21, "bos_id": 1 << 21, "eos_id": 1 << 21},
-}  # fmt: skip
-MAX_ITEMS = 256  # of y_dense and local_blocks
+Width = Annotated[Positive, AtMost(1 << 16)]
+Depth = Annotated[Positive, AtMost(256)]
+Heads = Annotated[Positive, AtMost(1024)]
+Mlp = Annotated[Positive, AtMost(1 << 20)]
+Length = Annotated[Positive, AtMost(4096)]  # pixels of a side, learned positions
+Vocabulary = Annotated[Positive, AtMost(1 << 21)]
+TokenId = Annotated[int, AtMost(1 << 21)]
+Positions = Annotated[int, AtMost(1 << 24)]
+Blocks = Annotated[tuple[Annotated[int, AtMost(256)], ...], AtMost(256)]
+Widths = Annotated[tuple[Annotated[int, AtMost(1 << 16)], ...], AtMost(256)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,31 +39,25 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class XEncoderConfig:
     """A V-JEPA 2 vision transformer and the pixels it was trained on."""
 
-    width: int
-    depth: int
-    heads: int
-    mlp: int
-    patch: int
-    tubelet: int = 2
-    size: int
-    frames: int
+    width: Width
+    depth: Depth
+    heads: Heads
+    mlp: Mlp
+    patch: Annotated[Positive, AtMost(512)]
+    tubelet: Annotated[Positive, AtMost(64)] = 2
+    size: Length
+    frames: Annotated[Positive, AtMost(1024)]
     mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    norm_eps: float = 1e-6
-    rope: str = "tiled"  # which frequency a dimension has: `tiled` (V-JEPA 2) or `paired` (V-JEPA 2.1)
-    rope_grid: int = 0  # rows and columns count as this many, whatever their number; 0: as many as there are
+    std: tuple[PositiveNumber, PositiveNumber, PositiveNumber] = IMAGENET_STD
+    norm_eps: PositiveNumber = 1e-6
+    # Which frequency a dimension has: `tiled` (V-JEPA 2) or `paired` (V-JEPA 2.1).
+    rope: Annotated[str, partial(one_of, known=("tiled", "paired"))] = "tiled"
+    rope_grid: Annotated[int, AtMost(4096)] = (
+        0  # rows and columns count as this many; 0: as many as there are
+    )
 
     def __post_init__(self) -> None:
-        if self.rope not in ("tiled", "paired"):
-            raise ConfigError(f"rope must be tiled or paired, got {self.rope!r}")
-        for name in ("mean", "std"):
-            triple = _as_tuple(self, name)  # JSON gives lists
-            if len(triple) != 3 or not all(map(_is_finite, triple)) or (name == "std" and min(triple) <= 0):
-                raise ConfigError(f"{name} needs three numbers, std above 0, got {triple}")
-            object.__setattr__(self, name, triple)
-        _require_positive(self, "width", "depth", "heads", "mlp", "patch", "tubelet", "size", "frames")
-        _require_whole(self, "rope_grid")
-        _require_finite(self, "norm_eps")
+        check_record(self, error=ConfigError)
         _require_multiple("width", self.width, "2 * heads", 2 * self.heads)
         _require_multiple("size", self.size, "patch", self.patch)
         _require_multiple("frames", self.frames, "tubelet", self.tubelet)
@@ -95,14 +91,13 @@ class XEncoderConfig:
 class RopeScaling:
     """The `llama3` rule that stretches low rotary frequencies to a longer context."""
 
-    factor: float
-    low_freq_factor: float
-    high_freq_factor: float
-    original_positions: int
+    factor: PositiveNumber
+    low_freq_factor: PositiveNumber
+    high_freq_factor: PositiveNumber
+    original_positions: Annotated[Positive, AtMost(1 << 24)]
 
     def __post_init__(self) -> None:
-        _require_finite(self, "factor", "low_freq_factor", "high_freq_factor")
-        _require_positive(self, "original_positions")
+        check_record(self, error=ConfigError)
         if self.low_freq_factor == self.high_freq_factor:
             raise ConfigError(
                 f"expected low_freq_factor below high_freq_factor, got both {self.low_freq_factor}"
@@ -134,36 +129,27 @@ class TextStackConfig:
         local_rope_theta: Base of the rotary frequencies in local blocks.
     """
 
-    width: int
-    depth: int
-    heads: int
-    kv_heads: int
-    mlp: int
-    head_dim: int = 0  # 0: width // heads
-    rope_theta: float = 10000.0
+    width: Width
+    depth: Depth
+    heads: Heads
+    kv_heads: Heads
+    mlp: Mlp
+    head_dim: Annotated[int, AtMost(4096)] = 0  # 0: width // heads
+    rope_theta: PositiveNumber = 10000.0
     rope_scaling: RopeScaling | None = None
-    rope_stretch: float = 1.0
-    norm_eps: float = 1e-5
-    vocab_size: int | None = None
-    embedding_scale: float = 1.0
-    activation: str = "silu"
+    rope_stretch: PositiveNumber = 1.0
+    norm_eps: PositiveNumber = 1e-5
+    vocab_size: Vocabulary | None = None
+    embedding_scale: PositiveNumber = 1.0
+    activation: Annotated[str, partial(one_of, known=("silu", "gelu_tanh"))] = "silu"
     head_norms: bool = False
     sandwich_norms: bool = False
-    window: int = 0
-    local_blocks: tuple[int, ...] = ()
-    local_rope_theta: float = 10000.0
+    window: Positions = 0
+    local_blocks: Blocks = ()
+    local_rope_theta: PositiveNumber = 10000.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "local_blocks", _whole_items(self, "local_blocks"))  # JSON gives lists
-        _require_whole(self, "window", "head_dim")
-        _require_finite(
-            *(self, "rope_theta", "rope_stretch", "norm_eps", "embedding_scale", "local_rope_theta")
-        )
-        if self.vocab_size is not None:
-            _require_positive(self, "vocab_size")
-        _require_positive(self, "width", "depth", "heads", "kv_heads", "mlp")
-        if self.activation not in ("silu", "gelu_tanh"):
-            raise ConfigError(f"activation must be silu or gelu_tanh, got {self.activation!r}")
+        check_record(self, error=ConfigError)
         if (self.window > 0) != bool(self.local_blocks):
             raise ConfigError(
                 f"window and local_blocks go together, got {self.window} and {self.local_blocks}"
@@ -189,15 +175,12 @@ class YDecoderConfig:
     """
 
     stack: TextStackConfig
-    prefix: int
+    prefix: Length
     tied: bool = True
-    bos_id: int | None = None
+    bos_id: TokenId | None = None
 
     def __post_init__(self) -> None:
-        _require_positive(self, "prefix")
-        _require_flag(self, "tied")
-        if self.bos_id is not None:
-            _require_whole(self, "bos_id")
+        check_record(self, error=ConfigError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,19 +205,16 @@ class ModelConfig:
     predictor: TextStackConfig
     y_encoder: TextStackConfig
     y_decoder: YDecoderConfig | None
-    embedding_dim: int
-    vocab_size: int
-    pad_id: int = 0
-    bos_id: int = 1
-    eos_id: int = 2
-    temperature: float = 0.07
-    y_dense: tuple[int, ...] = ()
+    embedding_dim: Width
+    vocab_size: Vocabulary
+    pad_id: TokenId = 0
+    bos_id: TokenId = 1
+    eos_id: TokenId = 2
+    temperature: PositiveNumber = 0.07
+    y_dense: Widths = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "y_dense", _whole_items(self, "y_dense"))  # JSON gives lists
-        _require_positive(self, "embedding_dim", "vocab_size")
-        _require_whole(self, "pad_id", "bos_id", "eos_id")
-        _require_finite(self, "temperature")
+        check_record(self, error=ConfigError)
         for name in ("pad_id", "bos_id", "eos_id"):
             if getattr(self, name) >= self.vocab_size:
                 raise ConfigError(
@@ -273,14 +253,8 @@ class ModelConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers, lists and dicts, ready for JSON."""
-        plain = dataclasses.asdict(self)
-        plain["x_encoder"]["mean"] = list(self.x_encoder.mean)
-        plain["x_encoder"]["std"] = list(self.x_encoder.std)
-        plain["y_dense"] = list(self.y_dense)
-        stacks = [plain["predictor"], plain["y_encoder"]]
-        for stack in [*stacks, plain["y_decoder"]["stack"]] if self.y_decoder else stacks:
-            stack["local_blocks"] = list(stack["local_blocks"])
-        return plain
+        found: dict[str, Any] = plain(self)
+        return found
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
@@ -289,7 +263,7 @@ class ModelConfig:
         Raises:
             ConfigError: for an unknown or missing key, or numbers that do not fit together.
         """
-        return _build(cls, values)
+        return read_record(cls, values, "ModelConfig", error=ConfigError)
 
 
 def _tiny() -> ModelConfig:
@@ -335,103 +309,6 @@ def _paper() -> ModelConfig:
         bos_id=128000,
         eos_id=128001,
     )
-
-
-def _build(cls: type[T], values: Any) -> T:
-    if isinstance(values, cls):
-        return values
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"expected a mapping for {cls.__name__}, got {type(values).__name__}")
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise ConfigError(f"unknown keys for {cls.__name__}: {unknown}; known: {sorted(fields)}")
-    absent = dataclasses.MISSING
-    required = {n for n, f in fields.items() if f.default is absent and f.default_factory is absent}
-    if missing := sorted(required - set(values)):
-        raise ConfigError(f"missing keys for {cls.__name__}: {missing}")
-    parts = {
-        name: _build(PARTS[name], part)
-        if name in PARTS and (part is not None or name not in MAY_LACK)
-        else part
-        for name, part in values.items()
-    }
-    try:
-        return cls(**parts)
-    except TypeError as error:  # a string where a number belongs
-        raise ConfigError(f"wrong type in {cls.__name__}: {error}") from error
-
-
-# Fields that are configurations themselves; no two classes use one name for different things.
-PARTS: dict[str, type[Any]] = {
-    "x_encoder": XEncoderConfig,
-    "predictor": TextStackConfig,
-    "y_encoder": TextStackConfig,
-    "y_decoder": YDecoderConfig,
-    "stack": TextStackConfig,
-    "rope_scaling": RopeScaling,
-}
-
-
-MAY_LACK = {"y_decoder", "rope_scaling"}
-
-
-def _require_positive(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
-            raise ConfigError(f"{_place(config, name)} must be a positive integer, got {shown(value)}")
-    _require_whole(config, *names)
-
-
-def _require_whole(config: object, *names: str) -> None:
-    for name in names:
-        _check_whole(getattr(config, name), config, name)
-
-
-def _check_whole(value: object, config: object, name: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LIMITS[name]:
-        raise ConfigError(
-            f"{_place(config, name)} must be an integer of 0 to {LIMITS[name]}, got {shown(value)}"
-        )
-
-
-def _require_finite(config: object, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if not _is_finite(value) or value <= 0:
-            raise ConfigError(f"{_place(config, name)} must be a finite number above 0, got {shown(value)}")
-
-
-def _require_flag(config: object, *names: str) -> None:
-    for name in names:
-        if not isinstance(value := getattr(config, name), bool):
-            raise ConfigError(f"{_place(config, name)} must be true or false, got {shown(value)}")
-
-
-def _as_tuple(config: object, name: str) -> tuple[Any, ...]:
-    value = getattr(config, name)
-    if not isinstance(value, (list, tuple)) or len(value) > MAX_ITEMS:
-        raise ConfigError(f"{_place(config, name)} must be a list of at most {MAX_ITEMS}, got {shown(value)}")
-    return tuple(value)
-
-
-def _whole_items(config: object, name: str) -> tuple[int, ...]:
-    items = _as_tuple(config, name)
-    for item in items:
-        _check_whole(item, config, name)
-    return items
-
-
-def _is_finite(value: object) -> bool:
-    try:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number that no float holds
-        return False
-
-
-def _place(config: object, name: str) -> str:
-    return f"{type(config).__name__}.{name}"
 
 
 def _require_multiple(name: str, value: int, of_name: str, of: int) -> None:

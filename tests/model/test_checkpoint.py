@@ -121,7 +121,7 @@ def truncate(folder: Path) -> None:
         (edit_config(lambda c: c.update(format=3)), "expected checkpoint format 1 or 2, got 3"),
         (edit_config(lambda c: c.update(extra=2)), "expected the keys"),
         (edit_config(lambda c: c.update(prompts=2)), r"expected JSON objects for \['prompts'\]"),
-        (edit_config(lambda c: c["model"].update(extra=2)), "unknown keys for ModelConfig"),
+        (edit_config(lambda c: c["model"].update(extra=2)), "ModelConfig: unknown keys extra"),
         (edit_config(lambda c: c["preprocess"].update(extra=2)), "unknown keys extra"),
         (edit_config(lambda c: c["preprocess"].update(size=20)), "expected size 16, got 20"),
         (truncate, "not a readable safetensors file"),

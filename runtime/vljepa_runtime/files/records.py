@@ -43,9 +43,7 @@ class AtMost:
     limit: float
 
 
-def read_record(
-    cls: type[T], values: object, where: str, *, error: type[VljepaError], advice: str = "read it again"
-) -> T:
+def read_record(cls: type[T], values: object, where: str, *, error: type[VljepaError], advice: str = "") -> T:
     """Read a dataclass from parsed JSON: unknown and missing keys are refused, defaults filled in.
 
     Args:
@@ -58,7 +56,7 @@ def read_record(
     try:
         return _record(values, where, cls=cls, prefix="")
     except RecordError as problem:
-        raise error(f"{problem}: {advice}") from problem
+        raise error(f"{problem}: {advice}" if advice else str(problem)) from problem
 
 
 def check_record(made: Any, *, error: type[VljepaError]) -> None:
@@ -69,7 +67,7 @@ def check_record(made: Any, *, error: type[VljepaError]) -> None:
     """
     try:
         for key, read in _readers(cast(Any, type(made))).items():
-            object.__setattr__(made, key, read(getattr(made, key), f"{type(made).__name__}.{key}"))
+            object.__setattr__(made, key, read(getattr(made, key), key))
     except RecordError as problem:
         raise error(str(problem)) from problem
 

@@ -17,9 +17,11 @@ from typing import Annotated, Any
 __all__ = [
     "Name",
     "Positive",
+    "PositiveNumber",
     "Reader",
     "RecordError",
     "Text",
+    "above_zero",
     "dim",
     "flag",
     "items",
@@ -119,6 +121,13 @@ def number(value: object, where: str) -> float:
     return found
 
 
+def above_zero(value: object, where: str) -> float:
+    """A number above 0 that a float holds."""
+    if (found := number(value, where)) <= 0:
+        raise wrong(where, "a finite number above 0", value)
+    return found
+
+
 def flag(value: object, where: str) -> bool:
     """True or false."""
     if not isinstance(value, bool):
@@ -170,3 +179,4 @@ def table(
 Name = Annotated[str, name]
 Text = Annotated[str, text]
 Positive = Annotated[int, positive]
+PositiveNumber = Annotated[float, above_zero]
