@@ -191,7 +191,7 @@ class LiveSource(Source):
         attempt = 0
         try:
             while not self._stop.is_set():
-                reason = self._read_once(interval_s)
+                reason = redact(self._read_once(interval_s))
                 attempt = 1 if self._worked_s >= self._backoff.steady_s else attempt + 1
                 self._wait(attempt, reason)
         except SourceError as error:
@@ -208,11 +208,11 @@ class LiveSource(Source):
         try:
             connection, self._first = self._first or self._connect(), None
         except ConnectionLostError as error:
-            return redact(str(error))
+            return str(error)
         except SourceError as error:
             if self._count == 0:
                 raise
-            return redact(str(error))  # it has worked before, so it may work again
+            return str(error)  # it has worked before, so it may work again
         try:
             for picture in connection.pictures(interval_s):
                 if self._stop.is_set():
@@ -225,7 +225,7 @@ class LiveSource(Source):
                 self._put(picture)
                 self._worked_s = time.monotonic() - first_s
         except (ConnectionLostError, SourceError) as error:
-            return redact(str(error))
+            return str(error)
         finally:
             connection.close()
         return "the stream ended"

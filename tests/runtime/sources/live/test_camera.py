@@ -1,4 +1,4 @@
-"""`open_source` picks the right source, and says clearly when there is none."""
+"""Cameras and pipelines, with a device that is made up."""
 
 from __future__ import annotations
 
@@ -14,115 +14,9 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.sources import Frame, Hints, Source, SourceStatus, open_source
+from vljepa_runtime.sources import Frame, SourceStatus, open_source
 from vljepa_runtime.sources.live.camera import open_camera, open_pipeline
 from vljepa_runtime.sources.live.source import Backoff, LiveSource
-from vljepa_runtime.sources.pictures.folder import FolderSource, natural_key
-from vljepa_runtime.sources.pictures.stills import StillSource
-from vljepa_runtime.sources.protocol import due_index, is_instant
-
-
-def save(path: Path, level: int = 100) -> Path:
-    assert cv2.imwrite(str(path), np.full((8, 12, 3), level, np.uint8))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("spec", "message"),
-    [
-        ("", "the source is empty"),
-        ("no/such/clip.mp4", "no such file: no/such/clip.mp4"),
-        ("gopher://host/clip", "unknown scheme gopher://.*known: file, http, https, rtsp, rtsps"),
-        ("gopher://me:secret@host/clip", r"gopher://\*\*\*@host/clip"),
-        ("file:///no/such.mp4", "no such file: /no/such.mp4"),
-        ("/dev/null", "neither a regular file nor a folder"),
-    ],
-    ids=lambda value: str(value)[:24],
-)
-def test_nothing_there(spec: str, message: str) -> None:
-    with pytest.raises(SourceError, match=message):
-        open_source(spec)
-
-
-@pytest.mark.skipif(not Path("/dev").is_dir(), reason="device files are a Linux matter")
-@pytest.mark.parametrize("spec", ["97", 97, "/dev/video97"])
-def test_missing_camera(spec: str | int) -> None:
-    with pytest.raises(SourceError, match="/dev/video97 does not exist; cameras found"):
-        open_source(spec)
-
-
-@pytest.mark.parametrize("spec", ["0", "videotestsrc ! appsink"])
-def test_live_sources_cannot_loop(spec: str) -> None:
-    with pytest.raises(SourceError, match="cannot loop"):
-        open_source(spec, loop=True)
-
-
-def test_paths_of_every_kind(tmp_path: Path) -> None:
-    path = save(tmp_path / "a picture.png")
-    for spec in (path, str(path), f"file://{str(path).replace(' ', '%20')}"):
-        with open_source(spec) as source:
-            assert isinstance(source, StillSource)
-            assert isinstance(source, Source)
-            (frame,) = source
-        assert isinstance(frame, Frame)
-        assert frame.image.shape == (8, 12, 3)
-    assert isinstance(open_source(tmp_path), FolderSource)
-
-
-def test_instants() -> None:
-    assert [due_index(t, 0.25) for t in (0, 0.1, 0.25, 0.2505, 0.26, 0.5)] == [0, 1, 1, 1, 2, 2]
-    assert is_instant(0.5005, 2, 0.25)
-    assert not is_instant(0.51, 2, 0.25)
-
-
-class TestFolder:
-    def test_natural_order_and_rate(self, tmp_path: Path) -> None:
-        for number in (10, 9, 1, 100):
-            save(tmp_path / f"img{number}.png", number)
-        (tmp_path / "notes.txt").write_text("not a picture")
-        (tmp_path / "deeper").mkdir()
-        with open_source(tmp_path, fps=2) as source:
-            frames = [item for item in source if isinstance(item, Frame)]
-        assert [f.image[0, 0, 0] for f in frames] == [1, 9, 10, 100]
-        assert [f.time_s for f in frames] == [0, 0.5, 1.0, 1.5]
-        assert not source.live
-
-    def test_default_rate_is_that_of_the_window(self, tmp_path: Path) -> None:
-        save(tmp_path / "1.png")
-        save(tmp_path / "2.png")
-        source = open_source(tmp_path)
-        items = source.frames(Hints(min_interval_s=0.125))
-        assert [f.time_s for f in items if isinstance(f, Frame)] == [0, 0.125]
-
-    def test_damaged_picture_is_a_warning(self, tmp_path: Path) -> None:
-        save(tmp_path / "1.png")
-        (tmp_path / "2.png").write_bytes(b"broken")
-        save(tmp_path / "3.png")
-        items = list(open_source(tmp_path))
-        assert [type(item) for item in items] == [Frame, SourceStatus, Frame]
-        assert isinstance(items[1], SourceStatus)
-        assert "2.png" in items[1].message
-
-    def test_only_damaged_pictures(self, tmp_path: Path) -> None:
-        (tmp_path / "1.png").write_bytes(b"broken")
-        with pytest.raises(SourceError, match="none of the 1 pictures"):
-            list(open_source(tmp_path, loop=True))
-
-    def test_no_pictures(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match="holds no pictures"):
-            open_source(tmp_path)
-
-    def test_loop(self, tmp_path: Path) -> None:
-        save(tmp_path / "1.png", 1)
-        save(tmp_path / "2.png", 2)
-        with open_source(tmp_path, loop=True) as source:
-            frames = [item for _, item in zip(range(5), source) if isinstance(item, Frame)]
-        assert [f.image[0, 0, 0] for f in frames] == [1, 2, 1, 2, 1]
-        assert [f.time_s for f in frames] == [0, 0.25, 0.5, 0.75, 1.0]
-
-    def test_natural_key(self) -> None:
-        names = ["b.png", "A10.png", "a2.png", "7.png", "a.png", "010.png"]
-        assert sorted(names, key=natural_key) == ["7.png", "010.png", "a2.png", "A10.png", "a.png", "b.png"]
 
 
 class FakeCapture:
