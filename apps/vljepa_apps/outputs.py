@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,9 +62,7 @@ class Outputs(Closing):
     """Events on stdout and in files; when one of these fails, the others go on and are told.
 
     Args:
-        jsonl: For the events as JSON lines.
-        subtitles: For the events as subtitles.
-        video: For the frames with the events drawn in.
+        files: Paths by the option of their sink, as in `vljepa_runtime.sinks.SINKS`.
         overwrite: Replace files that exist.
 
     Attributes:
@@ -75,20 +73,17 @@ class Outputs(Closing):
         InputError: a file exists and `overwrite` is off, or its place cannot be written.
     """
 
-    def __init__(
-        self, *, jsonl: Path | None, subtitles: Path | None, video: Path | None, overwrite: bool
-    ) -> None:
-        from vljepa_runtime.sinks import JsonlSink, SinkGroup, SubtitleSink, VideoSink
+    def __init__(self, files: Mapping[str, Path], *, overwrite: bool) -> None:
+        from vljepa_runtime.sinks import SINKS, SinkGroup
 
         self.files = SinkGroup(self._tell)
         self.failed = False
         self._prints = True
         self._stream = "vljepa"
-        kinds = ((jsonl, JsonlSink), (subtitles, SubtitleSink), (video, VideoSink))
         try:
-            for path, kind in kinds:
-                if path:
-                    self.files.add(kind(path, overwrite=overwrite))
+            for sink in SINKS:
+                if sink.option in files:
+                    self.files.add(sink.open(files[sink.option], overwrite=overwrite))
         except InputError:
             self.files.close()
             raise

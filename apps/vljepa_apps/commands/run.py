@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vljepa_apps import arguments, console
 from vljepa_apps.outputs import Outputs, refuse_existing
 from vljepa_apps.signals import deferred
+from vljepa_runtime.sinks import SINKS
 
 if TYPE_CHECKING:
     from vljepa_runtime.statistics import SessionStats
@@ -36,11 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto: what the policy picks (default); always: fail without a Y-decoder; never: embeddings only",
     )
-    parser.add_argument("--jsonl", type=Path, metavar="FILE", help="also write the events to FILE, or a pipe")
-    parser.add_argument("--srt", type=Path, metavar="FILE", help="write subtitles")
-    parser.add_argument(
-        "--save", type=Path, metavar="FILE.mp4", help="write the video with the events drawn in"
-    )
+    for sink in SINKS:
+        parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=sink.help)
     parser.add_argument(
         "--max-seconds", type=arguments.positive, metavar="S", help="stop after S seconds of the source"
     )
@@ -53,12 +51,10 @@ def run(args: argparse.Namespace) -> int:
     """Print events until the source ends, then a summary on stderr; exit code 1 when an output failed."""
     from vljepa_runtime.sources import open_source
 
-    inputs = (args.source, args.bundle)
-    refuse_existing([args.jsonl, args.srt, args.save], force=args.force, inputs=inputs)
+    files = {sink.option: path for sink in SINKS if (path := getattr(args, sink.option))}
+    refuse_existing(files.values(), force=args.force, inputs=(args.source, args.bundle))
     with ExitStack() as stack:
-        outputs = stack.enter_context(
-            Outputs(jsonl=args.jsonl, subtitles=args.srt, video=args.save, overwrite=args.force)
-        )
+        outputs = stack.enter_context(Outputs(files, overwrite=args.force))
         model = arguments.load_model(args)
         source = stack.enter_context(
             open_source(args.source, stretch=args.stretch, timeout_s=args.max_seconds)

@@ -1,11 +1,8 @@
-"""Where events go: JSON lines, subtitles, annotated video."""
+"""Where events go: JSON lines, subtitles, annotated video. A sink is a file here, a line in `table.py` and its test.
 
-from __future__ import annotations
+The names stand in `__init__.pyi`: what a command offers is said before any codec is loaded.
+"""
 
-from vljepa_runtime.sinks.group import SinkGroup
-from vljepa_runtime.sinks.jsonl import JsonlSink
-from vljepa_runtime.sinks.protocol import Sink
-from vljepa_runtime.sinks.subtitles import SubtitleSink
-from vljepa_runtime.sinks.video import VideoSink
+import lazy_loader
 
-__all__ = ["JsonlSink", "Sink", "SinkGroup", "SubtitleSink", "VideoSink"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

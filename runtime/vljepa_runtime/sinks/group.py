@@ -8,7 +8,6 @@ from functools import partial
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.events import Event
 from vljepa_runtime.sinks.protocol import Sink
-from vljepa_runtime.sinks.video import VideoSink
 from vljepa_runtime.sources.protocol import Frame
 
 __all__ = ["SinkGroup"]
@@ -32,7 +31,7 @@ class SinkGroup(Sink):
     @property
     def takes_frames(self) -> bool:
         """Whether one of the sinks wants every frame."""
-        return any(isinstance(sink, VideoSink) for sink in self._sinks)
+        return any(sink.takes_frames for sink in self._sinks)
 
     def add(self, sink: Sink) -> None:
         """Have this sink too; it is closed with the group."""
@@ -46,7 +45,7 @@ class SinkGroup(Sink):
     def write_frame(self, frame: Frame) -> None:
         """Give a frame to those that take frames."""
         for sink in tuple(self._sinks):
-            if isinstance(sink, VideoSink):
+            if sink.takes_frames:
                 self._try(sink, partial(sink.write_frame, frame))
 
     def close(self) -> None:

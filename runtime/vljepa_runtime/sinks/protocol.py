@@ -6,16 +6,29 @@ from abc import abstractmethod
 
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.events import Event
+from vljepa_runtime.sources.protocol import Frame
 
 __all__ = ["Sink"]
 
 
 class Sink(Closing):
-    """Takes events until it is closed."""
+    """Takes events until it is closed, and frames where it wants them."""
+
+    @property
+    def takes_frames(self) -> bool:
+        """Whether every frame is to be given to `write_frame`."""
+        return False
 
     @abstractmethod
     def write(self, event: Event) -> None:
         """Take an event.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+
+    def write_frame(self, frame: Frame) -> None:
+        """Take a frame, before the events that it leads to.
 
         Raises:
             OutputError: it cannot be written.

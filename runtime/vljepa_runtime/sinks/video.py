@@ -52,6 +52,11 @@ class VideoSink(Sink):
         self._video: Mp4File | None = None
         self._texts: dict[str | None, str] = {}
 
+    @property
+    def takes_frames(self) -> bool:
+        """See `Sink.takes_frames`."""
+        return True
+
     def write(self, event: Event) -> None:
         """Show this event's text from the next frame on; one line of text per query."""
         if event.kind in SHOWN and event.text:
