@@ -13,13 +13,14 @@ import pytest
 
 from vljepa_apps.commands import compare
 from vljepa_apps.main import main
+from vljepa_apps.measure import worker
 from vljepa_apps.measure.cells import QUERY_TOKENS, _feed
 from vljepa_apps.measure.compare import run as compare_run
 from vljepa_apps.measure.compare.report import Column, Comparison, speedups
 from vljepa_apps.measure.compare.run import Plan, differences
-from vljepa_apps.measure.compare.subject import Subject
 from vljepa_apps.measure.compare.tables import markdown, text
 from vljepa_apps.measure.latency import alternate, summarise
+from vljepa_apps.measure.subject import Subject
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.errors import BundleError, InputError
 
@@ -225,7 +226,7 @@ def fake_measuring(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """No process is started and no model loaded; `broken` fails in both."""
     orders: list[dict[str, Any]] = []
 
-    def worker(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
         orders.append(order)
         if order["spec"] == "broken":
             yield {"kind": "error", "message": "not a bundle"}
@@ -241,7 +242,7 @@ def fake_measuring(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             raise BundleError("not a bundle")
         return {"window": lambda: np.zeros(1)}
 
-    monkeypatch.setattr(compare_run, "worker", worker)
+    monkeypatch.setattr(compare_run, "in_a_process", in_a_process)
     monkeypatch.setattr(Subject, "cells", cells)
     return orders
 
@@ -305,7 +306,7 @@ def test_the_plan_without_rounds_measures_no_latency(fake_measuring: list[dict[s
 
 def test_a_worker_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     script = "import json; print(json.dumps({'kind': 'facts', 'engine': 'x'})); raise SystemExit(3)"
-    monkeypatch.setattr(compare_run, "WORKER", (sys.executable, "-c", script))
+    monkeypatch.setattr(worker, "WORKER", (sys.executable, "-c", script))
     result = compare_run.compare([Subject(spec="a")], Plan(rounds=0))
     assert result.columns[0].facts == {"engine": "x"}
     assert result.columns[0].errors == ["its process ended with code 3"]

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print latency per graph and the shares of a stream's time; exit code 1 when a graph cannot be timed."""
     from vljepa_apps.measure import bench
-    from vljepa_apps.measure.compare.subject import Subject
+    from vljepa_apps.measure.subject import Subject
 
     model = arguments.load_model(args)
     subject = Subject(spec=args.bundle, **arguments.engine_options(args))

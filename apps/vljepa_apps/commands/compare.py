@@ -57,9 +57,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the report; exit code 1 when something could not be measured."""
     from vljepa_apps.measure.compare.picture import draw
     from vljepa_apps.measure.compare.run import Plan, compare
-    from vljepa_apps.measure.compare.subject import TORCH, Subject
     from vljepa_apps.measure.compare.tables import markdown, text
     from vljepa_apps.measure.figures import require_matplotlib
+    from vljepa_apps.measure.subject import TORCH, Subject
     from vljepa_runtime.files.atomic import replace_file
     from vljepa_runtime.printable import printable
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console
-from vljepa_apps.measure.compare.run import worker
 from vljepa_apps.measure.latency import alternate
 from vljepa_apps.measure.machine import machine
+from vljepa_apps.measure.worker import in_a_process, run_stream
 from vljepa_apps.tables import Table
 
 if TYPE_CHECKING:
-    from vljepa_apps.measure.compare.subject import Subject
     from vljepa_apps.measure.latency import Latency
+    from vljepa_apps.measure.subject import Subject
     from vljepa_runtime import Model, SessionStats
 
 __all__ = ["Benchmark", "bench", "tables"]
@@ -70,7 +70,7 @@ def bench(model: Model, subject: Subject, *, source: str | None, seconds: float,
         rounds: Timed runs of each graph.
     """
     with _video(source, seconds) as path:
-        stats = run_stream(model, path)
+        stats = run_stream(model, path, on_open=lambda name: console.note(f"running on {name}"))
         peak_rss_mb = peak_memory(subject, path)
     return Benchmark(
         bundle=model.bundle.name,
@@ -82,20 +82,9 @@ def bench(model: Model, subject: Subject, *, source: str | None, seconds: float,
     )
 
 
-def run_stream(model: Model, path: str) -> SessionStats:
-    """Run a session over a file and give its times."""
-    import vljepa_runtime as vj
-
-    with vj.open_source(path) as source, model.session() as session:
-        console.note(f"running on {source.name}")
-        for _ in session.run(source):
-            pass
-        return session.stats
-
-
 def peak_memory(subject: Subject, path: str) -> float | None:
     """Peak memory in MB of a process that does nothing but run the bundle over the same file."""
-    lines = list(worker(asdict(subject) | {"source": path}))
+    lines = list(in_a_process(asdict(subject) | {"source": path}))
     return next((line["peak_rss_mb"] for line in lines if line["kind"] == "facts"), None)
 
 

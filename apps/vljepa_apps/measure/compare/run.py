@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from vljepa_apps import console
 from vljepa_apps.measure.compare.report import Column, Comparison, Difference, speedups
-from vljepa_apps.measure.compare.subject import Subject
 from vljepa_apps.measure.latency import Cells, Latency, alternate
 from vljepa_apps.measure.machine import installed, machine
+from vljepa_apps.measure.subject import Subject
+from vljepa_apps.measure.worker import in_a_process
 from vljepa_evaluation.metrics import mean_of
 from vljepa_runtime.errors import VljepaError
 
-__all__ = ["Plan", "compare", "differences", "worker"]
-
-WORKER = (sys.executable, "-m", "vljepa_apps.measure.compare.worker")
+__all__ = ["Plan", "compare", "differences"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +73,7 @@ def differences(samples: dict[str, dict[str, list[float]]], base: str) -> Iterat
 def _measure(column: Column, samples: dict[str, list[float]], subject: Subject, plan: Plan) -> None:
     order = asdict(subject) | {"tasks": plan.tasks, "clips": plan.clips, "hands": plan.hands}
     console.note(f"{column.label}: {'accuracy and ' if plan.tasks else ''}memory")
-    for line in worker(order):
+    for line in in_a_process(order):
         kind = line.pop("kind")
         if kind == "facts":
             column.facts = line
@@ -87,20 +82,6 @@ def _measure(column: Column, samples: dict[str, list[float]], subject: Subject, 
             column.tasks[line["task"]] = line
         else:
             column.errors.append(line["message"])
-
-
-def worker(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Run `worker` in a fresh process and give its lines as they come."""
-    command = [*WORKER, json.dumps(order)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        explained = False
-        for line in process.stdout:
-            said = json.loads(line)
-            explained = explained or said["kind"] == "error"
-            yield said
-    if process.returncode and not explained:
-        yield {"kind": "error", "message": f"its process ended with code {process.returncode}"}
 
 
 def _latencies(

@@ -1,20 +1,48 @@
 """One subject in a process of its own, so that its memory is its own: JSON lines on stdout, progress on stderr.
 
-python -m vljepa_apps.measure.compare.worker '{"spec": "tiny", "tasks": ["classification"], "clips": 300}'
+python -m vljepa_apps.measure.worker '{"spec": "tiny", "tasks": ["classification"], "clips": 300}'
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-from vljepa_apps.measure.compare.subject import Subject
+from vljepa_apps.measure.subject import Subject
 from vljepa_runtime.peak_memory import peak_rss_mb
 
-__all__ = ["main"]
+if TYPE_CHECKING:
+    from vljepa_runtime import Model, SessionStats
 
+__all__ = ["in_a_process", "main", "run_stream"]
+
+WORKER = (sys.executable, "-m", "vljepa_apps.measure.worker")
 WINDOWS = 20
+
+
+def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Measure one subject in a fresh process and give the lines of it as they come.
+
+    Args:
+        order: A subject's fields; with `source` a stream is run, else windows of noise are embedded; with `tasks`,
+            `clips` and `hands` they are measured too.
+
+    Yields:
+        `kind` facts, task or error, with what was found.
+    """
+    command = [*WORKER, json.dumps(order)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        explained = False
+        for line in process.stdout:
+            said = json.loads(line)
+            explained = explained or said["kind"] == "error"
+            yield said
+    if process.returncode and not explained:
+        yield {"kind": "error", "message": f"its process ended with code {process.returncode}"}
 
 
 def main(argv: list[str]) -> int:
@@ -23,18 +51,18 @@ def main(argv: list[str]) -> int:
     subject = Subject(
         **{key: order[key] for key in ("spec", "engine", "threads", "allow_fallback") if key in order}
     )
-    model = subject.load()
+    model: Any = subject.load()
     if order.get("source"):
-        watch(model, order["source"])
+        run_stream(model, order["source"])
     else:
-        use(model)
+        embed_noise(model)
     say("facts", **subject.facts(model), peak_rss_mb=peak_rss_mb())
     if order.get("tasks"):
         measure(model, subject.label, order)
     return 0
 
 
-def use(model: Any) -> None:
+def embed_noise(model: Any) -> None:
     """What a device does all day: windows of noise embedded, one text decoded."""
     import numpy as np
 
@@ -46,13 +74,26 @@ def use(model: Any) -> None:
         model.decode(embedding)
 
 
-def watch(model: Any, source: str) -> None:
-    """What `vljepa run` does, without printing."""
+def run_stream(
+    model: Model, path: str, *, on_open: Callable[[str], object] = lambda name: None
+) -> SessionStats:
+    """What `vljepa run` does, without printing.
+
+    Args:
+        model: What runs.
+        path: A source of any kind.
+        on_open: Called with the source's name before it is read.
+
+    Returns:
+        Counts and times of the whole session.
+    """
     import vljepa_runtime as vj
 
-    with vj.open_source(source) as opened, model.session() as session:
-        for _ in session.run(opened):
+    with vj.open_source(path) as source, model.session() as session:
+        on_open(source.name)
+        for _ in session.run(source):
             pass
+        return session.stats
 
 
 def measure(model: Any, label: str, order: dict[str, Any]) -> None:
