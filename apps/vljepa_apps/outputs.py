@@ -25,7 +25,7 @@ def refuse_existing(
     """Stop before any work when an output cannot be written; each is tried.
 
     Args:
-        paths: The outputs.
+        paths: The outputs; those that are None are not wanted.
         force: Replace those that exist, but never one of the inputs.
         inputs: What is read; may be no path at all.
 

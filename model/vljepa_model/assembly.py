@@ -49,9 +49,9 @@ class Part:
     """Tensors of one of our networks and the files they are made of.
 
     Attributes:
-        prefix: Of their names in our model, such as `y_encoder.`.
-        files: Where they come from.
-        converters: How they are made.
+        prefix: What their names in our model begin with, such as `y_encoder.`.
+        files: The published tensors, opened and checked.
+        converters: One per tensor of ours: which published ones it is made of, and how.
     """
 
     prefix: str
@@ -69,8 +69,8 @@ class Assembled:
         tokenizers: File, or its content, per role.
         preprocess: How frames become tokens.
         prompts: Query text per task.
-        importer: For the bundle's `source`.
-        seed: Of the weights that are drawn.
+        importer: What made it, for the bundle's `source`.
+        seed: Draws the weights that no part brings.
         fixed: Tensors that are given outright, by name.
     """
 

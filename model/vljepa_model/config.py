@@ -109,23 +109,23 @@ class TextStackConfig:
     """A stack of Llama- or Gemma-style blocks.
 
     Attributes:
-        width: Of the hidden states.
-        depth: Blocks.
+        width: Length of a hidden state.
+        depth: How many blocks.
         heads: Query heads.
         kv_heads: Key and value heads.
         mlp: Width inside the gated MLP.
-        head_dim: Of one head; 0 for width // heads.
+        head_dim: Length of one head; 0 for width // heads.
         rope_theta: Base of the rotary frequencies.
         rope_scaling: Llama's rule for long contexts.
         rope_stretch: Positions are divided by this (`linear` scaling); not in local blocks.
-        norm_eps: Of every norm.
+        norm_eps: Added to the mean square in every norm.
         vocab_size: Rows of the token table; None for the model's own vocabulary.
         embedding_scale: Token embeddings are multiplied by this (Gemma: sqrt(width)).
         activation: Of the gate, `silu` or `gelu_tanh`.
         head_norms: Normalise each query and key head.
         sandwich_norms: Normalise what attention and MLP give, too.
         window: In local blocks a position sees those less than this far away; 0 where no block is local.
-        local_blocks: Their numbers.
+        local_blocks: Which blocks those are, from 0.
         local_rope_theta: Base of the rotary frequencies in local blocks.
     """
 
@@ -168,8 +168,8 @@ class YDecoderConfig:
     """A causal stack that reads an embedding as `prefix` learned positions.
 
     Attributes:
-        stack: Its blocks.
-        prefix: How many positions.
+        stack: Sizes of its blocks.
+        prefix: How many positions an embedding takes.
         tied: The output matrix is the token table.
         bos_id: The token after the prefix; None for the model's own.
     """

@@ -26,12 +26,12 @@ class DemoReport:
     """One run of the demo.
 
     Attributes:
-        bundle: Name of the bundle.
+        bundle: Its name.
         engine: What really ran.
-        source: Name of the source.
-        seed: Of the procedural stream; None with a source of the user's.
+        source: Its name, without secrets.
+        seed: Made the procedural stream; None with a source of the user's.
         window_s: Length of a window.
-        run: What it gave.
+        run: The decodings, counts and pictures.
         truth: What was to be seen, when known.
         agreement: How well the decodings describe the truth, when that is known.
         outputs: Files written, by what they are.

@@ -54,7 +54,7 @@ class DemoRun:
     """All that a run gave.
 
     Attributes:
-        decodings: In order.
+        decodings: Every event that was decoded, in order.
         seconds: Length of the stream that was run.
         stats: The session's counts and times.
         thumbnails: Small pictures of it.

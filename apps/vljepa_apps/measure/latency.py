@@ -51,9 +51,9 @@ def alternate(
     """Time every cell that any subject has; within a cell the subjects take turns, a different one first each round.
 
     Args:
-        subjects: Cells by subject.
+        subjects: Per subject what can be timed of it.
         rounds: Timed runs per cell and subject.
-        warmup: Runs before those.
+        warmup: Runs of a cell that are not timed, before the others.
         max_cell_s: Stop a cell's rounds after this long.
         clock: Seconds; replaced in tests.
         progress: Called with the share done and the cell.

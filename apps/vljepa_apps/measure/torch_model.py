@@ -30,7 +30,7 @@ class TorchModel:
     """Encodes, predicts, embeds texts and decodes greedily with a cache, one window at a time.
 
     Args:
-        folder: A checkpoint.
+        folder: The checkpoint's.
         threads: Threads of torch; None takes its own choice.
     """
 

@@ -37,7 +37,7 @@ class Example:
     """One text about one segment.
 
     Attributes:
-        segment: What is shown.
+        segment: Part of a video that is shown.
         text: The answer.
         query: What is asked.
         candidates: Answers to choose from, the right one among them; empty where anything may be said.

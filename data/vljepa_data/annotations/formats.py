@@ -35,7 +35,7 @@ def read_annotations(
     """Read an annotation file of any known kind.
 
     Args:
-        path: The file.
+        path: The annotation file.
         format: A key of ANNOTATION_FORMATS, or `auto` to go by ending and columns.
         videos: Folder of the videos; by default the one that the file lies in.
         split: Take only this part, where the file says which part a line belongs to.

@@ -28,7 +28,7 @@ def read_segment(
     """The clip of a segment, as `vljepa classify FILE --start S --seconds S` sees it.
 
     Args:
-        segment: Part of a video.
+        segment: A video file, and where its part begins and ends.
         pre: The model's preprocessing.
         on_warning: Told when a file is damaged and yet gives frames.
 
@@ -50,8 +50,8 @@ def survey(
     """Open every segment and decode it up to its first frame, to find missing and broken ones before training.
 
     Args:
-        segments: What to look at.
-        on_progress: Called with the number looked at.
+        segments: Parts of videos; each is opened once.
+        on_progress: Called with how many were opened so far.
     """
     unusable = []
     for done, segment in enumerate(segments, 1):

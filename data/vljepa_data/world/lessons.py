@@ -32,7 +32,7 @@ class Lesson:
     """One query about one clip.
 
     Attributes:
-        query: What is asked.
+        query: What the predictor is asked.
         target: The text whose embedding is to be predicted.
         canonical: The first wording of the target, which the Y-decoder learns to say.
         key: Meaning of the target; equal keys are not negatives of each other.

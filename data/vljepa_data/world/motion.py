@@ -67,7 +67,7 @@ def stage_event(
     """Turn an event into moving objects.
 
     Args:
-        event: Who does what.
+        event: Who does what, and where to.
         u: (T,) instants; the action takes place in 0..1 and holds its first or last pose outside.
         ground: Height of the ground line, 0 at the top, 1 at the bottom.
         rng: Draws radii, places and speeds.

@@ -122,7 +122,7 @@ def make_stream(
     Args:
         seed: The same seed and split give the same stream.
         split: Which combinations and which random streams it draws from.
-        minutes: Length.
+        minutes: Length of the stream.
         size: Side of the frames in pixels.
         fps: Frames per second.
         hands: Photographs for occasional hand signs.

@@ -39,11 +39,11 @@ class Scenes:
     Attributes:
         clips: Short clips with one event each.
         seconds: Length of the stream on which the moments of decoding are compared.
-        seed: Where the seeds start.
-        threshold: Of `OnlineSelection`, as the next two; kept here because its defaults may change while a reference
-            stays.
-        agree: See there.
-        agree_clear: See there.
+        seed: Of the first clip; each later clip has the next one. It chooses the stream too.
+        threshold: Cosine distance that opens a change in `OnlineSelection`; kept here, as the next two, because its
+            defaults may change while a reference stays.
+        agree: Cosine distance within which two windows in a row mean the same to it.
+        agree_clear: The same for windows that show nothing of what was before.
     """
 
     clips: int = 24
@@ -99,7 +99,7 @@ class Agreement:
 
     Attributes:
         embedding_mean: Mean cosine of a clip's embedding.
-        embedding_worst: The smallest.
+        embedding_worst: Smallest cosine of a clip's embedding.
         overlap: Mean share of the reference's 5 best captions that are among the other's.
         labels: Share of clips with the same best label.
         triggers: F1 of the moments of decoding, matched within a stride.
@@ -121,8 +121,8 @@ def behave(model: Evaluable, pre: Preprocess, scenes: Scenes, progress: Progress
 
     Args:
         model: Encodes, predicts and embeds texts.
-        pre: Its window.
-        scenes: What to show.
+        pre: How the model's windows are cut.
+        scenes: Which clips and which stream the model is shown.
         progress: Called with the share done, 0..1.
     """
     told = progress or (lambda share: None)

@@ -18,10 +18,10 @@ class Limits:
     """The smallest values that a bundle may have.
 
     Attributes:
-        mean_cosine: Per graph, mean over rows.
-        p1_cosine: Per graph, first percentile.
-        worst_cosine: Per graph, the worst token.
-        psnr_db: Per graph.
+        mean_cosine: Of a graph, the mean cosine over rows of its outputs.
+        p1_cosine: Of a graph, the first percentile of these cosines.
+        worst_cosine: Of a graph, the smallest of these cosines.
+        psnr_db: Of a graph, the peak signal-to-noise ratio of its outputs.
         embedding_cosine: Worst embedding of a clip, end to end.
         overlap: Mean share of the float model's best captions kept among hard negatives.
         labels: Share of the clips whose best label is the float model's.

@@ -23,7 +23,7 @@ class GraphParity:
     Attributes:
         mean_cosine: Mean over all rows of all outputs.
         p1_cosine: The first percentile: one row in a hundred is worse.
-        worst_cosine: The smallest.
+        worst_cosine: Smallest cosine of a row.
         max_abs: Largest absolute difference of any value.
         psnr_db: Peak signal to noise ratio of the worst output, in dB.
         rows: How many rows were compared.

@@ -64,7 +64,7 @@ class Reference:
     """What to compare with.
 
     Attributes:
-        samples: Per graph.
+        samples: Per graph its inputs, and what the float model gave for them.
         scenes: What was shown; None when only graphs were recorded.
         behaviour: What the float model did with them.
     """
@@ -153,8 +153,8 @@ def record_reference(
     """Run a float bundle on the gates' inputs.
 
     Args:
-        bundle: The float model.
-        engine: Runs it.
+        bundle: The float model's.
+        engine: Runs the float bundle.
         like: The bundle that will be compared: inputs take its fixed sizes and token budgets. None for `bundle`.
         scenes: What to show end to end; None records graphs only.
         progress: Called with the share done, 0..1.

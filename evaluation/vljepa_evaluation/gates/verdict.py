@@ -30,7 +30,7 @@ class GraphVerdict:
     """One graph against the reference.
 
     Attributes:
-        name: Its name in the contract.
+        name: The graph's, as the contract has it.
         precision: As the manifest labels it; it decides the limits.
         parity: None when the reference has no inputs that fit it.
         misses: Gates that it does not keep, in words.
@@ -48,7 +48,7 @@ class Verdict:
 
     Attributes:
         engine: What really ran, in full.
-        graphs: One each.
+        graphs: A verdict for each graph.
         agreement: End to end; None when it was not measured.
         misses: Gates missed end to end, in words.
         note: Why something was not measured; empty when all was.
@@ -77,8 +77,8 @@ def check(
     """Apply every gate to a bundle.
 
     Args:
-        bundle: What is judged.
-        engine: Runs it.
+        bundle: The one to judge.
+        engine: Runs the bundle.
         reference: What the float model gave.
         progress: Called with the share done, 0..1.
     """

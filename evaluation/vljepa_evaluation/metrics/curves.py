@@ -27,10 +27,10 @@ class Curve:
     """One family of policies over all streams.
 
     Attributes:
-        policy: Its name.
+        policy: Name of the family.
         settings: Interval in seconds, decodings per minute asked for, or threshold.
         scores: (settings, streams) sum of CIDEr-D over a stream's annotations.
-        decodings: (settings, streams).
+        decodings: (settings, streams) runs of the Y-decoder.
         annotations: (streams,) number of annotations.
         minutes: (streams,) length in minutes.
     """
@@ -72,7 +72,7 @@ class Ratio:
     """How many times fewer decodings a policy needs than uniform decoding at 1 Hz for the same CIDEr.
 
     Attributes:
-        policy: Its name.
+        policy: Name of the family.
         ratio: With an interval over resampled streams in which it exists; None when that CIDEr is never reached.
         against_sparsest: The same against the sparsest uniform decoding that still has that CIDEr: what the policy
             itself is worth where 1 Hz is more than uniform decoding needs.
@@ -99,7 +99,7 @@ class HeldOut:
     """A setting chosen on other streams, as a user would choose it, and what it does on the measured ones.
 
     Attributes:
-        policy: Its name.
+        policy: Name of the family.
         setting: The sparsest one that reached the CIDEr of uniform decoding at 1 Hz on the streams it was chosen on.
         per_minute: Decodings per minute on the measured streams.
         fewer: How many times fewer than uniform decoding at 1 Hz there.
@@ -211,7 +211,7 @@ def ratio_at_equal_quality(
 
     Args:
         curve: Points of the policy family, in any order.
-        uniform: Points of uniform decoding.
+        uniform: Points of uniform decoding on the same streams.
         at_per_minute: The uniform rate to compare with.
 
     Returns:

@@ -39,8 +39,8 @@ class Answering(OneQuery):
     Every (question, answer) pair is asked equally often, as far as the clips allow.
 
     Args:
-        kind: A key of QUESTIONS.
-        clips: How many questions.
+        kind: What is asked for, a key of QUESTIONS.
+        clips: How many are asked about, one question each.
     """
 
     def __init__(self, kind: str, clips: int) -> None:

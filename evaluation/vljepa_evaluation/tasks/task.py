@@ -21,7 +21,7 @@ class TaskResult:
     """The numbers of one task.
 
     Attributes:
-        task: Its name.
+        task: Which task, such as `vqa/count`.
         headline: Key of the metric that stands for the task.
         metrics: Estimates by name.
         chance: What guessing gives on the headline; None where that has no meaning.

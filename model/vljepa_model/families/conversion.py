@@ -51,8 +51,8 @@ def check_tensors(
     """Compare what a file holds with what is needed, before anything is read.
 
     Args:
-        files: The file or folder.
-        converters: What is needed of it.
+        files: An opened file or folder.
+        converters: Each names the tensors that it needs, with their shapes.
         what: For the message, such as `a V-JEPA 2 encoder of 24 layers`.
         ignore: Patterns of names that may be there and are left.
 

@@ -25,9 +25,9 @@ class TextFolder:
     """An opened text model folder.
 
     Attributes:
-        published: Its config.json.
+        published: The content of config.json.
         stack: Our sizes of the layers that are taken.
-        files: Its checked tensors.
+        files: The tensors, checked against the configuration.
         converters: How they become `embed.weight` and `stack.*`.
         whole: All tensors of the folder, an output matrix among them.
     """

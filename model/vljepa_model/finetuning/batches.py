@@ -26,10 +26,10 @@ class Clips:
     """Clips on their way to the predictor: some are encoded already.
 
     Attributes:
-        segments: B parts of videos.
+        segments: Which part of which video, for each of B clips.
         visual: Tokens (N, Dv) float16 per clip, None where they are not known yet.
         patches: (M, N, P) uint8 of the M others, in order.
-        positions: (1, N, 3) int32.
+        positions: (1, N, 3) int32, those of every clip.
     """
 
     segments: tuple[Segment, ...]
@@ -74,12 +74,12 @@ class ClipBatches(Dataset[ClipBatch]):
 
     Args:
         units: Per clip its texts; where only the Y-decoder learns, per text.
-        recipe: What to do.
+        recipe: Decides size and order of the batches.
         pre: Geometry of the frames.
-        tokenizers: Of queries, texts and words.
+        tokenizers: For the predictor's queries, the Y-encoder's texts and the Y-decoder's words.
         cache: Where frozen features are kept, if anywhere.
-        rank: Which rows to take,
-        ranks: of how many equal parts.
+        rank: The part of each batch that this process takes, from 0.
+        ranks: How many equal parts a batch has.
 
     Raises:
         ConfigError: the batch is larger than the data, or cannot be shared out evenly.

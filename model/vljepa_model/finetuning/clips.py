@@ -26,9 +26,9 @@ def leave_out(
 
     Args:
         path: Where it is written, a line of JSON each.
-        groups: Texts per clip.
-        strict: Raise for one instead.
-        on_skipped: Told which they are.
+        groups: Per clip its texts.
+        strict: Raise for a clip that cannot be read, instead of leaving it out.
+        on_skipped: Called with those that are left out.
         on_survey: Told how many clips were looked at, of how many.
 
     Raises:

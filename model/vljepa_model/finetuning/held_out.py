@@ -31,11 +31,11 @@ class HeldOutResults:
     Attributes:
         recall_at_1: Text to video: share of the texts whose own clip comes first.
         recall_at_5: Share whose own clip is among the first five.
-        recall_chance: What guessing gives at one.
+        recall_chance: `recall_at_1` of a guess.
         clips: Clips in the pool, each with a first text of its own.
         choice: Share of the queries with candidates whose right answer is chosen; None where none has any.
-        choice_chance: What guessing gives.
-        queries: With candidates.
+        choice_chance: `choice` of a guess.
+        queries: How many have candidates.
         skipped: Clips left out because their video cannot be read.
     """
 
@@ -58,8 +58,8 @@ def measure_held_out(
 
     Args:
         checkpoint: Model, tokenizers and geometry; the model computes where it is, and is left in evaluation mode.
-        examples: Texts about clips.
-        cache: Of the checkpoint's X-encoder.
+        examples: Texts about clips that no training saw.
+        cache: Holds what the checkpoint's X-encoder gives; None encodes every clip.
 
     Raises:
         ConfigError: no clip can be read.

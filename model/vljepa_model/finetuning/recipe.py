@@ -32,10 +32,10 @@ class FineTuneRecipe(RunSettings):
     """A single-stage run with a cosine schedule, as the paper's second stage has (arXiv 2512.10942, section 3).
 
     Attributes:
-        seed: Of the order of clips and the noise.
+        seed: Decides the order of clips, and the noise.
         steps: Optimiser steps in all.
         batch: Clips per step over all processes together: the number of negatives.
-        only: Which networks learn.
+        only: Which networks learn: `all`, `alignment` or `decoder`.
         train_x_encoder: Let the X-encoder learn too; the paper freezes it.
         lr: Peak learning rate.
         y_encoder_lr: Multiplier for the Y-encoder (the paper's 0.05).
@@ -46,7 +46,7 @@ class FineTuneRecipe(RunSettings):
         decoder: Weight of the Y-decoder's loss. Its gradient stops at the embedding.
         noise: Largest standard deviation, relative to length one, of the noise on embeddings that the Y-decoder reads.
         max_tokens: Longer queries and texts are cut.
-        precision: Of matrix products.
+        precision: Type of matrix products, `bf16` or `fp32`.
         gradient_checkpointing: Keep a block's input alone and compute the rest again on the way back.
     """
 

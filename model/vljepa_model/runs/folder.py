@@ -33,7 +33,7 @@ def settle(
     Args:
         path: The settings' file, one of SETTINGS_FILES.
         asked: What is asked for; None takes what the file says, or the default.
-        default: Of a new run.
+        default: What a new run gets where nothing is asked.
         key: Where the settings lie in the file; None where it holds nothing else.
         identity: Names whatever else makes it this run, such as the data.
 

@@ -52,12 +52,12 @@ class Log(Generic[P]):
     Args:
         path: Lines are added; those that a killed run wrote after its last state are dropped.
         progress: What a line holds; its losses have the names of those that are added.
-        run: Whose steps they are.
-        schedule: Of the run.
+        run: Its count of steps is what lines are numbered by.
+        schedule: Steps in all and learning rates of the run.
         log_temperature: Parameter whose exponential a line holds.
-        clips: In a step, over all processes.
+        clips: How many a step takes, over all processes.
         every: Steps between lines; the last step has one too.
-        on_progress: Told what each line says.
+        on_progress: Called with each line.
     """
 
     def __init__(

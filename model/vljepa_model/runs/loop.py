@@ -44,14 +44,14 @@ class Run:
     """What learns, how many steps it has learned, and the file from which it goes on.
 
     Attributes:
-        step: Steps done.
+        step: Updates done since the run began.
         notes: What was saved beside weights and optimiser.
 
     Args:
-        path: Of the state; one that exists is restored.
+        path: The state's file; one that exists is restored.
         module: Its weights that need a gradient are the state.
-        optimiser: Of these weights.
-        processes: Who computes together.
+        optimiser: Updates these weights; its moments are saved too.
+        processes: Those that share a batch and its gradient.
 
     Raises:
         CheckpointError: the state is damaged, or that of another model.
@@ -77,10 +77,10 @@ class Run:
         """Update the weights step by step; `step` has counted an update when its losses are given.
 
         Args:
-            objective: A batch and its step to losses.
+            objective: Gives losses for a batch and the number of its step.
             batches: Those of this process: a dataclass of tensors per step, which depends on the step alone.
-            stop: Steps in all after which to stop.
-            seed: Of what an objective draws in step 0; each later step's is one higher.
+            stop: Stop when so many updates are done in all.
+            seed: Seeds what an objective draws in step 0; each later step's is one higher.
             half: Matrix products in bfloat16; weights and optimiser are float32 either way.
             workers: Processes that load batches.
         """

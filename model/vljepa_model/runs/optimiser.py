@@ -15,7 +15,7 @@ class Optimiser:
 
     Args:
         parts: The `lr` of their groups is a factor of the rate.
-        rate: Learning rate of a step.
+        rate: Gives a step's learning rate.
     """
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer], rate: Callable[[int], float]) -> None:

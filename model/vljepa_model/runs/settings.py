@@ -41,9 +41,9 @@ def plateau_rate(step: int, *, steps: int, warmup: int, decay: float, joined: in
     """A step's learning rate as a share of the peak: linear warm-up, plateau, linear fall to zero.
 
     Args:
-        step: From 0.
-        steps: In all.
-        warmup: Steps of warm-up.
+        step: Number of the step, from 0.
+        steps: Length of the run.
+        warmup: Steps in which the rate rises.
         decay: Share of the run, at its end, over which the rate falls.
         joined: A step at which further networks join: from it on there is a second warm-up.
     """

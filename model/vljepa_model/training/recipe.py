@@ -20,7 +20,7 @@ class Recipe(RunSettings):
     learns to say what covers each tubelet, which is several times cheaper a clip than the whole model.
 
     Attributes:
-        seed: Of weights and data.
+        seed: Draws weights and data.
         steps: Optimiser steps in all.
         stage_zero: Steps in which the X-encoder learns alone; 0 where it is pretrained.
         stage_one: Step at which the query-free first stage ends.
@@ -28,7 +28,7 @@ class Recipe(RunSettings):
         lessons: Queries per clip; the X-encoder runs once for all of them.
         questions: Share of question lessons in the second stage.
         keep: Token budgets drawn from, one per batch.
-        keep_odds: Their odds.
+        keep_odds: How likely each budget of `keep` is.
         glimpses: Share of clips in stage zero of which one instant is seen, densely, instead of all of them sparsely.
         finish: Share of the run, at its end, with the token budgets of inference.
         finish_keep: Token budgets drawn from then, with equal odds.

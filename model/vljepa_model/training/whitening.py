@@ -25,7 +25,7 @@ def whiten(x_encoder: XEncoder, batches: Iterable[Batch]) -> None:
     edges are there from the first step.
 
     Args:
-        x_encoder: Changed in place.
+        x_encoder: Its patch embedding is changed in place.
         batches: Where the statistics come from; together more tubelets than pixels in one.
     """
     embedding = x_encoder.patch_embedding

@@ -74,11 +74,11 @@ class Bank:
 
         Args:
             folder: Belongs to this split, encoder, geometry and number of tokens alone.
-            encoder: Frozen.
-            pre: Its geometry.
-            split: Which clips.
-            first_seed: Of the first clip.
-            clips: How many.
+            encoder: The frozen X-encoder.
+            pre: How its clips are cut into tokens.
+            split: The part of the world that clips are drawn from.
+            first_seed: Seed of the first clip; each later one's is one higher.
+            clips: How many are encoded.
             keep: Visual tokens per clip.
             kind: Kind of clip, see `make_clip`.
             on_progress: Called with the number of clips ready.

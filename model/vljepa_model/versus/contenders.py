@@ -139,8 +139,8 @@ def build(name: str, config: ModelConfig, tokenizer: Tokenizer, plan: Plan) -> J
     Args:
         name: One of CONTENDERS.
         config: Of the checkpoint whose X-encoder both read; gives tokens and vocabulary.
-        tokenizer: Of that checkpoint.
-        plan: Sizes.
+        tokenizer: That checkpoint's; both contenders write its tokens.
+        plan: Gives width and depth of what learns.
     """
     stack = stack_of(plan.width, plan.depth)
     small = ModelConfig(

@@ -24,10 +24,10 @@ class Point:
     """One measurement of one run.
 
     Attributes:
-        samples: Seen so far.
+        samples: How many were seen so far.
         cider: CIDEr-D of captions of held-out clips, 0..10.
         top5: Share of held-out clips whose label is among the five best.
-        top1: Share whose label is the best.
+        top1: Share of held-out clips whose label is the best.
         loss: Mean training loss since the point before.
         train_s: Seconds of processor time spent on training so far.
     """

@@ -30,11 +30,11 @@ class Plan(RunSettings):
         weight_decay: Decoupled weight decay of matrices.
         warmup: Steps of linear warm-up.
         decay: Share of the run, at its end, over which the rate falls linearly to zero.
-        width: Of VL-JEPA's predictor, Y-encoder and Y-decoder.
-        depth: Blocks in each of these.
-        vlm_width: Of the VLM; its depth is the one that comes nearest to `ratio`.
+        width: Hidden size of VL-JEPA's predictor, Y-encoder and Y-decoder.
+        depth: Blocks in each of these three.
+        vlm_width: Hidden size of the VLM; its depth is the one that comes nearest to `ratio`.
         ratio: The VLM's trainable parameters over those of predictor and Y-encoder.
-        embedding_dim: Of the shared space.
+        embedding_dim: Length of an embedding in the shared space.
         noise: Largest standard deviation, relative to length one, of the noise that the Y-decoder learns with.
     """
 

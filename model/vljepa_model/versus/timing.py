@@ -26,7 +26,7 @@ def answer_cells(contest: Contest) -> dict[str, dict[str, Callable[[], object]]]
     beforehand, since they do not depend on the video.
 
     Args:
-        contest: Trained.
+        contest: One whose contenders are trained.
     """
     pre, encoder = contest.checkpoint.preprocess, contest.checkpoint.model.x_encoder
     clip = make_clip(HELD_OUT_SEED, Split.TEST, kind="single", size=pre.size, frames=pre.frames)

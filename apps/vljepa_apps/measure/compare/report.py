@@ -21,9 +21,9 @@ class Column:
         label: Its name in tables.
         spec: What the user named.
         facts: What runs, precision, size, parity, peak memory.
-        tasks: Result per task.
-        latency: Per cell.
-        errors: What failed.
+        tasks: Metrics with their intervals, by task.
+        latency: Times of each cell, by its name.
+        errors: What could not be measured, a sentence each.
     """
 
     label: str

@@ -28,7 +28,7 @@ class Plan:
         clips: Clips per task.
         hands: Folder with photographs of hand signs.
         rounds: Timed runs per cell; 0 measures no latency.
-        warmup: Runs before those.
+        warmup: Runs of a cell that are not timed, before the others.
     """
 
     tasks: tuple[str, ...] = ()
