@@ -17,24 +17,8 @@ from vljepa_evaluation.gates.reference import Sample
 from vljepa_export.graphs import DecoderStep, GraphDefinition
 from vljepa_export.parity import asked
 from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
-from vljepa_model.config import TextStackConfig
 from vljepa_model.y_decoder import YDecoder
-from vljepa_runtime.contract import (
-    EMBEDDING,
-    IDS,
-    MASK,
-    PAST,
-    PATCHES,
-    POSITIONS,
-    PREDICTOR,
-    PREFILL,
-    QUERY_IDS,
-    QUERY_MASK,
-    TOKEN,
-    VISUAL,
-    X_ENCODER,
-    Y_ENCODER,
-)  # fmt: skip
+from vljepa_runtime.contract import IDS, PAST, PREDICTOR, PREFILL, STEP, X_ENCODER, Y_ENCODER, feeds_of
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer import Tokenizer
@@ -85,7 +69,7 @@ class SampleChain:
         ]
         # All captions together, then some alone, then one that is longer than the first padding length.
         batches = [list(captions), *([text] for text in captions[:3]), [" and ".join(captions[:JOINED])]]
-        self._texts = [self._ids(Y_ENCODER, batch, self._config.y_encoder) for batch in batches]
+        self._texts = [feeds_of(Y_ENCODER, *self._ids(Y_ENCODER, batch)) for batch in batches]
         self._visual: list[Array] = []  # per window
         self._embeddings: Array = np.empty(0)  # of the first batch of texts
 
@@ -117,7 +101,7 @@ class SampleChain:
         if definition.name == Y_ENCODER:
             return self._texts
         if definition.name == PREFILL:  # the first batch of texts, together and alone
-            return [{EMBEDDING: embeddings}, *({EMBEDDING: row[None]} for row in embeddings[:2])]
+            return [feeds_of(PREFILL, each) for each in (embeddings, *(row[None] for row in embeddings[:2]))]
         return self._steps(cast("DecoderStep", definition.module).decoder)
 
     def _steps(self, decoder: YDecoder) -> list[Feeds]:
@@ -131,21 +115,20 @@ class SampleChain:
                 token = np.ascontiguousarray(ids[:, step : step + 1])
                 past = {f"{PAST}k_{i}": key.numpy() for i, key in enumerate(keys)}
                 past |= {f"{PAST}v_{i}": value.numpy() for i, value in enumerate(values)}
-                feeds.append({TOKEN: token, **past})
+                feeds.append(feeds_of(STEP, token) | past)
                 _, keys, values = decoder.step(torch.from_numpy(token), keys, values)
         return feeds
 
     def _query(self, visual: Array, index: int) -> Feeds:
         text = QUERIES[index % len(QUERIES)] if index else " ".join(QUERIES)
-        feeds = self._ids(PREDICTOR, [text], self._config.predictor)
-        return {VISUAL: visual, QUERY_IDS: feeds[IDS], QUERY_MASK: feeds[MASK]}
+        return feeds_of(PREDICTOR, visual, *self._ids(PREDICTOR, [text]))
 
-    def _ids(self, role: str, texts: Sequence[str], stack: TextStackConfig) -> Feeds:
+    def _ids(self, role: str, texts: Sequence[str]) -> tuple[Array, Array]:
         ids, mask = self._readers[role].encode(texts)
-        largest = self._config.vocabulary(stack) - 1
-        return {IDS: np.minimum(ids, largest).astype(np.int32), MASK: mask}
+        largest = self._config.vocabulary(getattr(self._config, role)) - 1
+        return np.minimum(ids, largest).astype(np.int32), mask
 
 
 def _window(frames: Array, preprocess: Preprocess, tokens: int) -> Feeds:
     patches, positions = clip_tokens(fit_frames(frames, preprocess), keep=tokens)
-    return {PATCHES: patches[None], POSITIONS: positions[None]}
+    return feeds_of(X_ENCODER, patches[None], positions[None])

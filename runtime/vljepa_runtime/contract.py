@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import AtMost
@@ -24,6 +24,7 @@ __all__ = [
     "TensorSpec",
     "check_graph",
     "contract_of",
+    "feeds_of",
     "free_axes",
 ]
 
@@ -45,6 +46,7 @@ BATCH, TOKENS, LENGTH, CACHED, GROWN = "B", "N", "L", "T", "T + 1"
 # values of a head in a cache. A prefill fixes T too.
 PATCH_DIM, VISUAL_DIM, EMBEDDING_DIM, VOCABULARY, HEADS, HEAD_DIM = "P", "Dv", "S", "V", "H", "Dh"
 
+T = TypeVar("T")
 DTYPES = ("uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "bool")
 MAX_RANK = 8  # a key-value cache has 4
 MAX_ELEMENTS = 1 << 27  # of the fixed sizes of a tensor: 512 MiB in float32
@@ -143,6 +145,12 @@ def contract_of(graph: str, sizes: Mapping[str, int], *, layers: int = 0) -> Gra
     """
     inputs, outputs = (tuple(_filled(side, sizes, layers)) for side in CONTRACTS[graph])
     return GraphContract(name=graph, inputs=inputs, outputs=outputs)
+
+
+def feeds_of(graph: str, *values: T) -> dict[str, T]:
+    """What to feed a graph with, in the order of its inputs; caches are added by name."""
+    single = [tensor.name for tensor in CONTRACTS[graph][0] if "*" not in tensor.name]
+    return dict(zip(single, values, strict=True))
 
 
 def free_axes(tensors: Iterable[TensorSpec]) -> set[str]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.contract import EMBEDDING, LOGITS, NEXT, PAST, PREFILL, STEP, TOKEN
+from vljepa_runtime.contract import LOGITS, NEXT, PAST, PREFILL, STEP, feeds_of
 from vljepa_runtime.engines.protocol import Array, Engine, Graph
 from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.tokenizer import Tokenizer
@@ -57,14 +57,14 @@ class Decoder:
             raise InputError(
                 f"expected one embedding (S,) and max_tokens >= 1, got {embedding.shape} and {max_tokens}"
             )
-        outputs = self._prefill.run({EMBEDDING: embedding[None].astype(np.float32, copy=False)})
+        outputs = self._prefill.run(feeds_of(PREFILL, embedding[None].astype(np.float32, copy=False)))
         past = {name: outputs[name] for name in self._past}
         chosen: list[int] = []
         while (token := self._best(outputs[LOGITS])) != self._tokenizer.eos_id:
             chosen.append(token)
             if len(chosen) == max_tokens:
                 break
-            outputs = self._step.run({TOKEN: np.array([[token]], np.int32), **past})
+            outputs = self._step.run(feeds_of(STEP, np.array([[token]], np.int32)) | past)
             past = {name: self._grown(past[name], outputs[_next(name)]) for name in self._past}
         return chosen
 

@@ -18,17 +18,7 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import array, text, whole
 from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.contract import (
-    PATCHES,
-    POSITIONS,
-    PREDICTOR,
-    PREFILL,
-    QUERY_IDS,
-    QUERY_MASK,
-    VISUAL,
-    X_ENCODER,
-    Y_DECODER,
-)
+from vljepa_runtime.contract import PREDICTOR, PREFILL, QUERY_IDS, VISUAL, X_ENCODER, Y_DECODER, feeds_of
 from vljepa_runtime.embeddings import run_to_embeddings, unit_rows
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.protocol import Engine, describe
@@ -177,7 +167,7 @@ class Model:
         Returns:
             visual (N, Dv) float32.
         """
-        feeds = {PATCHES: array(patches, "patches")[None], POSITIONS: array(positions, "positions")[None]}
+        feeds = feeds_of(X_ENCODER, array(patches, "patches")[None], array(positions, "positions")[None])
         visual = self._x_encoder.run(feeds)[VISUAL]
         return np.asarray(visual[0], np.float32)
 
@@ -204,7 +194,7 @@ class Model:
             (S,) float32, L2-normalised.
         """
         ids, mask = self._query_tokens(self._query_or_prompt(query, "caption"))
-        feeds = {VISUAL: array(visual, "visual")[None], QUERY_IDS: ids, QUERY_MASK: mask}
+        feeds = feeds_of(PREDICTOR, array(visual, "visual")[None], ids, mask)
         embedding: Float32 = run_to_embeddings(self._predictor, feeds, self.embedding_dim)[0]
         return embedding
 

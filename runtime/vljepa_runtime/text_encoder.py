@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.contract import IDS, MASK, Y_ENCODER
+from vljepa_runtime.contract import IDS, Y_ENCODER, feeds_of
 from vljepa_runtime.embeddings import run_to_embeddings
 from vljepa_runtime.engines.protocol import Engine, Graph
 from vljepa_runtime.tokenizer.tokenizer import LENGTHS
@@ -58,7 +58,9 @@ class TextEncoder:
             chunk = texts[start : start + step]
             padded = chunk + [chunk[-1]] * (step - len(chunk) if isinstance(batch, int) else 0)
             ids, mask = self._tokenizer.encode(padded, lengths=text_lengths(self._graph, IDS))
-            rows += list(run_to_embeddings(self._graph, {IDS: ids, MASK: mask}, self._dim)[: len(chunk)])
+            rows += list(
+                run_to_embeddings(self._graph, feeds_of(Y_ENCODER, ids, mask), self._dim)[: len(chunk)]
+            )
         return rows
 
 

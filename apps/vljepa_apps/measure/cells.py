@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime import contract
+
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Cells
     from vljepa_runtime import Model
@@ -60,11 +62,11 @@ def graph_cells(model: Model, *, engine: str, threads: int | None, allow_fallbac
     patches, positions = model.patches(sample_frames())
     visual = model.encode_patches(patches, positions)
     known: dict[str, npt.NDArray[Any]] = {
-        "patches": patches[None],
-        "positions": positions[None],
-        "visual": visual[None],
-        "embedding": model.predict(visual)[None],
-        "token": np.full((1, 1), TOKEN, np.int32),
+        contract.PATCHES: patches[None],
+        contract.POSITIONS: positions[None],
+        contract.VISUAL: visual[None],
+        contract.EMBEDDING: model.predict(visual)[None],
+        contract.TOKEN: np.full((1, 1), TOKEN, np.int32),
     }
 
     def runner(name: str) -> Callable[[], object]:
@@ -92,5 +94,5 @@ def _feed(spec: TensorSpec, known: dict[str, npt.NDArray[Any]]) -> npt.NDArray[A
         return known[spec.name].astype(spec.dtype, copy=False)
     sizes = {0: 1, 1: QUERY_TOKENS, 2: PAST}
     shape = tuple(size if isinstance(size, int) else sizes[axis] for axis, size in enumerate(spec.shape))
-    fill = 0 if spec.name.startswith("past_") else 1 if "mask" in spec.name else TOKEN
-    return np.full(shape, fill, spec.dtype)
+    fill = {contract.QUERY_MASK: 1, contract.MASK: 1}.get(spec.name, TOKEN)
+    return np.full(shape, 0 if spec.name.startswith(contract.PAST) else fill, spec.dtype)

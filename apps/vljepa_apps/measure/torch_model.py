@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_apps.measure.cells import QUERY_TOKENS
+from vljepa_runtime.contract import PREDICTOR, PREFILL, STEP, X_ENCODER, Y_ENCODER
 from vljepa_runtime.decoder import MAX_TOKENS
 from vljepa_runtime.errors import MissingExtraError
 from vljepa_runtime.patches import Clip, Preprocess, fit_frames, patchify
@@ -103,11 +104,11 @@ class TorchModel:
             _, keys, values = network.y_decoder.prefill(embedding)
         token = torch.tensor([[self._tokenizer.vocab_size - 1]])
         calls: dict[str, Callable[[], object]] = {
-            "x_encoder": partial(network.x_encoder, patches, positions),
-            "predictor": partial(network.predictor, visual, ids, mask),
-            "y_encoder": partial(network.y_encoder, ids, mask),
-            "y_decoder_prefill": partial(network.y_decoder.prefill, embedding),
-            "y_decoder_step": partial(network.y_decoder.step, token, keys, values),
+            X_ENCODER: partial(network.x_encoder, patches, positions),
+            PREDICTOR: partial(network.predictor, visual, ids, mask),
+            Y_ENCODER: partial(network.y_encoder, ids, mask),
+            PREFILL: partial(network.y_decoder.prefill, embedding),
+            STEP: partial(network.y_decoder.step, token, keys, values),
         }
         return {name: partial(self._quietly, call) for name, call in calls.items()}
 

@@ -14,22 +14,17 @@ from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, behave
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.contract import (
-    EMBEDDING,
     IDS,
-    MASK,
     PATCHES,
-    POSITIONS,
     PREDICTOR,
     PREFILL,
     QUERY_IDS,
-    QUERY_MASK,
     STEP,
-    TOKEN,
-    VISUAL,
     X_ENCODER,
     Y_DECODER,
     Y_ENCODER,
-)  # fmt: skip
+    feeds_of,
+)
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.strict_json import parse_json
@@ -204,13 +199,13 @@ class _Recorder:
         captions = [caption_lesson(clip, "caption", rng).target for clip in clips]
         made = {X_ENCODER: self._run(X_ENCODER, self._windows([clip.frames for clip in clips]))}
         queries = [
-            {VISUAL: sample.outputs[0], **self._ids(PREDICTOR, (QUERY_IDS, QUERY_MASK), text)}
+            feeds_of(PREDICTOR, sample.outputs[0], *self._ids(PREDICTOR, QUERY_IDS, text))
             for sample, text in zip(made[X_ENCODER], QUERIES * len(made[X_ENCODER]))
         ]
         made[PREDICTOR] = self._run(PREDICTOR, queries)
         graphs = self.bundle.manifest.graphs
         if Y_ENCODER in graphs:
-            texts = [self._ids(Y_ENCODER, (IDS, MASK), text) for text in captions]
+            texts = [feeds_of(Y_ENCODER, *self._ids(Y_ENCODER, IDS, text)) for text in captions]
             made[Y_ENCODER] = self._run(Y_ENCODER, texts)
         if PREFILL in graphs and STEP in graphs:
             made |= self._decoder(made[PREDICTOR][0].outputs[0], captions[0])
@@ -230,25 +225,25 @@ class _Recorder:
         feeds: list[dict[str, Array]] = []
         for frames, count in zip(clips, counts):
             patches, positions = clip_tokens(fit_frames(frames, self.pre), keep=count)
-            feeds.append({PATCHES: patches[None], POSITIONS: positions[None]})
+            feeds.append(feeds_of(X_ENCODER, patches[None], positions[None]))
         return feeds
 
-    def _ids(self, role: str, names: tuple[str, str], text: str) -> dict[str, Array]:
+    def _ids(self, role: str, name: str, text: str) -> tuple[Array, Array]:
+        """Ids and mask of a text, as wide as the input of this name is."""
         tokenizer = self.bundle.tokenizer_for(role)
-        width = _axis(self._spec(role), names[0], 1)
-        ids, mask = tokenizer.encode([text], lengths=(width,) if isinstance(width, int) else LENGTHS)
-        return {names[0]: ids, names[1]: mask}
+        width = _axis(self._spec(role), name, 1)
+        return tokenizer.encode([text], lengths=(width,) if isinstance(width, int) else LENGTHS)
 
     def _decoder(self, embedding: Array, text: str) -> dict[str, list[Sample]]:
         """Teacher-forced: the float model's own caches, so that errors of one step do not hide those of the next."""
-        prefill = self._run(PREFILL, [{EMBEDDING: embedding}])
+        prefill = self._run(PREFILL, [feeds_of(PREFILL, embedding)])
         step = self.engine.load(self.bundle, STEP)
         names = [spec.name for spec in self.bundle.graph(PREFILL).outputs]
         past = dict(zip(names[1:], prefill[0].outputs[1:]))
-        ids = next(iter(self._ids(Y_DECODER, (IDS, MASK), text).values()))
+        ids, _ = self._ids(Y_DECODER, IDS, text)
         steps = []
         for index in range(STEPS):
-            feeds = {TOKEN: np.ascontiguousarray(ids[:, index : index + 1]), **past}
+            feeds = feeds_of(STEP, np.ascontiguousarray(ids[:, index : index + 1])) | past
             steps.append(Sample(feeds=feeds, outputs=_outputs(step, feeds)))
             past = dict(zip(past, steps[-1].outputs[1:]))
         return {PREFILL: prefill, STEP: steps}
