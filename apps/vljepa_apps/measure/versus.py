@@ -13,7 +13,7 @@ from vljepa_apps.tables import Table
 
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Latency
-    from vljepa_model.versus.contest import Run
+    from vljepa_model.versus.contest import LearningCurve
     from vljepa_model.versus.plan import Plan
 
 __all__ = ["draw", "markdown", "text", "to_dict"]
@@ -25,7 +25,7 @@ DPI = 110
 
 
 def to_dict(
-    checkpoint: str, plan: Plan, runs: Sequence[Run], times: Mapping[str, Mapping[str, Latency]]
+    checkpoint: str, plan: Plan, runs: Sequence[LearningCurve], times: Mapping[str, Mapping[str, Latency]]
 ) -> dict[str, Any]:
     """Plain values for `versus.json`."""
     return {

@@ -20,8 +20,7 @@ from vljepa_model.checkpoint import Checkpoint
 from vljepa_model.processes import Processes
 from vljepa_model.runs.fingerprint import fingerprint
 from vljepa_model.runs.folder import settle
-from vljepa_model.runs.loop import Losses, read_state
-from vljepa_model.runs.loop import Run as TrainingRun
+from vljepa_model.runs.loop import Losses, Run, read_state
 from vljepa_model.runs.optimiser import Optimiser
 from vljepa_model.versus.bank import Bank
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender, VlmContender, build, parameters
@@ -29,7 +28,7 @@ from vljepa_model.versus.lessons import Lessons
 from vljepa_model.versus.measure import Point, measure
 from vljepa_model.versus.plan import Plan
 
-__all__ = ["Contest", "Run"]
+__all__ = ["Contest", "LearningCurve"]
 
 TRAIN_SEED = 900_000_000  # far from the seeds that the shipped model's training draws from
 HELD_OUT_SEED = 5_000_000
@@ -41,8 +40,8 @@ Report = Callable[[str, float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One contender's training with one seed."""
+class LearningCurve:
+    """What one contender reached over its training with one seed."""
 
     contender: str
     seed: int
@@ -87,7 +86,7 @@ class Contest:
         self.train = self._bank(Split.TRAIN, TRAIN_SEED, self.plan.clips)
         self.held_out = self._bank(Split.TEST, HELD_OUT_SEED, self.plan.held_out, kind="single")
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[LearningCurve]:
         """Train whatever is not trained yet and give every run's points.
 
         The contenders of a seed take turns from point to point, so that an unfinished contest already compares.
@@ -98,26 +97,24 @@ class Contest:
                     self._train(name, seed, target)
         return self.so_far()
 
-    def so_far(self) -> list[Run]:
+    def so_far(self) -> list[LearningCurve]:
         """Every run that has begun, with the points measured until now; trains nothing."""
         pairs = [(name, seed) for seed in self.plan.seeds for name in CONTENDERS]
         return [self.load(name, seed)[0] for name, seed in pairs if self._path(name, seed).exists()]
 
-    def load(self, name: str, seed: int) -> tuple[Run, JepaContender | VlmContender]:
+    def load(self, name: str, seed: int) -> tuple[LearningCurve, JepaContender | VlmContender]:
         """A contender as it was saved last, with its points."""
         contender, path = self._new(name, seed), self._path(name, seed)
         state = read_state(path) if path.exists() else {}
         if state:
             contender.load_state_dict(state["weights"])
         points = tuple(Point.from_dict(point) for point in state.get("points", []))
-        return Run(name, seed, parameters(contender), points), contender
+        return LearningCurve(name, seed, parameters(contender), points), contender
 
     def _train(self, name: str, seed: int, target: int) -> None:
         """Train one contender up to a step and measure it there."""
         contender = self._new(name, seed)
-        state = TrainingRun(
-            self._path(name, seed), contender, _optimiser(contender, self.plan), Processes.alone()
-        )
+        state = Run(self._path(name, seed), contender, _optimiser(contender, self.plan), Processes.alone())
         points: list[dict[str, Any]] = list(state.notes.get("points", []))
         if any(point["samples"] == target * self.plan.batch for point in points):
             return
