@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_apps.signals import deferred, ending_as_interrupt
-from vljepa_runtime.engines.watched import interruptible
+from vljepa_runtime.interruptible import interruptible
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers of this kind on Windows")
 

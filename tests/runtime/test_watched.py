@@ -1,9 +1,7 @@
-"""Long calls into a library end when the caller wants them to."""
+"""Runs of a graph have a time limit, and those that are quick need no thread."""
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,44 +13,8 @@ import pytest
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine, watched
-from vljepa_runtime.engines.watched import Watch, interruptible
+from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import RunError
-
-
-def endless(stopped: threading.Event) -> None:
-    """What a library does with a graph that never ends, until it is told to stop."""
-    assert stopped.wait(60)
-
-
-def test_the_result_and_the_error_are_the_works_own() -> None:
-    assert interruptible(lambda: 7, bool) == 7
-    with pytest.raises(ZeroDivisionError):
-        interruptible(lambda: 1 / 0, bool)
-
-
-def test_a_run_that_does_not_return_is_stopped() -> None:
-    stopped = threading.Event()
-    with pytest.raises(RunError, match=r"x_encoder on fake did not return within 0.3 s: use a smaller"):
-        interruptible(lambda: endless(stopped), stopped.set, limit_s=0.3, what="x_encoder on fake")
-    assert stopped.is_set()
-
-
-def test_a_library_that_does_not_stop_is_left_behind() -> None:
-    never = threading.Event()
-    started = time.monotonic()
-    with pytest.raises(RunError, match="did not return"):
-        interruptible(lambda: endless(never), bool, limit_s=0.2)
-    assert time.monotonic() - started < 30
-    never.set()
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs a signal for one thread")
-def test_ctrl_c_reaches_a_run() -> None:
-    stopped = threading.Event()
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
-        interruptible(lambda: endless(stopped), stopped.set)
-    assert stopped.is_set()
 
 
 def test_only_what_was_quick_is_called_directly() -> None:
@@ -77,7 +39,7 @@ def test_a_graph_that_takes_too_long_is_an_error_and_the_next_run_is_not(
         "patches": np.zeros((1, 200_000, 216), np.uint8),
         "positions": np.zeros((1, 200_000, 3), np.int32),
     }
-    monkeypatch.setattr(watched, "POLL_S", 0.001)
+    monkeypatch.setattr("vljepa_runtime.interruptible.POLL_S", 0.001)
     monkeypatch.setattr(watched, "RUN_LIMIT_S", 0.0)
     with pytest.raises(RunError, match=f"x_encoder on {engine} did not return within 0 s"):
         graph.run(feeds)
@@ -89,8 +51,9 @@ def test_a_graph_that_takes_too_long_is_an_error_and_the_next_run_is_not(
 def test_a_process_that_leaves_a_run_behind_ends() -> None:
     code = (
         "import threading, time\n"
-        "from vljepa_runtime.engines.watched import interruptible\n"
-        "interruptible(lambda: time.sleep(600), bool, limit_s=0.2, what='g')\n"
+        "from vljepa_runtime.engines import watched\n"
+        "watched.RUN_LIMIT_S = 0.2\n"
+        "watched.Watch('g').run(lambda: time.sleep(600), bool)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 1

@@ -19,7 +19,7 @@ from vljepa_runtime.engines.protocol import (
     check_results,
     require_target,
 )
-from vljepa_runtime.engines.watched import Watch, interruptible
+from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
     DeviceMissingError,
     GraphRefusedError,
@@ -27,6 +27,7 @@ from vljepa_runtime.errors import (
     RunError,
 )
 from vljepa_runtime.graphs import CheckedGraph, checked_graph
+from vljepa_runtime.interruptible import interruptible
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
 
@@ -150,7 +151,7 @@ class OnnxRuntimeEngine:
             session = interruptible(
                 lambda: onnxruntime.InferenceSession(content, options, providers=list(self._usable())),
                 lambda: getattr(options, "set_load_cancellation_flag", bool)(True),
-                what=what,
+                name=what,
             )
         except Exception as error:  # the library raises its own types and bare RuntimeError
             raise GraphRefusedError(

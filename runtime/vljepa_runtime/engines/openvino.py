@@ -30,7 +30,7 @@ from vljepa_runtime.engines.protocol import (
     check_results,
     require_target,
 )
-from vljepa_runtime.engines.watched import Watch, interruptible
+from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
     BundleError,
     DeviceMissingError,
@@ -39,6 +39,7 @@ from vljepa_runtime.errors import (
     RunError,
 )
 from vljepa_runtime.graphs import CheckedGraph, checked_graph, feed_shapes, graph_limit
+from vljepa_runtime.interruptible import interruptible
 from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 
 __all__ = ["DEVICES", "OpenVinoEngine", "available_devices", "import_untracked", "shared_core"]
@@ -193,7 +194,7 @@ class OpenVinoEngine:
         precision = options["INFERENCE_PRECISION_HINT"]
         with self._refusals_explained(what):
             compiled = interruptible(
-                lambda: self._core.compile_model(model, self._device, dict(options)), bool, what=what
+                lambda: self._core.compile_model(model, self._device, dict(options)), bool, name=what
             )
             devices = [name.partition(".")[0] for name in compiled.get_property("EXECUTION_DEVICES")]
             running = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.interruptible import interruptible
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.live.deadline import ConnectionLostError, in_background
+from vljepa_runtime.sources.live.deadline import ConnectionLostError
 from vljepa_runtime.sources.live.source import Backoff, LiveSource
 from vljepa_runtime.sources.pictures.pixels import DEEP_GREY, from_opencv, shrink
 
@@ -74,7 +74,7 @@ def _live(
 ) -> LiveSource:
     # a device that hangs is left to its thread; macOS asks for leave in the main one only
     if sys.platform == "linux":
-        capture = in_background(opener, threading.Event())
+        capture = interruptible(opener, bool, name=name)
     else:
         capture = opener()
     if not capture.isOpened():

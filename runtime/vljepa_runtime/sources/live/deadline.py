@@ -5,14 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
-__all__ = ["SLICE_S", "ConnectionLostError", "Deadline", "in_background"]
+__all__ = ["SLICE_S", "ConnectionLostError", "Deadline"]
 
-T = TypeVar("T")
 SLICE_S = 0.2  # every wait looks up this often
-JOIN_S = 0.5
 
 
 class ConnectionLostError(OSError):
@@ -62,41 +58,3 @@ class Deadline:
     def sleep(self, seconds: float) -> None:
         """Wait on purpose; the consumer's leaving ends it."""
         self.stopped.wait(max(0.0, seconds))
-
-
-def in_background(work: Callable[[], T], stopped: threading.Event, limit_s: float = math.inf) -> T:
-    """Do what may block inside a library in a thread, so that Ctrl-C is answered meanwhile.
-
-    Args:
-        work: Its result or error becomes this function's.
-        stopped: Set when this function gives up or is interrupted, so that `work` ends.
-        limit_s: Seconds until it gives up.
-
-    Raises:
-        ConnectionLostError: `work` took longer than `limit_s`.
-    """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def body() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # the caller's to handle
-            errors.append(error)
-
-    thread = threading.Thread(target=body, name="opening a source", daemon=True)
-    begun = time.monotonic()
-    try:
-        thread.start()  # waits, too
-        while thread.is_alive():
-            thread.join(SLICE_S)
-            if time.monotonic() - begun >= limit_s and thread.is_alive():
-                raise ConnectionLostError(f"no answer for {limit_s:g} s")
-    except BaseException:
-        stopped.set()
-        if thread.ident is not None:
-            thread.join(JOIN_S)
-        raise
-    if errors:
-        raise errors[0]
-    return results[0]

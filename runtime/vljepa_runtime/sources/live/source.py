@@ -1,6 +1,6 @@
 """A live stream in its own thread: the newest frame wins, a lost connection is tried again.
 
-Knows how to wait, count and reconnect; what is read is a `Connection` that camera.py and network.py open.
+Knows how to wait, count and reconnect; what is read is a `Connection`, to a device or over a network.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
-from vljepa_runtime.sources.live.source import LIVE_LIMITS
+from vljepa_runtime.sources.live.source import LIVE_LIMITS, Backoff
 from vljepa_runtime.sources.network.web_file import CHUNK, RefusedError, WebFile
 from vljepa_runtime.sources.pictures.pixels import Picture, shrink, to_array
 
@@ -180,6 +180,7 @@ class Snapshots:
         Cameras fail to answer now and then: several failures in a row are a lost connection, one is not.
         """
         wait_s = min(max(interval_s or POLL_S, FASTEST_S), SLOWEST_S)
+        backoff = Backoff(first_s=wait_s, cap_s=SLOWEST_S, jitter=0)
         newest: Picture | None = None
         tag: str | None = None
         failed = 0
@@ -199,8 +200,7 @@ class Snapshots:
                 if failed == FAILURES or self._deadline.is_over:
                     raise ConnectionLostError(str(error)) from error
             self.close()
-            pause_s = min(wait_s * 2**failed, SLOWEST_S)
-            self._deadline.sleep(pause_s - (time.monotonic() - begun))
+            self._deadline.sleep(backoff.wait_s(failed + 1) - (time.monotonic() - begun))
 
     def _answer(self, file: WebFile) -> Iterator[Picture]:
         head = file.head()

@@ -12,9 +12,10 @@ from functools import partial
 from av.container import InputContainer
 
 from vljepa_runtime.errors import SourceError
+from vljepa_runtime.interruptible import interruptible
 from vljepa_runtime.redaction import HIDDEN, redact
 from vljepa_runtime.sources.address import ESCAPES, Address
-from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline, in_background
+from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
 from vljepa_runtime.sources.live.source import Backoff, Connection, LiveSource
 from vljepa_runtime.sources.network.http_opener import is_loopback
 from vljepa_runtime.sources.network.motion_jpeg import MotionJpeg, Snapshots, is_motion_jpeg, is_snapshot
@@ -71,7 +72,9 @@ def open_network(
         source = LiveSource(address, connect, backoff=backoff, stopped=stopped)
     else:
         try:
-            connection = in_background(connect, stopped, timeout_s or math.inf)
+            connection = interruptible(
+                connect, stopped.set, limit_s=timeout_s or math.inf, late=_no_answer, name=address
+            )
         except ConnectionLostError as error:
             raise SourceError(f"cannot open {address}: {error}") from None
         if isinstance(connection, ContainerStream) and connection.finite:
@@ -83,6 +86,10 @@ def open_network(
         what, option = ("loop", "loop") if loop else ("be stretched", "stretch")
         raise SourceError(f"{source.name} is a live stream and cannot {what}: leave {option} out")
     return source
+
+
+def _no_answer(limit_s: float) -> ConnectionLostError:
+    return ConnectionLostError(f"no answer for {limit_s:g} s")
 
 
 def _download_again(address: Address, stopped: threading.Event) -> OpenVideo:

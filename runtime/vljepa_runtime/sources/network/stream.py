@@ -33,7 +33,7 @@ RTSP = {
     "analyzeduration": "1000000",
     "protocol_whitelist": "tcp,udp,rtp",
 }
-# What comes through web.py may open nothing by itself.
+# What comes through web_file.py may open nothing by itself.
 FILE = {"analyzeduration": "2000000", "protocol_whitelist": "crypto"}  # microseconds looked at beforehand
 # The whitelist keeps a remote playlist from naming local files; its segments may be called what they like.
 PLAYLIST = {

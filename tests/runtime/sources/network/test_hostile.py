@@ -19,7 +19,7 @@ import pytest
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, Hints, SourceStatus, open_source
 from vljepa_runtime.sources.limited import limited_frames
-from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline, in_background
+from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
 from vljepa_runtime.sources.live.source import Backoff, LiveSource
 from vljepa_runtime.sources.network.opening import open_network
 from vljepa_runtime.sources.network.tcp import connect_tcp
@@ -329,11 +329,6 @@ class TestInterrupts:
         silent = live_servers.serving(live_servers.KINDS["rtsp_silent"])
         with silent as port, pytest.raises(SourceError, match=r"no answer for 0\.3 s"):
             open_source(f"http://127.0.0.1:{port}/live", timeout_s=0.3)
-
-    def test_results_and_errors_come_through(self) -> None:
-        assert in_background(lambda: 7, threading.Event()) == 7
-        with pytest.raises(ZeroDivisionError):
-            in_background(lambda: 1 // 0, threading.Event())
 
 
 def send(client: socket.socket, body: bytes, mime: bytes = b"application/octet-stream") -> None:
