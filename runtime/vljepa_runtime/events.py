@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import numbers
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Literal
 
-from vljepa_runtime.arguments import choice
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.files.records import check_record, read_record
 from vljepa_runtime.files.strict_json import parse_json
-from vljepa_runtime.files.values import shown
+from vljepa_runtime.files.values import RecordError, shown, wrong
 from vljepa_runtime.printable import json_text
 
 __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs"]
@@ -19,6 +16,21 @@ __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs"]
 Kind = Literal["segment", "answer", "alert", "status", "error"]
 EVENT_VERSION = 1
 MAX_LINE = 1 << 20  # characters; a text of 512 tokens has some 2,500
+
+
+def _version(value: object, where: str) -> int:
+    if type(value) is not int or value != EVENT_VERSION:
+        raise RecordError(
+            f"event version {shown(value)} is unknown, this reader knows {EVENT_VERSION}: update it"
+        )
+    return value
+
+
+def _any_text(value: object, where: str) -> str:
+    """Whatever a model or a camera says; `to_json` escapes what must not reach a terminal."""
+    if not isinstance(value, str):
+        raise wrong(where, "text", value)
+    return value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +43,7 @@ class LatencyMs:
     decode: float | None = None
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            _store_number(self, item.name, optional=True)
+        check_record(self, error=InputError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,34 +63,19 @@ class Event:
         v: Version of this layout.
     """
 
-    stream: str
+    stream: Annotated[str, _any_text]
     kind: Kind
     start_s: float = 0.0
     end_s: float = 0.0
-    text: str = ""
-    query: str | None = None
+    text: Annotated[str, _any_text] = ""
+    query: Annotated[str, _any_text] | None = None
     score: float | None = None
     decoded: bool = False
     latency_ms: LatencyMs = field(default_factory=LatencyMs)
-    v: int = EVENT_VERSION
+    v: Annotated[int, _version] = EVENT_VERSION
 
     def __post_init__(self) -> None:
-        if type(self.v) is not int or self.v != EVENT_VERSION:
-            raise InputError(
-                f"event version {shown(self.v)} is unknown, this reader knows {EVENT_VERSION}: update it"
-            )
-        choice(self.kind, "event kind", get_args(Kind))
-        for name in ("stream", "text", "query"):
-            value = getattr(self, name)
-            if not isinstance(value, str) and (name != "query" or value is not None):
-                raise InputError(f"event {name} must be text, got {shown(value)}")
-        if not isinstance(self.decoded, bool):
-            raise InputError(f"event decoded must be true or false, got {shown(self.decoded)}")
-        if not isinstance(self.latency_ms, LatencyMs):
-            raise InputError(f"event latency_ms must be a LatencyMs, got {shown(self.latency_ms)}")
-        for name in ("start_s", "end_s"):
-            _store_number(self, name)
-        _store_number(self, "score", optional=True)
+        check_record(self, error=InputError)
         if self.end_s < self.start_s:
             raise InputError(f"event ends at {self.end_s} s, before it starts at {self.start_s} s")
 
@@ -101,32 +97,7 @@ class Event:
             plain = parse_json(line)
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(f"an event must be one JSON object, got {shown(line)} ({error})") from error
-        values = dict(_checked(cls, plain, "event"))
-        latency = _checked(LatencyMs, values.pop("latency_ms", {}), "latency_ms")
-        return cls(**values, latency_ms=LatencyMs(**latency))
-
-
-def _checked(kind: type[Any], values: object, what: str) -> Mapping[str, Any]:
-    if not isinstance(values, dict):
-        raise InputError(f"{what} must be a JSON object, got {type(values).__name__}")
-    if unknown := sorted(set(values) - {item.name for item in fields(kind)}):
-        raise InputError(f"{what} has unknown fields: {shown(', '.join(unknown))[1:-1]}")
-    if kind is Event and (missing := {"v", "stream", "kind"} - set(values)):
-        raise InputError(f"{what} lacks {', '.join(sorted(missing))}")
-    return values
-
-
-def _store_number(target: object, name: str, *, optional: bool = False) -> None:
-    """Turn numpy numbers into plain floats and refuse what JSON cannot say."""
-    value = getattr(target, name)
-    if value is None and optional:
-        return
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise InputError(f"{name} must be a number, got {shown(value)}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise InputError(f"{name} must be finite, got {shown(value)}")
-    object.__setattr__(target, name, number)
+        found = (
+            {"v": None, **plain} if isinstance(plain, dict) else plain
+        )  # an object without a version is none of ours
+        return read_record(cls, found, "event", error=InputError)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, NewType
 
@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from vljepa_runtime import arguments
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.files.records import check_keys
+from vljepa_runtime.files.values import RecordError
 from vljepa_runtime.preprocess_limits import check_limits
 
 __all__ = ["Clip", "FittedFrame", "Preprocess", "fit_frame", "fit_frames", "patchify", "pick_numbers"]
@@ -131,11 +133,10 @@ class Preprocess:
             InputError: a key is unknown or a value is out of range.
         """
         arguments.instance(values, "preprocess", Mapping)
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise InputError(
-                f"preprocess: unknown keys {', '.join(unknown)[:200]}; known: {', '.join(sorted(known))}"
-            )
+        try:
+            check_keys(cls, values, "preprocess")
+        except RecordError as error:
+            raise InputError(str(error)) from error
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**plain)
 

@@ -67,4 +67,4 @@ def test_crashes_hangs_and_memory_are_found() -> None:
 def test_a_saved_input_can_be_run_again(tmp_path: Path) -> None:
     (tmp_path / "crash_event_x").write_bytes(b'{"v": 1, "stream": "s", "kind": "segment", "decoded": 1}')
     done = fuzz("--replay", str(tmp_path / "crash_event_x"), "--target", "event")
-    assert "refused: InputError: event decoded must be true or false" in done.stdout
+    assert "refused: InputError: decoded: expected true or false, got 1" in done.stdout

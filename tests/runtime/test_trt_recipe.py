@@ -43,7 +43,7 @@ def test_round_trip() -> None:
         ({"pinned": "Softmax"}, "expected a list"),
         ({"precision": 8}, "expected text"),
         ({"profiles": []}, "at least one profile"),
-        ({"profiles": [{"x": {"min": [1], "opt": [1]}}]}, "expected min, opt and max"),
+        ({"profiles": [{"x": {"min": [1], "opt": [1]}}]}, "x: `max` is missing"),
         ({"profiles": [{"x": {"min": [2], "opt": [1], "max": [3]}}]}, "min <= opt <= max"),
         ({"profiles": [{"x": {"min": [1], "opt": [1, 2], "max": [3]}}]}, "min <= opt <= max"),
         ({"profiles": [{"x": {"min": [0], "opt": [1], "max": [3]}}]}, "0 < min"),

@@ -8,6 +8,8 @@ from enum import Enum
 
 from vljepa_model.errors import ConfigError
 from vljepa_model.runs.settings import RunSettings
+from vljepa_runtime.files.records import check_record
+from vljepa_runtime.files.values import Positive
 
 __all__ = ["FineTuneRecipe", "Only", "Precision"]
 
@@ -51,8 +53,8 @@ class FineTuneRecipe(RunSettings):
     """
 
     seed: int = 0
-    steps: int = 1000
-    batch: int = 32
+    steps: Positive = 1000
+    batch: Positive = 32
     only: Only = Only.ALL
     train_x_encoder: bool = False
     lr: float = 1e-4
@@ -63,20 +65,12 @@ class FineTuneRecipe(RunSettings):
     final_lr: float = 0.01
     decoder: float = 1.0
     noise: float = 0.6
-    max_tokens: int = 128
+    max_tokens: Positive = 128
     precision: Precision = Precision.BF16
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        for name, kind in (("only", Only), ("precision", Precision)):
-            try:
-                object.__setattr__(self, name, kind(getattr(self, name)))
-            except ValueError:
-                legal = ", ".join(kind)
-                raise ConfigError(f"{name} must be one of {legal}, got {getattr(self, name)!r}") from None
-        for name in ("steps", "batch", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_record(self, error=ConfigError)
         if self.only is Only.DECODER and self.train_x_encoder:
             raise ConfigError("a decoder alone is trained without videos: leave train_x_encoder out")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from enum import Enum
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vljepa_model.errors import ConfigError
+from vljepa_runtime.files.records import plain, read_record
 
 __all__ = ["RunSettings", "plateau_rate"]
 
@@ -20,7 +20,8 @@ class RunSettings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: tuples become lists, enums their values."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
+        found: dict[str, Any] = plain(self)
+        return found
 
     @classmethod
     def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
@@ -29,12 +30,7 @@ class RunSettings:
         Raises:
             ConfigError: a key is unknown, or a value does not fit.
         """
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigError(
-                f"{cls.__name__}: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(known))}"
-            )
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        return read_record(cls, values, cls.__name__, error=ConfigError)
 
 
 def plateau_rate(step: int, *, steps: int, warmup: int, decay: float, joined: int = 0) -> float:
@@ -51,9 +47,3 @@ def plateau_rate(step: int, *, steps: int, warmup: int, decay: float, joined: in
     falling = (steps - step) / max(steps - start, 1) if step > start else 1.0
     since = step - joined if step >= joined else step
     return min((since + 1) / warmup, falling) if warmup else falling
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    return list(value) if isinstance(value, tuple) else value

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import ConfigError
 from vljepa_model.runs.settings import RunSettings, plateau_rate
+from vljepa_runtime.files.records import check_record
+from vljepa_runtime.files.values import Positive
 
 __all__ = ["HEAD_DIM", "Plan", "stack_of"]
 
@@ -39,39 +41,26 @@ class Plan(RunSettings):
     """
 
     seeds: tuple[int, ...] = (0, 1)
-    samples: int = 16384
-    batch: int = 128
-    clips: int = 4096
-    held_out: int = 256
-    keep: int = 64
-    candidates: int = 128
+    samples: Positive = 16384
+    batch: Positive = 128
+    clips: Positive = 4096
+    held_out: Positive = 256
+    keep: Positive = 64
+    candidates: Positive = 128
     points: tuple[int, ...] = (512, 2048, 4096, 8192)
     lr: float = 2e-3
     weight_decay: float = 0.02
     warmup: int = 20
     decay: float = 0.3
-    width: int = 128
-    depth: int = 2
-    vlm_width: int = 192
+    width: Positive = 128
+    depth: Positive = 2
+    vlm_width: Positive = 192
     ratio: float = 2.0
     embedding_dim: int = 256
     noise: float = 0.3
 
     def __post_init__(self) -> None:
-        numbers = (
-            "samples",
-            "batch",
-            "clips",
-            "held_out",
-            "keep",
-            "candidates",
-            "width",
-            "depth",
-            "vlm_width",
-        )
-        for name in numbers:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        check_record(self, error=ConfigError)
         if self.samples % self.batch or self.batch > self.clips:
             raise ConfigError(
                 f"expected samples a multiple of batch and batch at most clips, "

@@ -95,7 +95,7 @@ def test_another_plan_or_x_encoder_is_refused(contest: Contest, checkpoint: Chec
         ({"seeds": ()}, "one seed or more"),
         ({"seeds": (1, 1)}, "each once"),
         ({"width": 40}, "multiples of 32"),
-        ({"held_out": 0}, "held_out must be at least 1"),
+        ({"held_out": 0}, "held_out: expected a whole number above 0, got 0"),
         ({"typo": 1}, "unknown keys typo"),
     ],
 )

@@ -15,8 +15,10 @@ from typing import Any
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.trt.cuda import Cuda
 from vljepa_runtime.engines.trt.library import Library
-from vljepa_runtime.errors import GraphRefusedError
+from vljepa_runtime.errors import GraphRefusedError, InputError
 from vljepa_runtime.files.atomic import cache_file
+from vljepa_runtime.files.records import read_record
+from vljepa_runtime.files.strict_json import parse_json
 
 __all__ = ["PORTABLE", "CachedEngine", "EngineCache", "Machine", "content_hash", "default_folder"]
 
@@ -207,9 +209,8 @@ class EngineCache:
 
     def _entry(self, path: Path) -> CachedEngine | None:
         try:
-            values = json.loads(path.read_bytes())
-            entry = CachedEngine(**{**values, "machine": Machine(**values["machine"])})
-        except (OSError, ValueError, TypeError, KeyError):
+            entry = read_record(CachedEngine, parse_json(path.read_bytes()), path.name, error=InputError)
+        except (OSError, ValueError):
             return None
         return entry if (self.folder / f"{entry.key}.engine").is_file() else None
 

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.files.records import AtMost, read_record
+from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files.values import Name
 
 __all__ = ["RECIPE_SUFFIX", "BuildRecipe", "Profile", "Range", "read_recipe"]
 
 RECIPE_SUFFIX = ".build.json"
 FORMAT = 1
 MAX_BYTES = 1 << 20
+MAX_PINNED = 1 << 16  # operators of a graph
+
+Size = Annotated[int, AtMost(2**31 - 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range:
     """Smallest, usual and largest shape of one input; kernels are chosen for the usual one."""
 
-    min: tuple[int, ...]
-    opt: tuple[int, ...]
-    max: tuple[int, ...]
+    min: tuple[Size, ...]
+    opt: tuple[Size, ...]
+    max: tuple[Size, ...]
 
     def __post_init__(self) -> None:
         ranks = {len(self.min), len(self.opt), len(self.max)}
@@ -40,7 +46,7 @@ class Range:
         )
 
 
-Profile = Mapping[str, Range]
+Profile = Mapping[Name, Range]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +69,12 @@ class BuildRecipe:
     precision: str
     profiles: tuple[Profile, ...]
     strongly_typed: bool = True
-    pinned: tuple[str, ...] = ()
-    workspace_mb: int = 1024
-    optimization_level: int = 3
+    pinned: Annotated[tuple[str, ...], AtMost(MAX_PINNED)] = ()
+    workspace_mb: Size = 1024
+    optimization_level: Size = 3
     timing_cache: bool = True
     compute_capabilities: tuple[str, ...] = ()
-    format: int = field(default=FORMAT)
+    format: Size = FORMAT
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
@@ -106,11 +112,8 @@ class BuildRecipe:
             BundleError: it is not JSON, or a key is unknown, missing or of another type.
         """
         try:
-            values = json.loads(data[:MAX_BYTES].decode("utf-8"))
-            if unknown := set(values) - {item.name for item in fields(cls)}:
-                raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
-            return cls(**{key: _READERS[key](value) for key, value in values.items()})
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            return read_record(cls, parse_json(data[:MAX_BYTES]), "recipe", error=InputError)
+        except ValueError as error:
             raise BundleError(f"{where} is not a build recipe ({error}): export the bundle again") from error
 
 
@@ -137,50 +140,3 @@ def _describe(profile: Profile) -> str:
 
 def _join(shapes: Mapping[str, tuple[object, ...]]) -> str:
     return ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in shapes.items())
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"expected text, got {value!r}")
-    return value
-
-
-def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
-        raise ValueError(f"expected a whole number of at least 0, got {value!r}")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false, got {value!r}")
-    return value
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"expected a list, got {value!r}")
-    return tuple(map(_text, value))
-
-
-def _range(value: Mapping[str, Any]) -> Range:
-    if set(value) != {"min", "opt", "max"}:
-        raise ValueError(f"expected min, opt and max, got {', '.join(value)}")
-    return Range(**{key: tuple(map(_whole, shape)) for key, shape in value.items()})
-
-
-def _profiles(value: Any) -> tuple[Profile, ...]:
-    return tuple({_text(name): _range(item) for name, item in profile.items()} for profile in value)
-
-
-_READERS: Mapping[str, Any] = {
-    "precision": _text,
-    "profiles": _profiles,
-    "strongly_typed": _flag,
-    "pinned": _texts,
-    "workspace_mb": _whole,
-    "optimization_level": _whole,
-    "timing_cache": _flag,
-    "compute_capabilities": _texts,
-    "format": _whole,
-}
