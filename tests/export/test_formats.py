@@ -100,7 +100,7 @@ def test_the_documentation_has_the_row(row: Format, repository: Path) -> None:
     shapes = "free" if row.free_shapes else "token budgets"
     cells = (code((row.name,)), code(row.aliases), code((row.suffix,)), row.builds_on, row.runs_on)
     line = " | ".join((*cells, code(row.engines), code(row.precisions), shapes))
-    assert f"| {line} |" in (repository / "docs" / "formats.md").read_text(encoding="utf-8").splitlines()
+    assert f"| {line} |" in (repository / "docs" / "export.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_the_documentation_has_the_limits(repository: Path) -> None:
@@ -113,5 +113,5 @@ def test_the_documentation_has_the_limits(repository: Path) -> None:
             for name in ("embedding_cosine", "overlap", "labels", "triggers")
         ),
     ]
-    page = (repository / "docs" / "formats.md").read_text(encoding="utf-8")
+    page = (repository / "docs" / "export.md").read_text(encoding="utf-8")
     assert [row for row in rows if f"| {row} |" not in page] == []

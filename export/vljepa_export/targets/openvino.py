@@ -1,7 +1,7 @@
 """OpenVINO IR: float, half or bfloat16, weights alone in int8, or weights and activations by NNCF's calibration.
 
 Int8 comes from NNCF, not from our own int8 ONNX graphs: OpenVINO fuses none of their integer operators and runs
-them 2-3x slower than NNCF's (docs/formats.md).
+them 2-3x slower than NNCF's (docs/benchmarks/formats.md).
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ PRECISIONS: Mapping[str, _Precision] = {
     # bfloat16 for the rest: 0-15 % faster than float32, at the same cosines.
     "int8": _Precision(label="int8-static", execution="bf16", half=True, compress=_calibrated),
     # The products are in int8 all the same: OpenVINO quantises their activations as they come, in groups of 32. With
-    # bfloat16 for the rest a predictor of full size was 7 dB further away and missed its gates (docs/formats.md).
+    # bfloat16 for the rest a predictor of full size was 7 dB further away and missed its gates
+    # (docs/benchmarks/formats.md).
     "int8-weights": _Precision(label="int8-weights", execution="f32", half=True, compress=_weights_only),
 }
 

@@ -123,9 +123,9 @@ _FAMILIES: Mapping[str, Family] = {
     )
 }
 # What `auto` tries for a bundle's target, in this order. For ONNX graphs that is ONNX Runtime alone: OpenVINO is no
-# faster with our float graphs and slower with our int8 ones, whose operators it does not fuse (docs/formats.md has the
-# numbers). TensorRT builds for minutes and Core ML's provider is reported slower than the CPU on a ViT, so ONNX
-# Runtime's providers for both run only when named.
+# faster with our float graphs and slower with our int8 ones, whose operators it does not fuse (numbers:
+# docs/benchmarks/formats.md). TensorRT builds for minutes and Core ML's provider is reported slower than the CPU on a
+# ViT, so ONNX Runtime's providers for both run only when named.
 _AUTO: Mapping[str, tuple[str, ...]] = {
     "onnx": ("onnxruntime:cuda", "onnxruntime:cpu"),
     "openvino": ("openvino:cpu",),

@@ -1,4 +1,4 @@
-"""Core ML's own runtime on macOS, through coremltools, on chosen compute units. Built, not run: see docs/coreml.md.
+"""Core ML's own runtime on macOS, through coremltools, on chosen compute units. Built, not run: see docs/devices.md.
 
 coremltools and not pyobjc: it is what checked the package when it was written, and it tells where operations would run.
 """

@@ -9,9 +9,9 @@ from vljepa_runtime.engines.trt.cache import CachedEngine, Machine
 
 __all__ = ["Estimate", "estimate"]
 
-# TensorRT for RTX 1.7.1, no GPU, two busy Zen 4 cores (docs/tensorrt.md): graphs of 1-12 MB took 0.6-2.5 s each, ViT-L
-# in fp16 (607 MB) 35 s, the full-size predictor (1,509 MB) 46 s. It compiles and times nothing, so the GPU does not
-# matter.
+# TensorRT for RTX 1.7.1, no GPU, two busy Zen 4 cores (docs/benchmarks/tensorrt.md): graphs of 1-12 MB took 0.6-2.5 s
+# each, ViT-L in fp16 (607 MB) 35 s, the full-size predictor (1,509 MB) 46 s. It compiles and times nothing, so the GPU
+# does not matter.
 RTX_BASE_S, RTX_S_PER_MB = 1.0, 0.04
 
 
