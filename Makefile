@@ -3,6 +3,7 @@ PYTHON ?= python3
 DEMO_VENV := .venv-demo
 TEST_VENV := .venv-test
 LOWEST_VENV := .venv-lowest
+DOCS_VENV := .venv-docs
 LOWEST_PYTHON ?= $(shell .ci/oldest-python)
 LOWEST_TESTS := tests/runtime tests/data tests/evaluation
 DEMO_ARGS ?=
@@ -39,12 +40,13 @@ format: $(TEST_VENV)/.ready
 bench: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/vljepa bench tiny
 
-## docs: print the help of every command into docs/commands.md
-docs: $(TEST_VENV)/.ready
-	$(TEST_VENV)/bin/python -m vljepa_apps.reference docs/commands.md
+## docs: write docs/commands.md from the commands themselves, then build the site into site/
+docs: $(DOCS_VENV)/.ready
+	$(DOCS_VENV)/bin/python -m vljepa_apps.reference docs/commands.md
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(DEMO_VENV) $(TEST_VENV) $(LOWEST_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(DEMO_VENV) $(TEST_VENV) $(LOWEST_VENV) $(DOCS_VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(DEMO_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO_VENV)
@@ -55,6 +57,12 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+$(DOCS_VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
+	$(DOCS_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e . --group docs
 	@touch $@
 
 # onnx, safetensors and scikit-learn write test graphs and serve as oracles; torch stays away.
