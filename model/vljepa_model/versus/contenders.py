@@ -157,7 +157,8 @@ def build(name: str, config: ModelConfig, tokenizer: Tokenizer, plan: Plan) -> J
 
     with torch.device("meta"):
         target = plan.ratio * (_size(Predictor(small)) + _size(YEncoder(small)))
-        depth = min(range(1, 33), key=lambda depth: abs(_size(vlm(depth)) - target))
+        one, two = _size(vlm(1)), _size(vlm(2))  # every layer adds the same again
+    depth = min(range(1, 33), key=lambda depth: abs(one + (depth - 1) * (two - one) - target))
     return VlmContender(vlm(depth), small, tokenizer)
 
 
