@@ -23,7 +23,7 @@ from vljepa_evaluation.metrics import Annotation
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
 
-BUNDLE = str(Path(__file__).parents[1] / "runtime" / "bundles" / "small.vljepa")
+BUNDLE = str(Path(__file__).parents[2] / "runtime" / "bundles" / "small.vljepa")
 SHORT = ["--bundle", BUNDLE, "--minutes", "0.1"]
 
 

@@ -26,7 +26,7 @@ import pytest
 from vljepa_apps.main import main
 from vljepa_runtime.events import Event
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 PROGRAM = f"""
 import sys, time
 sys.path.insert(0, {str(HERE)!r})

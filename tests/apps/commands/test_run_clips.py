@@ -9,8 +9,8 @@ import pytest
 from vljepa_apps.main import main
 from vljepa_runtime.events import Event
 
-CLIPS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "clips"
-SMALL = Path(__file__).resolve().parents[1] / "runtime" / "bundles" / "small.vljepa"
+CLIPS = Path(__file__).resolve().parents[3].parent / "shared" / "data" / "clips"
+SMALL = Path(__file__).resolve().parents[2] / "runtime" / "bundles" / "small.vljepa"
 BROKEN = {"corrupt.jpg", "frame_exceeds_screen.gif"}  # on purpose; a reader may or may not get a picture out
 SIGNS = [
     path for path in sorted((CLIPS / "intel").glob("*.mkv")) if path.stem != "again"

@@ -10,7 +10,7 @@ import pytest
 from vljepa_apps.main import main
 from vljepa_runtime.engines import available_engines
 
-SMALL = str(Path(__file__).parents[1] / "runtime" / "bundles" / "small.vljepa")
+SMALL = str(Path(__file__).parents[2] / "runtime" / "bundles" / "small.vljepa")
 pytestmark = pytest.mark.skipif("onnxruntime:cuda" in available_engines(), reason="CUDA is here")
 
 
