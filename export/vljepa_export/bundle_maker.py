@@ -81,7 +81,7 @@ class BundleMaker:
         for network in walk(self.opened, self.request, self.effort, self.scratch, tell):
             first = len(made)
             for item in network:
-                tell(f"{item.name}: {self.request.precisions[item.name]}")
+                tell(f"{item.name}: {self.request.precisions[item.name].name}")
                 made.append(self.ladder.make(item))
             made[first:] = self._placed(made[first:])
             if not self.effort.end_to_end:

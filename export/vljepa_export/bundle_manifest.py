@@ -60,7 +60,7 @@ def manifest_of(
     calibration = Calibration(
         data="procedural world, test split", samples=calibration_clips, seed=CALIBRATION_SEED
     )
-    execution = {item.name: item.converted.execution for item in made}
+    execution = {item.name: item.converted.precision.execution for item in made}
     tools = (*TOOLS, *request.format.tools)
     return replace(
         float_manifest(request, opened, [item.walked.graph for item in made]),
@@ -69,7 +69,7 @@ def manifest_of(
             importer=str(opened.metadata.get("importer", "vljepa")),
         ),
         target=request.format.name,
-        precision={item.name: item.converted.label for item in made},
+        precision={item.name: item.converted.precision.label for item in made},
         execution={} if set(execution.values()) == {"f32"} else execution,
         graphs={item.name: item.converted.spec for item in made},
         calibration=calibration if request.is_calibrated else None,

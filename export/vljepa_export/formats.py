@@ -6,12 +6,13 @@ Plain data: reading it imports no engine, no converter and no torch. A new forma
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from vljepa_export.errors import ExportError
+from vljepa_quant import Precision, precisions_of
 from vljepa_runtime.errors import MissingExtraError
 from vljepa_runtime.suggestions import did_you_mean
 
@@ -32,9 +33,6 @@ class Format:
         builds_on: Where the bundle can be written.
         runs_on: What can run it.
         engines: Engines of the runtime that load it, the usual one first.
-        precisions: Accepted by `--precision`, the default first.
-        calibrated: Precisions whose ranges come from samples.
-        milder: What a graph takes when it misses the gates of a precision, where that is not fp32.
         streamed: False where a checkpoint of any size is measured end to end, and has to fit into memory for that.
         fuses_attention: True where attention over many tokens can be one node of a graph.
         free_shapes: True where batch, tokens and text may have any size; otherwise token budgets are built.
@@ -48,9 +46,6 @@ class Format:
     builds_on: str
     runs_on: str
     engines: tuple[str, ...]
-    precisions: tuple[str, ...]
-    calibrated: tuple[str, ...] = ()
-    milder: Mapping[str, str] = field(default_factory=dict)
     free_shapes: bool
     streamed: bool = False
     fuses_attention: bool = False
@@ -62,23 +57,22 @@ class Format:
         """Packages whose versions a bundle records."""
         return tuple(package for package, _ in self.needs)
 
-    def milder_than(self, precision: str) -> str | None:
-        """The precision for a graph that misses the gates of this one; None after fp32, which has to keep its own."""
-        return None if precision == "fp32" else self.milder.get(precision, "fp32")
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Accepted by `--precision`, the default first."""
+        return tuple(precisions_of(self.name))
 
-    def require_precision(self, name: str) -> str:
-        """`name` again.
+    def precision(self, name: str) -> Precision:
+        """A precision by its name.
 
         Raises:
             ExportError: the format has no such precision.
         """
-        if name not in self.precisions:
-            hint = (
-                did_you_mean(name, self.precisions, lead=": ")
-                or f": choose from {', '.join(self.precisions)}"
-            )
+        rows = precisions_of(self.name)
+        if name not in rows:
+            hint = did_you_mean(name, rows, lead=": ") or f": choose from {', '.join(rows)}"
             raise ExportError(f"there is no precision {name!r} for {self.name}{hint}")
-        return name
+        return rows[name]
 
 
 FORMATS: Mapping[str, Format] = {
@@ -91,8 +85,6 @@ FORMATS: Mapping[str, Format] = {
             builds_on="any machine",
             runs_on="CPUs and, through ONNX Runtime's providers, GPUs",
             engines=("onnxruntime", "openvino"),
-            precisions=("int8", "int4", "fp32"),
-            milder={"int4": "int8"},
             free_shapes=True,
             streamed=True,
             fuses_attention=True,
@@ -105,9 +97,6 @@ FORMATS: Mapping[str, Format] = {
             builds_on="any machine",
             runs_on="x86 and ARM CPUs, Intel GPUs and NPUs",
             engines=("openvino",),
-            precisions=("int8", "int8-weights", "fp16", "bf16", "fp32"),
-            calibrated=("int8",),
-            milder={"int8": "int8-weights"},
             free_shapes=True,
             streamed=True,
             module="vljepa_export.targets.openvino",
@@ -120,9 +109,6 @@ FORMATS: Mapping[str, Format] = {
             builds_on="any machine; the engine itself where it runs, by `vljepa build`",
             runs_on="Jetson and discrete NVIDIA GPUs",
             engines=("tensorrt", "tensorrt-rtx"),
-            precisions=("fp16", "int8", "fp8", "int4", "fp32"),
-            calibrated=("int8", "fp8"),
-            milder={"int8": "fp16", "fp8": "fp16", "int4": "fp16"},
             free_shapes=False,
             streamed=True,
             module="vljepa_export.targets.tensorrt",
@@ -134,9 +120,6 @@ FORMATS: Mapping[str, Format] = {
             builds_on="Linux and Windows on x86, without a GPU",
             runs_on="NVIDIA RTX GPUs",
             engines=("tensorrt-rtx",),
-            precisions=("fp16", "int8", "fp8", "int4", "fp32"),
-            calibrated=("int8", "fp8"),
-            milder={"int8": "fp16", "fp8": "fp16", "int4": "fp16"},
             free_shapes=False,
             streamed=True,
             module="vljepa_export.targets.tensorrt_rtx",
@@ -149,15 +132,6 @@ FORMATS: Mapping[str, Format] = {
             builds_on="macOS and Linux on x86",
             runs_on="macOS and iOS: CPU, GPU and Neural Engine",
             engines=("coreml",),
-            precisions=("fp16", "int8", "int8-block32", "w8a8", "palette6", "palette4", "fp32"),
-            calibrated=("w8a8",),
-            milder={
-                "w8a8": "int8",
-                "palette4": "palette6",
-                "palette6": "int8",
-                "int8": "fp16",
-                "int8-block32": "fp16",
-            },
             free_shapes=False,
             module="vljepa_export.targets.coreml",
             needs=(("coremltools", "coreml"),),

@@ -11,6 +11,7 @@ from vljepa_export.converted_engine import ConvertedEngine
 from vljepa_export.made import Made
 from vljepa_export.request import ExportRequest
 from vljepa_model.checkpoint import CheckpointFolder
+from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Certified, Manifest, write_bundle
 from vljepa_runtime.engines import open_engine
 
@@ -54,7 +55,7 @@ def judge(draft: Bundle, made: Sequence[Made], reference: Reference) -> Verdict 
     if not all(item.converted.runs_here for item in made):
         return None
     engine = ConvertedEngine(f"{draft.manifest.target} files", {item.name: item.converted for item in made})
-    return check(draft, engine, reference)
+    return check(draft, engine, reference, limits=limits_for)
 
 
 def certified(made: Sequence[Made], verdict: Verdict | None, scenes: Scenes | None) -> Certified:

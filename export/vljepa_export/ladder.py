@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache
 
-from vljepa_evaluation.gates import GraphParity, limits_for
+from vljepa_evaluation.gates import GraphParity
 from vljepa_export.made import Made
 from vljepa_export.parity import compare, onnx_runner, require_float_parity
 from vljepa_export.request import ExportRequest
 from vljepa_export.targets.protocol import Target
 from vljepa_export.walk import Walked
+from vljepa_quant import Precision
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 __all__ = ["Ladder"]
@@ -50,20 +51,20 @@ class Ladder:
 
     def milder(self, made: Made, misses: tuple[str, ...]) -> Made | None:
         """A graph in the next milder precision, with what it missed; None where there is none or none is wanted."""
-        precision = self.request.format.milder_than(made.precision)
-        if precision is None or not self.request.may_fall_back:
+        name = made.precision.milder
+        if name is None or not self.request.may_fall_back:
             return None
         started = time.monotonic()
-        milder = self._convert(made.walked, precision, made.floats)
+        milder = self._convert(made.walked, self.request.format.precision(name), made.floats)
         return replace(
             milder,
-            tried=(*made.tried, f"as {made.precision} {'; '.join(misses)}"),
+            tried=(*made.tried, f"as {made.precision.name} {'; '.join(misses)}"),
             seconds=made.seconds + time.monotonic() - started,
         )
 
-    def _convert(self, item: Walked, precision: str, floats: GraphParity) -> Made:
+    def _convert(self, item: Walked, precision: Precision, floats: GraphParity) -> Made:
         """One graph in one precision, measured."""
-        folder = item.graph.path.parent / f"{item.name}-{precision}"
+        folder = item.graph.path.parent / f"{item.name}-{precision.name}"
         folder.mkdir()
         converted = self.target.convert(
             item.graph, precision, samples=item.calibration, budgets=self.budgets, folder=folder
@@ -79,6 +80,6 @@ class Ladder:
             converted=converted,
             measured=measured,
             floats=floats,
-            misses=limits_for(precision).misses(measured) if converted.runs_here else (),
+            misses=precision.limits.misses(measured) if converted.runs_here else (),
             peak_rss_mb=peak_rss_mb() or 0.0,
         )

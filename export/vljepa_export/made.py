@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vljepa_evaluation.gates import GraphParity
 from vljepa_export.export_report import GraphReport
 from vljepa_export.targets.protocol import Converted
+from vljepa_quant import Precision
 
 if TYPE_CHECKING:
     from vljepa_export.walk import Walked
@@ -24,7 +25,7 @@ class Made:
 
     Attributes:
         walked: What it was made from.
-        precision: Its precision, as `--precision` names it.
+        precision: What was asked for.
         converted: What the target made of it.
         measured: What `converted.open` loads, against torch.
         floats: The traced graph against torch.
@@ -35,7 +36,7 @@ class Made:
     """
 
     walked: Walked
-    precision: str
+    precision: Precision
     converted: Converted
     measured: GraphParity
     floats: GraphParity
@@ -57,7 +58,7 @@ class Made:
     @property
     def notes(self) -> str:
         """All that a user should know of it."""
-        why = (f"kept in {self.precision}: {', '.join(self.tried)}",) if self.tried else ()
+        why = (f"kept in {self.precision.name}: {', '.join(self.tried)}",) if self.tried else ()
         unrun = () if self.converted.runs_here else (_source_note(self.measured), UNRUN)
         return "; ".join((*why, *self.converted.notes, *unrun))
 
@@ -87,7 +88,7 @@ def graph_reports(made: Sequence[Made], sizes: Mapping[str, int]) -> tuple[Graph
     return tuple(
         GraphReport(
             name=item.name,
-            precision=item.converted.label,
+            precision=item.converted.precision.label,
             bytes=sum(sizes[name] for name in item.converted.files if name not in shared),
             nodes=item.converted.nodes,
             parity=item.parity,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_evaluation.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs, limits_for
+from vljepa_evaluation.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs
+from vljepa_evaluation.gates.limits import FLOAT
 from vljepa_evaluation.gates.reference import Sample
 from vljepa_export.errors import ParityError
 
@@ -99,8 +100,7 @@ def require_float_parity(name: str, parity: GraphParity) -> None:
     Raises:
         ParityError: with the number that failed.
     """
-    floats = limits_for("fp32")
-    require_parity(name, parity, worst_cosine=floats.worst_cosine, psnr_db=floats.psnr_db)
+    require_parity(name, parity, worst_cosine=FLOAT.worst_cosine, psnr_db=FLOAT.psnr_db)
 
 
 def torch_outputs(definition: GraphDefinition, feeds: Feeds) -> tuple[Array, ...]:

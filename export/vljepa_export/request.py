@@ -10,6 +10,7 @@ from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, find_format
 from vljepa_model.errors import CheckpointError
 from vljepa_model.shipped import checkpoint_folder
+from vljepa_quant import Precision
 from vljepa_runtime.bundle.place import check_place
 from vljepa_runtime.contract import GRAPH_NAMES
 from vljepa_runtime.errors import BundleError
@@ -32,7 +33,7 @@ class ExportRequest:
         folder: The checkpoint.
         target: The bundle to write.
         format: Of the bundle.
-        precisions: One per graph, each of the format's own.
+        precisions: Of every graph.
         may_fall_back: A graph that misses the gates of its precision takes the format's next milder one.
         token_budgets: Token counts to build for; empty where the format leaves them free, or for its own choice.
     """
@@ -40,14 +41,14 @@ class ExportRequest:
     folder: Path
     target: Path
     format: Format
-    precisions: Mapping[str, str]
+    precisions: Mapping[str, Precision]
     may_fall_back: bool
     token_budgets: tuple[int, ...] = ()
 
     @property
     def is_calibrated(self) -> bool:
         """Whether the ranges of a graph come from samples."""
-        return not set(self.format.calibrated).isdisjoint(self.precisions.values())
+        return any(precision.calibrated for precision in self.precisions.values())
 
 
 def prepare(
@@ -95,21 +96,21 @@ def chosen_budgets(request: ExportRequest, tokens: int) -> tuple[int, ...]:
     return request.token_budgets or (tokens, max(1, tokens // 2))
 
 
-def precision_per_graph(precision: str | Mapping[str, str], row: Format) -> dict[str, str]:
+def precision_per_graph(precision: str | Mapping[str, str], row: Format) -> dict[str, Precision]:
     """The precision of every graph; those that a mapping leaves out stay fp32.
 
     Raises:
         ExportError: a graph is unknown, or the format has no such precision.
     """
     if isinstance(precision, str):
-        return dict.fromkeys(GRAPH_NAMES, row.require_precision(precision))
+        return dict.fromkeys(GRAPH_NAMES, row.precision(precision))
     for name in precision:
         if name not in GRAPH_NAMES:
             raise ExportError(
                 f"there is no graph {name!r}{did_you_mean(name, GRAPH_NAMES, lead=': ')}; "
                 f"graphs: {', '.join(GRAPH_NAMES)}"
             )
-    return {name: row.require_precision(precision.get(name, "fp32")) for name in GRAPH_NAMES}
+    return {name: row.precision(precision.get(name, "fp32")) for name in GRAPH_NAMES}
 
 
 def default_output(

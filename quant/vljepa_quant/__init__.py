@@ -1,13 +1,11 @@
-"""Quantisation of exported ONNX graphs: named recipes, and the editor they are written with.
+"""Quantisation of exported graphs: the table of precisions, and one file per method.
 
-from vljepa_quant import recipe
-small = recipe("int8").apply(onnx.load("x_encoder.onnx"))
+    from vljepa_quant import precisions_of
+    small = precisions_of("onnx")["int8"].apply(onnx.load("x_encoder.onnx"))
+
+The names stand in `__init__.pyi`. Each is imported when it is first used: the table costs neither onnx nor NumPy.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from vljepa_quant.errors import QuantError
-from vljepa_quant.int8 import quantise_int8
-from vljepa_quant.recipes import RECIPES, Recipe, recipe
-
-__all__ = ["RECIPES", "QuantError", "Recipe", "quantise_int8", "recipe"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

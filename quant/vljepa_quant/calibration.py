@@ -18,7 +18,7 @@ import onnx
 
 from vljepa_quant.errors import QuantError
 from vljepa_quant.graph_editor import save_bytes
-from vljepa_quant.qdq import Form
+from vljepa_quant.qdq import LARGEST
 
 __all__ = ["Magnitudes", "calibrate"]
 
@@ -75,7 +75,7 @@ class Magnitudes:
 
 
 def calibrate(
-    model: onnx.ModelProto | Path, tensors: Sequence[str], samples: Sequence[Feeds], form: Form
+    model: onnx.ModelProto | Path, tensors: Sequence[str], samples: Sequence[Feeds], dtype: str
 ) -> dict[str, float]:
     """Measure activations in ONNX Runtime and choose a step for each.
 
@@ -83,7 +83,7 @@ def calibrate(
         model: The float32 graph, or its file with the weights beside it.
         tensors: Names of the activations.
         samples: Inputs as the graph will see them.
-        form: What they will be stored as. A floating form keeps its largest value: its steps shrink towards 0 anyway.
+        dtype: What they will be stored as. A float keeps its largest value: its steps shrink towards 0 anyway.
 
     Returns:
         Step per tensor; without those that would lose too many values (see `VANISHING`).
@@ -106,9 +106,10 @@ def calibrate(
         for feeds in samples:
             for name, values in zip(names, session.run(names, dict(feeds))):
                 found[name].add(np.asarray(values))
-    if form.dtype.startswith("float"):
-        return {name: seen.top / form.largest for name, seen in found.items()}
-    steps = {name: seen.clipping_point(form.largest) / form.largest for name, seen in found.items()}
+    largest = LARGEST[dtype]
+    if dtype.startswith("float"):
+        return {name: seen.top / largest for name, seen in found.items()}
+    steps = {name: seen.clipping_point(largest) / largest for name, seen in found.items()}
     return {name: step for name, step in steps.items() if found[name].share_below(step / 2) <= VANISHING}
 
 

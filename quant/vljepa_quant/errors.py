@@ -1,7 +1,7 @@
 """Errors of the quant package.
 
 VljepaError
-└── QuantError      a graph cannot be quantised as its recipe says
+└── QuantError      a graph cannot be quantised as its precision says
 """
 
 from __future__ import annotations
@@ -12,4 +12,4 @@ __all__ = ["QuantError"]
 
 
 class QuantError(VljepaError):
-    """A graph cannot be quantised as its recipe says, or a recipe is unknown."""
+    """A graph cannot be quantised as its precision says."""

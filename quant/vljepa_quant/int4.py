@@ -5,7 +5,6 @@ Activations stay float in the graph; the kernel quantises them to int8 per block
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,9 @@ import onnx
 
 from vljepa_quant.errors import QuantError
 from vljepa_quant.graph_editor import GraphEditor, attributes
-from vljepa_quant.int8 import edit_tables, matches
+from vljepa_quant.int8 import edit_tables
 
-__all__ = ["edit_int4", "quantise_blocks"]
+__all__ = ["edit", "quantise_blocks"]
 
 BLOCK = 32  # elements with one scale; ONNX Runtime knows 16, 32, 64, 128 and 256
 LIMIT, MIDDLE = 7, 8  # -7 .. 7, stored as 1 .. 15
@@ -52,30 +51,29 @@ def quantise_blocks(
     return packed, scales.reshape(-1)
 
 
-def edit_int4(editor: GraphEditor, *, keep_float: Sequence[str] = ()) -> None:
+def edit(editor: GraphEditor) -> None:
     """Quantise the constant matrices of an opened float graph to int4, and its token tables to int8.
 
     A table that is also an output matrix is stored for both uses.
 
     Args:
         editor: Linear layers as MatMul, or Gemm with transB, over a constant.
-        keep_float: Patterns (`head.*`) of constant names that stay as they are.
 
     Raises:
         QuantError: there was nothing to quantise.
     """
-    done = sum(_replace(editor, node, keep_float) for node in editor.of_type("MatMul", "Gemm"))
-    done += edit_tables(editor, keep_float=keep_float)
+    done = sum(_replace(editor, node) for node in editor.of_type("MatMul", "Gemm"))
+    done += edit_tables(editor)
     if not done:
         name = editor.model.graph.name or "graph"
         raise QuantError(f"{name}: no constant matrix to quantise: use precision fp32")
 
 
-def _replace(editor: GraphEditor, node: onnx.NodeProto, keep_float: Sequence[str]) -> bool:
+def _replace(editor: GraphEditor, node: onnx.NodeProto) -> bool:
     name = node.input[1]
     weight: npt.NDArray[Any] | None = editor.constants.get(name)
     options = attributes(node)
-    if weight is None or weight.ndim != 2 or weight.dtype != np.float32 or matches(name, keep_float):
+    if weight is None or weight.ndim != 2 or weight.dtype != np.float32:
         return False
     if options.get("alpha", 1.0) != 1.0 or options.get("beta", 1.0) != 1.0 or options.get("transA", 0):
         return False

@@ -10,7 +10,6 @@ with one huge value would otherwise set the step of all others, since there is o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatch
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ import onnx
 from vljepa_quant.errors import QuantError
 from vljepa_quant.graph_editor import GraphEditor, attributes
 
-__all__ = ["edit_int8", "edit_tables", "matches", "quantise_int8", "quantise_rows"]
+__all__ = ["edit", "edit_tables", "quantise_rows"]
 
 Array = npt.NDArray[Any]
 LIMIT = 127
@@ -49,51 +48,30 @@ def quantise_rows(weight: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int8]
     return rows, scales
 
 
-def quantise_int8(model: onnx.ModelProto, *, keep_float: Sequence[str] = ()) -> onnx.ModelProto:
-    """Quantise the constant matrices and token tables of a float graph.
+def edit(editor: GraphEditor) -> None:
+    """Quantise the constant matrices and token tables of an opened float graph, in standard operators.
 
     Args:
-        model: Linear layers as MatMul, or Gemm with transB, over a constant; tables as Gather over a constant.
-        keep_float: Patterns (`head.*`) of constant names that stay as they are.
-
-    Returns:
-        A new model with the same inputs and outputs, in standard operators.
+        editor: Linear layers as MatMul, or Gemm with transB, over a constant; tables as Gather over a constant.
 
     Raises:
         QuantError: there was nothing to quantise.
     """
-    editor = GraphEditor(model)
-    edit_int8(editor, keep_float=keep_float)
-    return editor.finish()
-
-
-def edit_int8(editor: GraphEditor, *, keep_float: Sequence[str] = ()) -> None:
-    """`quantise_int8` on an opened graph, which may be larger than memory allows a model to be.
-
-    Raises:
-        QuantError: there was nothing to quantise.
-    """
-    if not _Quantiser(editor, keep_float).run():
+    if not _Quantiser(editor).run():
         name = editor.model.graph.name or "graph"
         raise QuantError(f"{name}: no constant matrix to quantise: use precision fp32")
 
 
-def edit_tables(editor: GraphEditor, *, keep_float: Sequence[str] = ()) -> int:
+def edit_tables(editor: GraphEditor) -> int:
     """Quantise token tables alone; the number of look-ups replaced."""
-    return _Quantiser(editor, keep_float).run(("Gather",))
-
-
-def matches(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a constant's name fits one of the patterns."""
-    return any(fnmatch(name, pattern) for pattern in patterns)
+    return _Quantiser(editor).run(("Gather",))
 
 
 class _Quantiser:
     """One walk over one graph; activations and weights that several nodes read are quantised once."""
 
-    def __init__(self, editor: GraphEditor, keep_float: Sequence[str]) -> None:
+    def __init__(self, editor: GraphEditor) -> None:
         self.editor = editor
-        self.keep_float = tuple(keep_float)
         self._activations: dict[str, tuple[str, str | None, str | None]] = {}
         self._rows: dict[str, tuple[str, str]] = {}
         self._weights: dict[str, tuple[str, str]] = {}
@@ -111,7 +89,7 @@ class _Quantiser:
         value = self.editor.constants.get(name)
         if value is None or value.ndim != 2 or value.dtype != np.float32:
             return None
-        return None if matches(name, self.keep_float) else value
+        return value
 
     def _matmul(self, node: onnx.NodeProto) -> bool:
         if (weight := self._matrix(node.input[1])) is None:

@@ -7,7 +7,6 @@ residual stream keep their type, and no pair stands between a product and its Ge
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,42 +15,17 @@ import onnx
 
 from vljepa_quant.errors import QuantError
 from vljepa_quant.graph_editor import GraphEditor, attributes
+from vljepa_quant.precisions import Precision, Weights
 
-__all__ = ["FORMS", "Form", "quantise_qdq", "quantised_inputs"]
+__all__ = ["LARGEST", "quantise_matrix", "quantise_qdq", "quantised_inputs"]
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
-    """How weights, and perhaps activations, are stored.
-
-    Attributes:
-        name: int8, fp8 or int4.
-        dtype: ml_dtypes' or NumPy's name of the stored type.
-        largest: Largest magnitude that is used.
-        activations: Whether the inputs of the products are quantised too, with one scale per tensor.
-        block: Rows of a weight that share a scale; 0 for one scale per output channel.
-        opset: The first opset that can say this.
-    """
-
-    name: str
-    dtype: str
-    largest: float
-    activations: bool
-    block: int = 0
-    opset: int = 20
-
-
-FORMS: Mapping[str, Form] = {
-    form.name: form
-    for form in (
-        Form(name="int8", dtype="int8", largest=127.0, activations=True),
-        Form(name="fp8", dtype="float8_e4m3fn", largest=448.0, activations=True),
-        # A block of 64 divides every width of both presets; 4-bit weights lose most where blocks are long.
-        Form(name="int4", dtype="int4", largest=7.0, activations=False, block=64, opset=21),
-    )
-}
+# Largest magnitude that is used of a stored type.
+LARGEST: Mapping[str, float] = {"int8": 127.0, "float8_e4m3fn": 448.0, "int4": 7.0}
+# The first opsets with these types, and with a scale for a block of rows.
+OPSET, BLOCK_OPSET = 20, 21
 
 
 def quantised_inputs(model: onnx.ModelProto | GraphEditor) -> tuple[str, ...]:
@@ -61,7 +35,7 @@ def quantised_inputs(model: onnx.ModelProto | GraphEditor) -> tuple[str, ...]:
 
 
 def quantise_qdq(
-    model: onnx.ModelProto | GraphEditor, form: Form, scales: Mapping[str, float] | None = None
+    model: onnx.ModelProto | GraphEditor, precision: Precision, scales: Mapping[str, float] | None = None
 ) -> onnx.ModelProto:
     """Quantise the linear layers of a float32 graph.
 
@@ -70,7 +44,7 @@ def quantise_qdq(
 
     Args:
         model: Linear layers as MatMul or plain Gemm over a constant; one that is opened in an editor is changed there.
-        form: One of `FORMS`.
+        precision: A row of this method.
         scales: Step per activation, as `calibrate` gives them. A product whose input has none keeps that input in
             float and only its weight is quantised.
 
@@ -78,20 +52,23 @@ def quantise_qdq(
         A new model with the same inputs and outputs, still float32 between the pairs.
 
     Raises:
-        QuantError: nothing fits the form, or a step is not above 0.
+        QuantError: nothing fits the precision, or a step is not above 0.
     """
     editor = GraphEditor.of(model)
-    if not _Quantiser(editor, form, scales or {}).run():
-        raise QuantError(f"{editor.model.graph.name or 'graph'}: no linear layer fits {form.name}: use fp16")
-    return editor.finish(opset=max(form.opset, _opset(editor.model)))
+    if not _Quantiser(editor, precision, scales or {}).run():
+        raise QuantError(
+            f"{editor.model.graph.name or 'graph'}: no linear layer fits {precision.name}: use fp16"
+        )
+    return editor.finish(opset=max(BLOCK_OPSET if precision.weights.block else OPSET, _opset(editor.model)))
 
 
 class _Quantiser:
     """One walk over one graph; an activation or weight that several nodes read is quantised once."""
 
-    def __init__(self, editor: GraphEditor, form: Form, scales: Mapping[str, float]) -> None:
+    def __init__(self, editor: GraphEditor, precision: Precision, scales: Mapping[str, float]) -> None:
         self.editor = editor
-        self.form = form
+        self.name, self.weights = precision.name, precision.weights
+        self.activations = precision.calibrated
         self.scales = scales
         self._done: dict[str, str] = {}
 
@@ -104,7 +81,7 @@ class _Quantiser:
 
     def _fits(self, node: onnx.NodeProto) -> bool:
         rows, _ = self._matrix(node).shape
-        return self.form.block == 0 or rows % self.form.block == 0
+        return self.weights.block == 0 or rows % self.weights.block == 0
 
     def _matrix(self, node: onnx.NodeProto) -> Array:
         """The weight as (inputs, outputs)."""
@@ -115,7 +92,7 @@ class _Quantiser:
         """Put the pairs before a product; a Gemm becomes a MatMul and an Add, which TensorRT fuses again."""
         new: list[onnx.NodeProto] = []
         x = node.input[0]
-        if self.form.activations and x in self.scales:
+        if self.activations and x in self.scales:
             x = self._activation(x, new)
         weight = self._weight(node.input[1], self._matrix(node), new)
         biased = len(node.input) > 2 and node.input[2] != ""
@@ -131,8 +108,8 @@ class _Quantiser:
         if not self.scales[name] > 0.0:
             raise QuantError(f"{name}: expected a step above 0, got {self.scales[name]}: calibrate again")
         step = self.editor.constant(f"{name}.step", _step(np.array(self.scales[name])))
-        zero = self.editor.constant(f"{self.form.name}_zero", np.zeros((), _dtype(self.form)))
-        small, wide = self.editor.fresh(f"{name}_{self.form.name}"), self.editor.fresh(f"{name}_restored")
+        zero = self.editor.constant(f"{self.name}_zero", np.zeros((), _dtype(self.weights.dtype)))
+        small, wide = self.editor.fresh(f"{name}_{self.name}"), self.editor.fresh(f"{name}_restored")
         new.append(self.editor.make("QuantizeLinear", (name, step, zero), small))
         new.append(self.editor.make("DequantizeLinear", (small, step, zero), wide))
         self._done[name] = wide
@@ -141,33 +118,34 @@ class _Quantiser:
     def _weight(self, name: str, matrix: Array, new: list[onnx.NodeProto]) -> str:
         if name in self._done:
             return self._done[name]
-        stored, steps = quantise_matrix(matrix, self.form)
+        stored, steps = quantise_matrix(matrix, self.weights)
         options: dict[str, Any] = (
-            {"axis": 0, "block_size": self.form.block} if self.form.block else {"axis": 1}
+            {"axis": 0, "block_size": self.weights.block} if self.weights.block else {"axis": 1}
         )
         wide = self.editor.fresh(f"{name}_restored")
-        small = self.editor.constant(f"{name}.{self.form.name}", stored)
+        small = self.editor.constant(f"{name}.{self.name}", stored)
         step = self.editor.constant(f"{name}.step", steps)
         new.append(self.editor.make("DequantizeLinear", (small, step), wide, **options))
         self._done[name] = wide
         return wide
 
 
-def quantise_matrix(matrix: Array, form: Form) -> tuple[Array, npt.NDArray[np.float32]]:
-    """Store a weight in a form.
+def quantise_matrix(matrix: Array, weights: Weights) -> tuple[Array, npt.NDArray[np.float32]]:
+    """Store a weight in a smaller type.
 
     Args:
         matrix: (K, N) float32, K inputs and N outputs.
-        form: One of `FORMS`.
+        weights: The type, a key of `LARGEST`, and the block.
 
     Returns:
-        (K, N) in the form's type, and the steps: (N,), or (K / block, N) with blocks.
+        (K, N) in this type, and the steps: (N,), or (K / block, N) with blocks.
     """
-    blocks = matrix.reshape(-1, form.block or len(matrix), matrix.shape[1])
-    steps = _step(np.abs(blocks).max(axis=1) / form.largest)
-    scaled = np.clip(blocks / steps[:, None], -form.largest, form.largest).reshape(matrix.shape)
-    whole = scaled if form.dtype.startswith("float") else np.rint(scaled)
-    return whole.astype(_dtype(form)), steps if form.block else steps[0]
+    largest = LARGEST[weights.dtype]
+    blocks = matrix.reshape(-1, weights.block or len(matrix), matrix.shape[1])
+    steps = _step(np.abs(blocks).max(axis=1) / largest)
+    scaled = np.clip(blocks / steps[:, None], -largest, largest).reshape(matrix.shape)
+    whole = scaled if weights.dtype.startswith("float") else np.rint(scaled)
+    return whole.astype(_dtype(weights.dtype)), steps if weights.block else steps[0]
 
 
 def _linear_nodes(editor: GraphEditor) -> Iterator[onnx.NodeProto]:
@@ -197,12 +175,12 @@ def _step(steps: Array) -> npt.NDArray[np.float32]:
     return rounded.astype(np.float32)
 
 
-def _dtype(form: Form) -> Any:
-    if form.dtype == "int8":
+def _dtype(name: str) -> Any:
+    if name == "int8":
         return np.int8
     import ml_dtypes  # comes with onnx
 
-    return getattr(ml_dtypes, form.dtype)
+    return getattr(ml_dtypes, name)
 
 
 def _opset(model: onnx.ModelProto) -> int:

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_evaluation.gates import Reference, limits_for
+from vljepa_evaluation.gates import Reference
+from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, shipped_bundles
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import Engine, Graph, available_engines, families, open_engine
@@ -179,7 +180,8 @@ def converted(source: Bundle, format: str, precision: str) -> Bundle:
     from vljepa_export.formats import find_format, load_target
     from vljepa_export.targets.protocol import TracedGraph
 
-    convert = load_target(find_format(format)).convert
+    row = find_format(format)
+    convert = load_target(row).convert
     files: dict[str, bytes] = {"tokenizer.json": source.read("tokenizer.json")}
     graphs, labels, execution = {}, {}, {}
     for name, spec in source.manifest.graphs.items():
@@ -191,9 +193,15 @@ def converted(source: Bundle, format: str, precision: str) -> Bundle:
             path = Path(scratch, "float.onnx")
             path.write_bytes(source.read(spec.file))
             traced = TracedGraph(contract=contract, path=path, network=nn.Module)
-            made = convert(traced, precision, samples=samples, budgets=(), folder=Path(scratch))
+            made = convert(
+                traced, row.precision(precision), samples=samples, budgets=(), folder=Path(scratch)
+            )
             files |= {file: place.read_bytes() for file, place in made.files.items()}
-        graphs[name], labels[name], execution[name] = made.spec, made.label, made.execution
+        graphs[name], labels[name], execution[name] = (
+            made.spec,
+            made.precision.label,
+            made.precision.execution,
+        )
     manifest = replace(
         source.manifest, target=format, graphs=graphs, precision=labels, execution=execution, notes={}
     )

@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from vljepa_evaluation.gates import (
-    LIMITS,
+    EIGHT_BIT,
+    FLOAT,
+    FOUR_BIT,
+    HALF,
     REFERENCE_FILE,
     Behaviour,
     Reference,
@@ -20,10 +23,10 @@ from vljepa_evaluation.gates import (
     behave,
     check,
     compare_outputs,
-    limits_for,
     record_reference,
 )
 from vljepa_evaluation.gates.verdict import loosest, missed_agreement
+from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
@@ -71,7 +74,7 @@ def test_a_value_that_is_no_number_fails_every_gate(bad: float) -> None:
     found = compare_outputs([[wanted]], [[got]])
     assert (found.worst_cosine, found.psnr_db) == (-1.0, 0.0)
     assert np.isfinite(found.max_abs)
-    assert all(limits.misses(found) for limits in LIMITS.values())
+    assert all(limits.misses(found) for limits in (FLOAT, HALF, EIGHT_BIT, FOUR_BIT))
 
 
 def test_the_worst_token_counts_when_mean_and_pool_look_fine() -> None:
@@ -81,16 +84,13 @@ def test_the_worst_token_counts_when_mean_and_pool_look_fine() -> None:
     got[0, 7] = rng.standard_normal(16)
     found = compare_outputs([[wanted]], [[got]])
     assert found.mean_cosine > 0.999
-    assert [miss.split(" of ")[0] for miss in limits_for("fp16").misses(found)] == ["expected a worst cosine"]
+    assert [miss.split(" of ")[0] for miss in HALF.misses(found)] == ["expected a worst cosine"]
 
 
-def test_limits_are_ordered_and_labels_find_theirs() -> None:
-    assert limits_for("int8-dynamic") is limits_for("int8")
-    floors = [LIMITS[name].worst_cosine for name in ("fp32", "fp16", "int8", "int4")]
+def test_limits_are_ordered() -> None:
+    floors = [limits.worst_cosine for limits in (FLOAT, HALF, EIGHT_BIT, FOUR_BIT)]
     assert floors == sorted(floors, reverse=True)
-    assert loosest([LIMITS["fp32"], LIMITS["int8"]]) == LIMITS["int8"]
-    with pytest.raises(KeyError):
-        limits_for("fp3")
+    assert loosest([FLOAT, EIGHT_BIT]) == EIGHT_BIT
 
 
 def behaviour(**changes: Any) -> Behaviour:
@@ -130,7 +130,7 @@ def behaviour(**changes: Any) -> Behaviour:
 def test_agreement(changes: dict[str, Any], field: str, value: float, miss: str) -> None:
     found = agreement(behaviour(), behaviour(**changes))
     assert getattr(found, field) == pytest.approx(value)
-    missed = missed_agreement(found, limits_for("int8"))
+    missed = missed_agreement(found, EIGHT_BIT)
     assert len(missed) == bool(miss)
     assert all(miss in text for text in missed)
 
@@ -184,7 +184,7 @@ def test_a_bundle_keeps_its_own_gates_and_a_damaged_one_does_not(
     reference: Reference, tmp_path: Path
 ) -> None:
     tiny, engine = Bundle.open("tiny"), open_engine("onnxruntime:cpu")
-    verdict = check(tiny, engine, reference)
+    verdict = check(tiny, engine, reference, limits=limits_for)
     assert verdict.passed
     assert verdict.note == ""
     assert verdict.agreement is not None
@@ -197,7 +197,7 @@ def test_a_bundle_keeps_its_own_gates_and_a_damaged_one_does_not(
         "predictor.onnx": model.SerializeToString()
     }
     damaged = write_bundle(tmp_path / "damaged.vljepa", tiny.manifest, files)
-    worse = check(damaged, engine, reference)
+    worse = check(damaged, engine, reference, limits=limits_for)
     assert not worse.passed
     assert [graph.name for graph in worse.graphs if graph.misses] == ["predictor"]
     assert any("worst embedding cosine" in miss for miss in worse.misses)
@@ -214,7 +214,7 @@ def test_moments_are_found_with_the_threshold_that_was_recorded(reference: Refer
 def test_progress_rises_to_the_end(scenes: bool, reference: Reference) -> None:
     told: list[float] = []
     shown = reference if scenes else Reference(samples=reference.samples)
-    check(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), shown, progress=told.append)
+    check(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), shown, limits=limits_for, progress=told.append)
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
     assert len(told) > 4
@@ -223,7 +223,7 @@ def test_progress_rises_to_the_end(scenes: bool, reference: Reference) -> None:
 def test_other_pictures_are_not_compared(reference: Reference) -> None:
     assert reference.behaviour is not None
     other = replace(reference, behaviour=replace(reference.behaviour, checksum=1))
-    verdict = check(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), other)
+    verdict = check(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), other, limits=limits_for)
     assert verdict.agreement is None
     assert "other pixels" in verdict.note
     assert verdict.passed
@@ -232,7 +232,7 @@ def test_other_pictures_are_not_compared(reference: Reference) -> None:
 def test_sizes_that_a_bundle_does_not_take_are_left_out(small: Bundle, reference: Reference) -> None:
     """The small bundle's graphs have the same names and other widths: nothing fits, so nothing passes."""
     visual = {name: reference.samples[name] for name in ("x_encoder", "predictor")}
-    verdict = check(small, open_engine("onnxruntime:cpu"), Reference(samples=visual))
+    verdict = check(small, open_engine("onnxruntime:cpu"), Reference(samples=visual), limits=limits_for)
     assert not verdict.passed
     assert all(graph.parity is None for graph in verdict.graphs)
     assert "no inputs for" in verdict.note

@@ -24,13 +24,14 @@ from vljepa_export import graphs
 from vljepa_export.graphs import GraphDefinition
 from vljepa_export.onnx_export import export_graph
 from vljepa_export.targets import tensorrt_rtx
-from vljepa_export.targets.typed_graph import PRECISIONS, build_recipe
+from vljepa_export.targets.typed_graph import build_recipe
 from vljepa_model import ModelConfig
 from vljepa_model.predictor import Predictor
 from vljepa_model.x_encoder import XEncoder
+from vljepa_quant import Precision, precisions_of
 from vljepa_quant.graph_editor import GraphEditor, save_bytes
 from vljepa_quant.half import to_half
-from vljepa_quant.qdq import FORMS, quantise_qdq, quantised_inputs
+from vljepa_quant.qdq import quantise_qdq, quantised_inputs
 from vljepa_runtime.engines.trt.builder import build_engine
 from vljepa_runtime.engines.trt.layers import summary
 from vljepa_runtime.engines.trt.library import load_library
@@ -58,13 +59,13 @@ def predictor() -> GraphDefinition:
     return graphs._predictor(module, config)
 
 
-def typed(definition: GraphDefinition, precision: str) -> onnx.ModelProto:
+def typed(definition: GraphDefinition, precision: Precision) -> onnx.ModelProto:
     """The graph in a precision, its blocks told apart and its token table at full length."""
     model = export_graph(definition)
-    if precision in FORMS:
+    if precision.method:
         steps = dict.fromkeys(quantised_inputs(model), STEP)
-        model = quantise_qdq(model, FORMS[precision], steps)
-    if precision != "fp32":
+        model = quantise_qdq(model, precision, steps)
+    if precision.execution != "f32":
         model = to_half(model)
     return tell_apart(model, ModelConfig.preset("paper").vocab_size)
 
@@ -97,16 +98,17 @@ def main() -> None:
     """Build one graph in one precision and print what came of it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--graph", choices=("x_encoder", "predictor"), required=True)
-    parser.add_argument("--precision", choices=PRECISIONS, required=True)
+    parser.add_argument("--precision", choices=precisions_of("tensorrt-rtx"), required=True)
     parser.add_argument("--out", type=Path, help="folder for the list of layers")
     args = parser.parse_args()
+    precision = precisions_of("tensorrt-rtx")[args.precision]
     torch.manual_seed(0)
     started = time.monotonic()
     definition = {"x_encoder": x_encoder, "predictor": predictor}[args.graph]()
-    graph = save_bytes(typed(definition, args.precision))
+    graph = save_bytes(typed(definition, precision))
     exported = time.monotonic() - started
     recipe = build_recipe(
-        definition, args.precision, (TOKENS,), ranged=True, timing_cache=False,
+        definition, precision, (TOKENS,), ranged=True, timing_cache=False,
         compute_capabilities=tensorrt_rtx.COMPUTE_CAPABILITIES.get(args.precision, ()),
     )  # fmt: skip
     built = build_engine(load_library("tensorrt-rtx"), args.graph, graph, recipe)

@@ -14,7 +14,7 @@ from vljepa_export.onnx_export import check_contract, export_graph
 from vljepa_export.parity import compare
 from vljepa_export.samples import SampleChain
 from vljepa_model.checkpoint import load_checkpoint
-from vljepa_quant import recipe
+from vljepa_quant import precisions_of
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.bundle import Bundle, Certified, shipped_bundles
 
@@ -128,7 +128,7 @@ def test_no_path_or_trace_of_the_exporting_machine_is_left(
 
 def test_export_is_deterministic(reports: dict[str, ExportReport], small_checkpoint: Path) -> None:
     definition = graph_definitions(load_checkpoint(small_checkpoint).model)["x_encoder"]
-    again = save_bytes(recipe("int8").apply(export_graph(definition)))
+    again = save_bytes(precisions_of("onnx")["int8"].apply(export_graph(definition)))
     assert again == Bundle.open(reports["int8"].path).read("x_encoder.onnx")
 
 

@@ -1,4 +1,4 @@
-"""Compressed constants: what is stored, against coremltools' own decompression and scikit-learn's k-means."""
+"""Compressed constants: what is stored, against coremltools' own decompression."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ import pytest
 pytest.importorskip("coremltools")
 
 from vljepa_export import ExportError
-from vljepa_export.coreml.compression import Weights, palette
-from vljepa_export.coreml.precisions import PRECISIONS, find_precision, target_version
+from vljepa_export.coreml.compression import store
+from vljepa_export.coreml.deployment import target_version
 from vljepa_export.errors import InterpreterError
 from vljepa_export.mil.element_types import type_named
 from vljepa_export.mil.weight_file import WeightFile
+from vljepa_quant import Weights, precisions_of
 from vljepa_runtime.engines.coreml_tools import quiet
 
 MATRIX = np.random.default_rng(0).standard_t(4, (64, 96)).astype(np.float32)
 
 SCHEMES = {
-    "int8-ios18": (Weights(bits=8), 18, 0.02),
-    "int8-ios16": (Weights(bits=8), 16, 0.02),
-    "int8-block": (Weights(bits=8, block=32), 18, 0.02),
-    "palette6-groups": (Weights(bits=6, group=32), 18, 0.06),
-    "palette4-groups": (Weights(bits=4, group=32), 18, 0.2),
-    "palette6-ios16": (Weights(bits=6), 16, 0.06),
-    "palette4-ios17": (Weights(bits=4), 17, 0.2),
+    "int8-ios18": (Weights(dtype="int8"), 18, 0.02),
+    "int8-ios16": (Weights(dtype="int8"), 16, 0.02),
+    "int8-block": (Weights(dtype="int8", block=32), 18, 0.02),
+    "palette6-groups": (Weights(dtype="uint6", group=32), 18, 0.06),
+    "palette4-groups": (Weights(dtype="uint4", group=32), 18, 0.2),
+    "palette6-ios16": (Weights(dtype="uint6"), 16, 0.06),
+    "palette4-ios17": (Weights(dtype="uint4"), 17, 0.2),
 }
 
 
@@ -39,7 +40,7 @@ def test_constants_unpack_as_coremltools_unpacks_them(scheme: str, kind: str, mi
     theirs: list[np.ndarray] = []
 
     def build(m: Any, inputs: Any) -> dict[str, Any]:
-        packed = weights.write(m, MATRIX, numpy_type, ios=ios)
+        packed = store(m, MATRIX, numpy_type, weights, ios=ios)
         theirs.append(packed.op.materialized_val_inference())
         return {"y": m.add(x=packed, y=inputs["x"])}
 
@@ -51,35 +52,16 @@ def test_constants_unpack_as_coremltools_unpacks_them(scheme: str, kind: str, mi
     assert relative < error
 
 
-@pytest.mark.parametrize("bits", [4, 6])
-def test_a_palette_is_as_good_as_the_best_of_ten_by_scikit_learn(bits: int) -> None:
-    cluster = pytest.importorskip("sklearn.cluster")
-    values = MATRIX[:32].reshape(-1)
-    table, index = palette(values, bits)
-    assert len(table) == 2**bits
-    assert np.all(np.diff(table) >= 0)
-    theirs = (
-        cluster.KMeans(2**bits, n_init=10, random_state=0).fit(values[:, None].astype(np.float64)).inertia_
-    )
-    assert np.square(table[index] - values).sum() < 1.1 * theirs
-
-
-@pytest.mark.parametrize("values", [[1.0], [0.5, -0.5, 0.5], list(range(16))], ids=["one", "two", "sixteen"])
-def test_few_values_are_kept_exactly(values: list[float]) -> None:
-    table, index = palette(values, 4)
-    np.testing.assert_array_equal(table[index], values)
-
-
 def test_small_matrices_stay_as_they_are() -> None:
     small = MATRIX[:2, :5]
-    assert Weights(bits=8).write(None, small, np.dtype(np.float16), ios=18).dtype == np.float16
+    assert store(None, small, np.dtype(np.float16), Weights(dtype="int8"), ios=18).dtype == np.float16
 
 
 def test_rows_that_do_not_divide_keep_one_scale(mil_program: Any) -> None:
     matrix = MATRIX[:, :90]
 
     def build(m: Any, inputs: Any) -> dict[str, Any]:
-        packed = Weights(bits=8, block=32).write(m, matrix, np.dtype(np.float32), ios=18)
+        packed = store(m, matrix, np.dtype(np.float32), Weights(dtype="int8", block=32), ios=18)
         assert packed.op.scale.shape == (64, 1)
         return {"y": m.add(x=packed, y=inputs["x"])}
 
@@ -146,12 +128,5 @@ def test_a_damaged_weight_file(tmp_path: Path, content: bytes, match: str) -> No
 )
 def test_targets(name: str, target: str, match: str) -> None:
     with pytest.raises(ExportError, match=match):
-        target_version(target, PRECISIONS[name])
-    assert target_version("macOS15", PRECISIONS[name]) == 18
-
-
-def test_unknown_precision() -> None:
-    with pytest.raises(ExportError, match="did you mean 'palette4'"):
-        find_precision("pallete4")
-    with pytest.raises(ExportError, match="choose from fp32, fp16"):
-        find_precision("zzz")
+        target_version(target, precisions_of("coreml")[name])
+    assert target_version("macOS15", precisions_of("coreml")[name]) == 18

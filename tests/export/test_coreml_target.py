@@ -19,9 +19,7 @@ import onnx  # noqa: E402
 from onnx import TensorProto, helper  # noqa: E402
 
 import vljepa_runtime as vj  # noqa: E402
-from vljepa_evaluation.gates import limits_for  # noqa: E402
 from vljepa_export import ExportError  # noqa: E402
-from vljepa_export.coreml.precisions import PRECISIONS  # noqa: E402
 from vljepa_export.graphs import graph_definitions  # noqa: E402
 from vljepa_export.mil import MilProgram  # noqa: E402
 from vljepa_export.mil.engine import InterpreterEngine  # noqa: E402
@@ -32,9 +30,12 @@ from vljepa_export.targets import coreml  # noqa: E402
 from vljepa_export.targets.coreml import convert  # noqa: E402
 from vljepa_export.targets.protocol import Converted, TracedGraph  # noqa: E402
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint  # noqa: E402
+from vljepa_quant import precisions_of  # noqa: E402
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest, write_bundle  # noqa: E402
 from vljepa_runtime.contract import GraphContract, TensorSpec  # noqa: E402
 from vljepa_runtime.model import Model  # noqa: E402
+
+ROWS = precisions_of("coreml")
 
 
 class Exported:
@@ -58,7 +59,7 @@ class Exported:
 
     def convert(self, name: str, precision: str, **options: Any) -> Converted:
         options = {"samples": [item.feeds for item in self.samples[name]], **options}
-        return convert(self.traced(name), precision, folder=self.scratch(name), **options)
+        return convert(self.traced(name), ROWS[precision], folder=self.scratch(name), **options)
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +78,6 @@ def kinds(made: Converted) -> collections.Counter[str]:
 def test_every_graph_computes_what_torch_computes(name: str, exported: Exported) -> None:
     parity = compare(exported.definitions[name], exported.samples[name], exported.fp32(name).open())
     require_parity(name, parity, worst_cosine=0.999999, psnr_db=90.0)
-
-
-@pytest.mark.parametrize("precision", [name for name in PRECISIONS if name != "fp32"])
-def test_every_precision(precision: str, exported: Exported) -> None:
-    """The predictor: its random weights keep the gates of the trained model, those of the tiny X-encoder do not."""
-    tokens, gate = exported.budgets[-1:], PRECISIONS[precision]
-    whole = [item for item in exported.samples["predictor"] if item.feeds["visual"].shape[1] == tokens[0]]
-    feeds = [item.feeds for item in whole]
-    made = exported.convert("predictor", precision, samples=feeds, budgets=tokens)
-    parity = compare(exported.definitions["predictor"], whole, made.open())
-    assert limits_for(made.label).misses(parity) == ()
-    found = kinds(made)
-    assert (found["quantize"] > 0) == gate.activations
-    assert (found["constexpr_blockwise_shift_scale"] > 0) == (gate.weights.bits == 8)
-    assert (found["constexpr_lut_to_dense"] > 0) == (gate.weights.bits in (4, 6))
 
 
 def test_budgets_are_functions_that_share_weights(exported: Exported) -> None:
@@ -191,7 +177,7 @@ def test_what_overflows_float16_stays_in_float32(on_disk: Any, tmp_path: Path) -
     ]
     traced = on_disk(*tiny_graph(nodes, ["B", 4], axes=np.array([-1], np.int64)))
     x = np.array([[300.0, -400.0, 500.0, 20.0]], np.float32)
-    made = convert(traced, "fp16", samples=[{"x": x}], folder=tmp_path)
+    made = convert(traced, ROWS["fp16"], samples=[{"x": x}], folder=tmp_path)
     [y] = made.open()({"x": x})
     np.testing.assert_allclose(y, x / np.sqrt(np.square(x).mean(-1, keepdims=True)), rtol=2e-3)
     assert "3 nodes kept in fp32: Mul, ReduceMean, Sqrt" in made.notes
@@ -215,14 +201,14 @@ def test_what_cannot_be_written_is_named(
 ) -> None:
     traced = on_disk(*tiny_graph([node], ["B", 4], top=np.float32(1)))
     with pytest.raises(ExportError, match=match):
-        convert(traced, "fp32", samples=[{"x": np.ones((1, 4), np.float32)}], folder=tmp_path)
+        convert(traced, ROWS["fp32"], samples=[{"x": np.ones((1, 4), np.float32)}], folder=tmp_path)
 
 
 def test_only_our_own_decoder_has_a_fixed_cache(exported: Exported, on_disk: Any, tmp_path: Path) -> None:
     step = exported.definitions["y_decoder_step"].contract
     stranger = on_disk(step, onnx.ModelProto(), torch.nn.Identity())
     with pytest.raises(ExportError, match="expected the Y-decoder, got Identity"):
-        convert(stranger, "fp32", samples=[], folder=tmp_path)
+        convert(stranger, ROWS["fp32"], samples=[], folder=tmp_path)
 
 
 def test_a_graph_too_large_for_one_block_of_protobuf_is_told(

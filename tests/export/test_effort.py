@@ -13,11 +13,12 @@ import pytest
 import torch
 
 import vljepa_runtime as vj
-from vljepa_evaluation.gates import GraphParity, Reference, check, compare_outputs, limits_for
+from vljepa_evaluation.gates import GraphParity, Reference, check, compare_outputs
 from vljepa_export import ExportReport, effort, export_bundle, ladder, walk
 from vljepa_export.effort import GRAPH_BY_GRAPH, LARGE, WHOLE, effort_for, is_large
 from vljepa_export.formats import FORMATS, Format
 from vljepa_model.checkpoint import load_checkpoint
+from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Certified
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.patches import fit_frames, patchify
@@ -123,7 +124,7 @@ def test_a_graph_outside_its_gates(
 def test_the_bundle_can_be_verified(report: ExportReport) -> None:
     """It carries what torch gave, graph by graph."""
     bundle = Bundle.open(report.path)
-    verdict = check(bundle, open_engine("onnxruntime:cpu"), Reference.of(bundle))
+    verdict = check(bundle, open_engine("onnxruntime:cpu"), Reference.of(bundle), limits=limits_for)
     assert verdict.passed, verdict
     assert all(graph.parity for graph in verdict.graphs)
     assert verdict.agreement is None
@@ -138,7 +139,7 @@ def test_openvino_graphs_are_quantised_from_disk_to_disk(openvino_report: Export
     assert "int8-static" in bundle.manifest.precision.values()
     assert {item.name for item in openvino_report.path.iterdir()} == {*bundle.manifest.files, "bundle.json"}
     assert not any("built, not run" in graph.note for graph in openvino_report.graphs)
-    verdict = check(bundle, open_engine("openvino:cpu"), Reference.of(bundle))
+    verdict = check(bundle, open_engine("openvino:cpu"), Reference.of(bundle), limits=limits_for)
     assert verdict.passed, verdict
     for graph, told in zip(verdict.graphs, openvino_report.graphs):
         assert graph.parity is not None

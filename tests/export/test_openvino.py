@@ -1,4 +1,4 @@
-"""OpenVINO bundles of a small checkpoint: every precision against torch, certified, quiet, and run by the engine."""
+"""OpenVINO bundles of a small checkpoint: certified, quiet, and run by the engine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ pytest.importorskip("nncf")
 
 import vljepa_runtime as vj
 from vljepa_apps.main import main
-from vljepa_evaluation.gates import LIMITS, REFERENCE_FILE, Limits, Reference, Scenes, check, limits_for
+from vljepa_evaluation.gates import EIGHT_BIT, REFERENCE_FILE, Limits, Reference, Scenes, check
 from vljepa_export import ExportReport, export_bundle
-from vljepa_export.formats import FORMATS
+from vljepa_quant import Precision, limits_for, precisions_of
 from vljepa_runtime.bundle import Bundle, Certified
 from vljepa_runtime.engines import open_engine
 
@@ -61,7 +61,7 @@ def test_the_bundle_says_what_it_is(exported: ExportReport) -> None:
 
 def test_the_engine_does_what_the_exporter_measured(exported: ExportReport) -> None:
     bundle = Bundle.open(exported.path)
-    verdict = check(bundle, open_engine("auto", target="openvino"), Reference.of(bundle))
+    verdict = check(bundle, open_engine("auto", target="openvino"), Reference.of(bundle), limits=limits_for)
     assert verdict.engine.startswith("openvino:cpu")
     assert verdict.passed, verdict
     assert verdict.agreement is not None
@@ -83,39 +83,21 @@ def test_the_files_hold_no_path(exported: ExportReport) -> None:
             assert b"/work" not in data, name
 
 
-@pytest.mark.parametrize("precision", FORMATS["openvino"].precisions)
-def test_every_precision_of_one_graph(precision: str, small_checkpoint: Path, tmp_path: Path) -> None:
-    """The predictor: attention, a table, a mask, and a norm."""
-    from vljepa_export.graphs import graph_definition
-    from vljepa_export.parity import compare
-    from vljepa_export.samples import SampleChain
-    from vljepa_export.targets.openvino import convert
-    from vljepa_export.walk import trace
-    from vljepa_model.checkpoint import open_checkpoint
-    from vljepa_quant.weights_file import WeightsFile
+def hold_int8_to(limits: Limits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every format's int8 cost something else."""
+    from vljepa_export import formats
 
-    opened = open_checkpoint(small_checkpoint)
-    chain = SampleChain(opened, clips=4)
-    chain.feeds(graph_definition("x_encoder", opened.x_encoder(), opened.config))
-    definition = graph_definition("predictor", opened.predictor(), opened.config)
-    samples = chain.samples(definition)
-    with WeightsFile(tmp_path / "predictor.weights") as weights:
-        traced = trace(definition, weights, opened.predictor)
-    feeds = [sample.feeds for sample in samples]
-    made = convert(traced, precision, samples=feeds, folder=tmp_path)
-    # Random weights: outputs without peaks, for which calibrated int8 cannot reach a ratio of 35 dB to the peak.
-    limits = replace(LIMITS[precision.partition("-")[0]], psnr_db=30.0 if precision == "int8" else 35.0)
-    assert limits.misses(compare(definition, samples, made.open())) == ()
-    assert set(made.files) == {"predictor.xml", "predictor.bin"}
+    def changed(format: str) -> dict[str, Precision]:
+        rows = precisions_of(format)
+        return {**rows, "int8": replace(rows["int8"], limits=limits)}
+
+    monkeypatch.setattr(formats, "precisions_of", changed)
 
 
 def test_a_graph_that_misses_takes_the_next_milder_precision(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vljepa_export import ladder
-
-    impossible = replace(LIMITS["int8"], psnr_db=1000.0)
-    monkeypatch.setattr(ladder, "limits_for", lambda name: impossible if name == "int8" else limits_for(name))
+    hold_int8_to(replace(EIGHT_BIT, psnr_db=1000.0), monkeypatch)
     report = export_bundle(
         small_checkpoint, tmp_path / "b.vljepa", format="openvino", precision="int8", scenes=None
     )
@@ -134,7 +116,7 @@ def test_outside_its_gates_it_is_written_uncertified_and_exit_1(
     impossible = Limits(
         mean_cosine=2, p1_cosine=2, worst_cosine=2, embedding_cosine=2, overlap=2, labels=2, triggers=2
     )
-    monkeypatch.setitem(LIMITS, "int8", impossible)  # type: ignore[misc]
+    hold_int8_to(impossible, monkeypatch)
     out = tmp_path / "off.vljepa"
     arguments = ["--precision", "predictor=int8", "--gates", "graphs", "-o", str(out)]
     assert main(["export", str(small_checkpoint), *arguments]) == 1

@@ -74,9 +74,9 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(folder: Path, tmp_path: Pa
 
 def test_precision_per_graph() -> None:
     onnx = FORMATS["onnx"]
-    assert set(precision_per_graph("int8", onnx).values()) == {"int8"}
+    assert set(precision_per_graph("int8", onnx).values()) == {onnx.precision("int8")}
     mixed = precision_per_graph({"x_encoder": "int8"}, onnx)
-    assert [mixed[name] for name in GRAPH_NAMES] == ["int8", "fp32", "fp32", "fp32", "fp32"]
+    assert [mixed[name].name for name in GRAPH_NAMES] == ["int8", "fp32", "fp32", "fp32", "fp32"]
 
 
 @pytest.mark.parametrize(

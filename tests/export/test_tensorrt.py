@@ -21,9 +21,9 @@ from vljepa_export.parity import compare
 from vljepa_export.samples import SampleChain
 from vljepa_export.targets import tensorrt, typed_graph
 from vljepa_export.targets.protocol import TracedGraph
-from vljepa_export.targets.typed_graph import PRECISIONS, build_recipe, token_budgets_of, type_graph
+from vljepa_export.targets.typed_graph import build_recipe, token_budgets_of, type_graph
 from vljepa_model.checkpoint import load_checkpoint
-from vljepa_quant import quantise_int8
+from vljepa_quant import precisions_of
 from vljepa_quant.graph_editor import GraphEditor, save_bytes
 from vljepa_quant.weights_file import WeightsFile
 from vljepa_runtime.engines.trt.builder import build_engine
@@ -44,6 +44,7 @@ class Graph:
         return [sample.feeds for sample in self.samples]
 
 
+ROWS = precisions_of("tensorrt")
 WORST = {
     "fp32": 0.9999,
     "fp16": 0.9999,
@@ -76,19 +77,21 @@ def test_the_shipped_graph_computes_what_torch_does(
     name: str, precision: str, made: dict[str, Graph], tmp_path: Path
 ) -> None:
     given = made[name]
-    converted = tensorrt.convert(given.traced, precision, samples=given.feeds, folder=tmp_path)
+    converted = tensorrt.convert(given.traced, ROWS[precision], samples=given.feeds, folder=tmp_path)
     assert converted.runs_here
     assert compare(given.definition, given.samples, converted.open()).worst_cosine >= WORST[precision]
     graph = onnx.load(converted.files[converted.spec.file])
     onnx.checker.check_model(graph, full_check=True)
     assert [item.name for item in graph.graph.input] == [spec.name for spec in converted.spec.inputs]
-    assert converted.label == {"int8": "int8-static", "fp8": "fp8-static"}.get(precision, precision)
-    assert converted.execution == ("f32" if precision == "fp32" else "f16")
+    assert converted.precision.label == {"int8": "int8-static", "fp8": "fp8-static"}.get(precision, precision)
+    assert converted.precision.execution == ("f32" if precision == "fp32" else "f16")
 
 
 def test_a_bundle_entry_lists_graph_and_recipe(made: dict[str, Graph], tmp_path: Path) -> None:
     given = made["predictor"]
-    converted = tensorrt.convert(given.traced, "fp16", samples=given.feeds, budgets=(16, 32), folder=tmp_path)
+    converted = tensorrt.convert(
+        given.traced, ROWS["fp16"], samples=given.feeds, budgets=(16, 32), folder=tmp_path
+    )
     assert set(converted.files) == {converted.spec.file, *converted.spec.external}
     assert converted.spec.token_budgets == (32, 16)
     recipe = BuildRecipe.from_json(converted.files[converted.spec.external[0]].read_bytes(), "r")
@@ -103,7 +106,7 @@ def test_a_bundle_entry_lists_graph_and_recipe(made: dict[str, Graph], tmp_path:
 
 
 def test_rtx_gets_one_profile_over_everything(made: dict[str, Graph]) -> None:
-    recipe = build_recipe(made["predictor"].definition, "fp16", (32, 16), ranged=True)
+    recipe = build_recipe(made["predictor"].definition, ROWS["fp16"], (32, 16), ranged=True)
     (profile,) = recipe.profiles
     assert [shape[1] for shape in (profile["visual"].min, profile["visual"].opt, profile["visual"].max)] == [
         16,
@@ -126,7 +129,7 @@ def test_a_graph_on_disk_gives_the_same_bytes(precision: str, made: dict[str, Gr
     with WeightsFile(tmp_path / "predictor.weights") as weights:
         GraphEditor(model).save(path, weights)
     assert path.stat().st_size < (tmp_path / "predictor.weights").stat().st_size
-    from_disk, in_memory = (type_graph(source, precision, samples) for source in (path, model))
+    from_disk, in_memory = (type_graph(source, ROWS[precision], samples) for source in (path, model))
     assert save_bytes(from_disk.model) == save_bytes(in_memory.model)
     assert {item.name for item in tmp_path.iterdir()} == {"predictor.weights", "predictor.onnx"}
 
@@ -138,13 +141,7 @@ def test_a_graph_too_large_for_one_file_is_refused(
     with pytest.raises(
         ExportError, match=r"x_encoder has 0\.0 GB of weights in fp16; expected less than 2 GB"
     ):
-        tensorrt.convert(made["x_encoder"].traced, "fp16", samples=[], budgets=(32,), folder=tmp_path)
-
-
-def test_an_unknown_precision_is_refused(made: dict[str, Graph]) -> None:
-    with pytest.raises(ExportError, match=r"expected precision fp32 \| fp16 .*, got 'int9'"):
-        type_graph(made["x_encoder"].model, "int9", [])
-    assert PRECISIONS == ("fp32", "fp16", "int8", "fp8", "int4")
+        tensorrt.convert(made["x_encoder"].traced, ROWS["fp16"], samples=[], budgets=(32,), folder=tmp_path)
 
 
 def test_large_transposes_of_weights_are_folded() -> None:
@@ -175,7 +172,7 @@ def test_a_real_engine_is_built_without_a_gpu(
     from vljepa_export.targets import tensorrt_rtx
 
     given = made[name]
-    converted = tensorrt_rtx.convert(given.traced, precision, samples=given.feeds, folder=tmp_path)
+    converted = tensorrt_rtx.convert(given.traced, ROWS[precision], samples=given.feeds, folder=tmp_path)
     assert not converted.runs_here
     assert converted.files[f"{name}.engine"].stat().st_size > 100_000
     layers = json.loads(converted.files[f"{name}.layers.json"].read_text())
@@ -200,7 +197,7 @@ def test_a_recipe_that_the_library_cannot_follow_is_refused(
     settings: dict[str, Any], message: str, made: dict[str, Graph], rtx: Library
 ) -> None:
     definition, model = made["x_encoder"].definition, made["x_encoder"].model
-    recipe = build_recipe(definition, "fp16", (32,), ranged=True, **settings)
+    recipe = build_recipe(definition, ROWS["fp16"], (32,), ranged=True, **settings)
     with pytest.raises(EngineError, match=message):
         build_engine(rtx, "x_encoder", save_bytes(model), recipe)
 
@@ -212,15 +209,15 @@ def test_refusals_come_in_the_librarys_words(fault: str, made: dict[str, Graph],
         made["x_encoder"].model,
         made["x_encoder"].feeds,
     )
-    recipe = build_recipe(definition, "fp8", (32,), ranged=True, compute_capabilities=("SM86",))
+    recipe = build_recipe(definition, ROWS["fp8"], (32,), ranged=True, compute_capabilities=("SM86",))
     graph, message = {
         # The form that ONNX Runtime is fast with: DynamicQuantizeLinear gives uint8 and a zero point.
         "uint8 activations": lambda: (
-            save_bytes(quantise_int8(model)),
+            save_bytes(precisions_of("onnx")["int8"].apply(model)),
             r"refuses x_encoder: .*\(MatMulInteger, \d+ nodes\)",
         ),
         "fp8 before Ada": lambda: (
-            save_bytes(type_graph(model, "fp8", samples).model),
+            save_bytes(type_graph(model, ROWS["fp8"], samples).model),
             "cannot build x_encoder: .*fp8_e4m3",
         ),
         "no graph": lambda: (b"not a graph", "Failed to parse the ONNX model"),

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from vljepa_quant import QuantError, recipe
+from vljepa_quant import QuantError, precisions_of
 from vljepa_quant.int4 import BLOCK, quantise_blocks
 
 
@@ -56,7 +56,7 @@ def test_the_kernel_multiplies_with_the_unpacked_weights() -> None:
     rng = np.random.default_rng(1)
     weight = rng.normal(size=(96, 24)).astype(np.float32)
     table = rng.normal(size=(10, 96)).astype(np.float32)
-    small = recipe("int4").apply(graph(weight, table))
+    small = precisions_of("onnx")["int4"].apply(graph(weight, table))
     kinds = {node.op_type for node in small.graph.node}
     assert "MatMulNBits" in kinds
     assert "MatMul" not in kinds
@@ -74,4 +74,4 @@ def test_nothing_to_quantise() -> None:
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1,)) for name in ("x", "y")]
     model = helper.make_model(helper.make_graph([node], "empty", value[:1], value[1:]))
     with pytest.raises(QuantError, match="empty: no constant matrix to quantise"):
-        recipe("int4").apply(model)
+        precisions_of("onnx")["int4"].apply(model)

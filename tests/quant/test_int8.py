@@ -8,10 +8,11 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-from vljepa_quant import RECIPES, QuantError, quantise_int8, recipe  # noqa: E402
+from vljepa_quant import QuantError, precisions_of  # noqa: E402
 from vljepa_quant.graph_editor import save_bytes  # noqa: E402
 from vljepa_quant.int8 import quantise_rows  # noqa: E402
 
+INT8 = precisions_of("onnx")["int8"]
 RNG = np.random.default_rng(0)
 MATRIX = RNG.standard_normal((16, 8)).astype(np.float32)
 TABLE = RNG.standard_normal((40, 16)).astype(np.float32)
@@ -52,7 +53,7 @@ def test_a_row_of_zeros_stays_zero() -> None:
 
 
 def test_matmul_becomes_uint8_times_int8() -> None:
-    small = quantise_int8(linear())
+    small = INT8.apply(linear())
     onnx.checker.check_model(small, full_check=True)
     assert [n.op_type for n in small.graph.node][:2] == ["DynamicQuantizeLinear", "MatMulInteger"]
     x = RNG.standard_normal((5, 16)).astype(np.float32)
@@ -69,7 +70,7 @@ def test_gemm_keeps_its_bias(turned: int) -> None:
         {"w": weight, "b": BIAS},
     )
     x = RNG.standard_normal((5, 16)).astype(np.float32)
-    assert np.abs(run(quantise_int8(model), x=x) - (x @ MATRIX + BIAS)).max() < 0.15
+    assert np.abs(run(INT8.apply(model), x=x) - (x @ MATRIX + BIAS)).max() < 0.15
 
 
 def test_pixels_need_no_quantising() -> None:
@@ -82,7 +83,7 @@ def test_pixels_need_no_quantising() -> None:
         [("y", TensorProto.FLOAT, ["B", 8])],
         {"w": MATRIX},
     )
-    small = quantise_int8(model)
+    small = INT8.apply(model)
     assert "DynamicQuantizeLinear" not in {n.op_type for n in small.graph.node}
     p = RNG.integers(0, 256, (3, 16), dtype=np.uint8)
     rows, scales = quantise_rows(MATRIX.T)
@@ -98,7 +99,7 @@ def test_table_is_int8_per_row_and_stored_once(tied: bool) -> None:
         nodes.append(helper.make_node("Gemm", ["x", "t"], ["y"], transB=1))
         inputs.append(("x", TensorProto.FLOAT, ["B", 16]))
         outputs.append(("y", TensorProto.FLOAT, ["B", 40]))
-    small = quantise_int8(build(nodes, inputs, outputs, {"t": TABLE}))
+    small = INT8.apply(build(nodes, inputs, outputs, {"t": TABLE}))
     onnx.checker.check_model(small, full_check=True)
     ids = np.array([[0, 39, 7], [5, 5, 1]], np.int32)
     feeds = {"ids": ids, "x": np.ones((2, 16), np.float32)} if tied else {"ids": ids}
@@ -108,9 +109,11 @@ def test_table_is_int8_per_row_and_stored_once(tied: bool) -> None:
     assert TABLE.size < sum(len(item.raw_data) for item in small.graph.initializer) < TABLE.nbytes / 2
 
 
-def test_named_constants_stay_float() -> None:
-    with pytest.raises(QuantError, match="no constant matrix"):
-        quantise_int8(linear(), keep_float=("w*",))
+def test_nothing_to_quantise_is_refused() -> None:
+    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1,)) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "empty", value[:1], value[1:])
+    with pytest.raises(QuantError, match="empty: no constant matrix"):
+        INT8.apply(helper.make_model(graph))
 
 
 def test_one_activation_read_twice_is_quantised_once() -> None:
@@ -120,7 +123,7 @@ def test_one_activation_read_twice_is_quantised_once() -> None:
         [("y", TensorProto.FLOAT, ["B", 8]), ("z", TensorProto.FLOAT, ["B", 8])],
         {"w": MATRIX, "v": MATRIX * 2 + 1},
     )
-    kinds = [n.op_type for n in quantise_int8(model).graph.node]
+    kinds = [n.op_type for n in INT8.apply(model).graph.node]
     assert kinds.count("DynamicQuantizeLinear") == 1
     assert kinds.count("MatMulInteger") == 2
 
@@ -133,7 +136,7 @@ def test_a_huge_token_does_not_set_the_step_of_gated_others() -> None:
         [("y", TensorProto.FLOAT, ["B", 8])],
         {"w": MATRIX},
     )
-    small = quantise_int8(gated)
+    small = INT8.apply(gated)
     onnx.checker.check_model(small, full_check=True)
     x = RNG.standard_normal((4, 16)).astype(np.float32)
     x[1] *= 1000
@@ -148,12 +151,9 @@ def test_a_huge_token_does_not_set_the_step_of_gated_others() -> None:
 
 
 def test_bytes_are_deterministic() -> None:
-    assert save_bytes(quantise_int8(linear())) == save_bytes(quantise_int8(linear()))
+    assert save_bytes(INT8.apply(linear())) == save_bytes(INT8.apply(linear()))
 
 
-def test_recipes_can_be_listed_and_mistyped() -> None:
-    assert {"fp32", "int8"} <= set(RECIPES)
+def test_float_graphs_are_handed_on() -> None:
     model = linear()
-    assert recipe("fp32").apply(model) is model
-    with pytest.raises(QuantError, match="did you mean 'int8'"):
-        recipe("int")
+    assert precisions_of("onnx")["fp32"].apply(model) is model

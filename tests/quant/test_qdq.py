@@ -1,4 +1,4 @@
-"""Symmetric Q/DQ in every form, against ONNX's reference evaluator, and the calibrator."""
+"""Symmetric Q/DQ in every precision, against ONNX's reference evaluator, and the calibrator."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-from vljepa_quant import QuantError  # noqa: E402
+from vljepa_quant import QuantError, precisions_of  # noqa: E402
 from vljepa_quant.calibration import Magnitudes, calibrate  # noqa: E402
 from vljepa_quant.half import to_half  # noqa: E402
-from vljepa_quant.qdq import FORMS, quantise_matrix, quantise_qdq, quantised_inputs  # noqa: E402
+from vljepa_quant.qdq import quantise_matrix, quantise_qdq, quantised_inputs  # noqa: E402
 
+ROWS = {name: row for name, row in precisions_of("tensorrt").items() if row.method}
 RNG = np.random.default_rng(0)
 W1 = RNG.standard_normal((64, 128)).astype(np.float32)
 W2 = RNG.standard_normal((64, 128)).astype(np.float32)
@@ -53,11 +54,13 @@ def kinds_of(model) -> list[str]:
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", ROWS)
 def test_values_stay_near(name: str, half: bool) -> None:
-    model, form = mlp(), FORMS[name]
-    scales = calibrate(model, quantised_inputs(model), [{"x": X}], form) if form.activations else {}
-    small = quantise_qdq(model, form, scales)
+    model, row = mlp(), ROWS[name]
+    scales = (
+        calibrate(model, quantised_inputs(model), [{"x": X}], row.weights.dtype) if row.calibrated else {}
+    )
+    small = quantise_qdq(model, row, scales)
     small = to_half(small) if half else small
     onnx.checker.check_model(small, full_check=True)
     assert list(small.graph.input) == list(model.graph.input)
@@ -66,10 +69,9 @@ def test_values_stay_near(name: str, half: bool) -> None:
     assert np.linalg.norm(got - want) / np.linalg.norm(want) < TOLERANCE[name]
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", ROWS)
 def test_weights_are_stored_small_and_symmetric(name: str) -> None:
-    form = FORMS[name]
-    small = quantise_qdq(mlp(), form, dict.fromkeys(("x", "g"), 0.05))
+    small = quantise_qdq(mlp(), ROWS[name], dict.fromkeys(("x", "g"), 0.05))
     weights = [
         item
         for item in small.graph.initializer
@@ -83,7 +85,7 @@ def test_weights_are_stored_small_and_symmetric(name: str) -> None:
 
 
 def test_no_pair_stands_between_a_product_and_its_gelu() -> None:
-    small = quantise_qdq(mlp(), FORMS["int8"], dict.fromkeys(("x", "g"), 0.05))
+    small = quantise_qdq(mlp(), ROWS["int8"], dict.fromkeys(("x", "g"), 0.05))
     readers = {node.input[0]: node.op_type for node in small.graph.node}
     assert readers["h"] == "Gelu"
     assert readers["g"] == "QuantizeLinear"
@@ -92,7 +94,7 @@ def test_no_pair_stands_between_a_product_and_its_gelu() -> None:
 
 
 def test_an_input_without_a_step_stays_float_with_a_small_weight() -> None:
-    small = quantise_qdq(mlp(), FORMS["int8"], {"x": 0.05})
+    small = quantise_qdq(mlp(), ROWS["int8"], {"x": 0.05})
     assert kinds_of(small).count("QuantizeLinear") == 1
     assert kinds_of(small).count("DequantizeLinear") == 3
 
@@ -101,7 +103,7 @@ def test_an_input_without_a_step_stays_float_with_a_small_weight() -> None:
 def test_pixels_and_token_tables_stay_float(options: dict[str, bool], products: int) -> None:
     model = mlp(**options)
     assert quantised_inputs(model) == ("g",)
-    small = quantise_qdq(model, FORMS["int8"], {"g": 0.05})
+    small = quantise_qdq(model, ROWS["int8"], {"g": 0.05})
     assert kinds_of(small).count("QuantizeLinear") == products
 
 
@@ -111,22 +113,22 @@ def test_what_a_block_does_not_divide_is_left() -> None:
     for item in model.graph.initializer:
         if item.name in ("w1", "w2"):
             item.CopyFrom(numpy_helper.from_array(odd, item.name))
-    small = quantise_qdq(model, FORMS["int4"])  # w1 has 64 rows, w2 turned has 100
+    small = quantise_qdq(model, ROWS["int4"])  # w1 has 64 rows, w2 turned has 100
     assert kinds_of(small).count("DequantizeLinear") == 1
 
 
 def test_steps_are_exact_in_float16() -> None:
-    for form in FORMS.values():
-        stored, steps = quantise_matrix(W1, form)
+    for row in ROWS.values():
+        stored, steps = quantise_matrix(W1, row.weights)
         assert np.array_equal(steps, steps.astype(np.float16).astype(np.float32))
         assert stored.shape == W1.shape
-    assert np.all(quantise_matrix(np.zeros_like(W1), FORMS["int8"])[1] > 0)
+    assert np.all(quantise_matrix(np.zeros_like(W1), ROWS["int8"].weights)[1] > 0)
 
 
 @pytest.mark.parametrize(("scales", "message"), [({"x": 0.0}, "x: expected a step above 0")])
 def test_a_step_of_zero_is_refused(scales: dict[str, float], message: str) -> None:
     with pytest.raises(QuantError, match=message):
-        quantise_qdq(mlp(), FORMS["int8"], scales)
+        quantise_qdq(mlp(), ROWS["int8"], scales)
 
 
 def test_nothing_to_quantise_is_refused() -> None:
@@ -134,7 +136,7 @@ def test_nothing_to_quantise_is_refused() -> None:
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", 4]) for name in "xy"]
     model = helper.make_model(helper.make_graph([node], "empty", infos[:1], infos[1:]))
     with pytest.raises(QuantError, match="empty: no linear layer fits int8"):
-        quantise_qdq(model, FORMS["int8"])
+        quantise_qdq(model, ROWS["int8"])
 
 
 def test_the_clipping_point_beats_the_largest_value() -> None:
@@ -168,8 +170,8 @@ def test_an_activation_that_would_vanish_gets_no_step() -> None:
     x = X.copy()
     x[0, 0] = 4000.0
     model = mlp()
-    assert "x" not in calibrate(model, ["x", "g"], [{"x": x}], FORMS["int8"])
-    assert "x" in calibrate(model, ["x", "g"], [{"x": x}], FORMS["fp8"])
+    assert "x" not in calibrate(model, ["x", "g"], [{"x": x}], "int8")
+    assert "x" in calibrate(model, ["x", "g"], [{"x": x}], "float8_e4m3fn")
 
 
 @pytest.mark.parametrize(
@@ -178,4 +180,4 @@ def test_an_activation_that_would_vanish_gets_no_step() -> None:
 )
 def test_useless_samples_are_refused(samples: list[dict[str, np.ndarray]], message: str) -> None:
     with pytest.raises(QuantError, match=message):
-        calibrate(mlp(), ["x"], samples, FORMS["int8"])
+        calibrate(mlp(), ["x"], samples, "int8")

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from vljepa_quant import recipe
+from vljepa_quant import precisions_of
 from vljepa_quant.graph_editor import GraphEditor
 from vljepa_quant.weights_file import PAGE, WeightsFile
 
@@ -56,7 +56,7 @@ def test_round_trip(turned: bool, tmp_path: Path) -> None:
     np.testing.assert_allclose(run(tmp_path / "g.onnx", x), x @ weight + 0.5, rtol=1e-5, atol=1e-5)
     opened = GraphEditor.open(tmp_path / "g.onnx")
     assert isinstance(opened.constants["weight"], np.memmap)
-    recipe("int8").edit(opened)
+    precisions_of("onnx")["int8"].edit(opened)
     with WeightsFile(tmp_path / "small.weights") as weights:
         opened.save(tmp_path / "small.onnx", weights)
     assert (tmp_path / "small.weights").stat().st_size < weight.nbytes / 3

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the verdict; exit code 1 when a gate is missed."""
     from vljepa_evaluation.gates import Reference, check
+    from vljepa_quant import limits_for
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
     from vljepa_runtime.graphs import check_graphs
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         target=bundle.manifest.target,
     )
     with console.Progress("verifying", total=1.0) as progress:
-        verdict = check(bundle, engine, reference, progress=progress.update)
+        verdict = check(bundle, engine, reference, limits=limits_for, progress=progress.update)
     if args.json:
         console.document(verdict.to_dict(), indent=2)
     else:
@@ -98,8 +99,8 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
 
 def text(name: str, verdict: Verdict) -> str:
     """The verdict for people."""
-    from vljepa_evaluation.gates import limits_for
     from vljepa_evaluation.gates.verdict import loosest
+    from vljepa_quant import limits_for
 
     lines = [f"{name} on {verdict.engine}", "each graph against the float model:"]
     lines.append(console.table([row(graph) for graph in verdict.graphs], header=HEADER))

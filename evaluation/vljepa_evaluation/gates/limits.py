@@ -1,13 +1,15 @@
-"""What each precision may cost, in one table: export, `vljepa verify` and the documentation all read it."""
+"""What numbers of a width may cost. Which precision is held to which limits, the table of `vljepa_quant` says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from vljepa_evaluation.gates.parity import GraphParity
+if TYPE_CHECKING:
+    from vljepa_evaluation.gates.parity import GraphParity
 
-__all__ = ["LIMITS", "PSNR_FLOOR_DB", "Limits", "limits_for"]
+__all__ = ["EIGHT_BIT", "FLOAT", "FOUR_BIT", "HALF", "PSNR_FLOOR_DB", "Limits"]
 
 PSNR_FLOOR_DB = 35.0
 """Below this a graph is broken, whatever its cosine says."""
@@ -57,39 +59,19 @@ def misses(measured: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     )
 
 
-_FLOAT = Limits(
+FLOAT = Limits(
     mean_cosine=0.99999, p1_cosine=0.9999, worst_cosine=0.9999,
     embedding_cosine=0.9999, overlap=0.99, labels=0.99, triggers=0.99,
 )  # fmt: skip
-_HALF = Limits(
+HALF = Limits(
     mean_cosine=0.999, p1_cosine=0.998, worst_cosine=0.99,
     embedding_cosine=0.998, overlap=0.95, labels=0.95, triggers=0.9,
 )  # fmt: skip
-_EIGHT = Limits(
+EIGHT_BIT = Limits(
     mean_cosine=0.995, p1_cosine=0.985, worst_cosine=0.98,
     embedding_cosine=0.98, overlap=0.85, labels=0.85, triggers=0.8,
 )  # fmt: skip
-_FOUR = Limits(
+FOUR_BIT = Limits(
     mean_cosine=0.97, p1_cosine=0.93, worst_cosine=0.85, psnr_db=25.0,
     embedding_cosine=0.9, overlap=0.7, labels=0.7, triggers=0.6,
 )  # fmt: skip
-LIMITS: Mapping[str, Limits] = {
-    "fp32": _FLOAT,
-    "fp16": _HALF,
-    "bf16": _HALF,
-    "int8": _EIGHT,
-    "w8a8": _EIGHT,
-    "fp8": _EIGHT,
-    "palette6": _EIGHT,
-    "palette4": _FOUR,
-    "int4": _FOUR,
-}
-
-
-def limits_for(precision: str) -> Limits:
-    """Limits of a precision as a manifest names it: `int8-dynamic` is held to those of `int8`.
-
-    Raises:
-        KeyError: nobody has decided what this precision may cost.
-    """
-    return LIMITS[precision.partition("-")[0]]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_evaluation.gates.behaviour import Agreement, agreement, behave
-from vljepa_evaluation.gates.limits import Limits, limits_for, misses
+from vljepa_evaluation.gates.limits import Limits, misses
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
 from vljepa_evaluation.gates.reference import Reference, Sample
 from vljepa_runtime.bundle import Bundle
@@ -72,7 +72,12 @@ class Verdict:
 
 
 def check(
-    bundle: Bundle, engine: Engine, reference: Reference, *, progress: Callable[[float], None] | None = None
+    bundle: Bundle,
+    engine: Engine,
+    reference: Reference,
+    *,
+    limits: Callable[[str], Limits],
+    progress: Callable[[float], None] | None = None,
 ) -> Verdict:
     """Apply every gate to a bundle.
 
@@ -80,14 +85,16 @@ def check(
         bundle: The one to judge.
         engine: Runs the bundle.
         reference: What the float model gave.
+        limits: What a precision, as the manifest names it, may cost.
         progress: Called with the share done, 0..1.
     """
     labels = {name: bundle.manifest.precision.get(name, "fp32") for name in bundle.manifest.graphs}
+    allowed = {name: limits(label) for name, label in labels.items()}
     told = progress or (lambda share: None)
     share = 1.0 if reference.scenes is None or reference.behaviour is None else GRAPHS_SHARE
     graphs = []
     for name, label in labels.items():
-        graphs.append(_graph(bundle, engine, name, label, reference.samples.get(name, ())))
+        graphs.append(_graph(bundle, engine, name, label, allowed[name], reference.samples.get(name, ())))
         told(share * len(graphs) / len(labels))
     unmeasured = [graph.name for graph in graphs if graph.parity is None]
     notes = [f"the reference has no inputs for {', '.join(unmeasured)}"] if unmeasured else []
@@ -109,12 +116,11 @@ def check(
                 "this machine or version draws the scenes with other pixels than the reference saw, so nothing was "
                 "compared end to end: pass --against FP32_BUNDLE to make a reference here"
             )
-    limits = loosest(limits_for(label) for label in labels.values())
     return Verdict(
         engine=describe(engine),
         graphs=tuple(graphs),
         agreement=found,
-        misses=missed_agreement(found, limits) if found else (),
+        misses=missed_agreement(found, loosest(allowed.values())) if found else (),
         note="; ".join(notes),
     )
 
@@ -137,7 +143,9 @@ def missed_agreement(found: Agreement, limits: Limits) -> tuple[str, ...]:
     )
 
 
-def _graph(bundle: Bundle, engine: Engine, name: str, label: str, samples: Iterable[Sample]) -> GraphVerdict:
+def _graph(
+    bundle: Bundle, engine: Engine, name: str, label: str, limits: Limits, samples: Iterable[Sample]
+) -> GraphVerdict:
     graph = engine.load(bundle, name)
     wanted, got = [], []
     for sample in samples:
@@ -155,7 +163,7 @@ def _graph(bundle: Bundle, engine: Engine, name: str, label: str, samples: Itera
             shapes = f"expected outputs {[b.shape for b in theirs]}, got {[a.shape for a in mine]}"
             return GraphVerdict(name=name, precision=label, parity=None, misses=(shapes,))
     parity = compare_outputs(wanted, got)
-    return GraphVerdict(name=name, precision=label, parity=parity, misses=limits_for(label).misses(parity))
+    return GraphVerdict(name=name, precision=label, parity=parity, misses=limits.misses(parity))
 
 
 def _cast(feeds: Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:

@@ -15,9 +15,10 @@ import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from vljepa_export.coreml.compression import FLOAT_WEIGHTS, Weights
+from vljepa_export.coreml.compression import store
 from vljepa_export.coreml.emitters import EMITTERS
 from vljepa_export.errors import ExportError
+from vljepa_quant import Weights
 from vljepa_runtime.engines.coreml_tools import coremltools, quiet
 
 __all__ = ["Numbers", "build_program"]
@@ -40,7 +41,7 @@ class Numbers:
 
     floating: str
     fp32_nodes: frozenset[str] = frozenset()
-    weights: Weights = FLOAT_WEIGHTS
+    weights: Weights
     scales: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -172,8 +173,8 @@ class _Writer:
         key = (name, transposed, self.floating)
         if key not in self._matrices:
             matrix = np.ascontiguousarray(value.T if transposed else value)
-            weights, kind = self._numbers.weights, np.dtype(FLOATS[self.floating])
-            self._matrices[key] = weights.write(self.builder, matrix, kind, ios=self._ios)
+            kind = np.dtype(FLOATS[self.floating])
+            self._matrices[key] = store(self.builder, matrix, kind, self._numbers.weights, ios=self._ios)
         return self._matrices[key]
 
     def _type(self) -> Any:

@@ -11,8 +11,8 @@ import onnx
 
 from vljepa_export.coreml.calibration import activation_scales, fp32_nodes, spreads
 from vljepa_export.coreml.decoder_step import fixed_cache_definition
+from vljepa_export.coreml.deployment import target_version
 from vljepa_export.coreml.packages import package_files, write_package
-from vljepa_export.coreml.precisions import Precision, find_precision, target_version
 from vljepa_export.coreml.program import Numbers, build_program
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import FORMATS
@@ -27,6 +27,7 @@ from vljepa_export.targets.protocol import (
     TracedGraph,
     graph_spec,
 )
+from vljepa_quant import Precision
 from vljepa_quant.graph_editor import GraphEditor
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import BATCH, LENGTH, STEP, TOKENS, GraphContract, TensorSpec, free_axes
@@ -44,7 +45,7 @@ Sizes = Mapping[str, int]
 
 def convert(
     traced: TracedGraph,
-    precision: str,
+    precision: Precision,
     *,
     samples: Sequence[Feeds],
     budgets: tuple[int, ...] = (),
@@ -55,7 +56,7 @@ def convert(
 
     Args:
         traced: The fp32 graph; of the decoder's step another is made, with a cache of fixed length.
-        precision: A key of `coreml.precisions.PRECISIONS`.
+        precision: A row of coreml.
         samples: Inputs to calibrate on; their text lengths are the ones that are built.
         budgets: Token counts to build for; empty for the largest among the samples only.
         folder: Where the package is written.
@@ -66,11 +67,10 @@ def convert(
         MissingExtraError: coremltools is not installed.
     """
     contract = traced.contract
-    wanted = find_precision(precision)
-    ios = target_version(deployment_target, wanted)
+    ios = target_version(deployment_target, precision)
     inputs, source = _source(traced)
     functions = _functions(contract, samples, budgets, ios)
-    numbers = _numbers(wanted, source, _calibration_feeds(contract, inputs, samples, functions))
+    numbers = _numbers(precision, source, _calibration_feeds(contract, inputs, samples, functions))
     models = {
         name: build_program(source, sizes, numbers, target=f"iOS{ios}") for name, sizes in functions.items()
     }
@@ -89,8 +89,7 @@ def convert(
         files=files,
         open=partial(_runner, contract.name, spec, package),
         notes=_notes(source, numbers, functions, ios),
-        label=wanted.label,
-        execution="f32" if wanted.floating == "fp32" else "f16",
+        precision=precision,
         nodes=len(source.graph.node),
     )
 
@@ -161,15 +160,15 @@ def _sample_sizes(contract: GraphContract, samples: Sequence[Feeds], symbol: str
     return {feeds[axes.name].shape[axes.shape.index(symbol)] for feeds in samples}
 
 
-def _numbers(wanted: Precision, source: onnx.ModelProto, feeds: Sequence[Feeds]) -> Numbers:
-    if wanted.floating == "fp32":
-        return Numbers(floating="fp32", weights=wanted.weights)
+def _numbers(precision: Precision, source: onnx.ModelProto, feeds: Sequence[Feeds]) -> Numbers:
+    if precision.execution == "f32":
+        return Numbers(floating="fp32", weights=precision.weights)
     spread = spreads(source, feeds)
     return Numbers(
         floating="fp16",
         fp32_nodes=fp32_nodes(source, spread),
-        weights=wanted.weights,
-        scales=activation_scales(source, spread) if wanted.activations else {},
+        weights=precision.weights,
+        scales=activation_scales(source, spread) if precision.calibrated else {},
     )
 
 

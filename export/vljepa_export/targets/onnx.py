@@ -1,4 +1,4 @@
-"""ONNX: the traced graph itself, or quantised by a recipe of `vljepa_quant`; what graphs share is stored once."""
+"""ONNX: the traced graph itself, or quantised by a method of `vljepa_quant`; what graphs share is stored once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from vljepa_export.parity import onnx_runner
 from vljepa_export.targets.protocol import Converted, Feeds, TracedGraph, graph_spec
-from vljepa_quant import recipe
+from vljepa_quant import Precision
 from vljepa_quant.graph_editor import GraphEditor, content_digest
 from vljepa_quant.weights_file import PAGE, WeightsFile, is_worth_a_file
 
@@ -22,22 +22,22 @@ SHARED_ALIGNMENT = 64
 
 def convert(
     traced: TracedGraph,
-    precision: str,
+    precision: Precision,
     *,
     samples: Sequence[Feeds],
     budgets: tuple[int, ...] = (),
     folder: Path,
 ) -> Converted:
-    """See `Target`; fp32 is the traced graph, nothing is calibrated, and N stays free."""
-    used, path, file = recipe(precision), traced.path, f"{traced.contract.name}.onnx"
-    if precision != "fp32":
+    """See `Target`; without a method it is the traced graph, nothing is calibrated, and N stays free."""
+    path, file = traced.path, f"{traced.contract.name}.onnx"
+    if precision.method:
         editor = GraphEditor.open(path)
-        used.edit(editor)
+        precision.edit(editor)
         path = folder / file
         with WeightsFile(path.with_suffix(".weights")) as weights:
             editor.save(path, weights)
     spec = graph_spec(traced.contract, file)
-    return Converted(spec=spec, files={file: path}, open=partial(onnx_runner, path), label=used.label)
+    return Converted(spec=spec, files={file: path}, open=partial(onnx_runner, path), precision=precision)
 
 
 def place(made: Mapping[str, Converted], network: str, folder: Path, *, mapped: bool) -> dict[str, Converted]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy.typing as npt
 
+from vljepa_quant import Precision
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import GraphContract
 
@@ -61,8 +62,7 @@ class Converted:
         open: Loads what computes what the files compute (feeds -> outputs in order), so that parity can be measured.
         runs_here: False where nothing on this machine runs the files; `open` then loads the graph they were built from.
         notes: What a user should know: layers that stayed in fp32, what was built and not run.
-        label: The precision for the manifest; it may say more than the one asked for (`int8-static`).
-        execution: What the engine is to compute in where nothing is quantised: f32, bf16 or f16.
+        precision: What it is in; for the manifest, with what the engine is to compute in where nothing is quantised.
         nodes: Operators in it; 0 where nobody counts them.
     """
 
@@ -71,8 +71,7 @@ class Converted:
     open: Callable[[], Runner]
     runs_here: bool = True
     notes: tuple[str, ...] = ()
-    label: str
-    execution: str = "f32"
+    precision: Precision
     nodes: int = 0
 
 
@@ -82,7 +81,7 @@ class Target(Protocol):
     def convert(
         self,
         traced: TracedGraph,
-        precision: str,
+        precision: Precision,
         *,
         samples: Sequence[Feeds],
         budgets: tuple[int, ...],
@@ -92,7 +91,7 @@ class Target(Protocol):
 
         Args:
             traced: The fp32 graph, already checked for parity.
-            precision: One of the target's precisions.
+            precision: A row of the format.
             samples: Inputs to calibrate on.
             budgets: Token counts to build for, where N cannot be free; empty for the largest among the samples.
             folder: For what comes of it, which may also be the traced graph itself.

@@ -14,23 +14,23 @@ from vljepa_export.errors import ExportError
 from vljepa_export.parity import onnx_runner
 from vljepa_export.targets.protocol import Converted, Feeds, TracedGraph, graph_spec
 from vljepa_export.targets.typed_graph import (
-    PRECISIONS,
     build_recipe,
     graph_bytes,
     token_budgets_of,
     type_graph,
 )
+from vljepa_quant import Precision
 from vljepa_runtime.engines.trt.builder import check_parser
 from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
 from vljepa_runtime.errors import EngineError
 
-__all__ = ["PRECISIONS", "convert"]
+__all__ = ["convert"]
 
 
 def convert(
     traced: TracedGraph,
-    precision: str,
+    precision: Precision,
     *,
     samples: Sequence[Feeds],
     budgets: tuple[int, ...] = (),
@@ -54,8 +54,7 @@ def convert(
             _parser_note(contract.name, graph),
             *typed.notes,
         ),
-        label=typed.label,
-        execution=typed.execution,
+        precision=precision,
         nodes=len(typed.model.graph.node),
     )
 

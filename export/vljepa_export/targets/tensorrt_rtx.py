@@ -15,12 +15,12 @@ from vljepa_export.errors import ExportError
 from vljepa_export.parity import onnx_runner
 from vljepa_export.targets.protocol import Converted, Feeds, TracedGraph, graph_spec
 from vljepa_export.targets.typed_graph import (
-    PRECISIONS,
     build_recipe,
     graph_bytes,
     token_budgets_of,
     type_graph,
 )
+from vljepa_quant import Precision
 from vljepa_runtime.engines.trt.builder import Built, build_engine
 from vljepa_runtime.engines.trt.cache import PORTABLE
 from vljepa_runtime.engines.trt.layers import Layer, summary
@@ -28,7 +28,7 @@ from vljepa_runtime.engines.trt.library import load_library
 from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
 from vljepa_runtime.errors import EngineError
 
-__all__ = ["COMPUTE_CAPABILITIES", "PRECISIONS", "convert"]
+__all__ = ["COMPUTE_CAPABILITIES", "convert"]
 
 # The builder refuses fp8 for anything before Ada, and is not asked to guess; the rest is left portable.
 COMPUTE_CAPABILITIES: Mapping[str, tuple[str, ...]] = {"fp8": ("SM89", "SM120")}
@@ -37,7 +37,7 @@ NAMED = 6  # layers named in a note; all of them are in the bundle
 
 def convert(
     traced: TracedGraph,
-    precision: str,
+    precision: Precision,
     *,
     samples: Sequence[Feeds],
     budgets: tuple[int, ...] = (),
@@ -49,7 +49,7 @@ def convert(
     typed = type_graph(traced.path, precision, samples)
     graph = graph_bytes(name, typed)
     budgets = token_budgets_of(contract, samples, budgets)
-    capabilities = COMPUTE_CAPABILITIES.get(precision, ())
+    capabilities = COMPUTE_CAPABILITIES.get(precision.name, ())
     recipe = build_recipe(
         contract, precision, budgets, ranged=True, timing_cache=False, compute_capabilities=capabilities
     )
@@ -76,8 +76,7 @@ def convert(
             *_layer_notes(built, precision),
             *typed.notes,
         ),
-        label=typed.label,
-        execution=typed.execution,
+        precision=precision,
         nodes=len(typed.model.graph.node),
     )
 
@@ -87,10 +86,10 @@ def _target_note(version: str, capabilities: Sequence[str]) -> str:
     return f"built by TensorRT for RTX {version} for compute capability {compute}; the GPU that runs it finishes it"
 
 
-def _layer_notes(built: Built, precision: str) -> tuple[str, ...]:
+def _layer_notes(built: Built, precision: Precision) -> tuple[str, ...]:
     """What the engine computes in; layers that fell back to fp32 by name."""
     notes = [summary(built.layers)]
-    if precision != "fp32":
+    if precision.execution != "f32":
         fell = [layer.name for layer in built.layers if layer.is_product and layer.is_float32]
         notes.append(f"products that fell back to fp32: {_some(fell)}")
         rest = [layer.name for layer in built.layers if not layer.is_product and layer.is_float32]

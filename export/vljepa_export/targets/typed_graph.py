@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from vljepa_export.errors import ExportError
 from vljepa_export.graph_passes import PROTOBUF_LIMIT
 from vljepa_export.targets.protocol import Feeds
+from vljepa_quant import Precision
 from vljepa_quant.calibration import calibrate
 from vljepa_quant.graph_editor import GraphEditor, save_bytes
 from vljepa_quant.half import PINNED, to_half
-from vljepa_quant.qdq import FORMS, quantise_qdq, quantised_inputs
+from vljepa_quant.qdq import quantise_qdq, quantised_inputs
 from vljepa_runtime.contract import BATCH, CACHED, LENGTH, TOKENS, Y_ENCODER, GraphContract, free_axes
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, Profile, Range
 
@@ -24,15 +25,12 @@ if TYPE_CHECKING:
     import onnx
 
 __all__ = [
-    "PRECISIONS",
     "TypedGraph",
     "build_recipe",
     "graph_bytes",
     "token_budgets_of",
     "type_graph",
 ]
-
-PRECISIONS = ("fp32", "fp16", *FORMS)
 
 # Sizes besides the token count, (smallest, usual, largest): texts come one by one or in dozens, queries are padded to
 # 32 and seldom longer, and a decoder's cache grows from its prefix by at most 48 tokens.
@@ -49,49 +47,42 @@ class TypedGraph:
 
     Attributes:
         model: The ONNX graph.
+        precision: What it is in.
         notes: What stayed in a wider type, and why.
-        label: The precision for the manifest.
-        execution: What is computed in where nothing is quantised.
     """
 
     model: onnx.ModelProto
+    precision: Precision
     notes: tuple[str, ...] = ()
-    label: str
-    execution: str = "f16"
 
 
-def type_graph(source: onnx.ModelProto | Path, precision: str, samples: Sequence[Feeds]) -> TypedGraph:
+def type_graph(source: onnx.ModelProto | Path, precision: Precision, samples: Sequence[Feeds]) -> TypedGraph:
     """Write a precision into a float32 graph.
 
     Args:
         source: The float32 graph, or its file with the weights beside it.
-        precision: fp32, or fp16, or fp16 with int8, fp8 or int4 linear layers.
+        precision: A row of tensorrt; what computes in float16 is quantised first.
         samples: Inputs to calibrate activations on.
 
     Raises:
-        ExportError: there is no such precision.
         QuantError: the graph cannot be written in it.
     """
-    if precision not in PRECISIONS:
-        raise ExportError(f"expected precision {' | '.join(PRECISIONS)}, got {precision!r}")
     editor = GraphEditor.open(source) if isinstance(source, Path) else GraphEditor(source)
-    if precision == "fp32":
-        return TypedGraph(model=editor.finish(), label="fp32", execution="f32")
-    pinned = f"in fp32 by design: {', '.join(_present(editor.model, PINNED))}"
-    if precision == "fp16":
-        return TypedGraph(model=to_half(editor), notes=(pinned,), label="fp16")
-    form = FORMS[precision]
-    inputs = quantised_inputs(editor)
-    scales = calibrate(source, inputs, samples, form) if form.activations else {}
-    kept = [name for name in inputs if form.activations and name not in scales]
-    wide = f"{precision} weights but fp16 inputs, which {precision} would mostly turn to 0: {len(kept)}"
-    notes = (pinned, wide) if kept else (pinned,)
-    label = f"{precision}-static" if form.activations else f"{precision}-weights"
-    return TypedGraph(model=to_half(quantise_qdq(editor, form, scales)), notes=notes, label=label)
+    if precision.execution == "f32":
+        return TypedGraph(model=editor.finish(), precision=precision)
+    notes = [f"in fp32 by design: {', '.join(_present(editor.model, PINNED))}"]
+    graph: GraphEditor | onnx.ModelProto = editor
+    if precision.method:
+        inputs, name = quantised_inputs(editor), precision.name
+        scales = calibrate(source, inputs, samples, precision.weights.dtype) if precision.calibrated else {}
+        if precision.calibrated and (kept := set(inputs) - set(scales)):
+            notes.append(f"{name} weights but fp16 inputs, which {name} would mostly turn to 0: {len(kept)}")
+        graph = quantise_qdq(editor, precision, scales)
+    return TypedGraph(model=to_half(graph), precision=precision, notes=tuple(notes))
 
 
 def build_recipe(
-    contract: GraphContract, precision: str, budgets: Sequence[int], *, ranged: bool, **settings: Any
+    contract: GraphContract, precision: Precision, budgets: Sequence[int], *, ranged: bool, **settings: Any
 ) -> BuildRecipe:
     """The recipe of one graph.
 
@@ -114,8 +105,8 @@ def build_recipe(
         for length in (text if LENGTH in free else [(1, 1, 1)])
     ]
     profiles = tuple(_profile(contract, each) for each in sizes)
-    pinned = tuple(sorted(PINNED)) if precision != "fp32" else ()
-    return BuildRecipe(precision=precision, profiles=profiles, pinned=pinned, **settings)
+    pinned = () if precision.execution == "f32" else tuple(sorted(PINNED))
+    return BuildRecipe(precision=precision.name, profiles=profiles, pinned=pinned, **settings)
 
 
 def token_budgets_of(
@@ -139,8 +130,8 @@ def graph_bytes(name: str, typed: TypedGraph) -> bytes:
     size = sum(len(item.raw_data) for item in typed.model.graph.initializer)
     if size >= PROTOBUF_LIMIT:
         raise ExportError(
-            f"{name} has {size / 1e9:.1f} GB of weights in {typed.label}; expected less than 2 GB, which is all that "
-            "one ONNX file holds: choose fp16, int8, fp8 or int4"
+            f"{name} has {size / 1e9:.1f} GB of weights in {typed.precision.label}; expected less than 2 GB, which is "
+            "all that one ONNX file holds: choose fp16, int8, fp8 or int4"
         )
     return save_bytes(typed.model)
 
