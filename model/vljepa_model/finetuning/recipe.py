@@ -11,7 +11,7 @@ from vljepa_model.runs.settings import RunSettings
 from vljepa_runtime.files.records import check_record
 from vljepa_runtime.files.values import Positive
 
-__all__ = ["FineTuneRecipe", "Only", "Precision"]
+__all__ = ["FineTuneRecipe", "Only", "ComputeType"]
 
 
 class Only(str, Enum):
@@ -22,7 +22,7 @@ class Only(str, Enum):
     DECODER = "decoder"
 
 
-class Precision(str, Enum):
+class ComputeType(str, Enum):
     """Of matrix products; weights and optimiser are float32 either way."""
 
     BF16 = "bf16"
@@ -66,7 +66,7 @@ class FineTuneRecipe(RunSettings):
     decoder: float = 1.0
     noise: float = 0.6
     max_tokens: Positive = 128
-    precision: Precision = Precision.BF16
+    precision: ComputeType = ComputeType.BF16
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
