@@ -1,7 +1,7 @@
 """int8 for OpenVINO by NNCF: weights alone, or weights and activations in calibrated ranges.
 
 Not our own int8 ONNX graphs: OpenVINO fuses none of their integer operators and runs them 2-3x slower than NNCF's
-(docs/formats.md).
+(docs/benchmarks/formats.md).
 """
 
 from __future__ import annotations

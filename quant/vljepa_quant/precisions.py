@@ -97,7 +97,8 @@ PRECISIONS = (
         calibrated=True, execution="bf16", method="nncf",
     ),
     # The products are in int8 all the same: OpenVINO quantises their activations as they come, in groups of 32. With
-    # bfloat16 for the rest a predictor of full size was 7 dB further away and missed its gates (docs/formats.md).
+    # bfloat16 for the rest a predictor of full size was 7 dB further away and missed its gates
+    # (docs/benchmarks/formats.md).
     Precision(
         name="int8-weights", formats=("openvino",), label="int8-weights", limits=EIGHT_BIT, method="nncf"
     ),
