@@ -14,7 +14,7 @@ import numpy as np
 
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import BATCH, CACHED, GROWN, LENGTH, NEXT, PAST, TensorSpec
-from vljepa_runtime.engines.protocol import Array, check_feeds, check_loaded, check_results
+from vljepa_runtime.engines.protocol import Array, LoadedGraph, check_loaded
 from vljepa_runtime.errors import InputError
 
 __all__ = ["FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
@@ -58,8 +58,8 @@ class FixedProgram(Protocol):
         """
 
 
-class FixedGraph:
-    """A program behind the `Graph` protocol.
+class FixedGraph(LoadedGraph):
+    """A program; every row of a batch is one call.
 
     Args:
         name: As in the bundle.
@@ -72,8 +72,7 @@ class FixedGraph:
     """
 
     def __init__(self, name: str, spec: GraphSpec, program: FixedProgram, *, engine: str = "coreml") -> None:
-        self._engine = engine
-        self.name, self.inputs, self.outputs = name, spec.inputs, spec.outputs
+        super().__init__(name, spec, engine=engine)
         self._program = program
         # The smallest that fits is taken.
         self._functions = sorted(
@@ -89,20 +88,11 @@ class FixedGraph:
             gives = {key: own.get(key, "unknown") for key in each.outputs}
             check_loaded(f"{name}, function {function}", spec, inputs=takes, outputs=gives)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Graph.run`; every row of the batch is one call.
-
-        Raises:
-            InputError: a feed is wrong, or no function has its size.
-            RunError: the engine failed.
-        """
-        check_feeds(self.name, self.inputs, feeds)
+    def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         rows = [
             self._row({name: array[row : row + 1] for name, array in feeds.items()}) for row in _rows(feeds)
         ]
-        results = {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in self.outputs}
-        check_results(self, self._engine, feeds, results)
-        return results
+        return {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in self.outputs}
 
     def _row(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         for function, slots in self._functions:

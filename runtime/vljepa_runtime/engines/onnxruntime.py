@@ -9,16 +9,8 @@ from typing import Any
 import numpy as np
 
 from vljepa_runtime.bundle import Bundle, GraphSpec
-from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines.graph_files import unpacked
-from vljepa_runtime.engines.protocol import (
-    Array,
-    Graph,
-    check_feeds,
-    check_loaded,
-    check_results,
-    require_target,
-)
+from vljepa_runtime.engines.protocol import Array, Graph, LoadedGraph, check_loaded, require_target
 from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
     DeviceMissingError,
@@ -187,23 +179,18 @@ def _as_bytes(content: memoryview) -> bytes:
     return content.obj if isinstance(content.obj, bytes) else bytes(content)
 
 
-class _OnnxRuntimeGraph:
-    """A session behind the `Graph` protocol."""
+class _OnnxRuntimeGraph(LoadedGraph):
+    """A session."""
 
     def __init__(self, graph: CheckedGraph, spec: GraphSpec, session: Any, engine: str) -> None:
-        self.name = graph.name
+        super().__init__(graph.name, spec, engine=engine)
         self._check_sizes = graph.check
-        self._engine = engine
         self._watch = Watch(f"{self.name} on {engine}")
         self._run_options = _library().RunOptions
-        self.inputs: tuple[TensorSpec, ...] = spec.inputs
-        self.outputs: tuple[TensorSpec, ...] = spec.outputs
         self._names = [output.name for output in spec.outputs]
         self._session = session
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Graph.run`."""
-        check_feeds(self.name, self.inputs, feeds)
+    def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         self._check_sizes({name: np.shape(array) for name, array in feeds.items()})
         options = self._run_options()
         try:
@@ -215,9 +202,7 @@ class _OnnxRuntimeGraph:
             raise
         except Exception as error:  # the library raises its own types and bare RuntimeError
             raise RunError(f"{self.name} failed in ONNX Runtime: {_first_line(error)}") from error
-        results = dict(zip(self._names, values))
-        check_results(self, self._engine, feeds, results)
-        return results
+        return dict(zip(self._names, values))
 
 
 def _types(nodes: Any) -> dict[str, str]:

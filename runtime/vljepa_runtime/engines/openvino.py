@@ -20,16 +20,9 @@ import numpy as np
 
 from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.bundle.reader import MAPPED_BYTES
-from vljepa_runtime.contract import BATCH, LENGTH, TOKENS, TensorSpec, free_axes
+from vljepa_runtime.contract import BATCH, LENGTH, TOKENS, free_axes
 from vljepa_runtime.engines.graph_files import unpacked
-from vljepa_runtime.engines.protocol import (
-    Array,
-    Graph,
-    check_feeds,
-    check_loaded,
-    check_results,
-    require_target,
-)
+from vljepa_runtime.engines.protocol import Array, Graph, LoadedGraph, check_loaded, require_target
 from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
     BundleError,
@@ -215,8 +208,8 @@ class OpenVinoEngine:
             ) from error
 
 
-class _OpenVinoGraph:
-    """Compiled models behind the `Graph` protocol: one for the usual sizes, one for all others.
+class _OpenVinoGraph(LoadedGraph):
+    """Compiled models: one for the usual sizes, one for all others.
 
     A request holds its own buffers, so each call takes one from a pool and nobody waits.
     """
@@ -231,22 +224,17 @@ class _OpenVinoGraph:
         engine: str,
         held: object,
     ) -> None:
+        super().__init__(graph.name, spec, engine=engine)
         self._weights = held
-        self._engine = engine
-        self.name = graph.name
         self._watch = Watch(f"{self.name} on {engine}")
         self._check_sizes = graph.check
-        self.inputs: tuple[TensorSpec, ...] = spec.inputs
-        self.outputs: tuple[TensorSpec, ...] = spec.outputs
         self._compile = compiled
         self._usual = [tensor.sized(usual) for tensor in spec.inputs] if usual else None
         self._lock = threading.Lock()
         self._models: dict[bool, Any] = {bool(usual): compiled(usual)}
         self._idle: dict[bool, list[Any]] = {True: [], False: []}
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Graph.run`."""
-        check_feeds(self.name, self.inputs, feeds)
+    def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         self._check_sizes({name: np.shape(array) for name, array in feeds.items()})
         usual = self._usual == [feeds[tensor.name].shape for tensor in self.inputs]
         request = self._take(usual)
@@ -259,7 +247,6 @@ class _OpenVinoGraph:
             raise RunError(f"{self.name} failed in OpenVINO: {_reason(error)}") from error
         with self._lock:  # one that failed or was stopped is not used again
             self._idle[usual].append(request)
-        check_results(self, self._engine, feeds, results)
         return results
 
     def _take(self, usual: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +18,7 @@ __all__ = [
     "Detailed",
     "Engine",
     "Graph",
+    "LoadedGraph",
     "check_feeds",
     "check_loaded",
     "check_results",
@@ -49,6 +51,32 @@ class Graph(Protocol):
             InputError: a feed is missing, unknown, or of another type or shape.
             RunError: the engine failed, or a result is not finite.
         """
+
+
+class LoadedGraph(ABC):
+    """A `Graph` whose feeds and results are held to the manifest, whatever computes.
+
+    Args:
+        name: As in the bundle.
+        spec: What the manifest says.
+        engine: What computes, for messages.
+    """
+
+    def __init__(self, name: str, spec: GraphSpec, *, engine: str) -> None:
+        self.name, self._engine = name, engine
+        self.inputs: tuple[TensorSpec, ...] = spec.inputs
+        self.outputs: tuple[TensorSpec, ...] = spec.outputs
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Graph.run`."""
+        check_feeds(self.name, self.inputs, feeds)
+        results = self._compute(feeds)
+        check_results(self, self._engine, feeds, results)
+        return results
+
+    @abstractmethod
+    def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """All outputs for feeds of the right names, types and shapes."""
 
 
 class Engine(Protocol):

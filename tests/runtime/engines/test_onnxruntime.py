@@ -10,13 +10,8 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.bundle import Bundle, write_bundle
-from vljepa_runtime.engines import (
-    open_engine,
-)
-from vljepa_runtime.errors import (
-    BundleError,
-    WrongTargetError,
-)
+from vljepa_runtime.engines import open_engine
+from vljepa_runtime.errors import BundleError, WrongTargetError
 
 
 def rewritten(small_zip: Path, to: Path, *, files: dict[str, bytes] | None = None, **changes: Any) -> Bundle:

@@ -9,14 +9,9 @@ import pytest
 
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import TensorSpec
-from vljepa_runtime.engines import (
-    check_feeds,
-)
+from vljepa_runtime.engines import check_feeds
 from vljepa_runtime.engines.protocol import check_loaded
-from vljepa_runtime.errors import (
-    BundleError,
-    InputError,
-)
+from vljepa_runtime.errors import BundleError, InputError
 
 INPUTS = (
     TensorSpec(name="a", dtype="float32", shape=("B", "N", 4)),

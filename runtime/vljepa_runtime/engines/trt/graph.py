@@ -16,7 +16,7 @@ import numpy as np
 
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import TensorSpec
-from vljepa_runtime.engines.protocol import Array, check_feeds, check_results
+from vljepa_runtime.engines.protocol import Array, LoadedGraph
 from vljepa_runtime.engines.trt.cuda import Device, Pinned, owner
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe
@@ -31,7 +31,7 @@ _DTYPES = {
 }  # fmt: skip
 
 
-class TensorRTGraph:
+class TensorRTGraph(LoadedGraph):
     """One execution context; runs are made one after the other.
 
     Args:
@@ -57,12 +57,9 @@ class TensorRTGraph:
         held: Sequence[Any] = (),
         after_first_run: Callable[[], None] | None = None,
     ) -> None:
+        super().__init__(name, spec, engine=engine)
         self._context: Any = context
         self._held = list(held)
-        self._engine = engine
-        self.name = name
-        self.inputs: tuple[TensorSpec, ...] = spec.inputs
-        self.outputs: tuple[TensorSpec, ...] = spec.outputs
         self._recipe = recipe
         self._stream = device.stream()
         self._memory = _Shared(device) if device.integrated else _Copied(device, self._stream)
@@ -71,16 +68,13 @@ class TensorRTGraph:
         self._lock = threading.Lock()
         self._after_first_run = after_first_run
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Graph.run`."""
-        check_feeds(self.name, self.inputs, feeds)
+    def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         profile = self._recipe.choose(self.name, {name: array.shape for name, array in feeds.items()})
         with self._lock:
             results = self._run(profile, feeds)
             if self._after_first_run is not None:
                 self._after_first_run()
                 self._after_first_run = None
-        check_results(self, self._engine, feeds, results)
         return results
 
     def __del__(self) -> None:
