@@ -40,7 +40,13 @@ Written by `make docs` from the commands themselves. Exit codes: 0 done, 1 failu
 
 def reference() -> str:
     """The whole page."""
-    return "\n\n".join([HEAD, *(section(name) for name in COMMANDS)]) + "\n"
+    return "\n\n".join([HEAD, overview(), *(section(name) for name in COMMANDS)]) + "\n"
+
+
+def overview() -> str:
+    """What each command does, in a table that leads to it."""
+    rows = [f"| [{name}](#vljepa-{name}) | {summary} |" for name, summary in COMMANDS.items()]
+    return "\n".join(["| command | what it does |", "|---|---|", *rows])
 
 
 def section(name: str) -> str:
