@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,7 @@ import pytest
 
 from vljepa_apps.commands import COMMANDS, module_of
 from vljepa_apps.main import Command, main, parser_of
+from vljepa_apps.reference import reference
 from vljepa_runtime.events import Event, LatencyMs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -122,6 +124,11 @@ def test_lines_can_be_read(path: Path) -> None:
     assert long == []
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="argparse words its usage another way from 3.13 on")
+def test_the_page_of_commands_is_what_they_say() -> None:
+    assert page(ROOT / "docs" / "commands.md") == reference(), "run: make docs"
+
+
 def test_every_page_is_in_the_site() -> None:
     site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
@@ -140,3 +147,33 @@ def test_every_public_name_has_its_place_in_the_api(package: str) -> None:
     text = page(ROOT / "docs" / "api" / f"{package}.md")
     names = re.findall(r" as (\w+)$", stub, re.MULTILINE)
     assert [name for name in names if f"::: vljepa_{package}.{name}\n" not in text] == []
+
+
+@pytest.mark.parametrize("path", named(PAGES))
+def test_every_file_that_is_named_is_there(path: Path) -> None:
+    folders = "tests|runtime|data|evaluation|model|quant|export|apps|docs"
+    paths = re.findall(rf"(?<![\w/.:])((?:{folders})/[\w./-]*\w)", page(path))
+    assert [name for name in paths if not re.search("NAME|TARGET", name) and not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "is not installed: run  pip install",
+        "no engine is called",
+        "expected a .vljepa folder or file, or a shipped name",
+        "does not exist; cameras found:",
+        "give a file, a folder, a URL or a camera number",
+        "of more than 8 bits, of which only the upper 8 are seen",
+        "announced seconds are there; the file seems cut off",
+        "is not in its place:",
+        "exists: choose another name or pass --force (overwrite=True)",
+        "which is not written through: name the file itself",
+        "the installed ONNX Runtime has no",
+        "expected a bundle made for",
+    ],
+)
+def test_a_message_that_is_explained_can_come(words: str) -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.glob("*/vljepa_*/**/*.py"))
+    assert words in re.sub(r'"\s*\n\s*f?"', "", sources)  # a message may stand on several lines
+    assert words in page(ROOT / "docs" / "troubleshooting.md")
