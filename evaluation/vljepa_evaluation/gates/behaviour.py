@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from vljepa_evaluation.metrics import f1_of_moments
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.streams import FIRST_STREAM, windows_of
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.files.records import AtMost, check_record
+from vljepa_runtime.files.values import Positive, PositiveNumber
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.selection import OnlineSelection, observe, run_policy
 
@@ -46,19 +48,16 @@ class Scenes:
         agree_clear: The same for windows that show nothing of what was before.
     """
 
-    clips: int = 24
-    seconds: float = 60.0
-    seed: int = 90_000
+    clips: Annotated[Positive, AtMost(MAX_CLIPS)] = 24
+    seconds: PositiveNumber = 60.0
+    seed: Annotated[int, AtMost(2**31 - 1)] = 90_000
     threshold: float = OnlineSelection().threshold
     agree: float = OnlineSelection().agree
     agree_clear: float = OnlineSelection().agree_clear
 
     def __post_init__(self) -> None:
-        if not _whole(self.clips, MAX_CLIPS) or self.clips < 1 or not _whole(self.seed, 2**31 - 1):
-            raise InputError(f"expected 1 to {MAX_CLIPS} clips and a seed, got {self}")
-        if not all(map(_finite, (self.seconds, self.threshold, self.agree, self.agree_clear))):
-            raise InputError(f"expected finite numbers, got {self}")
-        if not 0 < self.seconds <= MAX_SECONDS:
+        check_record(self, error=InputError)
+        if self.seconds > MAX_SECONDS:
             raise InputError(f"expected a stream of at most {MAX_SECONDS} s, got {self.seconds}")
 
 
@@ -89,7 +88,7 @@ class Behaviour:
             raise InputError(
                 f"expected one embedding, ranking and label for each clip, got the shapes {shapes}"
             )
-        if not _whole(self.checksum, 2**32 - 1):
+        if not 0 <= self.checksum < 2**32:
             raise InputError(f"expected a checksum of 32 bits, got {self.checksum!r}")
 
 
@@ -173,14 +172,6 @@ def agreement(reference: Behaviour, other: Behaviour) -> Agreement:
         labels=float((reference.labels == other.labels).mean()),
         triggers=f1_of_moments(reference.triggers_s, other.triggers_s, within_s=STRIDE_S),
     )
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _whole(value: object, limit: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= limit
 
 
 def _clips(scenes: Scenes, pre: Preprocess) -> Iterator[Clip]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,11 @@ from vljepa_runtime.contract import (
     feeds_of,
 )
 from vljepa_runtime.engines import Engine, Graph
-from vljepa_runtime.errors import BundleError
+from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.files.records import AtMost, plain, read_record
 from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.files.tensors import pack, unpack
-from vljepa_runtime.files.values import shown
+from vljepa_runtime.files.values import Name, shown
 from vljepa_runtime.model import Model
 from vljepa_runtime.patches import Preprocess, fit_frames
 from vljepa_runtime.token_selection import clip_tokens
@@ -39,9 +40,11 @@ __all__ = ["REFERENCE_FILE", "Reference", "Sample", "record_reference"]
 
 REFERENCE_FILE = "reference.safetensors"
 MAX_BYTES = 1 << 30  # read as a whole; a model of 2,048 tokens and 8 layers of cache records some 100 MB
+MAX_CALLS = 1 << 16  # of a graph, read; of more than the next, the first are run
 MAX_SAMPLES = 64  # per graph, each of which is run; an export records two
 QUERIES = (PROMPTS["caption"], PROMPTS["classify"])
 STEPS = 2
+BEHAVIOUR = ("embeddings", "ranks", "labels", "triggers_s")
 Array = npt.NDArray[Any]
 Progress = Callable[[float], None]
 
@@ -70,22 +73,14 @@ class Reference:
 
     def to_bytes(self) -> bytes:
         """One file; an array that is one graph's output and another's input is stored once."""
-        store = _Store()
-        samples = {
-            name: [
-                {"feeds": {key: store.add(value) for key, value in sample.feeds.items()},
-                 "outputs": [store.add(value) for value in sample.outputs]}
-                for sample in group
-            ]
-            for name, group in self.samples.items()
-        }  # fmt: skip
-        metadata = {"samples": json.dumps(samples)}
+        store, seen = _Store(), None
+        samples = {name: tuple(map(store.call, group)) for name, group in self.samples.items()}
         if self.scenes is not None and self.behaviour is not None:
-            arrays = ("embeddings", "ranks", "labels", "triggers_s")
-            seen: dict[str, Any] = {name: store.add(getattr(self.behaviour, name)) for name in arrays}
-            seen["checksum"] = self.behaviour.checksum
-            metadata |= {"scenes": json.dumps(asdict(self.scenes)), "behaviour": json.dumps(seen)}
-        return pack(store.arrays, metadata)
+            arrays = {name: store.add(getattr(self.behaviour, name)) for name in BEHAVIOUR}
+            seen = _Seen(checksum=self.behaviour.checksum, **arrays)
+        contents = _Contents(samples=samples, scenes=self.scenes if seen else None, behaviour=seen)
+        texts = {name: json.dumps(value) for name, value in plain(contents).items() if value is not None}
+        return pack(store.arrays, texts)
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str = REFERENCE_FILE) -> Reference:
@@ -101,21 +96,18 @@ class Reference:
                 f"{where} holds no readable tensors ({str(error)[:200]}): download or export the bundle again"
             ) from error
         try:
+            found = {name: parse_json(text) for name, text in metadata.items()}
+            contents = read_record(_Contents, found, "reference", error=InputError)
             samples = {
-                name: tuple(_sample(entry, arrays) for entry in group[:MAX_SAMPLES])
-                for name, group in parse_json(metadata["samples"]).items()
+                name: tuple(call.sample(arrays) for call in group[:MAX_SAMPLES])
+                for name, group in contents.samples.items()
             }
-            if "scenes" not in metadata:
-                return cls(samples=samples)
-            scenes = Scenes(**parse_json(metadata["scenes"]))
-            seen = parse_json(metadata["behaviour"])
-            checksum = seen.pop("checksum")
-            behaviour = Behaviour(checksum=checksum, **{key: arrays[value] for key, value in seen.items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            behaviour = contents.behaviour.behaviour(arrays) if contents.behaviour else None
+        except (ValueError, KeyError) as error:
             raise BundleError(
                 f"{where} is not a reference of this version ({shown(str(error))}): export the bundle again"
             ) from error
-        return cls(samples=samples, scenes=scenes, behaviour=behaviour)
+        return cls(samples=samples, scenes=contents.scenes, behaviour=behaviour)
 
     @classmethod
     def of(cls, bundle: Bundle) -> Reference:
@@ -161,11 +153,46 @@ def record_reference(
     return Reference(samples=samples, scenes=scenes, behaviour=behaviour)
 
 
-def _sample(entry: Any, arrays: Mapping[str, Array]) -> Sample:
-    return Sample(
-        feeds={key: arrays[value] for key, value in entry["feeds"].items()},
-        outputs=tuple(arrays[value] for value in entry["outputs"]),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """Names of the arrays of a sample."""
+
+    feeds: Mapping[Name, Name]
+    outputs: tuple[Name, ...]
+
+    def sample(self, arrays: Mapping[str, Array]) -> Sample:
+        return Sample(
+            feeds={key: arrays[name] for key, name in self.feeds.items()},
+            outputs=tuple(arrays[name] for name in self.outputs),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """Names of the arrays of a behaviour."""
+
+    embeddings: Name
+    ranks: Name
+    labels: Name
+    triggers_s: Name
+    checksum: int
+
+    def behaviour(self, arrays: Mapping[str, Array]) -> Behaviour:
+        seen: dict[str, Any] = {name: arrays[getattr(self, name)] for name in BEHAVIOUR}
+        return Behaviour(checksum=self.checksum, **seen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Contents:
+    """The texts of a reference, which say what its arrays are."""
+
+    samples: Mapping[Name, Annotated[tuple[_Call, ...], AtMost(MAX_CALLS)]]
+    scenes: Scenes | None = None
+    behaviour: _Seen | None = None
+
+    def __post_init__(self) -> None:
+        if (self.scenes is None) != (self.behaviour is None):
+            raise InputError("expected scenes and behaviour together, got one of them")
 
 
 class _Store:
@@ -174,6 +201,11 @@ class _Store:
     def __init__(self) -> None:
         self.arrays: dict[str, Array] = {}
         self._names: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def call(self, sample: Sample) -> _Call:
+        """Take in what a sample holds."""
+        feeds = {key: self.add(value) for key, value in sample.feeds.items()}
+        return _Call(feeds=feeds, outputs=tuple(map(self.add, sample.outputs)))
 
     def add(self, array: Array) -> str:
         key = (array.dtype.name, array.shape, array.tobytes())
