@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import torch
 from torch import nn
@@ -19,14 +19,15 @@ from torch import nn
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.predictor import Predictor
-from vljepa_model.tensor_files import TensorFiles, open_tensors, write_tensors
+from vljepa_model.tensor_files import TensorFiles, open_tensors, read_json, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
 from vljepa_model.y_encoder import YEncoder
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.atomic import replace_file
-from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files.records import read_record
+from vljepa_runtime.files.values import Name, Text
 from vljepa_runtime.patches import Preprocess
 
 __all__ = [
@@ -43,8 +44,6 @@ VERSIONS = (1, 2)  # 2 names a tokenizer per role
 ROLES = ("predictor", "y_encoder", "y_decoder")
 WEIGHTS, CONFIG, TOKENIZER = "model.safetensors", "config.json", "tokenizer.json"
 DTYPES = {"fp16": torch.float16, "float16": torch.float16, "fp32": torch.float32, "float32": torch.float32}
-MAX_CONFIG_BYTES = 16 << 20  # a long run's metadata comes to kilobytes
-CONFIG_KEYS = {"format", "model", "preprocess", "prompts", "metadata"}
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -141,6 +140,26 @@ class CheckpointFolder:
         return network.eval()
 
 
+def _preprocess(values: object, where: str) -> Preprocess:
+    return Preprocess.from_dict(values)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Config:
+    """What `config.json` says; tokenizers are named from its second version on."""
+
+    format: int
+    model: ModelConfig
+    preprocess: Annotated[Preprocess, _preprocess]
+    prompts: Mapping[Name, Text]
+    metadata: Mapping[Name, Any]
+    tokenizers: Mapping[Name, Name] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if bool(self.tokenizers) != (self.format == VERSIONS[1]):
+            raise InputError(f"expected tokenizers in format {VERSIONS[1]} alone, got format {self.format}")
+
+
 def save_checkpoint(
     model: VLJEPA,
     folder: str | Path,
@@ -205,15 +224,10 @@ def open_checkpoint(folder: str | Path) -> CheckpointFolder:
     folder = Path(folder)
     for name in (CONFIG, WEIGHTS):
         _require_file(folder, name)
-    plain = _read_config(folder / CONFIG)
-    tokenizers = {role: folder / name for role, name in _tokenizer_names(folder, plain).items()}
-    try:
-        config, preprocess = ModelConfig.from_dict(plain["model"]), Preprocess.from_dict(plain["preprocess"])
-    except (ConfigError, InputError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / CONFIG} does not describe a model of this version: {error}"
-        ) from error
-    _check_geometry(preprocess, config)
+    found = _read_config(folder / CONFIG)
+    config = found.model
+    tokenizers = {role: folder / name for role, name in _tokenizer_names(folder, found.tokenizers).items()}
+    _check_geometry(found.preprocess, config)
     tensors = open_tensors(folder / WEIGHTS)
     with torch.device("meta"):
         wanted = {name: tuple(tensor.shape) for name, tensor in VLJEPA(config).state_dict().items()}
@@ -223,9 +237,9 @@ def open_checkpoint(folder: str | Path) -> CheckpointFolder:
         folder=folder,
         config=config,
         tokenizers=tokenizers,
-        preprocess=preprocess,
-        prompts=plain["prompts"],
-        metadata=plain["metadata"],
+        preprocess=found.preprocess,
+        prompts=found.prompts,
+        metadata=found.metadata,
         tensors=tensors,
     )
 
@@ -322,8 +336,7 @@ def _require_file(folder: Path, name: str) -> None:
         raise CheckpointError(f"expected {WEIGHTS}, {CONFIG} and {TOKENIZER} in {folder}, {name} is missing")
 
 
-def _tokenizer_names(folder: Path, plain: Mapping[str, Any]) -> dict[str, str]:
-    names = {str(role): str(name) for role, name in plain.get("tokenizers", {}).items()}
+def _tokenizer_names(folder: Path, names: Mapping[str, str]) -> Mapping[str, str]:
     names = names or dict.fromkeys(ROLES, TOKENIZER)
     if "predictor" not in names or "y_encoder" not in names or not set(names) <= set(ROLES):
         raise CheckpointError(f"{folder / CONFIG}: expected tokenizers for {', '.join(ROLES)}, got {names}")
@@ -334,29 +347,17 @@ def _tokenizer_names(folder: Path, plain: Mapping[str, Any]) -> dict[str, str]:
     return names
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_CONFIG_BYTES:
-            raise CheckpointError(
-                f"{path}: expected at most {MAX_CONFIG_BYTES} bytes, got {path.stat().st_size}"
-            )
-        plain = parse_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is not readable JSON: {error}") from error
-    if not isinstance(plain, dict) or plain.get("format") not in VERSIONS:
-        found = plain.get("format") if isinstance(plain, dict) else type(plain).__name__
+def _read_config(path: Path) -> _Config:
+    plain = read_json(path)
+    if plain.get("format") not in VERSIONS:
         raise CheckpointError(
-            f"{path}: expected checkpoint format {' or '.join(map(str, VERSIONS))}, got {found!r}: "
+            f"{path}: expected checkpoint format {' or '.join(map(str, VERSIONS))}, got {plain.get('format')!r}: "
             "use the version that wrote it"
         )
-    keys = CONFIG_KEYS | {"tokenizers"} if plain["format"] == VERSIONS[1] else CONFIG_KEYS
-    if set(plain) != keys:
-        raise CheckpointError(f"{path}: expected the keys {sorted(keys)}, got {sorted(plain)}")
-    if wrong := [name for name in sorted(keys - {"format"}) if not isinstance(plain[name], dict)]:
-        raise CheckpointError(f"{path}: expected JSON objects for {wrong}")
-    if not all(isinstance(text, str) for text in plain["prompts"].values()):
-        raise CheckpointError(f"{path}: expected a text for each of its prompts")
-    return plain
+    try:
+        return read_record(_Config, plain, CONFIG, error=InputError)
+    except (ConfigError, InputError, TypeError) as error:
+        raise CheckpointError(f"{path} does not describe a model of this version: {error}") from error
 
 
 def _on_meta(build: Callable[[], Network]) -> Network:

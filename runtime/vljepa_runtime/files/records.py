@@ -133,7 +133,8 @@ def _reader(kind: Any) -> Reader:
         return partial(one_of, known=parts)
     if is_dataclass(kind):
         return partial(_record, cls=cast(Any, kind))
-    return partial(member, kind=kind) if issubclass(kind, Enum) else _PLAIN[kind]
+    is_enum = isinstance(kind, type) and issubclass(kind, Enum)
+    return partial(member, kind=kind) if is_enum else _PLAIN[kind]
 
 
 def _ruled(kind: Any, rules: tuple[Any, ...]) -> Reader:
@@ -148,4 +149,7 @@ def _optional(value: object, where: str, *, read: Reader) -> Any:
     return None if value is None else read(value, where)
 
 
-_PLAIN: Mapping[Any, Reader] = {str: string, int: whole, float: number, bool: flag}
+_PLAIN: Mapping[Any, Reader] = {
+    **{str: string, int: whole, float: number, bool: flag},
+    Any: lambda value, where: value,
+}
