@@ -15,7 +15,6 @@ from vljepa_data.errors import AnnotationError
 from vljepa_evaluation.gates import Reference
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, agreement
 from vljepa_runtime.errors import BundleError, InputError, VljepaError
-from vljepa_runtime.files.lines import split_lines
 from vljepa_runtime.files.tensors import pack
 
 ODD = ["\u2028", "\u2029", "\x85", "\f", "\v", "\x1c", "\x1d", "\x1e"]
@@ -53,14 +52,6 @@ def test_only_a_line_feed_ends_a_label(tmp_path: Path, mark: str) -> None:
 def test_a_csv_field_may_hold_lines(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_bytes(b'path,text\r\n1.mp4,"two\r\nlines"\r\n2.mp4,one\r\n')
     assert [example.text for example in read_annotations(tmp_path / "m.csv")] == ["two\r\nlines", "one"]
-
-
-@pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "a\n\nb", "\r\n", "a\r\nb\rc\n"])
-def test_lines_come_together_again(text: str) -> None:
-    assert "".join(split_lines(text, keepends=True)) == text
-    assert split_lines(text) == [
-        line.rstrip("\n").removesuffix("\r") for line in split_lines(text, keepends=True)
-    ]
 
 
 KINETICS = "label,youtube_id,time_start,time_end,split\nrun,abc,{},{},train\n"

@@ -12,7 +12,6 @@ import pytest
 import vljepa_runtime as vj
 from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.patches import Preprocess
 
 BIG = 10**240
@@ -129,30 +128,3 @@ def test_a_tokenizer_of_gigabytes_is_refused_by_its_listed_size(hostile_bundles:
 )
 def test_geometries_of_real_models_are_accepted(geometry: dict[str, Any]) -> None:
     assert Preprocess(**geometry).tokens
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ('{"a": 1, "a": 2}', "twice"),
-        ("[NaN]", "not a number"),
-        ("[-Infinity]", "not a number"),
-        ("[1e999]", "too large"),
-        ("[1" + "0" * 5000 + "]", "5001 digits"),
-        ("[" * 200_000, "deeply"),
-        (r'["\ud800"]', "surrogate"),
-        (r'["\udc00\ud800"]', "surrogate"),
-        ('["\udc80"]', "surrogate"),
-        ("{", "."),
-        (b"\xff", "utf-8"),
-        (b"\xef\xbb\xbf{}", "BOM"),
-    ],
-)
-def test_strict_json_refuses(text: str | bytes, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        parse_json(text)
-
-
-def test_strict_json_reads_what_json_reads() -> None:
-    text = r'{"a": [1, -2.5e3, true, null, "x\n\ud83d\ude00é"], "b": {"a": 18446744073709551615}}'
-    assert parse_json(text) == parse_json(text.encode()) == json.loads(text)
