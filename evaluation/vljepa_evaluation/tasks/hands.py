@@ -42,8 +42,8 @@ class Hands(OneQuery):
     name = "hands"
     supply = "hands"
 
-    def __init__(self, photographs: int) -> None:
-        super().__init__(photographs)
+    def __init__(self, clips: int) -> None:
+        super().__init__(clips)
         self._qas: list[QA] = []
 
     def queries(self, clip: Clip, seed: int) -> Sequence[str]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 from vljepa_data.world import Clip, HandBank, Split, make_clip
-from vljepa_evaluation.tasks.answering import QUESTIONS, Answering
-from vljepa_evaluation.tasks.captions import Captions
-from vljepa_evaluation.tasks.classification import Classification
-from vljepa_evaluation.tasks.hands import Hands, hand_clips
+from vljepa_evaluation.tasks.answering import QUESTIONS
+from vljepa_evaluation.tasks.hands import hand_clips
 from vljepa_evaluation.tasks.protocol import Evaluable
-from vljepa_evaluation.tasks.retrieval import Retrieval
 from vljepa_evaluation.tasks.task import Task, TaskResult
 
 __all__ = ["CLIPS", "GROUPS", "TASKS", "evaluate", "expand_tasks"]
@@ -25,13 +23,36 @@ PATIENCE_ANYWAY = 400  # and these in any case
 FIRST_SEED = 1_000_000
 """Held-out clips start here; training monitors itself on the first seeds of the same split."""
 
-TASKS: Mapping[str, Callable[[int], Task]] = {  # each takes the number of clips
-    "classification": partial(Classification, "classification", supply="mixed"),
-    "composition": partial(Classification, "composition", supply="composition"),
-    "retrieval": Retrieval,
-    **{f"vqa/{kind}": partial(Answering, kind) for kind in QUESTIONS},
-    "captions": Captions,
-    "hands": Hands,
+
+@dataclass(frozen=True, slots=True)
+class TaskForm:
+    """One held-out task.
+
+    Attributes:
+        opens: File of this package and class, called with the number of clips and `options`.
+        options: Further arguments.
+    """
+
+    opens: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self, clips: int) -> Task:
+        """The task, to be asked of so many clips."""
+        task: Task = resolve_name(f"vljepa_evaluation.tasks.{self.opens}")(clips=clips, **self.options)
+        return task
+
+
+TASKS: Mapping[str, TaskForm] = {
+    "classification": TaskForm(
+        "classification:Classification", {"name": "classification", "supply": "mixed"}
+    ),
+    "composition": TaskForm(
+        "classification:Classification", {"name": "composition", "supply": "composition"}
+    ),
+    "retrieval": TaskForm("retrieval:Retrieval"),
+    **{f"vqa/{kind}": TaskForm("answering:Answering", {"kind": kind}) for kind in QUESTIONS},
+    "captions": TaskForm("captions:Captions"),
+    "hands": TaskForm("hands:Hands"),
 }
 GROUPS = {"vqa": tuple(f"vqa/{kind}" for kind in QUESTIONS), "all": tuple(TASKS)}
 
@@ -93,7 +114,7 @@ def evaluate(
     names = expand_tasks(tasks)
     bank, missing = _load_hands(hands) if "hands" in names else (None, "")
     counts = {"hands": len(bank.all) if bank else 0}
-    open_tasks = [TASKS[name](count) for name in names if (count := counts.get(name, clips))]
+    open_tasks = [TASKS[name].open(count) for name in names if (count := counts.get(name, clips))]
     total = sum(task.wanted for task in open_tasks)
 
     def report() -> None:

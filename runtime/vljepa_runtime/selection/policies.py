@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from vljepa_runtime import selection
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.suggestions import did_you_mean
 
@@ -22,26 +22,33 @@ class PolicyForm:
 
     Attributes:
         name: What stands before the colon.
-        make: Gives the policy; takes the number, where there is one.
+        opens: File of this package and class; a policy is imported when it is made, so that --help is fast.
         number: What the number after the colon is; empty where there is none.
-        kind: Reads that number: `float` or `int`.
+        argument: Which argument of the class takes it.
+        kind: Reads it: `float` or `int`.
     """
 
     name: str
-    make: Callable[..., Policy]
+    opens: str
     number: str = ""
+    argument: str = ""
     kind: Callable[[str], float] = float
+
+    def make(self, **arguments: Any) -> Policy:
+        """The policy."""
+        policy: Policy = resolve_name(f"vljepa_runtime.selection.{self.opens}")(**arguments)
+        return policy
 
     def __str__(self) -> str:
         return f"{self.name}:{self.number}" if self.number else self.name
 
 
-POLICIES = (  # the first one is the default; a policy is imported when it is made, so that --help is fast
-    PolicyForm("online", lambda: selection.OnlineSelection()),
-    PolicyForm("online", lambda rate: selection.OnlineSelection(per_minute=rate), "DECODINGS_PER_MINUTE"),
-    PolicyForm("uniform", lambda seconds: selection.Uniform(seconds), "SECONDS"),
-    PolicyForm("every", lambda: selection.EveryWindow()),
-    PolicyForm("ward", lambda segments: selection.OfflineWard(segments), "SEGMENTS", int),
+POLICIES = (  # the first one is the default
+    PolicyForm("online", "online:OnlineSelection"),
+    PolicyForm("online", "online:OnlineSelection", number="DECODINGS_PER_MINUTE", argument="per_minute"),
+    PolicyForm("uniform", "uniform:Uniform", number="SECONDS", argument="interval_s"),
+    PolicyForm("every", "uniform:EveryWindow"),
+    PolicyForm("ward", "ward:OfflineWard", number="SEGMENTS", argument="segments", kind=int),
 )
 FORMS = " | ".join(map(str, POLICIES))
 POLICY_HELP = ", ".join([f"{POLICIES[0]} (default)", *map(str, POLICIES[1:])])
@@ -67,7 +74,8 @@ def parse_policy(spec: str) -> Policy:
         return forms[False].make()
     if True not in forms:
         raise InputError(f"'{name}' takes no number, got {spec!r}: expected {FORMS}")
-    return forms[True].make(_number(spec, value, forms[True].kind))
+    form = forms[True]
+    return form.make(**{form.argument: _number(spec, value, form.kind)})
 
 
 def _number(spec: str, value: str, kind: Callable[[str], float]) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from vljepa_runtime.sinks.protocol import Sink
 
@@ -17,29 +17,28 @@ class SinkForm:
 
     Attributes:
         option: What it is called on the command line, and the name of its argument.
-        opens: Module in this package and class; `opens(path, overwrite=...)` gives the sink.
+        opens: File of this package and class, called with a path and `overwrite`; imported when it is opened.
         metavar: What a user puts behind the option.
         help: What becomes of it.
     """
 
     option: str
-    opens: tuple[str, str]
+    opens: str
     metavar: str = "FILE"
     help: str
 
     def open(self, path: Path, *, overwrite: bool) -> Sink:
-        """Open the sink; its module is imported here and not before."""
-        module, name = self.opens
-        sink: Sink = getattr(import_module(f"vljepa_runtime.sinks.{module}"), name)(path, overwrite=overwrite)
+        """Open the sink."""
+        sink: Sink = resolve_name(f"vljepa_runtime.sinks.{self.opens}")(path, overwrite=overwrite)
         return sink
 
 
 SINKS = (
-    SinkForm(option="jsonl", opens=("jsonl", "JsonlSink"), help="also write the events to FILE, or a pipe"),
-    SinkForm(option="srt", opens=("subtitles", "SubtitleSink"), help="write subtitles"),
+    SinkForm(option="jsonl", opens="jsonl:JsonlSink", help="also write the events to FILE, or a pipe"),
+    SinkForm(option="srt", opens="subtitles:SubtitleSink", help="write subtitles"),
     SinkForm(
         option="save",
-        opens=("video", "VideoSink"),
+        opens="video:VideoSink",
         metavar="FILE.mp4",
         help="write the video with the events drawn in",
     ),

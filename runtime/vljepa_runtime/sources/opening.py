@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import SourceError
@@ -10,7 +12,15 @@ from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.naming import is_camera, resolve
 from vljepa_runtime.sources.protocol import Source
 
-__all__ = ["open_source"]
+__all__ = ["SCHEMES", "open_source"]
+
+NETWORK = "network.opening:open_network"
+SCHEMES: Mapping[str, str] = {  # what opens a URL: file of this package and function; see `open_network`
+    "http": NETWORK,
+    "https": NETWORK,
+    "rtsp": NETWORK,
+    "rtsps": NETWORK,
+}
 
 
 def open_source(
@@ -59,13 +69,13 @@ def open_source(
 
 
 def _open_url(address: Address, loop: bool, stretch: bool, timeout_s: float | None) -> Source:
-    from vljepa_runtime.sources.network.opening import SCHEMES, open_network
-
     if address.scheme not in SCHEMES:
         raise SourceError(
             f"unknown scheme {address.scheme}:// in {address}; known: file, {', '.join(SCHEMES)}"
         )
-    return open_network(address, loop=loop, stretch=stretch, timeout_s=timeout_s)
+    opens = resolve_name(f"vljepa_runtime.sources.{SCHEMES[address.scheme]}")
+    source: Source = opens(address, loop=loop, stretch=stretch, timeout_s=timeout_s)
+    return source
 
 
 def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool) -> Source:

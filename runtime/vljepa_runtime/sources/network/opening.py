@@ -34,9 +34,8 @@ from vljepa_runtime.sources.network.web_file import RefusedError, WebFile
 from vljepa_runtime.sources.protocol import Source
 from vljepa_runtime.sources.video.source import OpenVideo, VideoSource
 
-__all__ = ["SCHEMES", "open_network"]
+__all__ = ["open_network"]
 
-SCHEMES = ("http", "https", "rtsp", "rtsps")
 RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
 ANSWER_S = 10.0  # from the first packet sent to the end of the header
 PICTURE_S = 15.0  # from there to the first picture, and between pictures: key frames may be ten seconds apart
