@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from vljepa_quant.precisions import Precision
-from vljepa_runtime.engines.openvino import import_untracked
+from vljepa_runtime.engines.openvino_library import import_untracked
 
 __all__ = ["compress"]
 

@@ -14,7 +14,7 @@ from vljepa_export.targets.protocol import Array, Converted, Feeds, Runner, Trac
 from vljepa_quant import Precision, precisions_of
 from vljepa_quant.nncf import compress
 from vljepa_runtime.contract import STEP
-from vljepa_runtime.engines.openvino import import_untracked, shared_core
+from vljepa_runtime.engines.openvino_library import import_untracked, shared_core
 
 __all__ = ["convert"]
 

@@ -5,15 +5,11 @@ A graph that takes visual tokens is compiled for the usual window at once and fo
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from importlib.util import find_spec
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +18,7 @@ from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.bundle.reader import MAPPED_BYTES
 from vljepa_runtime.contract import BATCH, LENGTH, TOKENS, free_axes
 from vljepa_runtime.engines.graph_files import unpacked
+from vljepa_runtime.engines.openvino_library import import_untracked, shared_core
 from vljepa_runtime.engines.protocol import Array, Graph, LoadedGraph, check_loaded, require_target
 from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
@@ -35,7 +32,7 @@ from vljepa_runtime.graphs import CheckedGraph, checked_graph, feed_shapes, grap
 from vljepa_runtime.interruptible import interruptible
 from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 
-__all__ = ["DEVICES", "OpenVinoEngine", "available_devices", "import_untracked", "shared_core"]
+__all__ = ["DEVICES", "OpenVinoEngine", "available_devices"]
 
 DEVICES = ("cpu", "gpu", "npu")
 TARGETS = ("openvino", "onnx")
@@ -47,33 +44,6 @@ _HINTS = {
     "gpu": "install Intel's GPU driver with its OpenCL library",
     "npu": "install Intel's NPU driver",
 }
-
-
-def import_untracked(name: str) -> ModuleType:
-    """Import OpenVINO or NNCF without the telemetry that both send by default, from their import on.
-
-    They do without `openvino_telemetry` where it is not installed; so it is hidden while they are imported.
-    """
-    hidden = "openvino_telemetry"
-    before = sys.modules.get(hidden)
-    sys.modules[hidden] = None  # type: ignore[assignment]
-    try:
-        return importlib.import_module(name)
-    finally:
-        del sys.modules[hidden]
-        if before is not None:
-            sys.modules[hidden] = before
-
-
-@cache
-def shared_core() -> Any:
-    """OpenVINO's core: one for the whole process, for as long as it lives.
-
-    On CPUs with AMX each core gives the thread that first uses it a signal stack and frees it with itself. Of two
-    that go in the order they came in, the second puts back what the first has freed, and the next signal, Ctrl-C
-    say, ends the process with SIGSEGV (seen with 2026.4.1).
-    """
-    return import_untracked("openvino").Core()
 
 
 def available_devices() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ pytest.importorskip("openvino")
 
 from vljepa_runtime.bundle import Bundle, Manifest, write_bundle
 from vljepa_runtime.engines import describe, open_engine, openvino
+from vljepa_runtime.engines.openvino_library import import_untracked
 from vljepa_runtime.errors import (
     BundleError,
     DeviceMissingError,
@@ -61,7 +62,7 @@ def test_nothing_is_sent_and_nothing_is_printed(small_zip: Path) -> None:
 def test_a_telemetry_that_is_loaded_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     marker = type(sys)("openvino_telemetry")
     monkeypatch.setitem(sys.modules, "openvino_telemetry", marker)
-    openvino.import_untracked("openvino")
+    import_untracked("openvino")
     assert sys.modules["openvino_telemetry"] is marker
 
 
@@ -129,7 +130,7 @@ def test_large_weights_are_mapped_and_small_ones_read(
 ) -> None:
     """Alike in what they compute; a mapped bundle may be replaced all the same."""
     monkeypatch.setattr("vljepa_runtime.bundle.reader.MAPPED_BYTES", 1 if mapped else 1 << 40)
-    library = openvino.import_untracked("openvino")
+    library = import_untracked("openvino")
     spec = small.graph("x_encoder")
     library.save_model(
         library.Core().read_model(small.read(spec.file), b""), tmp_path / "x.xml", compress_to_fp16=False

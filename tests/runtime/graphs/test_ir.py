@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.engines import open_engine, openvino
+from vljepa_runtime.engines import open_engine
+from vljepa_runtime.engines.openvino_library import import_untracked
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.graphs import checked_graph
 
@@ -23,7 +24,7 @@ SMALL = Path(__file__).parents[1] / "bundles" / "small.vljepa"
 @pytest.fixture(scope="module")
 def ir(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
     """XML and weights of the small X-encoder."""
-    library, folder = openvino.import_untracked("openvino"), tmp_path_factory.mktemp("ir")
+    library, folder = import_untracked("openvino"), tmp_path_factory.mktemp("ir")
     model = library.Core().read_model(Bundle.open(SMALL).read("x_encoder.onnx"), b"")
     library.save_model(model, folder / "x.xml", compress_to_fp16=False)
     return (folder / "x.xml").read_text(), (folder / "x.bin").read_bytes()
@@ -141,7 +142,7 @@ def test_an_ir_has_the_weights_of_its_own_name(
 
 def saved(visual: Any, patches: Any, folder: Path) -> tuple[str, bytes]:
     """XML and weights of a model that gives this."""
-    library, ops = (openvino.import_untracked(name) for name in ("openvino", "openvino.opset8"))
+    library, ops = (import_untracked(name) for name in ("openvino", "openvino.opset8"))
     positions = ops.parameter([-1, -1, 3], np.int32, name="positions")
     model = library.Model([visual], [patches, positions], "g")
     for port, name in zip((*model.inputs, *model.outputs), ("patches", "positions", "visual")):
@@ -192,7 +193,7 @@ def roundabout(kind: str, ops: Any, width: Any) -> Any:
 
 @pytest.mark.parametrize("kind", ["broadcast", "tile", "range", "doubled", "outer-product"])
 def test_a_size_comes_from_few_numbers(kind: str, hostile_bundles: ModuleType, tmp_path: Path) -> None:
-    ops = openvino.import_untracked("openvino.opset8")
+    ops = import_untracked("openvino.opset8")
     patches = ops.parameter([-1, -1, 216], np.uint8, name="patches")
     sizes, zero = ops.shape_of(patches), ops.constant(np.int64(0))
     rows = ops.gather(sizes, ops.constant(np.int64([0, 1])), zero)
@@ -219,7 +220,7 @@ def test_an_ir_may_not_grow_beyond_what_its_bytes_pay_for(
     kind: str, message: str, archive: bool, hostile_bundles: ModuleType, tmp_path: Path
 ) -> None:
     """Built with OpenVINO's own operators: the file says nothing of the sizes that come out of them."""
-    ops = openvino.import_untracked("openvino.opset8")
+    ops = import_untracked("openvino.opset8")
     patches = ops.parameter([-1, -1, 216], np.uint8, name="patches")
     mean = grown(kind, ops, patches)
     sizes = ops.concat(
