@@ -88,18 +88,18 @@ class Backoff:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Shot:
+class _Captured:
     picture: Picture
     time_s: float
     index: int
 
 
 @dataclass(slots=True)
-class _Mailbox:
+class _Buffer:
     """What the reader leaves for the consumer, in order of time, with one picture at most."""
 
     changed: threading.Condition = field(default_factory=threading.Condition)
-    items: deque[SourceStatus | _Shot] = field(default_factory=lambda: deque(maxlen=MAX_ITEMS))
+    items: deque[SourceStatus | _Captured] = field(default_factory=lambda: deque(maxlen=MAX_ITEMS))
     error: SourceError | None = None
     closed: bool = False
 
@@ -131,7 +131,7 @@ class LiveSource(Source):
         self._first = first
         self._backoff = backoff or Backoff()
         self._stop = stopped or threading.Event()
-        self._box = _Mailbox()
+        self._buffer = _Buffer()
         self._thread: threading.Thread | None = None
         self._start_s: float | None = None
         self._count = 0
@@ -157,23 +157,23 @@ class LiveSource(Source):
             last_s = item.time_s
             yield Frame(image=item.picture(hints.short_side), time_s=last_s, index=item.index)
 
-    def _take(self, hints: Hints, last_s: float) -> SourceStatus | _Shot | None:
+    def _take(self, hints: Hints, last_s: float) -> SourceStatus | _Captured | None:
         interval_s = (hints.min_interval_s or 0.0) / 4
         wake_s = hints.wake_s or np.inf
         begun = time.monotonic()
-        box = self._box
-        with box.changed:
+        buffer = self._buffer
+        with buffer.changed:
             while True:
-                if box.items and (
-                    isinstance(head := box.items[0], SourceStatus)
+                if buffer.items and (
+                    isinstance(head := buffer.items[0], SourceStatus)
                     or head.time_s >= last_s + interval_s
-                    or len(box.items) > 1
+                    or len(buffer.items) > 1
                 ):
                     self._news_s, self._warned = max(self._news_s, time.monotonic()), False
-                    return box.items.popleft()
-                if box.error is not None:
-                    raise box.error
-                if box.closed:
+                    return buffer.items.popleft()
+                if buffer.error is not None:
+                    raise buffer.error
+                if buffer.closed:
                     return None
                 now = time.monotonic()
                 if not self._warned and now - self._news_s >= SILENCE_S:
@@ -184,7 +184,7 @@ class LiveSource(Source):
                     )
                 if now - begun >= wake_s:
                     return SourceStatus(kind="waiting", message=f"{self.name}: no new picture")
-                box.changed.wait(min(WAKE_S, wake_s))  # wakes so that Ctrl-C works everywhere
+                buffer.changed.wait(min(WAKE_S, wake_s))  # wakes so that Ctrl-C works everywhere
 
     def _read(self, interval_s: float | None) -> None:
         """Body of the thread: connect, read, wait, again."""
@@ -234,13 +234,13 @@ class LiveSource(Source):
         now = time.monotonic()
         if self._start_s is None:
             self._start_s = now
-        with self._box.changed:
-            older = [item for item in self._box.items if isinstance(item, SourceStatus)]
-            if len(older) < len(self._box.items):
-                self._box.items = deque(older, MAX_ITEMS)
-            self._box.items.append(_Shot(picture, now - self._start_s, self._count))
+        with self._buffer.changed:
+            older = [item for item in self._buffer.items if isinstance(item, SourceStatus)]
+            if len(older) < len(self._buffer.items):
+                self._buffer.items = deque(older, MAX_ITEMS)
+            self._buffer.items.append(_Captured(picture, now - self._start_s, self._count))
             self._count += 1
-            self._box.changed.notify_all()
+            self._buffer.changed.notify_all()
 
     def _wait(self, attempt: int, reason: str) -> None:
         if self._stop.is_set():
@@ -253,23 +253,23 @@ class LiveSource(Source):
         self._stop.wait(seconds)
 
     def _remark(self, kind: StatusKind, message: str) -> None:
-        with self._box.changed:
-            self._box.items.append(SourceStatus(kind=kind, message=redact(message)))
-            self._box.changed.notify_all()
+        with self._buffer.changed:
+            self._buffer.items.append(SourceStatus(kind=kind, message=redact(message)))
+            self._buffer.changed.notify_all()
 
     def _finish(self, error: SourceError | None) -> None:
-        with self._box.changed:
-            self._box.error = error
-            self._box.closed = error is None
-            self._box.changed.notify_all()
+        with self._buffer.changed:
+            self._buffer.error = error
+            self._buffer.closed = error is None
+            self._buffer.changed.notify_all()
 
     def close(self) -> None:
         """Stop the reader, which ends within a moment; only a driver that hangs may keep it longer."""
         self._stop.set()
-        with self._box.changed:
-            self._box.items.clear()
-            self._box.closed = True
-            self._box.changed.notify_all()
+        with self._buffer.changed:
+            self._buffer.items.clear()
+            self._buffer.closed = True
+            self._buffer.changed.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(JOIN_S)
         if self._thread is None and self._first is not None:
