@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from vljepa_evaluation.gates import Reference, Scenes, Verdict
+from vljepa_evaluation.gates import GateResults, Reference, Scenes
 from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
 from vljepa_export.effort import Effort
 from vljepa_export.export_report import ExportReport
-from vljepa_export.gates import certified, judge, misses, record, summary
+from vljepa_export.gates import certified, check_draft, misses, record, summary
 from vljepa_export.ladder import Ladder
 from vljepa_export.made import Made, all_files, graph_reports, shared_bytes
 from vljepa_export.request import ExportRequest
@@ -34,20 +34,20 @@ class Draft:
         bundle: In a scratch folder; it lacks the reference, and its manifest what the gates say.
         made: Its graphs.
         reference: What the float model gave.
-        verdict: Of the gates; None when nothing here runs a graph, or the size forbids it.
+        results: What the gates gave; None when nothing here runs a graph, or the size forbids it.
     """
 
     bundle: Bundle
     made: tuple[Made, ...]
     reference: Reference
-    verdict: Verdict | None
+    results: GateResults | None
 
     def manifest(self, scenes: Scenes | None) -> Manifest:
         """With what the gates say; without `scenes` they say too little to certify anything."""
         return replace(
             self.bundle.manifest,
-            certified=certified(self.made, self.verdict, scenes),
-            gates=summary(self.verdict),
+            certified=certified(self.made, self.results, scenes),
+            gates=summary(self.results),
         )
 
 
@@ -93,12 +93,12 @@ class BundleMaker:
         bundle = self._bundle(made)
         if not self.effort.end_to_end:
             reference = Reference(samples={item.name: item.walked.samples for item in made})
-            return Draft(bundle=bundle, made=made, reference=reference, verdict=None)
+            return Draft(bundle=bundle, made=made, reference=reference, results=None)
         reference = record(self.request, self.opened, made, self.scratch, like=bundle.manifest, scenes=scenes)
-        while (verdict := judge(bundle, made, reference)) and (milder := self._milder(made, verdict)):
+        while (results := check_draft(bundle, made, reference)) and (milder := self._milder(made, results)):
             bundle.close()
             made, bundle = milder, self._bundle(milder)
-        return Draft(bundle=bundle, made=made, reference=reference, verdict=verdict)
+        return Draft(bundle=bundle, made=made, reference=reference, results=results)
 
     def _bundle(self, made: tuple[Made, ...]) -> Bundle:
         return write_bundle(
@@ -116,9 +116,9 @@ class BundleMaker:
             move=not self.effort.end_to_end,  # the gates may ask for the files again
         )
 
-    def _milder(self, made: tuple[Made, ...], verdict: Verdict) -> tuple[Made, ...] | None:
+    def _milder(self, made: tuple[Made, ...], results: GateResults) -> tuple[Made, ...] | None:
         """All graphs, those milder that missed a gate on the reference's inputs; None when nothing changes."""
-        missed = {graph.name: graph.misses for graph in verdict.graphs if graph.misses}
+        missed = {graph.name: graph.misses for graph in results.graphs if graph.misses}
         milder = {
             item.name: self.ladder.milder(item, missed[item.name]) for item in made if item.name in missed
         }
@@ -149,8 +149,8 @@ def report_of(draft: Draft, bundle: Bundle, *, seconds: float) -> ExportReport:
         shared_bytes=shared_bytes(draft.made, sizes),
         graphs=graph_reports(draft.made, sizes),
         seconds=seconds,
-        agreement=draft.verdict.agreement if draft.verdict else None,
-        misses=misses(draft.verdict),
+        agreement=draft.results.agreement if draft.results else None,
+        misses=misses(draft.results),
         certified=bundle.manifest.certified,
         peak_rss_mb=peak_rss_mb() or 0.0,
     )

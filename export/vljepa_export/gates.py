@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vljepa_evaluation.gates import Reference, Scenes, Verdict, check, record_reference
+from vljepa_evaluation.gates import GateResults, Reference, Scenes, check_gates, record_reference
 from vljepa_export.bundle_manifest import float_manifest, tokenizer_files
 from vljepa_export.converted_engine import ConvertedEngine
 from vljepa_export.made import Made
@@ -15,7 +15,7 @@ from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Certified, Manifest, write_bundle
 from vljepa_runtime.engines import open_engine
 
-__all__ = ["certified", "judge", "misses", "record", "summary"]
+__all__ = ["certified", "check_draft", "misses", "record", "summary"]
 
 
 def record(
@@ -50,32 +50,32 @@ def record(
         return record_reference(bundle, open_engine("onnxruntime:cpu"), like=like, scenes=scenes)
 
 
-def judge(draft: Bundle, made: Sequence[Made], reference: Reference) -> Verdict | None:
+def check_draft(draft: Bundle, made: Sequence[Made], reference: Reference) -> GateResults | None:
     """How far the bundle does what the float graphs did, where something here can run it."""
     if not all(item.converted.runs_here for item in made):
         return None
     engine = ConvertedEngine(f"{draft.manifest.target} files", {item.name: item.converted for item in made})
-    return check(draft, engine, reference, limits=limits_for)
+    return check_gates(draft, engine, reference, limits=limits_for)
 
 
-def certified(made: Sequence[Made], verdict: Verdict | None, scenes: Scenes | None) -> Certified:
+def certified(made: Sequence[Made], results: GateResults | None, scenes: Scenes | None) -> Certified:
     """Whether all gates were kept."""
-    if any(item.misses for item in made) or (verdict is not None and not verdict.passed):
+    if any(item.misses for item in made) or (results is not None and not results.passed):
         return Certified.NO
-    return Certified.NOT_JUDGED if verdict is None or scenes is None else Certified.YES
+    return Certified.NOT_JUDGED if results is None or scenes is None else Certified.YES
 
 
-def summary(verdict: Verdict | None) -> dict[str, float]:
+def summary(results: GateResults | None) -> dict[str, float]:
     """What was measured end to end, for the manifest."""
-    if verdict is None or verdict.agreement is None:
+    if results is None or results.agreement is None:
         return {}
     # Rounded: the last digits differ between CPUs and say nothing.
-    return {name: round(value, 6) for name, value in verdict.agreement.to_dict().items()}
+    return {name: round(value, 6) for name, value in results.agreement.to_dict().items()}
 
 
-def misses(verdict: Verdict | None) -> tuple[str, ...]:
+def misses(results: GateResults | None) -> tuple[str, ...]:
     """The gates missed end to end and on the reference's inputs, in words."""
-    if verdict is None:
+    if results is None:
         return ()
-    graphs = (f"{graph.name}: {miss}" for graph in verdict.graphs for miss in graph.misses)
-    return (*verdict.misses, *graphs)
+    graphs = (f"{graph.name}: {miss}" for graph in results.graphs for miss in graph.misses)
+    return (*results.misses, *graphs)

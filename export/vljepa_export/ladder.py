@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cache
 
-from vljepa_evaluation.gates import GraphParity
+from vljepa_evaluation.gates import GraphParity, misses
 from vljepa_export.made import Made
 from vljepa_export.parity import compare, onnx_runner, require_float_parity
 from vljepa_export.request import ExportRequest
@@ -80,6 +80,6 @@ class Ladder:
             converted=converted,
             measured=measured,
             floats=floats,
-            misses=precision.limits.misses(measured) if converted.runs_here else (),
+            misses=misses(precision.limits.graph_gates(measured)) if converted.runs_here else (),
             peak_rss_mb=peak_rss_mb() or 0.0,
         )

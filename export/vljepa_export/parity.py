@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_evaluation.gates import PSNR_FLOOR_DB, GraphParity, compare_outputs
-from vljepa_evaluation.gates.limits import FLOAT
-from vljepa_evaluation.gates.reference import Sample
+from vljepa_evaluation.gates import FLOAT, PSNR_FLOOR_DB, GraphParity, Sample, compare_outputs
 from vljepa_export.errors import ParityError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
-from vljepa_evaluation.gates.reference import Sample
+from vljepa_evaluation.gates import Sample
 from vljepa_export.graphs import DecoderStep, GraphDefinition
 from vljepa_export.parity import asked
 from vljepa_model.checkpoint import Checkpoint, CheckpointFolder

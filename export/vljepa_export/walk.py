@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
-from vljepa_evaluation.gates.reference import Sample
+from vljepa_evaluation.gates import Sample
 from vljepa_export.effort import CALIBRATION_SEED, Effort
 from vljepa_export.graph_passes import IR_VERSION, OPSET
 from vljepa_export.graphs import GraphDefinition, graph_definition, graphs_of

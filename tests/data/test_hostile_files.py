@@ -12,8 +12,7 @@ import pytest
 from vljepa_apps.arguments import read_lines
 from vljepa_data.annotations import read_annotations
 from vljepa_data.errors import AnnotationError
-from vljepa_evaluation.gates import Reference
-from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, agreement
+from vljepa_evaluation.gates import Behaviour, Reference, Scenes, compare_behaviours
 from vljepa_runtime.errors import BundleError, InputError, VljepaError
 from vljepa_runtime.files.tensors import pack
 
@@ -167,9 +166,9 @@ def test_behaviours_of_other_models_are_not_compared() -> None:
             triggers_s=np.zeros(0),
         )
 
-    assert agreement(behaviour(4), behaviour(4)).labels == 1.0
+    assert compare_behaviours(behaviour(4), behaviour(4)).labels == 1.0
     with pytest.raises(InputError, match="another model"):
-        agreement(behaviour(4), behaviour(8))
+        compare_behaviours(behaviour(4), behaviour(8))
 
 
 def test_every_error_is_of_the_tree() -> None:

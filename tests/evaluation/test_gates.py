@@ -17,15 +17,16 @@ from vljepa_evaluation.gates import (
     HALF,
     REFERENCE_FILE,
     Behaviour,
+    Limits,
     Reference,
     Scenes,
-    agreement,
-    behave,
-    check,
+    check_gates,
+    compare_behaviours,
     compare_outputs,
+    misses,
+    record_behaviour,
     record_reference,
 )
-from vljepa_evaluation.gates.verdict import loosest, missed_agreement
 from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
@@ -74,7 +75,7 @@ def test_a_value_that_is_no_number_fails_every_gate(bad: float) -> None:
     found = compare_outputs([[wanted]], [[got]])
     assert (found.worst_cosine, found.psnr_db) == (-1.0, 0.0)
     assert np.isfinite(found.max_abs)
-    assert all(limits.misses(found) for limits in (FLOAT, HALF, EIGHT_BIT, FOUR_BIT))
+    assert all(misses(limits.graph_gates(found)) for limits in (FLOAT, HALF, EIGHT_BIT, FOUR_BIT))
 
 
 def test_the_worst_token_counts_when_mean_and_pool_look_fine() -> None:
@@ -84,13 +85,13 @@ def test_the_worst_token_counts_when_mean_and_pool_look_fine() -> None:
     got[0, 7] = rng.standard_normal(16)
     found = compare_outputs([[wanted]], [[got]])
     assert found.mean_cosine > 0.999
-    assert [miss.split(" of ")[0] for miss in HALF.misses(found)] == ["expected a worst cosine"]
+    assert [miss.split(" of ")[0] for miss in misses(HALF.graph_gates(found))] == ["expected a worst cosine"]
 
 
 def test_limits_are_ordered() -> None:
     floors = [limits.worst_cosine for limits in (FLOAT, HALF, EIGHT_BIT, FOUR_BIT)]
     assert floors == sorted(floors, reverse=True)
-    assert loosest([FLOAT, EIGHT_BIT]) == EIGHT_BIT
+    assert Limits.loosest([FLOAT, EIGHT_BIT]) == EIGHT_BIT
 
 
 def behaviour(**changes: Any) -> Behaviour:
@@ -128,9 +129,9 @@ def behaviour(**changes: Any) -> Behaviour:
     ],
 )
 def test_agreement(changes: dict[str, Any], field: str, value: float, miss: str) -> None:
-    found = agreement(behaviour(), behaviour(**changes))
+    found = compare_behaviours(behaviour(), behaviour(**changes))
     assert getattr(found, field) == pytest.approx(value)
-    missed = missed_agreement(found, EIGHT_BIT)
+    missed = misses(EIGHT_BIT.bundle_gates(found))
     assert len(missed) == bool(miss)
     assert all(miss in text for text in missed)
 
@@ -184,11 +185,11 @@ def test_a_bundle_keeps_its_own_gates_and_a_damaged_one_does_not(
     reference: Reference, tmp_path: Path
 ) -> None:
     tiny, engine = Bundle.open("tiny"), open_engine("onnxruntime:cpu")
-    verdict = check(tiny, engine, reference, limits=limits_for)
-    assert verdict.passed
-    assert verdict.note == ""
-    assert verdict.agreement is not None
-    assert verdict.agreement.overlap == verdict.agreement.triggers == 1.0
+    results = check_gates(tiny, engine, reference, limits=limits_for)
+    assert results.passed
+    assert results.note == ""
+    assert results.agreement is not None
+    assert results.agreement.overlap == results.agreement.triggers == 1.0
     onnx = pytest.importorskip("onnx")
     model = onnx.load_from_string(tiny.read("predictor.onnx"))
     largest = max(model.graph.initializer, key=lambda tensor: len(tensor.raw_data))
@@ -197,7 +198,7 @@ def test_a_bundle_keeps_its_own_gates_and_a_damaged_one_does_not(
         "predictor.onnx": model.SerializeToString()
     }
     damaged = write_bundle(tmp_path / "damaged.vljepa", tiny.manifest, files)
-    worse = check(damaged, engine, reference, limits=limits_for)
+    worse = check_gates(damaged, engine, reference, limits=limits_for)
     assert not worse.passed
     assert [graph.name for graph in worse.graphs if graph.misses] == ["predictor"]
     assert any("worst embedding cosine" in miss for miss in worse.misses)
@@ -205,7 +206,7 @@ def test_a_bundle_keeps_its_own_gates_and_a_damaged_one_does_not(
 
 def test_moments_are_found_with_the_threshold_that_was_recorded(reference: Reference) -> None:
     model = Model(Bundle.open("tiny"), open_engine("onnxruntime:cpu"))
-    blind = behave(model, model.preprocess, Scenes(clips=1, seconds=FEW.seconds, threshold=2.0))
+    blind = record_behaviour(model, model.preprocess, Scenes(clips=1, seconds=FEW.seconds, threshold=2.0))
     assert reference.behaviour is not None
     assert len(blind.triggers_s) < len(reference.behaviour.triggers_s)
 
@@ -214,7 +215,9 @@ def test_moments_are_found_with_the_threshold_that_was_recorded(reference: Refer
 def test_progress_rises_to_the_end(scenes: bool, reference: Reference) -> None:
     told: list[float] = []
     shown = reference if scenes else Reference(samples=reference.samples)
-    check(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), shown, limits=limits_for, progress=told.append)
+    check_gates(
+        Bundle.open("tiny"), open_engine("onnxruntime:cpu"), shown, limits=limits_for, progress=told.append
+    )
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
     assert len(told) > 4
@@ -223,19 +226,19 @@ def test_progress_rises_to_the_end(scenes: bool, reference: Reference) -> None:
 def test_other_pictures_are_not_compared(reference: Reference) -> None:
     assert reference.behaviour is not None
     other = replace(reference, behaviour=replace(reference.behaviour, checksum=1))
-    verdict = check(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), other, limits=limits_for)
-    assert verdict.agreement is None
-    assert "other pixels" in verdict.note
-    assert verdict.passed
+    results = check_gates(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), other, limits=limits_for)
+    assert results.agreement is None
+    assert "other pixels" in results.note
+    assert results.passed
 
 
 def test_sizes_that_a_bundle_does_not_take_are_left_out(small: Bundle, reference: Reference) -> None:
     """The small bundle's graphs have the same names and other widths: nothing fits, so nothing passes."""
     visual = {name: reference.samples[name] for name in ("x_encoder", "predictor")}
-    verdict = check(small, open_engine("onnxruntime:cpu"), Reference(samples=visual), limits=limits_for)
-    assert not verdict.passed
-    assert all(graph.parity is None for graph in verdict.graphs)
-    assert "no inputs for" in verdict.note
+    results = check_gates(small, open_engine("onnxruntime:cpu"), Reference(samples=visual), limits=limits_for)
+    assert not results.passed
+    assert all(graph.parity is None for graph in results.graphs)
+    assert "no inputs for" in results.note
 
 
 def test_the_file_is_named_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import vljepa_runtime as vj
-from vljepa_evaluation.gates import GraphParity, Reference, check, compare_outputs
+from vljepa_evaluation.gates import GraphParity, Reference, check_gates, compare_outputs, misses
 from vljepa_export import ExportReport, effort, export_bundle, ladder, walk
 from vljepa_export.effort import GRAPH_BY_GRAPH, LARGE, WHOLE, effort_for, is_large
 from vljepa_export.formats import FORMATS, Format
@@ -124,10 +124,10 @@ def test_a_graph_outside_its_gates(
 def test_the_bundle_can_be_verified(report: ExportReport) -> None:
     """It carries what torch gave, graph by graph."""
     bundle = Bundle.open(report.path)
-    verdict = check(bundle, open_engine("onnxruntime:cpu"), Reference.of(bundle), limits=limits_for)
-    assert verdict.passed, verdict
-    assert all(graph.parity for graph in verdict.graphs)
-    assert verdict.agreement is None
+    results = check_gates(bundle, open_engine("onnxruntime:cpu"), Reference.of(bundle), limits=limits_for)
+    assert results.passed, results
+    assert all(graph.parity for graph in results.graphs)
+    assert results.agreement is None
 
 
 @pytest.mark.slow
@@ -139,9 +139,9 @@ def test_openvino_graphs_are_quantised_from_disk_to_disk(openvino_report: Export
     assert "int8-static" in bundle.manifest.precision.values()
     assert {item.name for item in openvino_report.path.iterdir()} == {*bundle.manifest.files, "bundle.json"}
     assert not any("built, not run" in graph.note for graph in openvino_report.graphs)
-    verdict = check(bundle, open_engine("openvino:cpu"), Reference.of(bundle), limits=limits_for)
-    assert verdict.passed, verdict
-    for graph, told in zip(verdict.graphs, openvino_report.graphs):
+    results = check_gates(bundle, open_engine("openvino:cpu"), Reference.of(bundle), limits=limits_for)
+    assert results.passed, results
+    for graph, told in zip(results.graphs, openvino_report.graphs):
         assert graph.parity is not None
         assert told.parity is not None
         assert graph.parity.mean_cosine == pytest.approx(told.parity.mean_cosine, abs=2e-3)
@@ -160,7 +160,7 @@ def test_tensorrt_graphs_are_typed_from_disk_to_disk(small_checkpoint: Path, tmp
         )
         found = [session.run(None, dict(sample.feeds)) for sample in samples]
         parity = compare_outputs([sample.outputs for sample in samples], found)
-        assert not limits_for(bundle.manifest.precision[name]).misses(parity), name
+        assert not misses(limits_for(bundle.manifest.precision[name]).graph_gates(parity)), name
 
 
 @pytest.mark.slow

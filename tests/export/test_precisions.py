@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_evaluation.gates.reference import Sample
+from vljepa_evaluation.gates import Sample, misses
 from vljepa_export.formats import FORMATS, load_target
 from vljepa_export.graphs import graph_definition
 from vljepa_export.mil import MilProgram
@@ -68,4 +68,5 @@ def test_a_graph_in_this_precision_keeps_its_limits(
     assert made.precision is precision
     if format == "coreml":
         has_stored_what_the_row_says(MilProgram.open(made.files[made.spec.file].parent), precision)
-    assert precision.limits.misses(compare(traced.contract, samples, made.open())) == ()
+    parity = compare(traced.contract, samples, made.open())
+    assert misses(precision.limits.graph_gates(parity)) == ()

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from vljepa_evaluation.gates.reference import Sample
+from vljepa_evaluation.gates import Sample
 from vljepa_export.errors import ExportError
 from vljepa_export.graph_passes import fold_constants
 from vljepa_export.graphs import GraphDefinition, graph_definitions

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_evaluation.gates import GraphVerdict, Reference, Verdict
+    from vljepa_evaluation.gates import GateResults, GraphResult, Reference
     from vljepa_runtime.bundle import Bundle
 
 HEADER = ("graph", "precision", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "gates")
-GATES = (
-    ("embedding_worst", "worst embedding cosine", "embedding_cosine"),
-    ("overlap", "top-5 overlap on hard negatives", "overlap"),
-    ("labels", "label agreement", "labels"),
-    ("triggers", "decode-trigger agreement", "triggers"),
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the verdict; exit code 1 when a gate is missed."""
-    from vljepa_evaluation.gates import Reference, check
+    """Print the results; exit code 1 when a gate is missed."""
+    from vljepa_evaluation.gates import Reference, check_gates
     from vljepa_quant import limits_for
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
@@ -55,12 +49,12 @@ def run(args: argparse.Namespace) -> int:
         target=bundle.manifest.target,
     )
     with console.Progress("verifying", total=1.0) as progress:
-        verdict = check(bundle, engine, reference, limits=limits_for, progress=progress.update)
+        results = check_gates(bundle, engine, reference, limits=limits_for, progress=progress.update)
     if args.json:
-        console.document(verdict.to_dict(), indent=2)
+        console.document(results.to_dict(), indent=2)
     else:
-        console.result(text(bundle.name, verdict))
-    return 0 if verdict.passed else 1
+        console.result(text(bundle.name, results))
+    return 0 if results.passed else 1
 
 
 def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Reference:
@@ -97,31 +91,29 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
         )
 
 
-def text(name: str, verdict: Verdict) -> str:
-    """The verdict for people."""
-    from vljepa_evaluation.gates.verdict import loosest
+def text(name: str, results: GateResults) -> str:
+    """The results for people."""
+    from vljepa_evaluation.gates import Limits
     from vljepa_quant import limits_for
 
-    lines = [f"{name} on {verdict.engine}", "each graph against the float model:"]
-    lines.append(console.table([row(graph) for graph in verdict.graphs], header=HEADER))
-    if verdict.agreement is not None:
-        limits = loosest(limits_for(graph.precision) for graph in verdict.graphs)
-        found = [
-            (what, f"{getattr(verdict.agreement, key):.6f}", f"at least {getattr(limits, limit):g}")
-            for key, what, limit in GATES
-        ]
+    lines = [f"{name} on {results.engine}", "each graph against the float model:"]
+    lines.append(console.table([row(graph) for graph in results.graphs], header=HEADER))
+    if results.agreement is not None:
+        limits = Limits.loosest(limits_for(graph.precision) for graph in results.graphs)
+        gates = limits.bundle_gates(results.agreement)
+        found = [(what, f"{value:.6f}", f"at least {limit:g}") for what, (value, limit) in gates.items()]
         lines += [
             "end to end against the float model:",
             console.table(found, header=("gate", "measured", "limit")),
         ]
-    lines += [f"gate missed: {graph.name}: {miss}" for graph in verdict.graphs for miss in graph.misses]
-    lines += [f"gate missed: {miss}" for miss in verdict.misses]
-    if verdict.note:
-        lines.append(f"not measured: {verdict.note}")
-    return "\n".join([*lines, "all gates kept" if verdict.passed else "outside its gates"])
+    lines += [f"gate missed: {graph.name}: {miss}" for graph in results.graphs for miss in graph.misses]
+    lines += [f"gate missed: {miss}" for miss in results.misses]
+    if results.note:
+        lines.append(f"not measured: {results.note}")
+    return "\n".join([*lines, "all gates kept" if results.passed else "outside its gates"])
 
 
-def row(graph: GraphVerdict) -> tuple[str, ...]:
+def row(graph: GraphResult) -> tuple[str, ...]:
     """One line of the table of graphs."""
     if (parity := graph.parity) is None:
         return graph.name, graph.precision, *["n/a"] * 5, "missed" if graph.misses else "n/a"

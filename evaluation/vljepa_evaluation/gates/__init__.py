@@ -1,8 +1,12 @@
 """The gates that a bundle must keep, wherever it runs: per graph, and end to end on the procedural world. NumPy only.
 
-    from vljepa_evaluation.gates import Reference, check
+    results = check_gates(bundle, engine, Reference.of(bundle), limits=limits_for)
 
-The reference is what the float model gave; a bundle carries it, so that a device without torch can repeat the gates.
+A gate is a number and the limit that it must reach. *Parity* is how near one graph is to the float graph, *agreement*
+how far the bundle does the same end to end; *behaviour* is what one model did. The reference is what the float model
+gave; a bundle carries it, so that a device without torch can repeat the gates. A manifest says whether it is
+*certified*: whether its export kept all of them.
+
 The names stand in `__init__.pyi`. Each is imported when it is first used: limits cost no NumPy.
 """
 

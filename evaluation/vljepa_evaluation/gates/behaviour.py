@@ -1,10 +1,10 @@
-"""What a model does with scenes of the procedural world, and how far two models do the same."""
+"""What a model does with scenes of the procedural world: embeddings, rankings, labels, moments of decoding."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from vljepa_data.world import PROMPTS, Clip, Split, make_clip, make_stream
 from vljepa_data.world.language import brief_captions, caption, near_miss
-from vljepa_evaluation.metrics import f1_of_moments
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.streams import FIRST_STREAM, windows_of
 from vljepa_runtime.errors import InputError
@@ -21,12 +20,10 @@ from vljepa_runtime.files.values import Positive, PositiveNumber
 from vljepa_runtime.patches import Preprocess
 from vljepa_runtime.selection import OnlineSelection, observe, run_policy
 
-__all__ = ["Agreement", "Behaviour", "Scenes", "agreement", "behave"]
+__all__ = ["STRIDE_S", "Behaviour", "Scenes", "record_behaviour"]
 
 NEGATIVES = 15
 """Captions per clip that differ from the truth in one attribute."""
-KEPT = 5
-"""Best captions whose overlap is measured."""
 LABELS = 64
 STRIDE_S = 0.5
 MAX_CLIPS, MAX_SECONDS = 512, 3600.0  # every one is rendered and run
@@ -92,30 +89,9 @@ class Behaviour:
             raise InputError(f"expected a checksum of 32 bits, got {self.checksum!r}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
-    """How far two models did the same.
-
-    Attributes:
-        embedding_mean: Mean cosine of a clip's embedding.
-        embedding_worst: Smallest cosine of a clip's embedding.
-        overlap: Mean share of the reference's 5 best captions that are among the other's.
-        labels: Share of clips with the same best label.
-        triggers: F1 of the moments of decoding, matched within a stride.
-    """
-
-    embedding_mean: float
-    embedding_worst: float
-    overlap: float
-    labels: float
-    triggers: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain values by name."""
-        return asdict(self)
-
-
-def behave(model: Evaluable, pre: Preprocess, scenes: Scenes, progress: Progress | None = None) -> Behaviour:
+def record_behaviour(
+    model: Evaluable, pre: Preprocess, scenes: Scenes, progress: Progress | None = None
+) -> Behaviour:
     """Show a model all scenes.
 
     Args:
@@ -124,7 +100,7 @@ def behave(model: Evaluable, pre: Preprocess, scenes: Scenes, progress: Progress
         scenes: Which clips and which stream the model is shown.
         progress: Called with the share done, 0..1.
     """
-    told = progress or (lambda share: None)
+    report = progress or (lambda share: None)
     labels = _labels()
     checksum = 0
     embeddings, ranks, best = [], [], []
@@ -136,41 +112,14 @@ def behave(model: Evaluable, pre: Preprocess, scenes: Scenes, progress: Progress
         embeddings.append(embedding)
         ranks.append(np.argsort(-(model.embed_text(_candidates(clip, index)) @ embedding), kind="stable"))
         best.append(int((label_rows @ model.predict(visual, PROMPTS["classify"])).argmax()))
-        told(0.5 * (index + 1) / scenes.clips)
-    triggers_s, checksum = _triggers(model, pre, scenes, checksum, told)
+        report(0.5 * (index + 1) / scenes.clips)
+    triggers_s, checksum = _triggers(model, pre, scenes, checksum, report)
     return Behaviour(
         checksum=checksum,
         embeddings=np.stack(embeddings),
         ranks=np.stack(ranks).astype(np.int32),
         labels=np.array(best, np.int32),
         triggers_s=triggers_s,
-    )
-
-
-def agreement(reference: Behaviour, other: Behaviour) -> Agreement:
-    """Compare two behaviours over the same scenes.
-
-    Raises:
-        InputError: they are of other scenes, or of models with other embeddings.
-    """
-    if reference.embeddings.shape != other.embeddings.shape or not len(other.embeddings):
-        raise InputError(
-            f"expected embeddings {other.embeddings.shape} in the reference, got {reference.embeddings.shape}: "
-            "it belongs to another model"
-        )
-    cosines = (reference.embeddings.astype(np.float64) * other.embeddings).sum(axis=1) / np.maximum(
-        np.linalg.norm(reference.embeddings, axis=1) * np.linalg.norm(other.embeddings, axis=1), 1e-30
-    )
-    cosines = np.where(np.isfinite(cosines), cosines, -1.0)
-    shared = [
-        len(np.intersect1d(one[:KEPT], two[:KEPT])) / KEPT for one, two in zip(reference.ranks, other.ranks)
-    ]
-    return Agreement(
-        embedding_mean=float(cosines.mean()),
-        embedding_worst=float(cosines.min()),
-        overlap=float(np.mean(shared)),
-        labels=float((reference.labels == other.labels).mean()),
-        triggers=f1_of_moments(reference.triggers_s, other.triggers_s, within_s=STRIDE_S),
     )
 
 
@@ -197,7 +146,7 @@ def _labels() -> list[str]:
 
 
 def _triggers(
-    model: Evaluable, pre: Preprocess, scenes: Scenes, checksum: int, told: Progress
+    model: Evaluable, pre: Preprocess, scenes: Scenes, checksum: int, report: Progress
 ) -> tuple[Float64, int]:
     stream = make_stream(FIRST_STREAM + scenes.seed, Split.TEST, minutes=scenes.seconds / 60, size=pre.size)
     rows, times = [], []
@@ -205,7 +154,7 @@ def _triggers(
         checksum = zlib.crc32(window.clip.frames.tobytes(), checksum)
         rows.append(model.predict(model.encode(window.clip), PROMPTS["caption"]))
         times.append((window.start_s + window.end_s) / 2)
-        told(0.5 + 0.5 * min(1.0, window.end_s / scenes.seconds))
+        report(0.5 + 0.5 * min(1.0, window.end_s / scenes.seconds))
     seen = observe(np.stack(rows), np.array(times), window_s=pre.seconds)
     policy = OnlineSelection(threshold=scenes.threshold, agree=scenes.agree, agree_clear=scenes.agree_clear)
     decisions = run_policy(policy, seen)

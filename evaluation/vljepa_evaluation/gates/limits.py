@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from vljepa_evaluation.gates.agreement import Agreement
     from vljepa_evaluation.gates.parity import GraphParity
 
-__all__ = ["EIGHT_BIT", "FLOAT", "FOUR_BIT", "HALF", "PSNR_FLOOR_DB", "Limits"]
+__all__ = ["EIGHT_BIT", "FLOAT", "FOUR_BIT", "HALF", "PSNR_FLOOR_DB", "Gates", "Limits", "misses"]
 
+Gates = Mapping[str, tuple[float, float]]
+"""What was measured, and the limit that it must reach, by name."""
 PSNR_FLOOR_DB = 35.0
 """Below this a graph is broken, whatever its cosine says."""
 
@@ -39,22 +42,36 @@ class Limits:
     labels: float
     triggers: float
 
-    def misses(self, parity: GraphParity) -> tuple[str, ...]:
-        """What a graph does not reach, in words."""
-        measured = {
+    @classmethod
+    def loosest(cls, limits: Iterable[Limits]) -> Limits:
+        """The smallest of each limit: a chain is as good as its weakest graph."""
+        every = list(limits)
+        return cls(**{item.name: min(getattr(each, item.name) for each in every) for item in fields(cls)})
+
+    def graph_gates(self, parity: GraphParity) -> Gates:
+        """What is held to its limit of one graph."""
+        return {
             "mean cosine": (parity.mean_cosine, self.mean_cosine),
             "p1 cosine": (parity.p1_cosine, self.p1_cosine),
             "worst cosine": (parity.worst_cosine, self.worst_cosine),
             "PSNR in dB": (parity.psnr_db, self.psnr_db),
         }
-        return misses(measured)
+
+    def bundle_gates(self, agreement: Agreement) -> Gates:
+        """What is held to its limit end to end."""
+        return {
+            "worst embedding cosine": (agreement.embedding_worst, self.embedding_cosine),
+            "top-5 overlap on hard negatives": (agreement.overlap, self.overlap),
+            "label agreement": (agreement.labels, self.labels),
+            "decode-trigger agreement": (agreement.triggers, self.triggers),
+        }
 
 
-def misses(measured: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """(value, floor) pairs by name; those below their floor in words. NaN is below every floor."""
+def misses(gates: Gates) -> tuple[str, ...]:
+    """The gates below their limit, in words. NaN is below every limit."""
     return tuple(
         f"expected a {name} of at least {floor:g}, got {value:.6g}"
-        for name, (value, floor) in measured.items()
+        for name, (value, floor) in gates.items()
         if not value >= floor
     )
 

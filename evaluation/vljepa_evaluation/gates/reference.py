@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
-from vljepa_evaluation.gates.behaviour import Behaviour, Scenes, behave
+from vljepa_evaluation.gates.behaviour import Behaviour, Progress, Scenes, record_behaviour
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.contract import (
     IDS,
@@ -46,7 +46,6 @@ QUERIES = (PROMPTS["caption"], PROMPTS["classify"])
 STEPS = 2
 BEHAVIOUR = ("embeddings", "ranks", "labels", "triggers_s")
 Array = npt.NDArray[Any]
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,7 +148,7 @@ def record_reference(
     samples = _Recorder(bundle, engine, like or bundle.manifest).samples()
     if scenes is None:
         return Reference(samples=samples)
-    behaviour = behave(Model(bundle, engine), bundle.manifest.preprocess, scenes, progress)
+    behaviour = record_behaviour(Model(bundle, engine), bundle.manifest.preprocess, scenes, progress)
     return Reference(samples=samples, scenes=scenes, behaviour=behaviour)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_evaluation.gates.behaviour import Agreement, agreement, behave
+from vljepa_evaluation.gates.agreement import Agreement, compare_behaviours
+from vljepa_evaluation.gates.behaviour import Progress, record_behaviour
 from vljepa_evaluation.gates.limits import Limits, misses
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
 from vljepa_evaluation.gates.reference import Reference, Sample
@@ -19,14 +20,14 @@ from vljepa_runtime.engines import Engine, describe
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.model import Model
 
-__all__ = ["GraphVerdict", "Verdict", "check", "loosest", "missed_agreement"]
+__all__ = ["GateResults", "GraphResult", "check_gates"]
 
 Array = npt.NDArray[Any]
 GRAPHS_SHARE = 0.1  # of the work, as a progress line shows it, where scenes follow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GraphVerdict:
+class GraphResult:
     """One graph against the reference.
 
     Attributes:
@@ -43,19 +44,19 @@ class GraphVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class GateResults:
     """A bundle against its reference.
 
     Attributes:
         engine: What really ran, in full.
-        graphs: A verdict for each graph.
+        graphs: The results of each graph.
         agreement: End to end; None when it was not measured.
         misses: Gates missed end to end, in words.
         note: Why something was not measured; empty when all was.
     """
 
     engine: str
-    graphs: tuple[GraphVerdict, ...]
+    graphs: tuple[GraphResult, ...]
     agreement: Agreement | None
     misses: tuple[str, ...]
     note: str = ""
@@ -71,14 +72,14 @@ class Verdict:
         return {"passed": self.passed, **asdict(self)}
 
 
-def check(
+def check_gates(
     bundle: Bundle,
     engine: Engine,
     reference: Reference,
     *,
     limits: Callable[[str], Limits],
-    progress: Callable[[float], None] | None = None,
-) -> Verdict:
+    progress: Progress | None = None,
+) -> GateResults:
     """Apply every gate to a bundle.
 
     Args:
@@ -90,62 +91,43 @@ def check(
     """
     labels = {name: bundle.manifest.precision.get(name, "fp32") for name in bundle.manifest.graphs}
     allowed = {name: limits(label) for name, label in labels.items()}
-    told = progress or (lambda share: None)
+    report = progress or (lambda share: None)
     share = 1.0 if reference.scenes is None or reference.behaviour is None else GRAPHS_SHARE
     graphs = []
     for name, label in labels.items():
         graphs.append(_graph(bundle, engine, name, label, allowed[name], reference.samples.get(name, ())))
-        told(share * len(graphs) / len(labels))
+        report(share * len(graphs) / len(labels))
     unmeasured = [graph.name for graph in graphs if graph.parity is None]
     notes = [f"the reference has no inputs for {', '.join(unmeasured)}"] if unmeasured else []
-    found = None
-    if reference.scenes is None or reference.behaviour is None:
-        notes.append("the reference holds graphs only, so nothing was compared end to end")
-    else:
-        model = Model(bundle, engine)
-        seen = behave(
-            model,
-            bundle.manifest.preprocess,
-            reference.scenes,
-            lambda done: told(share + (1 - share) * done),
-        )
-        if seen.checksum == reference.behaviour.checksum:
-            found = agreement(reference.behaviour, seen)
-        else:
-            notes.append(
-                "this machine or version draws the scenes with other pixels than the reference saw, so nothing was "
-                "compared end to end: pass --against FP32_BUNDLE to make a reference here"
-            )
-    return Verdict(
+    agreement, note = _end_to_end(bundle, engine, reference, lambda done: report(share + (1 - share) * done))
+    return GateResults(
         engine=describe(engine),
         graphs=tuple(graphs),
-        agreement=found,
-        misses=missed_agreement(found, loosest(allowed.values())) if found else (),
-        note="; ".join(notes),
+        agreement=agreement,
+        misses=misses(Limits.loosest(allowed.values()).bundle_gates(agreement)) if agreement else (),
+        note="; ".join([*notes, *([note] if note else [])]),
     )
 
 
-def loosest(limits: Iterable[Limits]) -> Limits:
-    """The smallest of each limit: a chain is as good as its weakest graph."""
-    every = list(limits)
-    return Limits(**{item.name: min(getattr(each, item.name) for each in every) for item in fields(Limits)})
-
-
-def missed_agreement(found: Agreement, limits: Limits) -> tuple[str, ...]:
-    """What a bundle does not reach end to end, in words."""
-    return misses(
-        {
-            "worst embedding cosine": (found.embedding_worst, limits.embedding_cosine),
-            "top-5 overlap on hard negatives": (found.overlap, limits.overlap),
-            "label agreement": (found.labels, limits.labels),
-            "decode-trigger agreement": (found.triggers, limits.triggers),
-        }
-    )
+def _end_to_end(
+    bundle: Bundle, engine: Engine, reference: Reference, progress: Progress
+) -> tuple[Agreement | None, str]:
+    """How far the bundle does what the reference did, or why that was not measured."""
+    if reference.scenes is None or reference.behaviour is None:
+        return None, "the reference holds graphs only, so nothing was compared end to end"
+    pre = bundle.manifest.preprocess
+    behaviour = record_behaviour(Model(bundle, engine), pre, reference.scenes, progress)
+    if behaviour.checksum != reference.behaviour.checksum:
+        return None, (
+            "this machine or version draws the scenes with other pixels than the reference saw, so nothing was "
+            "compared end to end: pass --against FP32_BUNDLE to make a reference here"
+        )
+    return compare_behaviours(reference.behaviour, behaviour), ""
 
 
 def _graph(
     bundle: Bundle, engine: Engine, name: str, label: str, limits: Limits, samples: Iterable[Sample]
-) -> GraphVerdict:
+) -> GraphResult:
     graph = engine.load(bundle, name)
     wanted, got = [], []
     for sample in samples:
@@ -157,13 +139,13 @@ def _graph(
         wanted.append(sample.outputs)
         got.append(tuple(np.asarray(results[spec.name]) for spec in graph.outputs))
     if not got:
-        return GraphVerdict(name=name, precision=label, parity=None, misses=())
+        return GraphResult(name=name, precision=label, parity=None, misses=())
     for mine, theirs in zip(got, wanted):
         if [a.shape for a in mine] != [b.shape for b in theirs]:
             shapes = f"expected outputs {[b.shape for b in theirs]}, got {[a.shape for a in mine]}"
-            return GraphVerdict(name=name, precision=label, parity=None, misses=(shapes,))
+            return GraphResult(name=name, precision=label, parity=None, misses=(shapes,))
     parity = compare_outputs(wanted, got)
-    return GraphVerdict(name=name, precision=label, parity=parity, misses=limits.misses(parity))
+    return GraphResult(name=name, precision=label, parity=parity, misses=misses(limits.graph_gates(parity)))
 
 
 def _cast(feeds: Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
