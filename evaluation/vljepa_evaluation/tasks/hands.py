@@ -36,7 +36,7 @@ class Hands(OneQuery):
     """Accuracy among ten digits.
 
     Args:
-        photographs: How many are shown.
+        clips: How many photographs are shown.
     """
 
     name = "hands"
