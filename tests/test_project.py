@@ -132,6 +132,7 @@ def test_a_file_and_a_line_make_a_command() -> None:
         "commands.COMMANDS['greet'] = 'say hello to somebody'\n"
         "module = types.ModuleType(commands.module_of('greet'))\n"
         "module.add_arguments = lambda parser: parser.add_argument('whom', help='who is greeted')\n"
+        "module.EXAMPLE = 'vljepa greet you'\n"
         "module.run = lambda args: console.result(f'hello {args.whom}') or 0\n"
         "sys.modules[module.__name__] = module\n"
         "from vljepa_apps.reference import reference\n"

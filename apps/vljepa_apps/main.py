@@ -39,6 +39,7 @@ NOISE = {  # what libraries write to stderr on their own; our messages say what 
 class Command(Protocol):
     """What a module in `vljepa_apps.commands` offers."""
 
+    EXAMPLE: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
 

@@ -14,24 +14,6 @@ from vljepa_runtime.files.atomic import replace_file
 __all__ = ["reference"]
 
 WIDTH = 100
-EXAMPLES = {
-    "demo": "vljepa demo clip.mp4 --out demo-mine",
-    "run": "vljepa run tiny clip.mp4 --query 'How many objects are there?' --jsonl events.jsonl",
-    "embed": "vljepa embed tiny clip.mp4 --text 'a red ball rolls' --out rows.npy",
-    "classify": "vljepa classify tiny clip.mp4 --label 'a red ball rolls' --label 'a blue box falls'",
-    "ask": "vljepa ask tiny clip.mp4 'What colour is the ball?' --label red --label blue",
-    "inspect": "vljepa inspect tiny",
-    "doctor": "vljepa doctor",
-    "train": "vljepa train --init tiny --data clips.csv --out runs/mine",
-    "import": "vljepa import open-vljepa best.pt --vision vision --llama llama --gemma gemma -o open",
-    "export": "vljepa export tiny --format openvino -o tiny-openvino.vljepa",
-    "build": "vljepa build tiny-trt.vljepa --dry-run",
-    "verify": "vljepa verify tiny-openvino.vljepa",
-    "selective": "vljepa selective tiny --streams 5 --out selective",
-    "compare": "vljepa compare tiny tiny-openvino.vljepa --tasks classification",
-    "versus": "vljepa versus tiny --out runs/versus",
-    "bench": "vljepa bench tiny --source clip.mp4",
-}
 HEAD = """# Commands
 
 Written by `make docs` from the commands themselves. Exit codes: 0 done, 1 failure, 2 wrong usage,
@@ -53,7 +35,7 @@ def section(name: str) -> str:
     """One command's heading, an example and its help, with that of its kinds where it has some."""
     command = cast(Command, importlib.import_module(module_of(name)))
     helps = [formatted(parser) for parser in with_kinds(parser_of(name, command))]
-    return "\n\n".join([f"## vljepa {name}", f"    {EXAMPLES[name]}", *helps])
+    return "\n\n".join([f"## vljepa {name}", f"    {command.EXAMPLE}", *helps])
 
 
 def with_kinds(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:

@@ -6,6 +6,8 @@ import argparse
 
 from vljepa_apps import arguments, console
 
+EXAMPLE = "vljepa ask tiny clip.mp4 'What colour is the ball?' --label red --label blue"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

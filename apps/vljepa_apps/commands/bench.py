@@ -8,6 +8,8 @@ from vljepa_apps import arguments, console, tables
 
 SECONDS = 60.0
 
+EXAMPLE = "vljepa bench tiny --source clip.mp4"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

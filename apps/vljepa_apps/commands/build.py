@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HEADER = ("graph", "precision", "profiles", "engine", "s", "this time")
 
+EXAMPLE = "vljepa build tiny-trt.vljepa --dry-run"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -7,6 +7,8 @@ import argparse
 from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
 
+EXAMPLE = "vljepa classify tiny clip.mp4 --label 'a red ball rolls' --label 'a blue box falls'"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

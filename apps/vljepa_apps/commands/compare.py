@@ -12,6 +12,8 @@ from vljepa_runtime.errors import InputError
 NO_TASKS = "none"
 CLIPS = 300
 
+EXAMPLE = "vljepa compare tiny tiny-openvino.vljepa --tasks classification"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

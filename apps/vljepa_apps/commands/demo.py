@@ -20,6 +20,8 @@ MINUTES = 1.5
 MOST_MINUTES = 60.0
 SEED = 7
 
+EXAMPLE = "vljepa demo clip.mp4 --out demo-mine"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

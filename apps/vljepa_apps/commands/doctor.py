@@ -7,6 +7,8 @@ from dataclasses import asdict
 
 from vljepa_apps import arguments, console, tables
 
+EXAMPLE = "vljepa doctor"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

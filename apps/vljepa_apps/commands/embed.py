@@ -15,6 +15,8 @@ from vljepa_runtime.files.atomic import replace_file
 
 SHOWN = 4  # values of a row that the text output shows
 
+EXAMPLE = "vljepa embed tiny clip.mp4 --text 'a red ball rolls' --out rows.npy"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

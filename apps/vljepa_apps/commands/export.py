@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 HEADER = ("graph", "precision", "size", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "s")
 
+EXAMPLE = "vljepa export tiny --format openvino -o tiny-openvino.vljepa"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

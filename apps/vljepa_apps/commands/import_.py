@@ -11,6 +11,8 @@ from vljepa_apps import arguments, console
 if TYPE_CHECKING:
     from vljepa_model.assembly import Assembled
 
+EXAMPLE = "vljepa import open-vljepa best.pt --vision vision --llama llama --gemma gemma -o open"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -22,6 +22,8 @@ VERDICTS = {
 }
 SHOWN_TENSORS = 3  # a decoder step has one pair of tensors a layer
 
+EXAMPLE = "vljepa inspect tiny"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -15,6 +15,8 @@ from vljepa_runtime.sinks import SINKS
 if TYPE_CHECKING:
     from vljepa_runtime.statistics import SessionStats
 
+EXAMPLE = "vljepa run tiny clip.mp4 --query 'How many objects are there?' --jsonl events.jsonl"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -10,6 +10,8 @@ from vljepa_apps.outputs import refuse_existing
 
 STREAMS, TUNING, MINUTES, STRIDE_S = 50, 12, 5.0, 0.5
 
+EXAMPLE = "vljepa selective tiny --streams 5 --out selective"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 HEADER = ("graph", "precision", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "gates")
 
+EXAMPLE = "vljepa verify tiny-openvino.vljepa"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PLAN_OPTIONS = ("samples", "batch", "clips", "held_out", "lr")
 
+EXAMPLE = "vljepa versus tiny --out runs/versus"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""

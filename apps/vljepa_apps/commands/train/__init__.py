@@ -11,6 +11,8 @@ from vljepa_runtime.files.atomic import check_folder
 
 WRITTEN = ("state.pt", "recipe.json", "run.json", "checkpoint/model.safetensors", "checkpoint/config.json")
 
+EXAMPLE = "vljepa train --init tiny --data clips.csv --out runs/mine"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options, those that belong to fine-tuning in a group of their own."""
