@@ -43,14 +43,13 @@ SOURCE_HELP = "video or image file, folder of images, camera index or device, rt
 
 def add_bundle(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """BUNDLE, the first positional argument; the shipped one where it may be left out."""
-    if optional:
-        parser.add_argument(
-            "bundle", metavar="BUNDLE", nargs="?", default="tiny", help="default: tiny, the shipped one"
-        )
-    else:
-        parser.add_argument(
-            "bundle", metavar="BUNDLE", help="a .vljepa folder or file, or `tiny`, the shipped one"
-        )
+    default: dict[str, Any] = {"nargs": "?", "default": "tiny"} if optional else {}
+    what = (
+        "default: tiny, the shipped one"
+        if optional
+        else "a .vljepa folder or file, or `tiny`, the shipped one"
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help=what, **default)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

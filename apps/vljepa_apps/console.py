@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
@@ -27,6 +27,7 @@ __all__ = [
     "json_line",
     "note",
     "put",
+    "report",
     "result",
     "size",
     "table",
@@ -50,6 +51,14 @@ def document(value: Any, *, indent: int | None = None) -> None:
         InputError: the value holds NaN or infinity.
     """
     json_line(json_text(value, indent=indent))
+
+
+def report(value: Any, text: Callable[[], str], *, as_json: bool, indent: int | None = 2) -> None:
+    """Print what a command found: the value as JSON, or its text for people, which is made only then."""
+    if as_json:
+        document(value, indent=indent)
+    else:
+        result(text())
 
 
 def json_line(text: str) -> None:

@@ -1,13 +1,19 @@
-"""Titled tables: aligned text for a terminal, or Markdown. Knows nothing of what stands in them."""
+"""Titled tables: aligned text for a terminal, or Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vljepa_apps import console
 
-__all__ = ["Table", "markdown", "text"]
+if TYPE_CHECKING:
+    from vljepa_evaluation.gates import GraphParity
+
+__all__ = ["PARITY_HEADER", "Table", "markdown", "parity_cells", "text"]
+
+PARITY_HEADER = ("mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +45,11 @@ def _pipes(table: Table) -> str:
     lines = [f"| {' | '.join(table.header)} |", f"|{' --- |' * len(table.header)}"]
     rows = ([str(cell).replace("|", "/") for cell in row] for row in table.rows)
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def parity_cells(parity: GraphParity | None) -> tuple[str, ...]:
+    """Cells under `PARITY_HEADER`; without a parity they say so."""
+    if parity is None:
+        return ("n/a",) * len(PARITY_HEADER)
+    cosines = (parity.mean_cosine, parity.p1_cosine, parity.worst_cosine)
+    return (*(f"{value:.6f}" for value in cosines), f"{parity.max_abs:.2g}", f"{parity.psnr_db:.1f}")

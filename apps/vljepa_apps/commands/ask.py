@@ -42,8 +42,5 @@ def run(args: argparse.Namespace) -> int:
     else:
         text = model.decode(model.embed(clip, query=args.question))
         result |= {"answer": text, "decoded": True}
-    if args.json:
-        console.document(result)
-    else:
-        console.result(text)
+    console.report(result, lambda: text, as_json=args.json, indent=None)
     return 0

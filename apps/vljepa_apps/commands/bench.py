@@ -45,8 +45,9 @@ def run(args: argparse.Namespace) -> int:
     model = arguments.load_model(args)
     subject = Subject(spec=args.bundle, **arguments.engine_options(args))
     found = bench.bench(model, subject, source=args.source, seconds=args.seconds, rounds=args.rounds)
-    if args.json:
-        console.document(found.to_dict(), indent=2)
-    else:
-        console.result(f"{tables.text(bench.tables(found))}\n  {bench.summary(found.stream)}")
+    console.report(
+        found.to_dict(),
+        lambda: f"{tables.text(bench.tables(found))}\n  {bench.summary(found.stream)}",
+        as_json=args.json,
+    )
     return 1 if found.failed else 0

@@ -57,10 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
                 done[step.graph] = run_build(bundle, step, library, cache, progress=show)
                 progress.update(index + 1)
-    if args.json:
-        console.document(document(steps, done), indent=2)
-    else:
-        console.result(text(steps, done))
+    console.report(document(steps, done), lambda: text(steps, done), as_json=args.json)
     if not args.dry_run and not args.json:
         console.note(f"\nnext: vljepa run {args.bundle} VIDEO --engine {args.engine}")
     return 0

@@ -35,16 +35,13 @@ def run(args: argparse.Namespace) -> int:
     model = arguments.load_model(args)
     clip = arguments.read_clip(args, model)
     ranked = model.classify(clip, labels, query=args.query)[: args.top]
-    if args.json:
-        console.document(
-            {
-                "source": source_name(args.source),
-                "engine": model.engine_name,
-                "query": args.query,
-                "labels": len(labels),
-                "results": [{"label": scored.label, "score": round(scored.score, 4)} for scored in ranked],
-            }
-        )
-    else:
-        console.result(console.table([(scored.label, f"{scored.score:.3f}") for scored in ranked], indent=""))
+    found = {
+        "source": source_name(args.source),
+        "engine": model.engine_name,
+        "query": args.query,
+        "labels": len(labels),
+        "results": [{"label": scored.label, "score": round(scored.score, 4)} for scored in ranked],
+    }
+    rows = [(scored.label, f"{scored.score:.3f}") for scored in ranked]
+    console.report(found, lambda: console.table(rows, indent=""), as_json=args.json, indent=None)
     return 0

@@ -83,10 +83,7 @@ def run(args: argparse.Namespace) -> int:
     specs = [*args.bundles, *([args.against] if args.against else [])]
     subjects = [Subject(spec=spec, **arguments.engine_options(args)) for spec in specs]
     report = compare(subjects, plan)
-    if args.json:
-        console.document(report.to_dict(), indent=2)
-    else:
-        console.result(text(report))
+    console.report(report.to_dict(), lambda: text(report), as_json=args.json)
     if args.markdown:
         replace_file(args.markdown, printable(markdown(report), lines=True).encode())
     if args.png:

@@ -98,10 +98,7 @@ def run(args: argparse.Namespace) -> int:
         found = run_with_rows(model, source, truth, args, paths)
     report = DemoReport.of(model, found, truth, source=source.name, seed=seed, outputs=paths)
     report.write()
-    if args.json:
-        console.document(report.to_dict())
-    else:
-        console.result("\n".join(["", *report.lines()]))
+    console.report(report.to_dict(), lambda: "\n".join(["", *report.lines()]), as_json=args.json, indent=None)
     if found.interrupted and not live:
         raise KeyboardInterrupt
     return 0

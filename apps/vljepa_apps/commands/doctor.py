@@ -21,8 +21,5 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.measure import doctor
 
     found = doctor.diagnose(args.bundle)
-    if args.json:
-        console.document(asdict(found), indent=2)
-    else:
-        console.result(tables.text(doctor.tables(found)))
+    console.report(asdict(found), lambda: tables.text(doctor.tables(found)), as_json=args.json)
     return 0 if any(trial.runs for trial in found.engines) else 1

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
+from vljepa_apps.tables import PARITY_HEADER, parity_cells
 
 if TYPE_CHECKING:
     from vljepa_export import ExportReport, GraphReport
 
-HEADER = ("graph", "precision", "size", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "s")
+HEADER = ("graph", "precision", "size", *PARITY_HEADER, "s")
 
 EXAMPLE = "vljepa export tiny --format openvino -o tiny-openvino.vljepa"
 
@@ -81,10 +82,7 @@ def run(args: argparse.Namespace) -> int:
             scenes=Scenes() if args.gates == "all" else None,
             progress=progress.step,
         )
-    if args.json:
-        console.document(report.to_dict(), indent=2)
-    else:
-        console.result(text(report))
+    console.report(report.to_dict(), lambda: text(report), as_json=args.json)
     if report.certified == "no":
         console.note(
             f"\n{report.path} is outside its gates and says so (certified: false): try another --precision"
@@ -142,10 +140,4 @@ def text(report: ExportReport) -> str:
 def graph_row(graph: GraphReport) -> tuple[str, ...]:
     """One line of the table of graphs."""
     head = (graph.name, graph.precision, console.size(graph.bytes))
-    if (parity := graph.parity) is None:
-        return (*head, *["n/a"] * 5, f"{graph.seconds:.1f}")
-    cosines = (parity.mean_cosine, parity.p1_cosine, parity.worst_cosine)
-    return (
-        *head, *(f"{value:.6f}" for value in cosines), f"{parity.max_abs:.2g}", f"{parity.psnr_db:.1f}",
-        f"{graph.seconds:.1f}",
-    )  # fmt: skip
+    return *head, *parity_cells(graph.parity), f"{graph.seconds:.1f}"

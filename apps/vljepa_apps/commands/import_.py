@@ -30,11 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for kind in (trained, parts):
         kind.add_argument(
-            "--vision",
-            type=Path,
-            required=True,
-            metavar="DIR",
-            help="V-JEPA 2 folder, or a V-JEPA 2.1 file",
+            "--vision", type=Path, required=True, metavar="DIR", help="V-JEPA 2 folder, or a V-JEPA 2.1 file"
         )
         kind.add_argument("--llama", type=Path, required=True, metavar="DIR", help="Llama-3.2-1B folder")
         kind.add_argument("--gemma", type=Path, required=True, metavar="DIR", help="EmbeddingGemma folder")
@@ -86,10 +82,7 @@ def run(args: argparse.Namespace) -> int:
             assembled, args.out, name=args.name, license=args.license, progress=progress.step
         )
     report = summary(folder)
-    if args.json:
-        console.document(report, indent=2)
-    else:
-        console.result(text(report))
+    console.report(report, lambda: text(report), as_json=args.json)
     if not args.json:
         console.note(f"\nnext: vljepa export {folder}")
     return 0

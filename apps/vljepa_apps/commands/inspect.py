@@ -42,10 +42,7 @@ def run(args: argparse.Namespace) -> int:
         manifest = bundle.manifest
         if REFERENCE_FILE in manifest.files:
             Reference.of(bundle)
-    if args.json:
-        console.document(manifest.to_dict(), indent=2)
-    else:
-        console.result("\n\n".join(sections(manifest)))
+    console.report(manifest.to_dict(), lambda: "\n\n".join(sections(manifest)), as_json=args.json)
     return 0
 
 

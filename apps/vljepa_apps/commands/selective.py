@@ -87,8 +87,5 @@ def run(args: argparse.Namespace) -> int:
     report = found.to_dict()
     replace_file(curve, json_text(report, indent=2).encode())
     selective.draw(found.curves, picture)
-    if args.json:
-        console.document(report, indent=2)
-    else:
-        console.result(tables.text(selective.tables(found)))
+    console.report(report, lambda: tables.text(selective.tables(found)), as_json=args.json)
     return 0

@@ -6,12 +6,13 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
+from vljepa_apps.tables import PARITY_HEADER, parity_cells
 
 if TYPE_CHECKING:
     from vljepa_evaluation.gates import GateResults, GraphResult, Reference
     from vljepa_runtime.bundle import Bundle
 
-HEADER = ("graph", "precision", "mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB", "gates")
+HEADER = ("graph", "precision", *PARITY_HEADER, "gates")
 
 EXAMPLE = "vljepa verify tiny-openvino.vljepa"
 
@@ -45,17 +46,11 @@ def run(args: argparse.Namespace) -> int:
     if args.gates == "graphs":
         reference = Reference(samples=reference.samples)
     engine = open_engine(
-        args.engine,
-        threads=args.threads,
-        allow_fallback=args.allow_fallback,
-        target=bundle.manifest.target,
+        args.engine, threads=args.threads, allow_fallback=args.allow_fallback, target=bundle.manifest.target
     )
     with console.Progress("verifying", total=1.0) as progress:
         results = check_gates(bundle, engine, reference, limits=limits_for, progress=progress.update)
-    if args.json:
-        console.document(results.to_dict(), indent=2)
-    else:
-        console.result(text(bundle.name, results))
+    console.report(results.to_dict(), lambda: text(bundle.name, results), as_json=args.json)
     return 0 if results.passed else 1
 
 
@@ -117,8 +112,5 @@ def text(name: str, results: GateResults) -> str:
 
 def row(graph: GraphResult) -> tuple[str, ...]:
     """One line of the table of graphs."""
-    if (parity := graph.parity) is None:
-        return graph.name, graph.precision, *["n/a"] * 5, "missed" if graph.misses else "n/a"
-    cosines = (parity.mean_cosine, parity.p1_cosine, parity.worst_cosine)
-    numbers = (*(f"{value:.6f}" for value in cosines), f"{parity.max_abs:.2g}", f"{parity.psnr_db:.1f}")
-    return graph.name, graph.precision, *numbers, "missed" if graph.misses else "kept"
+    kept = "missed" if graph.misses else "n/a" if graph.parity is None else "kept"
+    return graph.name, graph.precision, *parity_cells(graph.parity), kept

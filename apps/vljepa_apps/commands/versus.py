@@ -105,10 +105,7 @@ def run(args: argparse.Namespace) -> int:
     replace_file(files[0], json_text(report, indent=1).encode())
     replace_file(files[1], markdown(report).encode())
     draw(report, files[2])
-    if args.json:
-        console.document(report, indent=1)
-    else:
-        console.result(text(report))
+    console.report(report, lambda: text(report), as_json=args.json, indent=1)
     console.note("wrote " + ", ".join(map(str, files)))
     return 0
 

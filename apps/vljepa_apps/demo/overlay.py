@@ -35,11 +35,7 @@ class Overlay:
     """
 
     def __init__(
-        self,
-        sink: VideoSink,
-        *,
-        truth: GroundTruth | None,
-        on_time: Callable[[float], None],
+        self, sink: VideoSink, *, truth: GroundTruth | None, on_time: Callable[[float], None]
     ) -> None:
         self.thumbnails = Thumbnails()
         self.now_s = self.end_s = 0.0

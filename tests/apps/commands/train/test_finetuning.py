@@ -70,7 +70,7 @@ def test_a_short_run_reports_what_it_skipped_and_what_it_found(
         (["--init", "tiny", "--clips", "4"], "--clips belong to training from the procedural world"),
         (["--init", "tiny", "--split", "dev"], "expected a split among train, val, got 'dev'"),
         (["--init", "tiny", "--strict", *TWO_STEPS], "1 of 5 clips cannot be read, first"),
-        (["--init", "tiny", "--steps", "0"], "steps must be at least 1"),
+        (["--init", "tiny", "--steps", "0"], "steps: expected a whole number above 0, got 0"),
     ],
 )
 def test_a_mistake_is_one_sentence(
