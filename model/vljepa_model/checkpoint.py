@@ -28,7 +28,7 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.atomic import replace_file
 from vljepa_runtime.files.records import read_record
 from vljepa_runtime.files.values import Name, Text
-from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.preprocess import Preprocess
 
 __all__ = [
     "ROLES",

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Annotated, Any
 
 from vljepa_model.errors import ConfigError
+from vljepa_runtime.contract import MAX_TOKENS
 from vljepa_runtime.files.records import AtMost, check_record, plain, read_record
 from vljepa_runtime.files.values import Positive, PositiveNumber, one_of
-from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = ["ModelConfig", "RopeScaling", "TextStackConfig", "XEncoderConfig", "YDecoderConfig"]
 

@@ -22,7 +22,7 @@ from .model import Model as Model
 from .model import Scored as Scored
 from .model import load as load
 from .patches import Clip as Clip
-from .patches import Preprocess as Preprocess
+from .preprocess import Preprocess as Preprocess
 from .selection import EveryWindow as EveryWindow
 from .selection import OfflineWard as OfflineWard
 from .selection import OnlineSelection as OnlineSelection

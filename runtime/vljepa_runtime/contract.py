@@ -15,7 +15,6 @@ from typing import Annotated, TypeVar
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import AtMost
 from vljepa_runtime.files.values import Name, dim, shown
-from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = [
     "GRAPH_NAMES",
@@ -51,6 +50,7 @@ DTYPES = ("uint8", "int8", "int32", "int64", "float16", "bfloat16", "float32", "
 MAX_RANK = 8  # a key-value cache has 4
 MAX_ELEMENTS = 1 << 27  # of the fixed sizes of a tensor: 512 MiB in float32
 MAX_BATCH = 256  # rows; texts are embedded 16 at a time
+MAX_TOKENS = 1 << 15  # tubelets of a window; V-JEPA 2 at 384 pixels and 64 frames has 18,432
 MAX_WIDTH = 1024  # tokens of a text; 512 is the longest that is exported
 MAX_CACHE = 1 << 16  # positions of a key-value cache
 LIMITS = {BATCH: MAX_BATCH, TOKENS: MAX_TOKENS, LENGTH: MAX_WIDTH, CACHED: MAX_CACHE, GROWN: MAX_CACHE}

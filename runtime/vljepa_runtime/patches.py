@@ -7,138 +7,25 @@ normalisation is not done here: it is folded into the exported patch embedding, 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NewType
+from typing import NewType
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime import arguments
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.records import check_keys
-from vljepa_runtime.files.values import RecordError
-from vljepa_runtime.preprocess_limits import check_limits
+from vljepa_runtime.preprocess import Preprocess
 
-__all__ = ["Clip", "FittedFrame", "Preprocess", "fit_frame", "fit_frames", "patchify", "pick_numbers"]
+__all__ = ["Clip", "FittedFrame", "fit_frame", "fit_frames", "patchify", "pick_numbers"]
 
 UInt8 = npt.NDArray[np.uint8]
 FittedFrame = NewType("FittedFrame", npt.NDArray[np.uint8])
 """One picture (size, size, 3) as `fit_frame` gives it; fitting it again could change it."""
 
-RESIZE_MODES = ("crop", "stretch", "pad", "antialias")
-SAMPLINGS = ("time", "frames")
-ROUNDINGS = ("nearest", "floor")
-CHOICES = {"resize": RESIZE_MODES, "crop_offset": ROUNDINGS, "sampling": SAMPLINGS, "picks": ROUNDINGS}
-USUAL = {"short_side": 0, "crop_offset": "nearest", "sampling": "time", "picks": "nearest"}
-"""Newer fields, written to a bundle only where they say something else than this."""
 AT_ONCE = 1024  # columns resized together; a picture of 8000 x 8000 in float32 takes 768 MB
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preprocess:
-    """How frames become the tokens a model was trained on.
-
-    Attributes:
-        frames: Frames in one window (T).
-        fps: Frames per second at which a window samples its source.
-        size: Height and width in pixels after fitting.
-        patch: Height and width of a tubelet in pixels.
-        tubelet: Frames in a tubelet.
-        mean: Per-channel mean of RGB in 0..1; recorded, applied inside the graph.
-        std: Per-channel standard deviation of RGB in 0..1.
-        resize: `crop` (short side to `size`, centre crop), `stretch`, `pad` (letterbox), or `antialias` (as `crop`,
-            with the triangle filter of torchvision and PIL, which imported models were trained with).
-        short_side: With `antialias`, the short side before the crop; 0 for `size`.
-        crop_offset: With `antialias`, where the crop begins when the margin is odd: at the `nearest` whole pixel
-            (torchvision; a half goes to the even one), or the `floor` (transformers).
-        sampling: What the frames of a whole clip are spread over evenly: its `time`, so that the picture on show
-            at each instant counts, or all its `frames` by number, whatever the rate.
-        picks: How evenly spaced numbers become frame numbers: the `nearest`, or the `floor`.
-    """
-
-    frames: int = 8
-    fps: float = 4.0
-    size: int = 96
-    patch: int = 12
-    tubelet: int = 2
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
-    resize: str = "crop"
-    short_side: int = 0
-    crop_offset: str = "nearest"
-    sampling: str = "time"
-    picks: str = "nearest"
-
-    def __post_init__(self) -> None:
-        check_limits(self)
-        if min(self.frames, self.size, self.patch, self.tubelet) < 1 or self.fps <= 0:
-            raise InputError(f"preprocess: frames, fps, size, patch and tubelet must be positive, got {self}")
-        if self.frames % self.tubelet or self.size % self.patch:
-            raise InputError(
-                f"preprocess: {self.frames} frames of {self.size} px do not divide into "
-                f"tubelets of {self.tubelet} frames x {self.patch} px"
-            )
-        for name, allowed in CHOICES.items():
-            arguments.choice(getattr(self, name), f"preprocess: {name}", allowed)
-        if self.short_side and (self.resize != "antialias" or self.short_side < self.size):
-            raise InputError(
-                f"preprocess: short_side goes with resize antialias and is at least size, got {self.short_side}"
-            )
-        if self.crop_offset != USUAL["crop_offset"] and self.resize != "antialias":
-            raise InputError(
-                f"preprocess: crop_offset {self.crop_offset} goes with resize antialias, got {self.resize}"
-            )
-        if {len(list(self.mean)), len(list(self.std))} != {3} or min(self.std) <= 0:
-            raise InputError("preprocess: mean and std need three numbers each, std above 0")
-
-    @property
-    def grid(self) -> tuple[int, int, int]:
-        """Tubelets along (time, height, width)."""
-        side = self.size // self.patch
-        return self.frames // self.tubelet, side, side
-
-    @property
-    def tokens(self) -> int:
-        """Tubelets in a full window (N)."""
-        t, h, w = self.grid
-        return t * h * w
-
-    @property
-    def patch_dim(self) -> int:
-        """Values in one tubelet (P)."""
-        return self.tubelet * self.patch * self.patch * 3
-
-    @property
-    def seconds(self) -> float:
-        """Length of a window in seconds."""
-        return self.frames / self.fps
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as written to `bundle.json`; the newer fields only where they say something."""
-        return {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in asdict(self).items()
-            if key not in USUAL or value != USUAL[key]
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
-        """Read what `to_dict` wrote.
-
-        Raises:
-            InputError: a key is unknown or a value is out of range.
-        """
-        arguments.instance(values, "preprocess", Mapping)
-        try:
-            check_keys(cls, values, "preprocess")
-        except RecordError as error:
-            raise InputError(str(error)) from error
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

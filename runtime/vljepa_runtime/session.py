@@ -23,7 +23,7 @@ from vljepa_runtime.statistics import SessionStats, StatsRecorder
 
 if TYPE_CHECKING:
     from vljepa_runtime.model import Model
-    from vljepa_runtime.patches import Preprocess
+    from vljepa_runtime.preprocess import Preprocess
 
 __all__ = ["Session"]
 

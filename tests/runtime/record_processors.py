@@ -49,7 +49,7 @@ def vjepa2(image: UInt8) -> UInt8:
 def compare(path: str) -> str:
     """The clip of a file against the processor on the frames it took, in grey levels."""
     from vljepa_runtime.clip_reader import Part, choose_numbers, read_clip
-    from vljepa_runtime.patches import Preprocess
+    from vljepa_runtime.preprocess import Preprocess
     from vljepa_runtime.sources import Frame, open_source
 
     pre = Preprocess(frames=16, size=256, patch=16, resize="antialias", short_side=292, crop_offset="floor")

@@ -15,7 +15,8 @@ import pytest
 from vljepa_runtime import clip_reader
 from vljepa_runtime.clip_reader import Part, choose_numbers, read_clip, require_frame
 from vljepa_runtime.errors import InputError, SourceError
-from vljepa_runtime.patches import Preprocess, fit_frames, pick_numbers
+from vljepa_runtime.patches import fit_frames, pick_numbers
+from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus, open_source
 from vljepa_runtime.sources.protocol import Announced
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.sources.protocol import Frame
 

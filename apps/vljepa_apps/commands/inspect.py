@@ -11,7 +11,7 @@ from vljepa_apps import arguments, console
 if TYPE_CHECKING:
     from vljepa_runtime.bundle import Manifest
     from vljepa_runtime.contract import TensorSpec
-    from vljepa_runtime.patches import Preprocess
+    from vljepa_runtime.preprocess import Preprocess
 
 GRAPH_HEADER = ("graph", "precision", "size", "inputs", "outputs")
 PARITY_HEADER = ("graph", "worst cosine", "max abs", "PSNR dB")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from vljepa_data.annotations.example import Segment
 from vljepa_runtime.clip_reader import read_clip, require_frame
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.patches import Clip, Preprocess
+from vljepa_runtime.patches import Clip
+from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.sources import open_file
 
 __all__ = ["Unusable", "read_segment", "survey"]

@@ -32,7 +32,8 @@ from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.files.tensors import pack, unpack
 from vljepa_runtime.files.values import Name, shown
 from vljepa_runtime.model import Model
-from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.patches import fit_frames
+from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.token_selection import clip_tokens
 from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 

@@ -16,7 +16,7 @@ from vljepa_data.world.stream import EventStream, make_stream
 from vljepa_evaluation.metrics import Annotation
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_runtime.files.atomic import replace_file
-from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler
 from vljepa_runtime.selection import Observation, observe
 from vljepa_runtime.sources import Frame

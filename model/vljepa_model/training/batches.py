@@ -15,7 +15,8 @@ from vljepa_data.world import Clip, HandBank, Split, draw_lesson, make_clip, tub
 from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
 from vljepa_model.padding import padded
 from vljepa_model.training.recipe import Recipe
-from vljepa_runtime.patches import Preprocess, fit_frames
+from vljepa_runtime.patches import fit_frames
+from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.token_selection import clip_tokens, saliency
 
 __all__ = ["Batch", "WorldBatches", "encode_texts"]

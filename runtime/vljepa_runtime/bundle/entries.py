@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
-from vljepa_runtime.contract import TensorSpec
+from vljepa_runtime.contract import MAX_TOKENS, TensorSpec
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import AtMost
 from vljepa_runtime.files.values import Positive, Text, name, shown, wrong
-from vljepa_runtime.preprocess_limits import MAX_TOKENS
 
 __all__ = [
     "Calibration",

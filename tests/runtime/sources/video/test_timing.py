@@ -15,7 +15,7 @@ from typing import Any
 import av
 import pytest
 
-from vljepa_runtime.patches import Preprocess
+from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.sampling import WindowSampler, hints_for
 from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, SourceStatus, open_source
 
