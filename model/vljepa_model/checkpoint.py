@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -140,17 +140,13 @@ class CheckpointFolder:
         return network.eval()
 
 
-def _preprocess(values: object, where: str) -> Preprocess:
-    return Preprocess.from_dict(values)  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Config:
     """What `config.json` says; tokenizers are named from its second version on."""
 
     format: int
     model: ModelConfig
-    preprocess: Annotated[Preprocess, _preprocess]
+    preprocess: Preprocess
     prompts: Mapping[Name, Text]
     metadata: Mapping[Name, Any]
     tokenizers: Mapping[Name, Name] = field(default_factory=dict)
@@ -356,7 +352,7 @@ def _read_config(path: Path) -> _Config:
         )
     try:
         return read_record(_Config, plain, CONFIG, error=InputError)
-    except (ConfigError, InputError, TypeError) as error:
+    except (ConfigError, InputError) as error:
         raise CheckpointError(f"{path} does not describe a model of this version: {error}") from error
 
 

@@ -58,7 +58,7 @@ def test_numpy_numbers_become_plain_ones() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"kind": "segmnt"}, "kind: expected one of segment, answer, alert, status, error"),
+        ({"kind": "segmnt"}, "kind: expected segment or answer or alert or status or error"),
         ({"v": 2}, "version 2 is unknown"),
         ({"score": float("nan")}, "score: expected a finite number, got nan"),
         ({"start_s": 2.0, "end_s": 1.0}, "before it starts"),

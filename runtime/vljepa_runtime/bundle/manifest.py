@@ -19,9 +19,9 @@ from vljepa_runtime.bundle.entries import (
     Parity,
 )
 from vljepa_runtime.contract import EMBEDDING_DIM, LOGITS, PATCH_DIM, PREFILL, Y_DECODER, check_graph
-from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import AtMost, plain, read_record
-from vljepa_runtime.files.values import MAX_NAME, Name, Positive, Text, shown, wrong
+from vljepa_runtime.files.values import MAX_NAME, Name, Positive, Text, shown
 from vljepa_runtime.preprocess import Preprocess
 
 __all__ = ["FORMAT", "TARGETS", "Manifest"]
@@ -35,15 +35,6 @@ MAX_TOKENIZER_BYTES = 64 << 20  # Gemma's, the largest of those that can be impo
 # Older readers refuse these: they are left out where they say nothing.
 LATER = ("execution", "certified", "gates", "notes")
 AGAIN = "export the bundle again"
-
-
-def _preprocess(values: object, where: str) -> Preprocess:
-    if not isinstance(values, Mapping):
-        raise wrong(where, "an object", values)
-    try:
-        return Preprocess.from_dict(values)
-    except (InputError, TypeError, ValueError) as error:
-        raise BundleError(f"{error}: {AGAIN}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +74,7 @@ class Manifest:
     precision: Mapping[Name, Name] = field(default_factory=dict)
     execution: Mapping[Name, Name] = field(default_factory=dict)
     graphs: Mapping[Name, GraphSpec]
-    preprocess: Annotated[Preprocess, _preprocess]
+    preprocess: Preprocess
     tokenizers: Mapping[Name, FileName]
     embedding_dim: Annotated[Positive, AtMost(MAX_EMBEDDING)]
     prompts: Mapping[Name, Text] = field(default_factory=dict)

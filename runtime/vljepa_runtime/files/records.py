@@ -13,7 +13,7 @@ from functools import cache, partial
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from vljepa_runtime.errors import VljepaError
+from vljepa_runtime.errors import InputError, VljepaError
 from vljepa_runtime.files.values import (
     MAX_NAME,
     Reader,
@@ -55,19 +55,29 @@ def read_record(cls: type[T], values: object, where: str, *, error: type[VljepaE
     """
     try:
         return _record(values, where, cls=cls, prefix="")
-    except RecordError as problem:
+    except (
+        RecordError,
+        InputError,
+    ) as problem:  # what a dataclass refuses as an argument is refused here too
+        if isinstance(problem, error):
+            raise
         raise error(f"{problem}: {advice}" if advice else str(problem)) from problem
 
 
-def check_record(made: Any, *, error: type[VljepaError]) -> None:
+def check_record(made: Any, *, error: type[VljepaError], where: str = "") -> None:
     """Hold a dataclass that somebody made to its annotations, for `__post_init__`; lists become tuples.
+
+    Args:
+        made: The dataclass.
+        error: Raised for whatever does not fit.
+        where: Stands before a field's name in messages.
 
     Raises:
         VljepaError: of the class `error`, when a value is not what its annotation says.
     """
     try:
         for key, read in _readers(cast(Any, type(made))).items():
-            object.__setattr__(made, key, read(getattr(made, key), key))
+            object.__setattr__(made, key, read(getattr(made, key), where + key))
     except RecordError as problem:
         raise error(str(problem)) from problem
 

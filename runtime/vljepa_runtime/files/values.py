@@ -143,7 +143,7 @@ def dim(value: object, where: str) -> int | str:
 def one_of(value: object, where: str, *, known: tuple[Any, ...]) -> Any:
     """One of a few values."""
     if not isinstance(value, str) or value not in known:
-        raise wrong(where, f"one of {', '.join(known)}", value)
+        raise wrong(where, " or ".join(known), value)
     return value
 
 

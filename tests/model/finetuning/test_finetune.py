@@ -323,8 +323,8 @@ def test_a_folder_with_another_run_is_refused(
     ("values", "message"),
     [
         ({"typo": 1}, "unknown keys typo"),
-        ({"only": "x_encoder"}, "only: expected one of all, alignment, decoder, got 'x_encoder'"),
-        ({"precision": "fp8"}, "precision: expected one of bf16, fp32"),
+        ({"only": "x_encoder"}, "only: expected all or alignment or decoder, got 'x_encoder'"),
+        ({"precision": "fp8"}, "precision: expected bf16 or fp32"),
         ({"steps": 0}, "steps: expected a whole number above 0, got 0"),
         ({"only": "decoder", "train_x_encoder": True}, "without videos"),
     ],

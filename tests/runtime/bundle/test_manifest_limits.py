@@ -32,23 +32,23 @@ def put(path: str, value: object) -> Any:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("preprocess.frames", 2**30, "frames must be at most 1024"),
-        ("preprocess.frames", 8.0, "frames must be a whole number, got 8.0"),
-        ("preprocess.frames", True, "frames must be a whole number, got True"),
+        ("preprocess.frames", 2**30, "frames: expected at most 1024"),
+        ("preprocess.frames", 8.0, "frames: expected a whole number of at least 0, got 8.0"),
+        ("preprocess.frames", True, "frames: expected a whole number of at least 0, got True"),
         ("preprocess.fps", 1e9, r"fps must lie in 0.001..1000, got 1e\+09"),
         ("preprocess.fps", 1e-9, "fps must lie in"),
-        ("preprocess.fps", "4", "fps must be a finite number"),
+        ("preprocess.fps", "4", "fps: expected a finite number"),
         ("preprocess.fps", 2**63, "fps must lie in"),
-        ("preprocess.size", 24_000, "size must be at most 4096"),
+        ("preprocess.size", 24_000, "size: expected at most 4096"),
         ("preprocess.size", 4_092, "at most 33554432 pixels"),
         ("preprocess.size", 2_040, "at most 32768 tubelets"),
-        ("preprocess.size", "96", "size must be a whole number"),
+        ("preprocess.size", "96", "size: expected a whole number"),
         ("preprocess.patch", 6, r"patches: expected 216 for P, got \(B, N, 864\)"),
-        ("preprocess.tubelet", -2, "must be positive"),
-        ("preprocess.short_side", 10**9, "short_side must be at most"),
-        ("preprocess.mean", ["a", "b", "c"], "mean needs three finite numbers"),
-        ("preprocess.std", [1, 1, True], "std needs three finite numbers"),
-        ("preprocess.mean", 0.5, "mean needs three finite numbers"),
+        ("preprocess.tubelet", -2, "tubelet: expected a whole number of at least 0, got -2"),
+        ("preprocess.short_side", 10**9, "short_side: expected at most 8192"),
+        ("preprocess.mean", ["a", "b", "c"], r"mean\[0\]: expected a finite number"),
+        ("preprocess.std", [1, 1, True], r"std\[2\]: expected a finite number"),
+        ("preprocess.mean", 0.5, "mean: expected a list, got 0.5"),
         ("graphs.predictor.inputs.1.shape.1", 500_000_000, "at most 16777216"),
         ("graphs.predictor.inputs.1.shape.1", 1_000_000, "expected at most 1024 for L"),
         ("graphs.predictor.inputs.1.shape", ["B"], r"expected 2 axes \(B, L\), got \(B\)"),
@@ -105,7 +105,7 @@ def test_numbers_that_no_float_holds_are_refused_without_json(hostile_bundles: M
     values["parity"]["x_encoder"]["cosine"] = 10**400
     with pytest.raises(BundleError, match="a finite number"):
         Manifest.from_dict(values)
-    with pytest.raises(InputError, match="fps must be a finite number"):
+    with pytest.raises(InputError, match="fps: expected a finite number"):
         Preprocess(fps=10**400)
 
 

@@ -64,7 +64,11 @@ def test_the_committed_bundle_is_what_its_builder_makes(tmp_path: Path, small_zi
         pytest.param(lambda m: m.update(embedding_dim=0), "above 0", id="zero-dim"),
         pytest.param(lambda m: m.update(graphs=[]), "expected an object", id="graphs-is-a-list"),
         pytest.param(lambda m: m.update(target="exe"), "expected target", id="unknown-target"),
-        pytest.param(lambda m: m["preprocess"].update(fps=-1), "must be positive", id="bad-preprocess"),
+        pytest.param(
+            lambda m: m["preprocess"].update(fps=-1),
+            "fps: expected a finite number above 0, got -1",
+            id="bad-preprocess",
+        ),
         pytest.param(lambda m: m["preprocess"].update(zoom=2), "unknown keys zoom", id="unknown-preprocess"),
         pytest.param(
             lambda m: m["graphs"]["predictor"].update(file="../../etc/passwd"),
