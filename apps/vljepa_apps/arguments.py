@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ __all__ = [
     "add_engine",
     "add_json",
     "add_labels",
+    "add_number",
     "add_select",
     "add_stretch",
     "count",
@@ -119,6 +120,20 @@ def add_labels(parser: argparse.ArgumentParser, *, what: str) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+
+
+def add_number(
+    parser: argparse._ActionsContainer,
+    flag: str,
+    default: float,
+    what: str,
+    *,
+    kind: Callable[[str], float] | None = None,
+    metavar: str = "N",
+) -> None:
+    """A flag with a number that has a default, which the help tells; `kind` None takes whole numbers above 0."""
+    text = f"{what} (default {default:g})"
+    parser.add_argument(flag, type=kind or positive_int, default=default, metavar=metavar, help=text)
 
 
 def positive(text: str) -> float:

@@ -15,9 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_clip(parser)
     parser.add_argument("question", metavar="QUESTION", help="for example 'What colour is the ball?'")
     arguments.add_labels(parser, what="a possible answer")
-    parser.add_argument(
-        "--top", type=arguments.positive_int, default=5, metavar="K", help="answers to print (default 5)"
-    )
+    arguments.add_number(parser, "--top", 5, "answers to print", metavar="K")
     arguments.add_engine(parser)
     arguments.add_json(parser)
 

@@ -19,20 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="video to run on (default: a stream of the procedural world as an H.264 file)",
     )
-    parser.add_argument(
-        "--seconds",
-        type=arguments.positive,
-        default=SECONDS,
-        metavar="S",
-        help=f"of that stream (default {SECONDS:g})",
-    )
-    parser.add_argument(
-        "--rounds",
-        type=arguments.positive_int,
-        default=100,
-        metavar="N",
-        help="timed runs per cell (default 100)",
-    )
+    arguments.add_number(parser, "--seconds", SECONDS, "of that stream", kind=arguments.positive, metavar="S")
+    arguments.add_number(parser, "--rounds", 100, "timed runs per cell")
     arguments.add_json(parser)
     arguments.add_engine(parser)
 

@@ -18,9 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--query", metavar="Q", help="what to ask the predictor (default: the bundle's own prompt)"
     )
-    parser.add_argument(
-        "--top", type=arguments.positive_int, default=5, metavar="K", help="labels to print (default 5)"
-    )
+    arguments.add_number(parser, "--top", 5, "labels to print", metavar="K")
     arguments.add_engine(parser)
     arguments.add_json(parser)
 

@@ -45,13 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M",
         help=f"length of the stream (default {MINUTES:g}; a file is read to its end)",
     )
-    parser.add_argument(
-        "--seed",
-        type=arguments.count,
-        default=SEED,
-        metavar="N",
-        help=f"another procedural stream (default {SEED})",
-    )
+    arguments.add_number(parser, "--seed", SEED, "another procedural stream", kind=arguments.count)
     arguments.add_select(parser)
     parser.add_argument(
         "--bundle",

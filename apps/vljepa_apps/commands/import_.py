@@ -48,22 +48,20 @@ def _add_choices(parts: argparse.ArgumentParser) -> None:
     parts.add_argument(
         "--decoder", metavar="DIR|own", help="causal LM folder for the Y-decoder, or `own` (default: none)"
     )
-    parts.add_argument(
-        "--layers", type=int, default=8, metavar="N", help="last layers of --llama (default: 8)"
-    )
+    arguments.add_number(parts, "--layers", 8, "last layers of --llama", kind=int)
     parts.add_argument(
         "--pooling",
         default="mean",
         choices=("mean", "pipeline"),
         help="of --gemma: mean (default, the paper's), or with its sentence-transformers layers",
     )
-    parts.add_argument("--dim", type=int, default=1536, metavar="N", help="of an embedding (default: 1536)")
-    parts.add_argument("--frames", type=int, default=16, metavar="N", help="in a window (default: 16)")
+    arguments.add_number(parts, "--dim", 1536, "of an embedding", kind=int)
+    arguments.add_number(parts, "--frames", 16, "in a window", kind=int)
     parts.add_argument(
         "--size", type=int, metavar="PX", help="of a frame (default: what --vision was made for)"
     )
-    parts.add_argument("--prefix", type=int, default=8, metavar="N", help="decoder positions (default: 8)")
-    parts.add_argument("--seed", type=int, default=0, metavar="N", help="of what no part brings (default: 0)")
+    arguments.add_number(parts, "--prefix", 8, "decoder positions", kind=int)
+    arguments.add_number(parts, "--seed", 0, "of what no part brings", kind=int)
 
 
 def run(args: argparse.Namespace) -> int:

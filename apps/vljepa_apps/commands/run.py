@@ -26,12 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--query", action="append", default=[], metavar="Q", help="ask Q of every window; may be repeated"
     )
     arguments.add_select(parser)
-    parser.add_argument(
-        "--stride",
-        type=arguments.positive,
-        default=1.0,
-        metavar="S",
-        help="seconds between windows (default 1)",
+    arguments.add_number(
+        parser, "--stride", 1.0, "seconds between windows", kind=arguments.positive, metavar="S"
     )
     parser.add_argument(
         "--decode",

@@ -16,19 +16,9 @@ EXAMPLE = "vljepa selective tiny --streams 5 --out selective"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     arguments.add_bundle(parser, optional=True)
-    parser.add_argument(
-        "--streams",
-        type=arguments.positive_int,
-        default=STREAMS,
-        metavar="N",
-        help=f"streams (default {STREAMS})",
-    )
-    parser.add_argument(
-        "--tuning",
-        type=arguments.count,
-        default=TUNING,
-        metavar="N",
-        help=f"further streams, to choose a setting per policy on (default {TUNING})",
+    arguments.add_number(parser, "--streams", STREAMS, "streams")
+    arguments.add_number(
+        parser, "--tuning", TUNING, "further streams, to choose a setting per policy on", kind=arguments.count
     )
     parser.add_argument(
         "--hands",
@@ -36,19 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="photographs of hand signs, for occasional hands in the streams",
     )
-    parser.add_argument(
-        "--minutes",
-        type=arguments.positive,
-        default=MINUTES,
-        metavar="M",
-        help=f"length of each (default {MINUTES:g})",
-    )
-    parser.add_argument(
-        "--stride",
-        type=arguments.positive,
-        default=STRIDE_S,
-        metavar="S",
-        help=f"seconds between windows (default {STRIDE_S:g})",
+    arguments.add_number(parser, "--minutes", MINUTES, "length of each", kind=arguments.positive, metavar="M")
+    arguments.add_number(
+        parser, "--stride", STRIDE_S, "seconds between windows", kind=arguments.positive, metavar="S"
     )
     parser.add_argument(
         "--out",

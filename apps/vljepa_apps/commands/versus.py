@@ -50,10 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lr", type=arguments.positive, metavar="R", help="peak learning rate of both (default: 2e-3)"
     )
-    parser.add_argument(
-        "--rounds", type=arguments.positive_int, default=40, metavar="N",
-        help="timed answers of each contender, taking turns (default: 40)",
-    )  # fmt: skip
+    arguments.add_number(parser, "--rounds", 40, "timed answers of each contender, taking turns")
     parser.add_argument(
         "--so-far",
         action="store_true",

@@ -60,12 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop-after", type=int, metavar="STEPS", help="stop, resumably, after this many steps"
     )
-    parser.add_argument(
-        "--save-every", type=int, default=100, metavar="STEPS", help="steps between states (default: 100)"
-    )
-    parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="processes that render clips (default: 1)"
-    )
+    arguments.add_number(parser, "--save-every", 100, "steps between states", kind=int, metavar="STEPS")
+    arguments.add_number(parser, "--workers", 1, "processes that render clips", kind=int)
 
 
 def train(args: argparse.Namespace, start: Checkpoint | None) -> dict[str, Any]:
