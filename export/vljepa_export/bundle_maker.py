@@ -12,7 +12,7 @@ from vljepa_evaluation.gates import GateResults, Reference, Scenes
 from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
 from vljepa_export.effort import Effort
 from vljepa_export.export_report import ExportReport
-from vljepa_export.gates import certified, check_draft, misses, record, summary
+from vljepa_export.gates import certified, check_draft, missed_gates, record, summary
 from vljepa_export.ladder import Ladder
 from vljepa_export.made import Made, all_files, graph_reports, shared_bytes
 from vljepa_export.request import ExportRequest
@@ -150,7 +150,7 @@ def report_of(draft: Draft, bundle: Bundle, *, seconds: float) -> ExportReport:
         graphs=graph_reports(draft.made, sizes),
         seconds=seconds,
         agreement=draft.results.agreement if draft.results else None,
-        misses=misses(draft.results),
+        misses=missed_gates(draft.results),
         certified=bundle.manifest.certified,
         peak_rss_mb=peak_rss_mb() or 0.0,
     )

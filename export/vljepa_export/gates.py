@@ -15,7 +15,7 @@ from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Certified, Manifest, write_bundle
 from vljepa_runtime.engines import open_engine
 
-__all__ = ["certified", "check_draft", "misses", "record", "summary"]
+__all__ = ["certified", "check_draft", "missed_gates", "record", "summary"]
 
 
 def record(
@@ -73,7 +73,7 @@ def summary(results: GateResults | None) -> dict[str, float]:
     return {name: round(value, 6) for name, value in results.agreement.to_dict().items()}
 
 
-def misses(results: GateResults | None) -> tuple[str, ...]:
+def missed_gates(results: GateResults | None) -> tuple[str, ...]:
     """The gates missed end to end and on the reference's inputs, in words."""
     if results is None:
         return ()

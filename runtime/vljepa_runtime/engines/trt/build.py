@@ -12,7 +12,7 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.trt.builder import build_engine
 from vljepa_runtime.engines.trt.cache import CachedEngine, EngineCache, Machine, content_hash
 from vljepa_runtime.engines.trt.cuda import Cuda
-from vljepa_runtime.engines.trt.estimate import Estimate, estimate
+from vljepa_runtime.engines.trt.estimate import BuildEstimate, estimate_build
 from vljepa_runtime.engines.trt.layers import summary
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, read_recipe
@@ -44,7 +44,7 @@ class Step:
     content: str
     graph_bytes: int
     built: CachedEngine | None
-    estimate: Estimate
+    estimate: BuildEstimate
 
 
 def require_buildable(bundle: Bundle) -> None:
@@ -134,5 +134,5 @@ def _step(
         content=content,
         graph_bytes=size,
         built=cache.find(machine, content),
-        estimate=estimate(machine, size, len(recipe.profiles), history),
+        estimate=estimate_build(machine, size, len(recipe.profiles), history),
     )

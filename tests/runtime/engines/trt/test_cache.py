@@ -9,7 +9,7 @@ import pytest
 
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines.trt.cache import CachedEngine, EngineCache, Machine, content_hash, default_folder
-from vljepa_runtime.engines.trt.estimate import estimate
+from vljepa_runtime.engines.trt.estimate import estimate_build
 from vljepa_runtime.errors import GraphRefusedError
 
 ORIN = Machine(gpu="Orin", compute_capability="8.7", driver="540.4.0", library="tensorrt", version="10.3.0")
@@ -122,17 +122,17 @@ def test_the_usual_folder_is_in_the_home(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 def test_an_estimate_scales_what_was_built_here(cache: EngineCache, bundle: Bundle) -> None:
     keep(cache, bundle)
-    found = estimate(ORIN, 2_000_000, 1, cache.entries())
+    found = estimate_build(ORIN, 2_000_000, 1, cache.entries())
     assert found.seconds == pytest.approx(60.0)  # twice the bytes, half the profiles
     assert "1 build on this machine" in found.basis
 
 
 def test_without_a_build_tensorrt_has_no_number_and_rtx_a_measured_one() -> None:
-    unknown = estimate(ORIN, 1_000_000, 1, [])
+    unknown = estimate_build(ORIN, 1_000_000, 1, [])
     assert unknown.seconds is None
     assert "none was built on this one" in unknown.basis
     rtx = replace(ORIN, library="tensorrt-rtx")
-    small, large = (estimate(rtx, size, 1, []).seconds for size in (1_000_000, 600_000_000))
+    small, large = (estimate_build(rtx, size, 1, []).seconds for size in (1_000_000, 600_000_000))
     assert small is not None
     assert large is not None
     assert 0 < small < large
