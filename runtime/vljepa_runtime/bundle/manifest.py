@@ -23,11 +23,11 @@ from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import AtMost, plain, read_record
 from vljepa_runtime.files.values import MAX_NAME, Name, Positive, Text, shown
 from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.targets import TARGETS
 
-__all__ = ["FORMAT", "TARGETS", "Manifest"]
+__all__ = ["FORMAT", "Manifest"]
 
 FORMAT = 1
-TARGETS = ("onnx", "openvino", "tensorrt", "tensorrt-rtx", "coreml")
 EXECUTIONS = ("f32", "bf16", "f16")
 MAX_FILES = 256  # a bundle has some 20; a Core ML package or sharded weights a few dozen
 MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536

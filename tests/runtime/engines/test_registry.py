@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from vljepa_runtime.bundle.manifest import TARGETS
 from vljepa_runtime.engines import (
     available_engines,
     describe,
@@ -22,6 +21,7 @@ from vljepa_runtime.errors import (
     InputError,
     MissingExtraError,
 )
+from vljepa_runtime.targets import TARGETS
 
 MISSING = [name for name in engine_names() if name not in available_engines()]
 

@@ -1,0 +1,9 @@
+from .protocol import Engine as Engine
+from .protocol import Graph as Graph
+from .protocol import check_feeds as check_feeds
+from .protocol import describe as describe
+from .registry import Family as Family
+from .registry import available_engines as available_engines
+from .registry import engine_names as engine_names
+from .registry import families as families
+from .registry import open_engine as open_engine
