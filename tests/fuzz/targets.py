@@ -17,6 +17,7 @@ from typing import ClassVar, Protocol
 
 from mutate import Document, change_bytes, change_json
 
+from vljepa_apps import tables
 from vljepa_apps.commands import inspect
 from vljepa_data.annotations import read_annotations
 from vljepa_evaluation.gates import Reference
@@ -77,7 +78,7 @@ class ManifestTarget(_Json):
 
 class InspectTarget(_Json):
     def run(self, data: bytes) -> None:
-        "\n\n".join(inspect.sections(_manifest(data)))
+        tables.text(inspect.parts(_manifest(data)))
 
 
 class EventTarget(_Json):

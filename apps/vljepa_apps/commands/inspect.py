@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from vljepa_apps import arguments, console
+from vljepa_apps import arguments, console, tables
+from vljepa_apps.tables import Table
 
 if TYPE_CHECKING:
     from vljepa_runtime.bundle import Manifest
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 GRAPH_HEADER = ("graph", "precision", "size", "inputs", "outputs")
 PARITY_HEADER = ("graph", "worst cosine", "max abs", "PSNR dB")
+NOT_MEASURED = [("n/a",)]
 VERDICTS = {
     "yes": "yes, it kept every gate where it was exported",
     "no": "no, it missed a gate where it was exported: `vljepa verify` shows which",
@@ -42,36 +44,39 @@ def run(args: argparse.Namespace) -> int:
         manifest = bundle.manifest
         if REFERENCE_FILE in manifest.files:
             Reference.of(bundle)
-    console.report(manifest.to_dict(), lambda: "\n\n".join(sections(manifest)), as_json=args.json)
+    console.report(manifest.to_dict(), lambda: tables.text(parts(manifest)), as_json=args.json)
     return 0
 
 
-def sections(manifest: Manifest) -> Iterator[str]:
-    """The printed parts, each a titled block; what was not measured says so."""
-    yield block("bundle", overview(manifest))
-    yield block("runs on", list(runners(manifest)))
-    yield block("window", window(manifest.preprocess))
-    yield block("graphs", [graph_row(manifest, name) for name in manifest.graphs], GRAPH_HEADER)
+def parts(manifest: Manifest) -> Iterator[Table]:
+    """What is printed; what was not measured says so."""
+    yield Table("bundle", overview(manifest))
+    yield Table("runs on", list(runners(manifest)))
+    yield Table("window", window(manifest.preprocess))
+    yield Table("graphs", [graph_row(manifest, name) for name in manifest.graphs], GRAPH_HEADER)
     if manifest.prompts:
-        yield block("prompts", list(manifest.prompts.items()))
+        yield Table("prompts", list(manifest.prompts.items()))
     parity = [
         (name, f"{item.cosine:.6f}", f"{item.max_abs:.2e}", f"{item.psnr_db:.1f}")
         for name, item in manifest.parity.items()
     ]
-    yield block("parity against the float model", parity, PARITY_HEADER) if parity else "parity\n  n/a"
+    if parity:
+        yield Table("parity against the float model", parity, PARITY_HEADER)
+    else:
+        yield Table("parity", NOT_MEASURED)
     if manifest.gates:
         gates = [(name.replace("_", " "), f"{value:.6f}") for name, value in manifest.gates.items()]
-        yield block("agreement with the float model, end to end", gates)
+        yield Table("agreement with the float model, end to end", gates)
     if manifest.notes:
-        yield block("notes", list(manifest.notes.items()))
+        yield Table("notes", list(manifest.notes.items()))
     accuracy = [(name, f"{value:.4g}") for name, value in manifest.accuracy.items()]
-    yield block("accuracy", accuracy) if accuracy else "accuracy\n  n/a"
+    yield Table("accuracy", accuracy or NOT_MEASURED)
     if calibration := manifest.calibration:
         seen = f"{calibration.samples} samples of {calibration.data}, seed {calibration.seed}"
-        yield f"calibration\n  {seen}"
-    yield block("files", [(name, console.size(spec.size)) for name, spec in sorted(manifest.files.items())])
+        yield Table("calibration", [(seen,)])
+    yield Table("files", [(name, console.size(spec.size)) for name, spec in sorted(manifest.files.items())])
     if manifest.toolchain:
-        yield block("made with", list(manifest.toolchain.items()))
+        yield Table("made with", list(manifest.toolchain.items()))
 
 
 def overview(manifest: Manifest) -> list[tuple[str, str]]:
@@ -137,8 +142,3 @@ def tensors(specs: Sequence[TensorSpec]) -> str:
     ]
     more = len(specs) - len(shown)
     return ", ".join([*shown, f"{more} more"] if more else shown)
-
-
-def block(title: str, rows: Sequence[Sequence[object]], header: Sequence[str] = ()) -> str:
-    """A table under its title."""
-    return f"{title}\n{console.table(rows, header=header)}"
