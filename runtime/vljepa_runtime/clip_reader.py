@@ -202,11 +202,11 @@ def _read(
 
 def _guess(source: Source, pre: Preprocess, part: Part) -> Numbers | None:
     """The choice, if what the source announces is true; to be compared with what is read."""
-    told = source.announced()
-    if told is None or not 0 < told.frames <= MOST_ANNOUNCED:
+    announced = source.announced()
+    if announced is None or not 0 < announced.frames <= MOST_ANNOUNCED:
         return None
-    times_s = np.arange(told.frames) * told.step_s
-    return choose_numbers(times_s, told.frames * told.step_s, pre, part)
+    times_s = np.arange(announced.frames) * announced.step_s
+    return choose_numbers(times_s, announced.frames * announced.step_s, pre, part)
 
 
 def _live_clip(source: Source, pre: Preprocess, start_s: float, seconds: float | None) -> Clip:

@@ -86,8 +86,8 @@ class Converter:
         if self._count == 0:
             self._coded_aspect = coded
         self._count += 1
-        told = self._stream.sample_aspect_ratio if coded == self._coded_aspect else coded
-        return told if told and 1 / MAX_ASPECT <= told <= MAX_ASPECT else Fraction(1)
+        aspect = self._stream.sample_aspect_ratio if coded == self._coded_aspect else coded
+        return aspect if aspect and 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else Fraction(1)
 
     def _to_rgb(self, frame: av.VideoFrame, aspect: Fraction, short_side: int | None = None) -> UInt8:
         if frame.rotation != self._rotation:

@@ -223,10 +223,8 @@ def _is_damaged(data: bytes, decoder: str) -> bool:
                 context.options = dict(DECODER_LIMITS)
                 context.thread_type = "NONE"  # the log of this thread only
                 frames = [*context.decode(av.Packet(data)), *context.decode(None)]
-            told = [
-                text for _, _, text in logs if "EXIF" not in text
-            ]  # notes of a camera that cannot be read harm nobody
-            return bool(told) or not frames
+            # Notes of a camera that cannot be read harm nobody.
+            return not frames or any("EXIF" not in text for _, _, text in logs)
         except av.FFmpegError:
             return True
         finally:

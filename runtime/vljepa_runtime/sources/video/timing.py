@@ -52,8 +52,8 @@ class Timing:
         """Look once the first frame is there, and with it the header inside the stream."""
         kind = container.format
         raw = bool(kind.flags & NO_TIMESTAMPS) or kind.name.endswith("_pipe")
-        told = [stream.codec_context.framerate] if raw else [stream.average_rate, stream.guessed_rate]
-        rate = next((rate for rate in told if rate and 1 / LONGEST_STEP_S <= rate <= MAX_RATE), None)
+        rates = [stream.codec_context.framerate] if raw else [stream.average_rate, stream.guessed_rate]
+        rate = next((rate for rate in rates if rate and 1 / LONGEST_STEP_S <= rate <= MAX_RATE), None)
         start = getattr(container, "start_time", None)  # None where it does not say, whatever the stub says
         count_s = MPEG_COUNT_S if kind.name in ("mpeg", "mpegts") else None
         return cls(
