@@ -30,13 +30,14 @@ REFERENCE = "onnxruntime:cpu"
 # The reference interpreter of Core ML programs runs what only a Mac runs fast; an engine like the others.
 INTERPRETER = "coreml:interpreter"
 
-# The small model's graphs in other formats: case -> (format, precision). TensorRT has none here, its engines are built
-# by `vljepa build` first: pass such a bundle with --bundle. TensorRT for RTX is only run where a GPU is.
+# The small model's graphs in other formats: case -> (format, precision). TensorRT for RTX is only run where a GPU is.
 BUILT = {
     **{f"openvino-{name}": ("openvino", name) for name in ("fp32", "bf16", "fp16", "int8", "int8-weights")},
     **{f"tensorrt-rtx-{name}": ("tensorrt-rtx", name) for name in ("fp32", "fp16")},
     **{f"coreml-{name}": ("coreml", name) for name in ("fp32", "fp16")},
 }
+# Targets that no case here is made for, with the reason.
+NO_CASE = {"tensorrt": "its engines are built by `vljepa build` first: pass such a bundle with --bundle"}
 # What a converter needs, besides torch and onnx.
 NEEDS = {"openvino": "nncf", "tensorrt-rtx": "tensorrt_rtx", "coreml": "coremltools"}
 # Core ML's step has a cache of fixed length, made from the torch module that these bundles lack: it is compared with
@@ -85,16 +86,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Pair engines with the bundles that they load."""
+    if "target" in metafunc.fixturenames:
+        metafunc.parametrize("target", dict.fromkeys(t for family in families() for t in family.targets))
     if "pair" not in metafunc.fixturenames:
         return
-    given = metafunc.config.getoption("--bundle", default=[])
-    cases = given or ["small", *shipped_bundles(), *BUILT]
+    cases = metafunc.config.getoption("--bundle", default=[]) or ["small", *shipped_bundles(), *BUILT]
     pairs = [
         (engine, case) for engine in engines() for case in cases if target_of(case) in targets_of(engine)
     ]
     metafunc.parametrize(
         "pair", pairs, ids=[f"{engine}-{Path(case).stem}" for engine, case in pairs], indirect=True
     )
+
+
+@pytest.fixture
+def cases_of(target: str) -> list[str]:
+    """The cases made for a target, whether an engine for it is installed here or not."""
+    return [case for case in ("small", *BUILT) if target_of(case) == target]
+
+
+@pytest.fixture
+def no_case() -> dict[str, str]:
+    """Targets without a case, with the reason."""
+    return NO_CASE
 
 
 def engines() -> tuple[str, ...]:

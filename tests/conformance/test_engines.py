@@ -35,6 +35,13 @@ def graph(loaded: Callable[[str], Graph], graph_name: str) -> Graph:
     return loaded(graph_name)
 
 
+def test_every_target_of_an_engine_has_a_case(
+    target: str, cases_of: list[str], no_case: dict[str, str]
+) -> None:
+    """A new engine for bundles of its own would be paired with none, and nothing below would run it."""
+    assert bool(cases_of) != (target in no_case), f"no case in conftest.py is made for {target}"
+
+
 def test_contract(graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds) -> None:
     """Name, inputs and outputs are the manifest's; results have the promised names, types and sizes."""
     assert graph.name == graph_name
