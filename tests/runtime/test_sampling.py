@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -198,10 +199,15 @@ def test_time_running_backwards_starts_a_new_run() -> None:
 
 def test_memory_does_not_grow() -> None:
     sampler = WindowSampler(PRE, 1.0)
-    for index in range(5000):
+    held_bytes = []
+    tracemalloc.start()
+    for index in range(3000):
         for window in sampler.push(frame(index / 30, index)):
             assert window.clip.frames.shape == (8, 4, 4, 3)
-    assert len(sampler._samples) == PRE.frames
+        if index % 1000 == 999:
+            held_bytes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert max(held_bytes) < 20_000  # 3,000 frames would take a megabyte
 
 
 def test_each_frame_is_resized_at_most_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import vljepa_runtime as vj
 from vljepa_runtime import text_encoder
+from vljepa_runtime.tokenizer.tokenizer import Tokenizer
 
 
 def test_embed_text_is_cached_and_does_not_depend_on_company(small_zip: Path) -> None:
@@ -23,12 +26,22 @@ def test_embed_text_is_cached_and_does_not_depend_on_company(small_zip: Path) ->
 
 
 def test_the_text_cache_is_bounded(model: vj.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three texts used last are not encoded again; one that made room for them is."""
+    encode, encoded = Tokenizer.encode, list[str]()
+
+    def counted(self: Tokenizer, texts: Sequence[str], **options: Any) -> Any:
+        encoded.extend(texts)
+        return encode(self, texts, **options)
+
     monkeypatch.setattr(text_encoder, "TEXTS_CACHED", 3)
+    monkeypatch.setattr(Tokenizer, "encode", counted)
     words = ["red", "blue", "green", "box", "ball"]
     expected = np.stack([model.embed_text([word])[0] for word in words])
-    assert len(model._texts._known) == 3
+    assert encoded == words
+    assert np.allclose(model.embed_text(words[2:]), expected[2:], atol=1e-6)
+    assert encoded == words
     assert np.allclose(model.embed_text(words), expected, atol=1e-6)
-    assert len(model._texts._known) == 3
+    assert encoded == [*words, *words[:2]]
 
 
 def test_more_texts_than_one_batch(model: vj.Model) -> None:

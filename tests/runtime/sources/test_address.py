@@ -140,7 +140,7 @@ def test_only_secret_url_gives_what_was_typed() -> None:
     assert not [text for text in seen if "hunter2" in text or "abc" in text]
     assert Address(address) is address
     with pytest.raises(AttributeError, match="does not change"):
-        address._secret = "x"
+        address.scheme = "x"
     assert not hasattr(address, "__dict__")
 
 

@@ -91,7 +91,7 @@ class TestLiveSource:
             list(source)
 
     def test_close_ends_thread_and_iteration(self) -> None:
-        connection = Scripted(10**6, pause_s=0.005)
+        connection, before = Scripted(10**6, pause_s=0.005), set(threading.enumerate())
         source = LiveSource("cam", lambda: connection)
         count = 0
         for item in source:
@@ -100,8 +100,7 @@ class TestLiveSource:
                 source.close()
         assert count == 3
         assert connection.closed.wait(1)
-        assert source._thread is not None
-        assert not source._thread.is_alive()
+        assert set(threading.enumerate()) <= before
 
     def test_close_before_the_start(self) -> None:
         source = LiveSource("cam", lambda: Scripted(5))

@@ -7,6 +7,7 @@ import random
 import socket
 import struct
 import time
+import tracemalloc
 from collections.abc import Callable
 from types import ModuleType
 
@@ -118,18 +119,24 @@ def test_damage_costs_the_damaged_picture_only(live_servers: ModuleType) -> None
 def test_random_bytes_neither_raise_nor_gather() -> None:
     chance = random.Random(1)
     splitter = JpegSplitter()
+    tracemalloc.start()
     for _ in range(300):
         junk = bytes(chance.choices((0xFF, 0xD8, 0xDA, 0xD9, 0xE1, 0x00, 0x05), k=2000))
         list(splitter.push(junk))
-    assert len(splitter._data) < 200_000
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 200_000
 
 
 def test_a_picture_without_end_is_given_up(live_servers: ModuleType) -> None:
     splitter = JpegSplitter()
     list(splitter.push(live_servers.pictures()[0][:-2]))
+    tracemalloc.start()
     for _ in range(MAX_BYTES // (1 << 20) + 3):
         list(splitter.push(b"\x55" * (1 << 20)))
-    assert len(splitter._data) < 4
+    held_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held_bytes < 100_000
     assert list(splitter.push(live_servers.pictures()[1])) == [live_servers.pictures()[1]]
 
 
