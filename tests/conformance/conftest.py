@@ -46,10 +46,18 @@ WITHOUT = {"coreml": ("y_decoder_prefill", "y_decoder_step")}
 
 Feeds = Callable[..., dict[str, np.ndarray]]
 
-# Graphs with calibrated ranges cannot be as near as their gates ask, whatever runs them: most inputs here are noise,
-# which calibration on clips and texts never saw (and the small network, 8 values wide, is calibrated on noise).
+# The order of sums and tokens alone makes this difference.
+NEAR = 0.999
 CALIBRATED = "-static"
-NEAR, NEAR_ON_NOISE, NEAR_SMALL = 0.999, 0.9, 0.8
+# A bundle of one's own with calibrated ranges cannot be as near as its gates ask, whatever runs it: most inputs here
+# are noise, which calibration on clips and texts never saw.
+NEAR_ON_NOISE = 0.9
+# What else may be further from the reference than the gates ask, with the reason: (case, test) -> cosine.
+FURTHER = {
+    # The ranges of a network 8 values wide are calibrated on 8 samples of noise; through two graphs 0.889 is left.
+    ("openvino-int8", "test_the_whole_path"): 0.85,
+    ("openvino-int8", "test_fewer_tokens_and_their_order"): 0.85,
+}
 
 # What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal. Fixed sizes are no
 # exception: a bundle with token budgets says so, and tests of free sizes skip it.
@@ -168,22 +176,23 @@ def build(name: str, reference: str | None) -> Case:
         name=name,
         bundle=bundle,
         reference=right,
-        cosine=0.999 if right is bundle else tolerance(name, bundle),
+        cosine=NEAR if right is bundle else tolerance(name, bundle),
     )
 
 
 def tolerance(name: str, bundle: Bundle) -> float:
     """How near outputs must be: what the gates allow, never stricter than the order of sums and tokens allows."""
     labels = bundle.manifest.precision.values()
-    if any(label.endswith(CALIBRATED) for label in labels):
-        return NEAR_SMALL if name in BUILT else NEAR_ON_NOISE
+    if name not in BUILT and any(label.endswith(CALIBRATED) for label in labels):
+        return NEAR_ON_NOISE
     return min(NEAR, *map(_row_limit, labels))
 
 
 def _row_limit(label: str) -> float:
-    """What a few rows are held to: the gates' mean; of 4-bit weights what the gates ask of every single row."""
+    """What a few rows are held to: the gates' mean; of 4-bit weights and calibrated ranges, the worst row's limit."""
     limits = limits_for(label)
-    return limits.worst_cosine if label.startswith("int4") else limits.mean_cosine
+    varied = label.startswith("int4") or label.endswith(CALIBRATED)
+    return limits.worst_cosine if varied else limits.mean_cosine
 
 
 def converted(source: Bundle, format: str, precision: str) -> Bundle:
@@ -242,6 +251,12 @@ def engine(pair: tuple[Engine, Case]) -> Engine:
 def case(pair: tuple[Engine, Case]) -> Case:
     """The bundle under test, with what it must agree with."""
     return pair[1]
+
+
+@pytest.fixture
+def near(request: pytest.FixtureRequest, case: Case) -> float:
+    """How near an output must be to the reference's, as a cosine."""
+    return FURTHER.get((case.name, request.function.__name__), case.cosine)
 
 
 @pytest.fixture(scope="module")

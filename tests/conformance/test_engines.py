@@ -63,12 +63,12 @@ def test_the_engine_says_what_runs(engine: Engine, graph: Graph) -> None:
 
 
 def test_equals_the_reference(
-    graph: Graph, right: Callable[[str], Graph], case: Any, graph_name: str, feeds: Feeds
+    graph: Graph, right: Callable[[str], Graph], case: Any, near: float, graph_name: str, feeds: Feeds
 ) -> None:
     given = feeds(case.bundle, graph_name, seed=1)
     ours, theirs = graph.run(given), right(graph_name).run(given)
     for name, array in ours.items():
-        assert cosine(array, theirs[name]) > case.cosine, name
+        assert cosine(array, theirs[name]) > near, name
 
 
 @pytest.mark.parametrize(("batch", "tokens"), [(1, 5), (1, 1), (2, None), (3, 7)])
@@ -78,6 +78,7 @@ def test_any_batch_and_number_of_tokens(
     graph: Graph,
     right: Callable[[str], Graph],
     case: Any,
+    near: float,
     graph_name: str,
     feeds: Feeds,
 ) -> None:
@@ -91,7 +92,7 @@ def test_any_batch_and_number_of_tokens(
     ours, theirs = graph.run(given), right(graph_name).run(given)
     for name, array in ours.items():
         assert array.shape == theirs[name].shape
-        assert cosine(array, theirs[name]) > case.cosine, name
+        assert cosine(array, theirs[name]) > near, name
 
 
 def test_a_change_of_sizes_and_back_changes_nothing(
@@ -141,7 +142,7 @@ def test_threads_may_share_a_graph(graph: Graph, bundle: Bundle, graph_name: str
     def work(index: int) -> None:
         for _ in range(3):
             got = graph.run(given[index])
-            same.append(all(np.allclose(got[name], expected[index][name], atol=1e-5) for name in got))
+            same.append(all(np.array_equal(got[name], expected[index][name]) for name in got))
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
     for thread in threads:
@@ -175,7 +176,7 @@ def test_a_missing_graph_is_named(engine: Engine, bundle: Bundle) -> None:
 
 
 def test_fewer_tokens_and_their_order(
-    model: Model, reference: Engine, case: Any, bundle: Bundle, feeds: Feeds
+    model: Model, reference: Engine, case: Any, near: float, bundle: Bundle, feeds: Feeds
 ) -> None:
     """Half the tokens run where N is free, the X-encoder follows them into any order, and so does the predictor.
 
@@ -193,12 +194,12 @@ def test_fewer_tokens_and_their_order(
         model.encode_patches(patches, positions),
         model.encode_patches(patches[order], positions[order]),
     )
-    assert cosine(plain[order], mixed) > case.cosine
-    assert cosine(model.predict(mixed), Model(case.reference, reference).predict(mixed)) > case.cosine
+    assert cosine(plain[order], mixed) > near
+    assert cosine(model.predict(mixed), Model(case.reference, reference).predict(mixed)) > near
 
 
 def test_padding_a_query_changes_nothing(
-    loaded: Callable[[str], Graph], case: Any, bundle: Bundle, feeds: Feeds
+    loaded: Callable[[str], Graph], near: float, bundle: Bundle, feeds: Feeds
 ) -> None:
     graph = loaded("predictor")
     if isinstance(graph.inputs[1].shape[1], int):
@@ -206,20 +207,20 @@ def test_padding_a_query_changes_nothing(
     given = feeds(bundle, "predictor")
     given["query_mask"][:, 9:] = 0
     short = {name: array[:, :9] if name.startswith("query") else array for name, array in given.items()}
-    assert cosine(graph.run(given)["embedding"], graph.run(short)["embedding"]) > case.cosine
+    assert cosine(graph.run(given)["embedding"], graph.run(short)["embedding"]) > near
 
 
-def test_the_whole_path(model: Model, reference: Engine, case: Any) -> None:
+def test_the_whole_path(model: Model, reference: Engine, case: Any, near: float) -> None:
     """Embedding, ranking and words of a clip agree with the reference."""
     clip = np.random.RandomState(5).randint(0, 256, (8, 40, 60, 3)).astype(np.uint8)
     ours, theirs = model, Model(case.reference, reference)
     embedding = ours.embed(clip)
     assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
-    assert cosine(embedding, theirs.embed(clip)) > case.cosine
+    assert cosine(embedding, theirs.embed(clip)) > near
     labels = ["a red ball", "a blue box", "two"]
     pairs = [
         {scored.label: scored.score for scored in each.classify(clip, labels)} for each in (ours, theirs)
     ]
-    near = 0.03 + 2 * (1 - case.cosine)
-    assert all(pairs[0][label] == pytest.approx(pairs[1][label], abs=near) for label in labels)
+    off = 0.01 + 2 * (1 - near)
+    assert all(pairs[0][label] == pytest.approx(pairs[1][label], abs=off) for label in labels)
     assert not ours.has_decoder or isinstance(ours.decode(embedding), str)
