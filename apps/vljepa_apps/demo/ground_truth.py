@@ -81,19 +81,19 @@ class GroundTruth:
         )
 
 
-def judge(said: str, true: str) -> Match:
+def judge(text: str, true_text: str) -> Match:
     """Compare what two captions claim, whatever their wording.
 
     A text that claims two events counts by the better one, and then at most as partly right.
     """
-    mine, truth = parse(said), parse(true)
-    if mine == truth and (mine.claims or mine.digits):
+    decoded, truth = parse(text), parse(true_text)
+    if decoded == truth and (decoded.claims or decoded.digits):
         return Match.EXACT
-    parts = [Description(claims=(claim,)) for claim in mine.claims] or [mine]
+    parts = [Description(claims=(claim,)) for claim in decoded.claims] or [decoded]
     best = max(_share(part, truth) for part in parts)
     return Match.PARTLY if best >= PARTLY else Match.MISSED
 
 
-def _share(said: Description, truth: Description) -> float:
-    right = {name: value for name, value in matches(said, truth).items() if name != "all"}
+def _share(decoded: Description, truth: Description) -> float:
+    right = {name: value for name, value in matches(decoded, truth).items() if name != "all"}
     return sum(right.values()) / len(right)

@@ -70,17 +70,18 @@ class Subject:
 
     def facts(self, model: Model | TorchModel) -> dict[str, Any]:
         """What is known without measuring: what runs, precision, size, parity."""
-        facts: dict[str, Any] = {"spec": self.spec, "engine": model.engine_name, "parity": {}}
+        engine, parity = model.engine_name, {}
         if isinstance(model, TorchModel):
             size = sum(file.stat().st_size for file in model.folder.iterdir())
-            return facts | {"size_bytes": size, "precision": {"all": "fp32 (eager)"}}
-        manifest = model.bundle.manifest
-        return facts | {
-            "engine": f"{model.engine_name} {_version(model.engine_name)}".strip(),
-            "size_bytes": sum(spec.size for spec in manifest.files.values()),
-            "precision": dict(manifest.precision),
-            "parity": {name: asdict(item) for name, item in manifest.parity.items()},
-        }
+            precision = {"all": "fp32 (eager)"}
+        else:
+            manifest = model.bundle.manifest
+            engine = f"{engine} {_version(engine)}".strip()
+            size = sum(spec.size for spec in manifest.files.values())
+            precision = dict(manifest.precision)
+            parity = {name: asdict(item) for name, item in manifest.parity.items()}
+        facts = {"spec": self.spec, "engine": engine, "precision": precision, "parity": parity}
+        return facts | {"size_bytes": size}
 
     @property
     def _engine(self) -> dict[str, Any]:
