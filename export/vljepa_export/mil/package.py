@@ -5,7 +5,6 @@ Only the generated protobuf classes of coremltools are used; the weight file is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from vljepa_export.errors import InterpreterError
 from vljepa_export.mil.element_types import TensorType, element_type, unpack
 from vljepa_export.mil.weight_file import WeightFile
 from vljepa_runtime.engines.coreml_tools import coremltools
+from vljepa_runtime.files.strict_json import parse_json
 
 __all__ = ["Function", "Operation", "read_package"]
 
@@ -78,7 +78,7 @@ def read_package(folder: str | Path) -> tuple[dict[str, Function], str]:
 def _model_file(folder: Path) -> Path:
     """The model that `Manifest.json` names as the package's root."""
     try:
-        manifest = json.loads((folder / "Manifest.json").read_text("utf-8"))
+        manifest = parse_json((folder / "Manifest.json").read_bytes())
         path = manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InterpreterError(f"{folder} is not an .mlpackage: Manifest.json: {error!r}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -12,6 +11,7 @@ from pkgutil import resolve_name
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.contract import TOKENS
 from vljepa_runtime.errors import BundleError
+from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.limits import LONG, USUAL, value_limit
 from vljepa_runtime.graphs.mil_file import check_program
@@ -161,8 +161,8 @@ def check_coreml(bundle: Bundle, spec: GraphSpec, content: memoryview) -> None:
     if strangers := [name for name in names if not PurePosixPath(name).is_relative_to(root)]:
         raise Damaged(f"{', '.join(strangers)} lies outside of {root}")
     try:
-        items = [str(item["path"]) for item in json.loads(bytes(content))["itemInfoEntries"].values()]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        items = [str(item["path"]) for item in parse_json(bytes(content))["itemInfoEntries"].values()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Damaged(f"its list is not readable ({error!r})") from error
     inside = {str(place) for name in names for place in (PurePosixPath(name), *PurePosixPath(name).parents)}
     for item in items:
