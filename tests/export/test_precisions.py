@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_evaluation.gates import Sample, misses
+from vljepa_evaluation.gates import EIGHT_BIT, Sample, misses
 from vljepa_export.formats import FORMATS, load_target
 from vljepa_export.graphs import graph_definition
 from vljepa_export.mil import MilProgram
@@ -18,7 +18,7 @@ from vljepa_export.samples import SampleChain
 from vljepa_export.targets.protocol import TracedGraph
 from vljepa_export.walk import trace
 from vljepa_model.checkpoint import open_checkpoint
-from vljepa_quant import Precision, precisions_of
+from vljepa_quant import PRECISIONS, Precision, Weights, limits_for, precisions, precisions_of
 from vljepa_quant.weights_file import WeightsFile
 from vljepa_runtime.errors import MissingExtraError
 
@@ -70,3 +70,20 @@ def test_a_graph_in_this_precision_keeps_its_limits(
         has_stored_what_the_row_says(MilProgram.open(made.files[made.spec.file].parent), precision)
     parity = compare(traced.contract, samples, made.open())
     assert misses(precision.limits.graph_gates(parity)) == ()
+
+
+def test_a_row_is_all_that_a_precision_of_a_known_method_needs(
+    predictor: tuple[TracedGraph, Sequence[Sample]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Precision(
+        name="int8-block64", formats=("tensorrt",), label="int8-block64", limits=EIGHT_BIT, milder="fp16",
+        execution="f16", method="qdq", weights=Weights(dtype="int8", block=64),
+    )  # fmt: skip
+    monkeypatch.setattr(precisions, "PRECISIONS", (*PRECISIONS, row))
+    request = prepare("tiny", tmp_path / "unwritten.vljepa", format="tensorrt", precision="int8-block64")
+    assert request.precisions["predictor"] is row
+    assert limits_for("int8-block64") is EIGHT_BIT
+    traced, samples = predictor
+    feeds = [sample.feeds for sample in samples]
+    made = load_target(request.format).convert(traced, row, samples=feeds, budgets=(), folder=tmp_path)
+    assert row.limits.graph_gates(compare(traced.contract, samples, made.open())) == ()
