@@ -13,7 +13,7 @@ from vljepa_runtime.files.atomic import replace_file
 
 __all__ = ["reference"]
 
-WIDTH = 100
+WIDTH = 88  # characters that a page shows without scrolling
 HEAD = """# Commands
 
 Written by `make docs` from the commands themselves. Exit codes: 0 done, 1 failure, 2 wrong usage,
