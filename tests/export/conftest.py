@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxscript")
+
+
+@pytest.fixture(scope="session")
+def traced_graphs() -> dict[tuple[object, ...], Any]:
+    """Float graphs by name, weights and options."""
+    return {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_graph_once(traced_graphs: dict[tuple[object, ...], Any]) -> Iterator[None]:
+    """torch's exporter takes most of an export's time; what it made of the very weights is remembered."""
+    from vljepa_export import walk
+    from vljepa_model.runs.fingerprint import fingerprint
+
+    def remembered(definition: Any, **options: Any) -> Any:
+        key = (definition.name, fingerprint(definition.module), *options.items())
+        if key not in traced_graphs:
+            traced_graphs[key] = plain(definition, **options)
+        return traced_graphs[key]
+
+    plain = walk.trace_graph
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk, "trace_graph", remembered)
+        yield
 
 
 @pytest.fixture(scope="session")

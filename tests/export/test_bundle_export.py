@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from vljepa_evaluation.gates import Reference, Scenes
+from vljepa_evaluation.gates import Reference, Sample, Scenes
 from vljepa_export import ExportError, ExportReport, export_bundle
-from vljepa_export.graphs import graph_definitions
+from vljepa_export.graphs import GraphDefinition, graph_definitions
 from vljepa_export.onnx_export import check_contract, export_graph
 from vljepa_export.parity import compare
 from vljepa_export.samples import SampleChain
@@ -76,20 +76,31 @@ def test_manifest_says_what_was_made(reports: dict[str, ExportReport], small_che
     assert [spec.dtype for spec in manifest.graphs["x_encoder"].inputs] == ["uint8", "int32"]
 
 
+@pytest.fixture(scope="module")
+def by_torch(small_checkpoint: Path) -> dict[str, tuple[GraphDefinition, tuple[Sample, ...]]]:
+    """Each graph's definition, and what torch gives."""
+    checkpoint = load_checkpoint(small_checkpoint)
+    chain = SampleChain(checkpoint, clips=2)
+    definitions = graph_definitions(checkpoint.model)
+    return {name: (definition, chain.samples(definition)[:2]) for name, definition in definitions.items()}
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 @pytest.mark.parametrize("name", GRAPHS)
 def test_graph_equals_torch_in_the_reference_evaluator(
-    name: str, precision: str, reports: dict[str, ExportReport], small_checkpoint: Path, tmp_path: Path
+    name: str,
+    precision: str,
+    reports: dict[str, ExportReport],
+    by_torch: dict[str, tuple[GraphDefinition, tuple[Sample, ...]]],
+    tmp_path: Path,
 ) -> None:
     """ONNX's own evaluator is the oracle: no engine of ours, no fused kernels."""
     model = load_graph(Bundle.open(reports[precision].path), name, tmp_path)
     onnx.checker.check_model(model, full_check=True)
-    checkpoint = load_checkpoint(small_checkpoint)
-    chain, definitions = SampleChain(checkpoint, clips=2), graph_definitions(checkpoint.model)
-    check_contract(model, definitions[name])
+    definition, samples = by_torch[name]
+    check_contract(model, definition)
     evaluator = ReferenceEvaluator(model)
-    samples = {each: chain.samples(definition) for each, definition in definitions.items()}[name][:2]
-    parity = compare(definitions[name], samples, lambda feeds: evaluator.run(None, dict(feeds)))
+    parity = compare(definition, samples, lambda feeds: evaluator.run(None, dict(feeds)))
     assert parity.worst_cosine >= (0.9999 if precision == "fp32" else 0.98)
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,23 +19,6 @@ from vljepa_runtime.bundle import Bundle, Certified
 from vljepa_runtime.engines import open_engine
 
 FEW = Scenes(clips=2, seconds=4.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _each_graph_once() -> Iterator[None]:
-    """torch's exporter takes most of the time; its graphs of the one checkpoint are remembered."""
-    from vljepa_export import walk
-
-    plain, made = walk.trace_graph, dict[str, Any]()
-
-    def remembered(definition: Any, **options: Any) -> Any:
-        if definition.name not in made:
-            made[definition.name] = plain(definition, **options)
-        return made[definition.name]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "trace_graph", remembered)
-        yield
 
 
 @pytest.fixture(scope="module")
