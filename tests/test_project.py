@@ -124,24 +124,6 @@ def test_the_umbrella_loads_a_command_when_it_is_called_and_no_other(name: str) 
     assert fresh(code).splitlines()[-1] == repr({module_of(name).rpartition(".")[2]})
 
 
-def test_a_file_and_a_line_make_a_command() -> None:
-    """What `CONTRIBUTING.md` promises: no other file has to know of it."""
-    code = (
-        "import sys, types\n"
-        "from vljepa_apps import commands, console, main\n"
-        "commands.COMMANDS['greet'] = 'say hello to somebody'\n"
-        "module = types.ModuleType(commands.module_of('greet'))\n"
-        "module.add_arguments = lambda parser: parser.add_argument('whom', help='who is greeted')\n"
-        "module.EXAMPLE = 'vljepa greet you'\n"
-        "module.run = lambda args: console.result(f'hello {args.whom}') or 0\n"
-        "sys.modules[module.__name__] = module\n"
-        "from vljepa_apps.reference import reference\n"
-        "assert 'greet' in main.overview() and 'who is greeted' in reference()\n"
-        "sys.exit(main.main(['greet', 'you']))"
-    )
-    assert fresh(code) == "hello you\n"
-
-
 @pytest.mark.parametrize("package", PACKAGES)
 def test_all_names_what_is_there_once(package: str) -> None:
     if package == "vljepa_model":

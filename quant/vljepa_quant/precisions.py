@@ -43,7 +43,7 @@ class Precision:
 
     Attributes:
         name: As given to `--precision`; different formats may mean different rows by it.
-        formats: Those that offer it.
+        formats: Those that offer it; empty for all.
         label: As written in a bundle's manifest; what stands before its first dash is a name.
         limits: What it may cost.
         milder: The name of what a graph takes that misses these limits; None for fp32, which has to keep its own.
@@ -140,7 +140,7 @@ PRECISIONS = (
         execution="f16", method="palette", weights=Weights(dtype="uint4", group=8),
     ),
     Precision(
-        name="fp32", formats=("onnx", "openvino", *_TENSORRT, "coreml"), label="fp32", limits=FLOAT, milder=None
+        name="fp32", formats=(), label="fp32", limits=FLOAT, milder=None
     ),
 )  # fmt: skip
 """In the order in which a format offers its own, its default first."""
@@ -148,7 +148,7 @@ PRECISIONS = (
 
 def precisions_of(format: str) -> Mapping[str, Precision]:
     """The precisions that a format offers, by name, its default first."""
-    return {row.name: row for row in PRECISIONS if format in row.formats}
+    return {row.name: row for row in PRECISIONS if not row.formats or format in row.formats}
 
 
 def limits_for(label: str) -> Limits:

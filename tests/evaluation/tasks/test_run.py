@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +16,9 @@ from vljepa_data.world.hands import Hand
 from vljepa_data.world.language import brief_caption, brief_captions, caption, noun
 from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, SHAPES
 from vljepa_evaluation.metrics import mean_of
-from vljepa_evaluation.tasks import TASKS, Evaluable, TaskResult, evaluate, expand_tasks, run
+from vljepa_evaluation.tasks import TASKS, TaskResult, evaluate, expand_tasks, run
 from vljepa_evaluation.tasks.answering import Answering, blind_guess
 from vljepa_evaluation.tasks.hands import hand_clips
-from vljepa_evaluation.tasks.task import OneQuery
 
 S = 64
 CLIPS = 16
@@ -238,25 +235,3 @@ def test_intervals() -> None:
     estimate = mean_of(values)
     assert (estimate.value, estimate.n) == (0.8, 100)
     assert 0.7 < estimate.low < 0.8 < estimate.high < 0.9
-
-
-class TwoEvents(OneQuery):
-    """A task as somebody would write it: how often a clip shows two events."""
-
-    name = "two"
-    supply = "mixed"
-
-    def queries(self, clip: Clip, seed: int) -> Sequence[str]:
-        return (PROMPTS["caption"],) if self.wanted else ()
-
-    def result(self, model: Evaluable) -> TaskResult:
-        twos = [float(" then " in model.decode(embedding)) for embedding in self._predicted]
-        return TaskResult(task=self.name, headline="share", metrics={"share": mean_of(twos)})
-
-
-def test_a_file_and_a_line_make_a_task(monkeypatch: pytest.MonkeyPatch, oracle: Oracle) -> None:
-    monkeypatch.setitem(sys.modules, "vljepa_evaluation.tasks.two", SimpleNamespace(TwoEvents=TwoEvents))
-    monkeypatch.setitem(TASKS, TwoEvents.name, run.TaskForm("two:TwoEvents"))  # type: ignore[arg-type]
-    (result,) = evaluate(oracle, tasks=["two"], clips=3)
-    assert result.main is not None
-    assert result.main.n == 3
