@@ -96,6 +96,42 @@ def test_imports_run_one_way(package: str) -> None:
     assert not wrong
 
 
+SHARED = {  # files below a room that another package needs as a whole: what an exporter shares with an engine
+    "vljepa_runtime.engines.coreml_tools",
+    "vljepa_runtime.engines.fixed_shapes",
+    "vljepa_runtime.engines.openvino_library",
+    "vljepa_runtime.engines.trt",
+    "vljepa_runtime.files.tensors",
+    "vljepa_runtime.files.values",
+}
+
+
+def public_names(module: str) -> set[str]:
+    """What a module offers to other packages."""
+    offered: list[str] = importlib.import_module(module).__all__
+    return set(offered)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_another_package_is_entered_by_its_doors(package: str) -> None:
+    """A package takes from another what its root or one of its rooms offers, and reaches no deeper."""
+    pytest.importorskip("torch")
+    wrong = []
+    for _, path in (pair for pair in sources() if pair[0] == package):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            module = getattr(node, "module", None) or ""
+            if not isinstance(node, ast.ImportFrom) or module.partition(".")[0] not in {*PACKAGES} - {
+                package
+            }:
+                continue
+            rooms = {name.rpartition(".")[2] for name in modules_of(module.partition(".")[0])}
+            names = {alias.name for alias in node.names}
+            deep = module.count(".") > 1 and module not in SHARED
+            if deep or names - public_names(module) - rooms:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno}: {module} {sorted(names)}")
+    assert wrong == []
+
+
 @pytest.mark.parametrize("package", LIGHT)
 def test_light_packages_load_nothing_heavy(package: str) -> None:
     imports = "\n".join(f"import {name}" for name in modules_of(package))

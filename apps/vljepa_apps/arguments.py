@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_runtime.errors import InputError, MissingExtraError
-from vljepa_runtime.files.lines import split_lines
+from vljepa_runtime.files import split_lines
 
 if TYPE_CHECKING:
     from vljepa_runtime import Clip, Model

@@ -32,8 +32,7 @@ def refuse_existing(
     Raises:
         InputError: a path exists and `force` is off, its place cannot be written, or two of them are one file.
     """
-    from vljepa_runtime.files.atomic import check_output
-    from vljepa_runtime.files.in_place import is_in_place
+    from vljepa_runtime.files import check_output, is_in_place
 
     outputs = [Path(path) for path in paths if path]
     for path in outputs:

@@ -9,7 +9,7 @@ from typing import cast
 
 from vljepa_apps.commands import COMMANDS, module_of
 from vljepa_apps.main import Command, parser_of
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["reference"]
 

@@ -15,7 +15,7 @@ from vljepa_export.export_report import ExportReport
 from vljepa_export.formats import load_target
 from vljepa_export.request import chosen_budgets, prepare
 from vljepa_runtime.bundle import write_bundle
-from vljepa_runtime.files.scratch import scratch_folder
+from vljepa_runtime.files import scratch_folder
 from vljepa_runtime.graphs import check_graphs
 
 __all__ = ["export_bundle"]

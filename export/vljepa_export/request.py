@@ -11,7 +11,7 @@ from vljepa_export.formats import Format, find_format
 from vljepa_model.errors import CheckpointError
 from vljepa_model.shipped import checkpoint_folder
 from vljepa_quant import Precision
-from vljepa_runtime.bundle.place import check_place
+from vljepa_runtime.bundle import check_place
 from vljepa_runtime.contract import GRAPH_NAMES
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.suggestions import did_you_mean

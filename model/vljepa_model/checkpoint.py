@@ -25,8 +25,7 @@ from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
 from vljepa_model.y_encoder import YEncoder
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.atomic import replace_file
-from vljepa_runtime.files.records import read_record
+from vljepa_runtime.files import read_record, replace_file
 from vljepa_runtime.files.values import Name, Text
 from vljepa_runtime.preprocess import Preprocess
 

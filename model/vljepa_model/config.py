@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from vljepa_model.errors import ConfigError
 from vljepa_runtime.contract import MAX_TOKENS
-from vljepa_runtime.files.records import AtMost, check_record, plain, read_record
+from vljepa_runtime.files import AtMost, check_record, plain, read_record
 from vljepa_runtime.files.values import Positive, PositiveNumber, one_of
 
 __all__ = ["ModelConfig", "RopeScaling", "TextStackConfig", "XEncoderConfig", "YDecoderConfig"]

@@ -17,6 +17,7 @@ from vljepa_model.config import TextStackConfig, XEncoderConfig
 from vljepa_model.rotary import Tables, rotate, text_frequencies, text_tables
 
 __all__ = [
+    "HIDDEN",
     "KeyValue",
     "RMSNorm",
     "TextBlock",

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from vljepa_model.errors import CheckpointError
+from vljepa_runtime.files import parse_json
 from vljepa_runtime.files import tensors as layout
-from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.files.tensors import NAMES, Place
 
 __all__ = ["TensorFiles", "open_tensors", "read_json", "write_tensors"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vljepa_evaluation.gates.limits import EIGHT_BIT, FLOAT, FOUR_BIT, HALF, Limits
+from vljepa_evaluation.gates import EIGHT_BIT, FLOAT, FOUR_BIT, HALF, Limits
 
 if TYPE_CHECKING:
     import onnx

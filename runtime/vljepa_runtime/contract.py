@@ -17,15 +17,12 @@ from vljepa_runtime.files.records import AtMost
 from vljepa_runtime.files.values import Name, dim, shown
 
 __all__ = [
-    "GRAPH_NAMES",
-    "NETWORKS",
-    "GraphContract",
-    "TensorSpec",
-    "check_graph",
-    "contract_of",
-    "feeds_of",
-    "free_axes",
-]
+    "BATCH", "CACHED", "EMBEDDING", "EMBEDDING_DIM", "GRAPH_NAMES", "HEADS", "HEAD_DIM", "IDS", "LENGTH",
+    "LOGITS", "MASK", "MAX_TOKENS", "NETWORKS", "NEXT", "PAST", "PATCHES", "PATCH_DIM", "POSITIONS",
+    "PREDICTOR", "PREFILL", "QUERY_IDS", "QUERY_MASK", "STEP", "TOKEN", "TOKENS", "VISUAL", "VISUAL_DIM",
+    "VOCABULARY", "X_ENCODER", "Y_DECODER", "Y_ENCODER", "GraphContract", "TensorSpec", "check_graph",
+    "contract_of", "feeds_of", "free_axes",
+]  # fmt: skip
 
 X_ENCODER, PREDICTOR, Y_ENCODER = "x_encoder", "predictor", "y_encoder"
 Y_DECODER = "y_decoder"  # a network of two graphs

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
-    from vljepa_runtime.engines.trt.build import Step
-    from vljepa_runtime.engines.trt.cache import CachedEngine
+    from vljepa_runtime.engines.trt import CachedEngine, Step
 
 HEADER = ("graph", "precision", "profiles", "engine", "s", "this time")
 
@@ -37,9 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Estimate, then build what is not there, one graph after the other."""
     from vljepa_runtime.bundle import Bundle
-    from vljepa_runtime.engines.trt.build import plan_builds, require_buildable, run_build, to_do
-    from vljepa_runtime.engines.trt.cache import EngineCache
-    from vljepa_runtime.engines.trt.library import load_library
+    from vljepa_runtime.engines.trt import (
+        EngineCache,
+        load_library,
+        plan_builds,
+        require_buildable,
+        run_build,
+        to_do,
+    )
 
     bundle = Bundle.open(args.bundle)
     require_buildable(bundle)

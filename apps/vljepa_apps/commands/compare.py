@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.measure.compare.tables import markdown, text
     from vljepa_apps.measure.figures import require_matplotlib
     from vljepa_apps.measure.subject import TORCH, Subject
-    from vljepa_runtime.files.atomic import replace_file
+    from vljepa_runtime.files import replace_file
     from vljepa_runtime.printable import printable
 
     refuse_existing([args.markdown, args.png], force=args.force, inputs=args.bundles)

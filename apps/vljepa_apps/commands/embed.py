@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vljepa_apps import arguments, console
 from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 SHOWN = 4  # values of a row that the text output shows
 

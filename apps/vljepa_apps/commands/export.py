@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_evaluation.gates import Scenes
     from vljepa_export import export_bundle
     from vljepa_export.request import default_output, prepare
-    from vljepa_runtime.files.atomic import claimed
+    from vljepa_runtime.files import claimed
 
     precision = parse_precision(args.precision)
     out = args.out or default_output(args.checkpoint, precision, format=args.format)

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     arguments.require_extra("train", "torch")
     from vljepa_model.assembly import write_checkpoint
     from vljepa_runtime.errors import InputError
-    from vljepa_runtime.files.atomic import check_folder
+    from vljepa_runtime.files import check_folder
 
     check_folder(args.out, names=("model.safetensors", "config.json"))
     if (args.out / "config.json").exists() and not args.force:

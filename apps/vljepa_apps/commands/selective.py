@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     """Record, decode, score; print the ratios and write the curve."""
     from vljepa_apps.measure import selective
     from vljepa_apps.measure.figures import require_matplotlib
-    from vljepa_evaluation.tasks.streams import StreamPlan
-    from vljepa_runtime.files.atomic import check_folder, replace_file
+    from vljepa_evaluation.tasks import StreamPlan
+    from vljepa_runtime.files import check_folder, replace_file
     from vljepa_runtime.printable import json_text
 
     require_matplotlib()

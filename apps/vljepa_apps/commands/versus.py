@@ -11,7 +11,7 @@ from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from vljepa_model.versus.plan import Plan
+    from vljepa_model.versus import Plan
 
 PLAN_OPTIONS = ("samples", "batch", "clips", "held_out", "lr")
 
@@ -72,9 +72,8 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.measure.latency import alternate
     from vljepa_model.checkpoint import load_checkpoint
     from vljepa_model.shipped import checkpoint_folder
-    from vljepa_model.versus.contest import Contest
-    from vljepa_model.versus.timing import answer_cells
-    from vljepa_runtime.files.atomic import check_folder, replace_file
+    from vljepa_model.versus import Contest, answer_cells
+    from vljepa_runtime.files import check_folder, replace_file
     from vljepa_runtime.printable import json_text
 
     require_matplotlib()
@@ -109,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
 
 def plan_from(args: argparse.Namespace) -> Plan | None:
     """The plan that the options name; None when there are none, so that a contest that exists keeps its own."""
-    from vljepa_model.versus.plan import Plan
+    from vljepa_model.versus import Plan
 
     changes = arguments.given(args, PLAN_OPTIONS)
     if args.seeds is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.atomic import check_folder, check_output
+from vljepa_runtime.files import check_folder, check_output
 
 __all__ = ["DEFAULT", "OUTPUTS", "prepare"]
 

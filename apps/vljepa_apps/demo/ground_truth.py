@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vljepa_apps.demo.timeline import Bar, Match
-from vljepa_data.world.stream import EventStream
+from vljepa_data.world import EventStream
 from vljepa_evaluation.metrics import Annotation, cider_d, match_annotations
-from vljepa_evaluation.tasks.attributes import Description, matches, parse
+from vljepa_evaluation.tasks import Description, matches, parse
 
 __all__ = ["Agreement", "GroundTruth", "judge"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vljepa_apps.demo.ground_truth import Agreement, GroundTruth
 from vljepa_apps.demo.run import STRIDE_S, DemoRun
 from vljepa_apps.demo.timeline import Timeline, draw_timeline, save_png
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 from vljepa_runtime.printable import json_text
 
 if TYPE_CHECKING:

@@ -15,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_apps import console
-from vljepa_data.world import Split
-from vljepa_data.world.stream import EventStream, make_stream
+from vljepa_data.world import EventStream, Split, make_stream
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.atomic import OutputFile
+from vljepa_runtime.files import OutputFile
 
 __all__ = ["write_stream", "write_video"]
 

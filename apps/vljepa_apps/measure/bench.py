@@ -101,7 +101,7 @@ def _video(source: str | None, seconds: float) -> Iterator[str]:
     if source:
         yield source
         return
-    from vljepa_data.world.stream import make_stream
+    from vljepa_data.world import make_stream
     from vljepa_runtime.sinks import VideoSink
     from vljepa_runtime.sources import Frame
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_runtime.errors import MissingExtraError
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["new_figure", "require_matplotlib", "save_figure"]
 

@@ -14,12 +14,11 @@ from vljepa_apps import console
 from vljepa_apps.measure.figures import new_figure, save_figure
 from vljepa_apps.tables import Table
 from vljepa_evaluation.metrics import held_out, ratios
-from vljepa_evaluation.tasks.selective import curves
-from vljepa_evaluation.tasks.streams import FIRST_STREAM, FIRST_TUNING, StreamPlan, record
+from vljepa_evaluation.tasks import FIRST_STREAM, FIRST_TUNING, StreamPlan, curves, record
 
 if TYPE_CHECKING:
     from vljepa_evaluation.metrics import Curve, HeldOut, Ratio
-    from vljepa_evaluation.tasks.streams import Recording
+    from vljepa_evaluation.tasks import Recording
     from vljepa_runtime import Model
 
 __all__ = ["Savings", "draw", "measure_savings", "tables"]

@@ -13,8 +13,7 @@ from vljepa_apps.tables import Table
 
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Latency
-    from vljepa_model.versus.contest import LearningCurve
-    from vljepa_model.versus.plan import Plan
+    from vljepa_model.versus import LearningCurve, Plan
 
 __all__ = ["draw", "markdown", "text", "to_dict"]
 

@@ -1,16 +1,5 @@
 """Clips of real videos with texts: a manifest of this project, and public annotation files read directly. No torch."""
 
-from vljepa_data.annotations.example import Example, Segment, by_segment
-from vljepa_data.annotations.formats import ANNOTATION_FORMATS, read_annotations
-from vljepa_data.annotations.videos import Unusable, read_segment, survey
+import lazy_loader
 
-__all__ = [
-    "ANNOTATION_FORMATS",
-    "Example",
-    "Segment",
-    "Unusable",
-    "by_segment",
-    "read_annotations",
-    "read_segment",
-    "survey",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

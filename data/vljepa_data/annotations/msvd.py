@@ -8,7 +8,7 @@ from pathlib import Path
 from vljepa_data.annotations.example import Example, Segment
 from vljepa_data.annotations.rows import Row, csv_rows, read_text
 from vljepa_data.annotations.video_folder import VideoFolder
-from vljepa_runtime.files.lines import split_lines
+from vljepa_runtime.files import split_lines
 
 __all__ = ["read_msvd"]
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from vljepa_data.errors import AnnotationError
-from vljepa_runtime.files.lines import split_lines
-from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files import parse_json, split_lines
 
 __all__ = ["Row", "csv_header", "csv_rows", "json_document", "jsonl_rows", "read_text"]
 

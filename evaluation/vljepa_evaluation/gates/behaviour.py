@@ -10,12 +10,11 @@ from typing import Annotated
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world import PROMPTS, Clip, Split, make_clip, make_stream
-from vljepa_data.world.language import brief_captions, caption, near_miss
+from vljepa_data.world import PROMPTS, Clip, Split, brief_captions, caption, make_clip, make_stream, near_miss
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.streams import FIRST_STREAM, windows_of
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.records import AtMost, check_record
+from vljepa_runtime.files import AtMost, check_record
 from vljepa_runtime.files.values import Positive, PositiveNumber
 from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.selection import OnlineSelection, observe, run_policy

@@ -27,15 +27,14 @@ from vljepa_runtime.contract import (
 )
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.files.records import AtMost, plain, read_record
-from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files import AtMost, parse_json, plain, read_record
 from vljepa_runtime.files.tensors import pack, unpack
 from vljepa_runtime.files.values import Name, shown
 from vljepa_runtime.model import Model
 from vljepa_runtime.patches import fit_frames
 from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.token_selection import clip_tokens
-from vljepa_runtime.tokenizer.tokenizer import LENGTHS
+from vljepa_runtime.tokenizer import LENGTHS
 
 __all__ = ["REFERENCE_FILE", "Reference", "Sample", "record_reference"]
 

@@ -4,26 +4,6 @@
 time; `curves.py` quality against decodings; `intervals.py` how sure a number is.
 """
 
-from vljepa_evaluation.metrics.cider import CiderD, cider_d, tokenise
-from vljepa_evaluation.metrics.curves import Curve, HeldOut, Ratio, held_out, ratio_at_equal_quality, ratios
-from vljepa_evaluation.metrics.intervals import Estimate, mean_of
-from vljepa_evaluation.metrics.matching import Annotation, f1_of_moments, match_annotations
-from vljepa_evaluation.metrics.ranks import ranks
+import lazy_loader
 
-__all__ = [
-    "Annotation",
-    "CiderD",
-    "Curve",
-    "Estimate",
-    "HeldOut",
-    "Ratio",
-    "cider_d",
-    "f1_of_moments",
-    "held_out",
-    "match_annotations",
-    "mean_of",
-    "ranks",
-    "ratio_at_equal_quality",
-    "ratios",
-    "tokenise",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,12 +6,6 @@
 A task is a file here and a line in the table of `run.py`; `selective.py` and `streams.py` measure long streams.
 """
 
-from vljepa_evaluation.tasks.attributes import Description, describe, matches, parse
-from vljepa_evaluation.tasks.protocol import Evaluable
-from vljepa_evaluation.tasks.run import CLIPS, TASKS, evaluate, expand_tasks
-from vljepa_evaluation.tasks.task import TaskResult
+import lazy_loader
 
-__all__ = [
-    "CLIPS", "TASKS", "Description", "Evaluable", "TaskResult", "describe", "evaluate", "expand_tasks", "matches",
-    "parse",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,9 +9,7 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world import QA, Clip, ask, question_types
-from vljepa_data.world.language import BRIEF
-from vljepa_data.world.vocabulary import COLOURS, SHAPES
+from vljepa_data.world import BRIEF, COLOURS, QA, SHAPES, Clip, ask, question_types
 from vljepa_evaluation.metrics import mean_of, ranks
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.task import OneQuery, TaskResult

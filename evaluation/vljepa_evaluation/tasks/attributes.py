@@ -9,8 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vljepa_data.world import Clip, Event, Thing
-from vljepa_data.world.vocabulary import COLOURS, DIGITS, DIRECTED, SHAPES, SIZES, TEXTURES
+from vljepa_data.world import COLOURS, DIGITS, DIRECTED, SHAPES, SIZES, TEXTURES, Clip, Event, Thing
 
 __all__ = ["Claim", "Described", "Description", "describe", "matches", "parse"]
 

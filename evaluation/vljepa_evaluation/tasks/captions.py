@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vljepa_data.world import PROMPTS, Clip
-from vljepa_data.world.language import paraphrases
+from vljepa_data.world import PROMPTS, Clip, paraphrases
 from vljepa_evaluation.metrics import cider_d, mean_of
 from vljepa_evaluation.tasks.attributes import Description, describe, matches, parse
 from vljepa_evaluation.tasks.protocol import Evaluable

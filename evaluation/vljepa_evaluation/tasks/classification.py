@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world import PROMPTS, Clip
-from vljepa_data.world.language import brief_caption, brief_captions
-from vljepa_data.world.vocabulary import ACTIONS, COLOURS, SHAPES
+from vljepa_data.world import ACTIONS, COLOURS, PROMPTS, SHAPES, Clip, brief_caption, brief_captions
 from vljepa_evaluation.metrics import Estimate, mean_of, ranks
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.task import OneQuery, TaskResult

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vljepa_data.world import PROMPTS, Clip
-from vljepa_data.world.language import caption
+from vljepa_data.world import PROMPTS, Clip, caption
 from vljepa_evaluation.metrics import mean_of, ranks
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.task import OneQuery, TaskResult

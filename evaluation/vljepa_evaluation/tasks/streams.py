@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world import PROMPTS, HandBank, Split
-from vljepa_data.world.language import hand_caption, paraphrases
-from vljepa_data.world.stream import EventStream, make_stream
+from vljepa_data.world import PROMPTS, EventStream, HandBank, Split, hand_caption, make_stream, paraphrases
 from vljepa_evaluation.metrics import Annotation
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.sampling import Window, WindowSampler
 from vljepa_runtime.selection import Observation, observe

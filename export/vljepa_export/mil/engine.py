@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from vljepa_export.mil.interpreter import MilProgram
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.engines.coreml import unpack_package
+from vljepa_runtime.engines import Graph, unpack_package
 from vljepa_runtime.engines.fixed_shapes import FixedFunction, FixedGraph, Slot
-from vljepa_runtime.engines.protocol import Graph
 
 __all__ = ["InterpretedProgram", "InterpreterEngine"]
 

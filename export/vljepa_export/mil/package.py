@@ -17,7 +17,7 @@ from vljepa_export.errors import InterpreterError
 from vljepa_export.mil.element_types import TensorType, element_type, unpack
 from vljepa_export.mil.weight_file import WeightFile
 from vljepa_runtime.engines.coreml_tools import coremltools
-from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files import parse_json
 
 __all__ = ["Function", "Operation", "read_package"]
 

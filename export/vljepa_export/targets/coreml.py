@@ -32,7 +32,7 @@ from vljepa_quant.graph_editor import GraphEditor
 from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import BATCH, LENGTH, STEP, TOKENS, GraphContract, TensorSpec, free_axes
 from vljepa_runtime.engines.fixed_shapes import FixedGraph, Slot, fit
-from vljepa_runtime.tokenizer.tokenizer import LENGTHS
+from vljepa_runtime.tokenizer import LENGTHS
 
 __all__ = ["convert"]
 

@@ -20,9 +20,7 @@ from vljepa_export.targets.typed_graph import (
     type_graph,
 )
 from vljepa_quant import Precision
-from vljepa_runtime.engines.trt.builder import check_parser
-from vljepa_runtime.engines.trt.library import load_library
-from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
+from vljepa_runtime.engines.trt import RECIPE_SUFFIX, check_parser, load_library
 from vljepa_runtime.errors import EngineError
 
 __all__ = ["convert"]

@@ -21,11 +21,15 @@ from vljepa_export.targets.typed_graph import (
     type_graph,
 )
 from vljepa_quant import Precision
-from vljepa_runtime.engines.trt.builder import Built, build_engine
-from vljepa_runtime.engines.trt.cache import PORTABLE
-from vljepa_runtime.engines.trt.layers import Layer, summary
-from vljepa_runtime.engines.trt.library import load_library
-from vljepa_runtime.engines.trt.recipe import RECIPE_SUFFIX
+from vljepa_runtime.engines.trt import (
+    PORTABLE,
+    RECIPE_SUFFIX,
+    Built,
+    Layer,
+    build_engine,
+    load_library,
+    summary,
+)
 from vljepa_runtime.errors import EngineError
 
 __all__ = ["COMPUTE_CAPABILITIES", "convert"]

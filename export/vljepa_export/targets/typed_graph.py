@@ -19,7 +19,7 @@ from vljepa_quant.graph_editor import GraphEditor, save_bytes
 from vljepa_quant.half import PINNED, to_half
 from vljepa_quant.qdq import quantise_qdq, quantised_inputs
 from vljepa_runtime.contract import BATCH, CACHED, LENGTH, TOKENS, Y_ENCODER, GraphContract, free_axes
-from vljepa_runtime.engines.trt.recipe import BuildRecipe, Profile, Range
+from vljepa_runtime.engines.trt import BuildRecipe, Profile, Range
 
 if TYPE_CHECKING:
     import onnx

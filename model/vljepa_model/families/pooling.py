@@ -9,7 +9,7 @@ from vljepa_model.errors import CheckpointError
 from vljepa_model.families.conversion import WeightConverter, check_tensors
 from vljepa_model.families.published_config import PublishedConfig
 from vljepa_model.tensor_files import TensorFiles, open_tensors
-from vljepa_runtime.files.strict_json import parse_json
+from vljepa_runtime.files import parse_json
 
 __all__ = ["open_dense_layers"]
 

@@ -1,1 +1,5 @@
 """Fine-tuning of a checkpoint on annotated videos: recipe, batches, objective and a cache of features."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vljepa_data.annotations import Example, Segment, Unusable, survey
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["digest_of", "leave_out", "left_out"]
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 from vljepa_model.errors import ConfigError
 from vljepa_model.runs.settings import RunSettings
-from vljepa_runtime.files.records import check_record
+from vljepa_runtime.files import check_record
 from vljepa_runtime.files.values import Positive
 
 __all__ = ["FineTuneRecipe", "Only", "ComputeType"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vljepa_data.world.language import meaning
+from vljepa_data.world import meaning
 from vljepa_model.checkpoint import Checkpoint
 from vljepa_model.padding import padded
 from vljepa_runtime.tokenizer import Tokenizer

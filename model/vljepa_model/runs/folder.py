@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from vljepa_model.errors import CheckpointError
 from vljepa_model.runs.settings import RunSettings
 from vljepa_model.tensor_files import read_json
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["SETTINGS_FILES", "settle", "write_settings"]
 

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from torch import Tensor
 
 from vljepa_model.runs.loop import Losses, Run
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["Log", "Progress", "Schedule"]
 

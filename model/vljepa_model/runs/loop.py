@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from vljepa_model.errors import CheckpointError
 from vljepa_model.processes import Processes, quiet_worker
 from vljepa_model.runs.optimiser import Optimiser
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["Losses", "Run", "read_state"]
 

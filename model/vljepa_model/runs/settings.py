@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vljepa_model.errors import ConfigError
-from vljepa_runtime.files.records import plain, read_record
+from vljepa_runtime.files import plain, read_record
 
 __all__ = ["RunSettings", "plateau_rate"]
 

@@ -11,8 +11,16 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vljepa_data.world import Clip, HandBank, Split, draw_lesson, make_clip, tubelet_truth
-from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
+from vljepa_data.world import (
+    DENSE_CLASSES,
+    IGNORE,
+    Clip,
+    HandBank,
+    Split,
+    draw_lesson,
+    make_clip,
+    tubelet_truth,
+)
 from vljepa_model.padding import padded
 from vljepa_model.training.recipe import Recipe
 from vljepa_runtime.patches import fit_frames

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_data.world.truth import DENSE_CLASSES, IGNORE
+from vljepa_data.world import DENSE_CLASSES, IGNORE
 from vljepa_model.losses import decoder_loss, global_info_nce
 from vljepa_model.padding import decoder_targets
 from vljepa_model.runs.loop import Losses

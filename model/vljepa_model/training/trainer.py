@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from vljepa_data.world.vocabulary import PROMPTS
+from vljepa_data.world import PROMPTS
 from vljepa_model.checkpoint import preprocess_of, save_checkpoint
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import CheckpointError
@@ -33,7 +33,7 @@ from vljepa_model.training.recipe import Recipe
 from vljepa_model.training.vocabulary import train_tokenizer
 from vljepa_model.training.whitening import whiten
 from vljepa_model.vl_jepa import VLJEPA
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["Progress", "extend", "train"]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from vljepa_data.world.language import vocabulary_texts
-from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, PROMPTS, SHAPES
+from vljepa_data.world import COLOURS, COUNTS, DIGITS, PROMPTS, SHAPES, vocabulary_texts
 
 __all__ = ["SPECIAL_TOKENS", "train_tokenizer"]
 

@@ -16,10 +16,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vljepa_data.world import Clip, Split, make_clip
-from vljepa_data.world.language import brief_caption, brief_captions, caption, meaning, paraphrases
+from vljepa_data.world import (
+    Clip,
+    Split,
+    brief_caption,
+    brief_captions,
+    caption,
+    make_clip,
+    meaning,
+    paraphrases,
+)
 from vljepa_model.x_encoder import XEncoder
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 from vljepa_runtime.patches import fit_frames
 from vljepa_runtime.preprocess import Preprocess
 from vljepa_runtime.token_selection import clip_tokens

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from vljepa_data.world.language import brief_captions
+from vljepa_data.world import brief_captions
 from vljepa_evaluation.metrics import cider_d, ranks
 from vljepa_model.versus.bank import Bank
 from vljepa_model.versus.contenders import Contender, JepaContender, VlmContender

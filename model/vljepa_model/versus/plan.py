@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import ConfigError
 from vljepa_model.runs.settings import RunSettings, plateau_rate
-from vljepa_runtime.files.records import check_record
+from vljepa_runtime.files import check_record
 from vljepa_runtime.files.values import Positive
 
 __all__ = ["HEAD_DIM", "Plan", "stack_of"]

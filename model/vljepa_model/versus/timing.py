@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vljepa_data.world import Split, make_clip
-from vljepa_data.world.language import brief_captions
+from vljepa_data.world import Split, brief_captions, make_clip
 from vljepa_model.versus.bank import world_tokens
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender
 from vljepa_model.versus.contest import HELD_OUT_SEED, Contest

@@ -5,6 +5,7 @@ from .entries import GraphSpec as GraphSpec
 from .entries import Origin as Origin
 from .entries import Parity as Parity
 from .manifest import Manifest as Manifest
+from .place import check_place as check_place
 from .reader import Bundle as Bundle
 from .reader import shipped_bundles as shipped_bundles
 from .writer import write_bundle as write_bundle

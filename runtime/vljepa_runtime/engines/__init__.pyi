@@ -1,3 +1,4 @@
+from .coreml import unpack_package as unpack_package
 from .protocol import Engine as Engine
 from .protocol import Graph as Graph
 from .protocol import check_feeds as check_feeds

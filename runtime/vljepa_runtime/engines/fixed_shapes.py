@@ -17,7 +17,7 @@ from vljepa_runtime.contract import BATCH, CACHED, GROWN, LENGTH, NEXT, PAST, Te
 from vljepa_runtime.engines.protocol import Array, LoadedGraph, check_loaded
 from vljepa_runtime.errors import InputError
 
-__all__ = ["FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
+__all__ = ["CACHE_LENGTH", "FixedFunction", "FixedGraph", "FixedProgram", "Slot", "fit"]
 
 # Text may be padded, its mask hides that; so may a cache, whose true length the program is told. A token set may not.
 PADDABLE = (LENGTH, CACHED)

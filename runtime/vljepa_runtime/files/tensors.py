@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.files.strict_json import parse_json
 
-__all__ = ["Place", "pack", "read_header", "unpack", "write_tensors"]
+__all__ = ["NAMES", "Place", "pack", "read_header", "unpack", "write_tensors"]
 
 Array = npt.NDArray[Any]
 # Numpy's name per type of the layout, and the bytes of what has none there.

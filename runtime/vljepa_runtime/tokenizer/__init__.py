@@ -1,5 +1,5 @@
 """Text to ids and back, by a `tokenizer.json` of which only what is understood is admitted."""
 
-from vljepa_runtime.tokenizer.tokenizer import Tokenizer
+import lazy_loader
 
-__all__ = ["Tokenizer"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ import argparse
 from vljepa_apps import arguments, console
 from vljepa_apps.commands.train import finetuning, world
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.atomic import check_folder
+from vljepa_runtime.files import check_folder
 
 WRITTEN = ("state.pt", "recipe.json", "run.json", "checkpoint/model.safetensors", "checkpoint/config.json")
 

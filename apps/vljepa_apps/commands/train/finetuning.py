@@ -12,7 +12,7 @@ from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from vljepa_model.checkpoint import Checkpoint
-    from vljepa_model.finetuning.recipe import FineTuneRecipe
+    from vljepa_model.finetuning import FineTuneRecipe
 
 __all__ = ["add_arguments", "train"]
 
@@ -86,7 +86,7 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
         Where the checkpoint is, the run's last progress, and what was measured on held-out clips.
     """
     from vljepa_data.annotations import Unusable, read_annotations
-    from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
+    from vljepa_model.finetuning import CacheOptions, FineTuneProgress, finetune
     from vljepa_model.processes import first_on_machine
 
     if foreign := arguments.given(args, FOREIGN):
@@ -137,7 +137,7 @@ def held_out(args: argparse.Namespace, written: Path) -> dict[str, Any] | None:
         return None
     from vljepa_data.annotations import read_annotations
     from vljepa_model.checkpoint import load_checkpoint
-    from vljepa_model.finetuning.held_out import measure_held_out
+    from vljepa_model.finetuning import measure_held_out
 
     kept = read_annotations(args.data, format=args.data_format, videos=args.videos, split=args.held_out)
     found = measure_held_out(load_checkpoint(written), kept)
@@ -155,7 +155,7 @@ def held_out(args: argparse.Namespace, written: Path) -> dict[str, Any] | None:
 
 def recipe_from(args: argparse.Namespace) -> FineTuneRecipe | None:
     """The recipe that the options name; None when there are none, so that a run that exists keeps its own."""
-    from vljepa_model.finetuning.recipe import FineTuneRecipe
+    from vljepa_model.finetuning import FineTuneRecipe
 
     changes = arguments.given(args, (*SHARED, *OWN))
     return FineTuneRecipe(**changes) if changes else None

@@ -13,7 +13,7 @@ from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
     from vljepa_model.checkpoint import Checkpoint
-    from vljepa_model.training.recipe import Recipe
+    from vljepa_model.training import Recipe
 
 __all__ = ["add_arguments", "train"]
 
@@ -70,18 +70,18 @@ def train(args: argparse.Namespace, start: Checkpoint | None) -> dict[str, Any]:
     Returns:
         Where the checkpoint is, and the last line of the run's log.
     """
+    from vljepa_model import training
     from vljepa_model.processes import first_on_machine
-    from vljepa_model.training import trainer
 
     if args.hands and not (args.hands / "labels.csv").exists():
         raise InputError(
             f"expected labels.csv in {args.hands}, found none: name the folder of the photographs"
         )
     if args.extend and first_on_machine():
-        trainer.extend(args.out, args.extend)
+        training.extend(args.out, args.extend)
     with console.Progress("training") as bar:
 
-        def show(now: trainer.Progress) -> None:
+        def show(now: training.Progress) -> None:
             bar.total = now.steps
             bar.update(
                 now.step,
@@ -89,7 +89,7 @@ def train(args: argparse.Namespace, start: Checkpoint | None) -> dict[str, Any]:
                 f"top-1 {now.top1:.0%}  {now.clips_per_s:.0f} clips/s  {console.duration(now.eta_s)} left",
             )
 
-        checkpoint = trainer.train(
+        checkpoint = training.train(
             args.out,
             preset=args.preset,
             recipe=recipe_from(args),
@@ -107,7 +107,7 @@ def train(args: argparse.Namespace, start: Checkpoint | None) -> dict[str, Any]:
 
 def recipe_from(args: argparse.Namespace) -> Recipe | None:
     """The recipe that the options name; None when there are none, so that a run that exists keeps its own."""
-    from vljepa_model.training.recipe import Recipe
+    from vljepa_model.training import Recipe
 
     if not (changes := arguments.given(args, RECIPE_OPTIONS)):
         return None

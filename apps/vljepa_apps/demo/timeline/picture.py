@@ -15,7 +15,7 @@ from vljepa_apps.demo.timeline.content import Match, Timeline
 from vljepa_apps.demo.timeline.row import MARGIN, WIDTH, Row
 from vljepa_apps.demo.timeline.signs import INK, SOFT, decoding_sign, match_sign, window_sign
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.atomic import replace_file
+from vljepa_runtime.files import replace_file
 
 __all__ = ["MAX_ROWS", "draw_timeline", "save_png"]
 

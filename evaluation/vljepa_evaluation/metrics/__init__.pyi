@@ -1,0 +1,15 @@
+from .cider import CiderD as CiderD
+from .cider import cider_d as cider_d
+from .cider import tokenise as tokenise
+from .curves import Curve as Curve
+from .curves import HeldOut as HeldOut
+from .curves import Ratio as Ratio
+from .curves import held_out as held_out
+from .curves import ratio_at_equal_quality as ratio_at_equal_quality
+from .curves import ratios as ratios
+from .intervals import Estimate as Estimate
+from .intervals import mean_of as mean_of
+from .matching import Annotation as Annotation
+from .matching import f1_of_moments as f1_of_moments
+from .matching import match_annotations as match_annotations
+from .ranks import ranks as ranks

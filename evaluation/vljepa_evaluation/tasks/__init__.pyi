@@ -1,0 +1,16 @@
+from .attributes import Description as Description
+from .attributes import describe as describe
+from .attributes import matches as matches
+from .attributes import parse as parse
+from .protocol import Evaluable as Evaluable
+from .run import CLIPS as CLIPS
+from .run import TASKS as TASKS
+from .run import evaluate as evaluate
+from .run import expand_tasks as expand_tasks
+from .selective import curves as curves
+from .streams import FIRST_STREAM as FIRST_STREAM
+from .streams import FIRST_TUNING as FIRST_TUNING
+from .streams import Recording as Recording
+from .streams import StreamPlan as StreamPlan
+from .streams import record as record
+from .task import TaskResult as TaskResult

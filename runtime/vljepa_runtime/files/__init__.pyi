@@ -1,0 +1,16 @@
+from .atomic import OutputFile as OutputFile
+from .atomic import cache_file as cache_file
+from .atomic import check_folder as check_folder
+from .atomic import check_output as check_output
+from .atomic import claimed as claimed
+from .atomic import replace_file as replace_file
+from .claim import SUFFIX as SUFFIX
+from .claim import has_writer as has_writer
+from .in_place import is_in_place as is_in_place
+from .lines import split_lines as split_lines
+from .records import AtMost as AtMost
+from .records import check_record as check_record
+from .records import plain as plain
+from .records import read_record as read_record
+from .scratch import scratch_folder as scratch_folder
+from .strict_json import parse_json as parse_json

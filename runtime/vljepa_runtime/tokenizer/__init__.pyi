@@ -1,0 +1,3 @@
+from .tokenizer import LENGTHS as LENGTHS
+from .tokenizer import Tokenizer as Tokenizer
+from .tokenizer import open_library_tokenizer as open_library_tokenizer
