@@ -144,8 +144,8 @@ def parity(folder: Path) -> None:
     from vljepa_model.families.vision import open_vision
     from vljepa_model.layers import TextStack, pad_bias
     from vljepa_model.x_encoder import XEncoder
-    from vljepa_runtime.patches import fit_frames, patchify
-    from vljepa_runtime.preprocess import Preprocess
+    from vljepa_runtime.preprocessing.patches import fit_frames, patchify
+    from vljepa_runtime.preprocessing.preprocess import Preprocess
 
     torch.manual_seed(SEED)
     config, files, converters = open_vision(folder / "vision", frames=16)

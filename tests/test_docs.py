@@ -118,7 +118,7 @@ def test_every_link_leads_somewhere(path: Path) -> None:
         assert not anchor or anchor in anchors(page(target)), link
 
 
-@pytest.mark.parametrize("path", named([path for path in PAGES if path.name != "architecture.md"]))
+@pytest.mark.parametrize("path", named(PAGES))
 def test_lines_can_be_read(path: Path) -> None:
     long = [line for line in page(path).splitlines() if len(line) > LONGEST and not line.startswith("|")]
     assert long == []
@@ -139,6 +139,13 @@ def test_every_field_of_an_event_is_explained() -> None:
     text = page(ROOT / "docs" / "events.md")
     names = [item.name for item in fields(Event)] + [f"latency_ms.{item.name}" for item in fields(LatencyMs)]
     assert [name for name in names if f"| `{name}` |" not in text] == []
+
+
+def test_the_rooms_of_the_runtime_are_drawn_as_they_are_held() -> None:
+    held = (ROOT / "pyproject.toml").read_text(encoding="utf-8").split('containers = ["vljepa_runtime"]\n')[1]
+    rows = [re.findall(r"\w+", row) for row in re.findall(r'"(.*?)"', held.split("\n]")[0])]
+    drawn = page(ROOT / "docs" / "architecture.md").split("import those below it:\n\n")[1].split("\n\n")[0]
+    assert [re.split(r"\s{3,}", line.strip())[0].split() for line in drawn.splitlines()] == rows
 
 
 @pytest.mark.parametrize("path", named(sorted((ROOT / "docs" / "api").glob("*.md"))))

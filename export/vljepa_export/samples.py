@@ -19,9 +19,7 @@ from vljepa_export.parity import asked
 from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
 from vljepa_model.y_decoder import YDecoder
 from vljepa_runtime.contract import IDS, PAST, PREDICTOR, PREFILL, STEP, X_ENCODER, Y_ENCODER, feeds_of
-from vljepa_runtime.patches import fit_frames
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.token_selection import clip_tokens
+from vljepa_runtime.preprocessing import Preprocess, clip_tokens, fit_frames
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["SampleChain"]

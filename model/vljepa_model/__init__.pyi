@@ -1,3 +1,4 @@
+from . import training as training
 from .config import ModelConfig as ModelConfig
 from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError

@@ -26,7 +26,7 @@ from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.tensor_files import TensorFiles, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_runtime.files import replace_file
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing import Preprocess
 from vljepa_runtime.tokenizer import open_library_tokenizer
 
 __all__ = ["OWN", "POOLINGS", "Assembled", "Part", "assemble", "fresh_tensor", "write_checkpoint"]

@@ -27,7 +27,7 @@ from vljepa_model.y_encoder import YEncoder
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import read_record, replace_file
 from vljepa_runtime.files.values import Name, Text
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing import Preprocess
 
 __all__ = [
     "ROLES",

@@ -1,6 +1,6 @@
 """The X-encoder: V-JEPA 2's video transformer over a set of tubelets, which need not be complete.
 
-Cutting frames into tubelets is the work of `vljepa_runtime.patches`, so tokens can be left out beforehand.
+Cutting frames into tubelets is the work of `vljepa_runtime.preprocessing`, so tokens can be left out beforehand.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 from .bundle.manifest import Manifest as Manifest
 from .bundle.reader import Bundle as Bundle
 from .bundle.writer import write_bundle as write_bundle
-from .clip_reader import read_clip as read_clip
 from .engines import engine_names as engine_names
 from .engines import open_engine as open_engine
 from .errors import BundleError as BundleError
@@ -21,8 +20,9 @@ from .events import Event as Event
 from .model import Model as Model
 from .model import Scored as Scored
 from .model import load as load
-from .patches import Clip as Clip
-from .preprocess import Preprocess as Preprocess
+from .preprocessing.clip_reader import read_clip as read_clip
+from .preprocessing.patches import Clip as Clip
+from .preprocessing.preprocess import Preprocess as Preprocess
 from .selection import EveryWindow as EveryWindow
 from .selection import OfflineWard as OfflineWard
 from .selection import OnlineSelection as OnlineSelection

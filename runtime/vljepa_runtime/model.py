@@ -23,10 +23,10 @@ from vljepa_runtime.embeddings import run_to_embeddings, unit_rows
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.protocol import Engine, describe
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.patches import Clip, fit_frames
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.patches import Clip, fit_frames
+from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.token_selection import clip_tokens
 from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
-from vljepa_runtime.token_selection import clip_tokens
 
 if TYPE_CHECKING:
     from vljepa_runtime.decoder import Decoder

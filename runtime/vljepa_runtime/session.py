@@ -14,7 +14,7 @@ from vljepa_runtime.arguments import choice, instance, number, text, texts, whol
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs
-from vljepa_runtime.sampling import Window, WindowSampler, hints_for
+from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.selection.online import OnlineSelection
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.limited import limited_frames
@@ -23,7 +23,7 @@ from vljepa_runtime.statistics import SessionStats, StatsRecorder
 
 if TYPE_CHECKING:
     from vljepa_runtime.model import Model
-    from vljepa_runtime.preprocess import Preprocess
+    from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 __all__ = ["Session"]
 

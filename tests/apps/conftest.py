@@ -15,8 +15,8 @@ import pytest
 from vljepa_apps import arguments
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.events import Event
-from vljepa_runtime.patches import Clip
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.patches import Clip
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.sources import EVERY_FRAME, Frame
 from vljepa_runtime.sources.limited import limited_frames
 from vljepa_runtime.statistics import SessionStats

@@ -41,7 +41,7 @@ NO_CASE = {"tensorrt": "its engines are built by `vljepa build` first: pass such
 # What a converter needs, besides torch and onnx.
 NEEDS = {"openvino": "nncf", "tensorrt-rtx": "tensorrt_rtx", "coreml": "coremltools"}
 # Core ML's step has a cache of fixed length, made from the torch module that these bundles lack: it is compared with
-# ONNX Runtime in tests/export/test_coreml_target.py.
+# ONNX Runtime in tests/export/targets/test_coreml.py.
 WITHOUT = {"coreml": ("y_decoder_prefill", "y_decoder_step")}
 
 Feeds = Callable[..., dict[str, np.ndarray]]

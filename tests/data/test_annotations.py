@@ -24,7 +24,7 @@ from vljepa_data.annotations import (
 from vljepa_data.errors import AnnotationError
 from vljepa_data.world import PROMPTS
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 Write = Callable[[str, str], Path]
 

@@ -21,7 +21,7 @@ from vljepa_model.checkpoint import load_checkpoint
 from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Certified
 from vljepa_runtime.engines import open_engine
-from vljepa_runtime.patches import fit_frames, patchify
+from vljepa_runtime.preprocessing.patches import fit_frames, patchify
 from vljepa_runtime.tokenizer import Tokenizer
 
 PRECISION = {"y_encoder": "int8", "y_decoder_prefill": "int8", "y_decoder_step": "int8"}  # the rest is fp32

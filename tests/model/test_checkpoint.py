@@ -15,7 +15,7 @@ import torch
 from vljepa_model.checkpoint import load_checkpoint, save_checkpoint
 from vljepa_model.errors import CheckpointError
 from vljepa_model.vl_jepa import VLJEPA
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 PRE = Preprocess(frames=4, size=16, patch=4, fps=3.0)
 

@@ -16,9 +16,9 @@ from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.layers import TextStack, TokenTable, pad_bias
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
-from vljepa_runtime.clip_reader import read_clip
-from vljepa_runtime.patches import fit_frames, patchify
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.clip_reader import read_clip
+from vljepa_runtime.preprocessing.patches import fit_frames, patchify
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 SEEDS = (0, 1, 2)
 BAR = 0.99999

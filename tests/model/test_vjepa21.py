@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from vljepa_model.errors import CheckpointError
 from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.x_encoder import XEncoder
-from vljepa_runtime.patches import fit_frames, patchify
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.patches import fit_frames, patchify
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 WIDTH, HEADS, DEPTH, PATCH = 128, 2, 2, 4
 

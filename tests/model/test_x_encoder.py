@@ -11,8 +11,8 @@ from vljepa_model.config import ModelConfig, XEncoderConfig
 from vljepa_model.families.vjepa2 import vjepa2_converters
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_model.x_encoder import XEncoder
-from vljepa_runtime.patches import fit_frames, patchify
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.patches import fit_frames, patchify
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 # width, heads, depth, patch, size; head_dim 24 (8 dimensions an axis, none left), 16 (4 and 4), 64 (20 and 4)
 SHAPES = [(48, 2, 3, 4, 16), (64, 4, 2, 8, 32), (128, 2, 2, 4, 12)]

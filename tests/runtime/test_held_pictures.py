@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.sampling import Window, WindowSampler
+from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.sampling import Window, WindowSampler
 from vljepa_runtime.selection import (
     EveryWindow,
     OfflineWard,

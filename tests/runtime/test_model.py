@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_runtime.patches import fit_frames
+from vljepa_runtime.preprocessing.patches import fit_frames
 
 
 def test_embed_gives_a_unit_vector(model: vj.Model, clip: np.ndarray) -> None:

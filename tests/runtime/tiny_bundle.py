@@ -16,7 +16,7 @@ from tokenizers import models, pre_tokenizers
 
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest, Origin, write_bundle
 from vljepa_runtime.contract import TensorSpec
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 HERE = Path(__file__).parent / "bundles" / "small.vljepa"
 PRE = Preprocess(frames=4, fps=4.0, size=12, patch=6, tubelet=2)

@@ -12,7 +12,7 @@ from vljepa_apps.tables import Table
 if TYPE_CHECKING:
     from vljepa_runtime.bundle import Manifest
     from vljepa_runtime.contract import TensorSpec
-    from vljepa_runtime.preprocess import Preprocess
+    from vljepa_runtime.preprocessing import Preprocess
 
 GRAPH_HEADER = ("graph", "precision", "size", "inputs", "outputs")
 PARITY_HEADER = ("graph", "worst cosine", "max abs", "PSNR dB")

@@ -18,7 +18,7 @@ from vljepa_runtime.errors import VljepaError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from vljepa_runtime.preprocess import Preprocess
+    from vljepa_runtime.preprocessing import Preprocess
 
 __all__ = ["Diagnosis", "EngineTrial", "diagnose", "tables"]
 

@@ -14,8 +14,7 @@ from vljepa_apps.measure.cells import QUERY_TOKENS
 from vljepa_runtime.contract import PREDICTOR, PREFILL, STEP, X_ENCODER, Y_ENCODER
 from vljepa_runtime.decoder import MAX_TOKENS
 from vljepa_runtime.errors import MissingExtraError
-from vljepa_runtime.patches import Clip, fit_frames, patchify
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing import Clip, Preprocess, fit_frames, patchify
 from vljepa_runtime.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

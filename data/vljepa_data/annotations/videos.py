@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from vljepa_data.annotations.example import Segment
-from vljepa_runtime.clip_reader import read_clip, require_frame
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.patches import Clip
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing import Clip, Preprocess, read_clip, require_frame
 from vljepa_runtime.sources import open_file
 
 __all__ = ["Unusable", "read_segment", "survey"]

@@ -16,7 +16,7 @@ from vljepa_evaluation.tasks.streams import FIRST_STREAM, windows_of
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import AtMost, check_record
 from vljepa_runtime.files.values import Positive, PositiveNumber
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing import Preprocess
 from vljepa_runtime.selection import OnlineSelection, observe, run_policy
 
 __all__ = ["STRIDE_S", "Behaviour", "Scenes", "record_behaviour"]

@@ -31,9 +31,7 @@ from vljepa_runtime.files import AtMost, parse_json, plain, read_record
 from vljepa_runtime.files.tensors import pack, unpack
 from vljepa_runtime.files.values import Name, shown
 from vljepa_runtime.model import Model
-from vljepa_runtime.patches import fit_frames
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.token_selection import clip_tokens
+from vljepa_runtime.preprocessing import Preprocess, clip_tokens, fit_frames
 from vljepa_runtime.tokenizer import LENGTHS
 
 __all__ = ["REFERENCE_FILE", "Reference", "Sample", "record_reference"]

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.patches import Clip
+from vljepa_runtime.preprocessing import Clip
 
 __all__ = ["Evaluable", "Float32", "UInt8"]
 

@@ -14,8 +14,7 @@ from vljepa_data.world import PROMPTS, EventStream, HandBank, Split, hand_captio
 from vljepa_evaluation.metrics import Annotation
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_runtime.files import replace_file
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.sampling import Window, WindowSampler
+from vljepa_runtime.preprocessing import Preprocess, Window, WindowSampler
 from vljepa_runtime.selection import Observation, observe
 from vljepa_runtime.sources import Frame
 

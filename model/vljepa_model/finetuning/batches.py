@@ -16,8 +16,7 @@ from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.texts import Tokenizers, decoder_ids, meaning_of, tokenise
 from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_model.runs.epochs import epoch_rows
-from vljepa_runtime.patches import patchify
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing import Preprocess, patchify
 
 __all__ = ["ClipBatch", "ClipBatches", "Clips", "load_clips"]
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from vljepa_data.annotations import Segment
 from vljepa_model.runs.fingerprint import fingerprint
 from vljepa_runtime.files import SUFFIX, cache_file, has_writer
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing import Preprocess
 
 __all__ = ["VisualCache"]
 

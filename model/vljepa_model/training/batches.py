@@ -23,9 +23,7 @@ from vljepa_data.world import (
 )
 from vljepa_model.padding import padded
 from vljepa_model.training.recipe import Recipe
-from vljepa_runtime.patches import fit_frames
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.token_selection import clip_tokens, saliency
+from vljepa_runtime.preprocessing import Preprocess, clip_tokens, fit_frames, saliency
 
 __all__ = ["Batch", "WorldBatches", "encode_texts"]
 

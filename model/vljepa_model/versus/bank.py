@@ -28,9 +28,7 @@ from vljepa_data.world import (
 )
 from vljepa_model.x_encoder import XEncoder
 from vljepa_runtime.files import replace_file
-from vljepa_runtime.patches import fit_frames
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.token_selection import clip_tokens
+from vljepa_runtime.preprocessing import Preprocess, clip_tokens, fit_frames
 
 __all__ = ["LEVELS", "Bank", "Entry", "world_tokens"]
 

@@ -22,7 +22,7 @@ from vljepa_runtime.contract import EMBEDDING_DIM, LOGITS, PATCH_DIM, PREFILL, Y
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import AtMost, plain, read_record
 from vljepa_runtime.files.values import MAX_NAME, Name, Positive, Text, shown
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.targets import TARGETS
 
 __all__ = ["FORMAT", "Manifest"]

@@ -89,7 +89,7 @@ class Speaking:
     engine_name = "fake:cpu"
 
     def __init__(self) -> None:
-        from vljepa_runtime.preprocess import Preprocess
+        from vljepa_runtime.preprocessing.preprocess import Preprocess
 
         self.preprocess = Preprocess()
         self.encoded = 0

@@ -11,7 +11,7 @@ from vljepa_apps.commands.inspect import window
 from vljepa_apps.main import main
 from vljepa_runtime.bundle import Calibration, GraphSpec, Manifest, Parity, write_bundle
 from vljepa_runtime.contract import TensorSpec
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 
 def tensor(name: str, *shape: int | str) -> TensorSpec:

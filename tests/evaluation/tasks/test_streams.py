@@ -10,7 +10,7 @@ import pytest
 
 from vljepa_data.world.stream import make_stream
 from vljepa_evaluation.tasks.streams import StreamPlan, record, windows_of
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 PLAN = StreamPlan(minutes=0.2)
 

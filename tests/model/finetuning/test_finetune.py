@@ -28,7 +28,7 @@ from vljepa_model.finetuning.texts import Tokenizers, tokenise
 from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
 from vljepa_model.vl_jepa import VLJEPA
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.patches import patchify
+from vljepa_runtime.preprocessing.patches import patchify
 
 SHORT = FineTuneRecipe(steps=6, batch=4, lr=1e-2, warmup=1, precision="fp32")
 OPTIONS = ["--steps", "6", "--batch", "4", "--lr", "0.01", "--warmup", "1", "--precision", "fp32"]

@@ -13,7 +13,7 @@ from torch import nn
 from vljepa_data.annotations import Segment
 from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_runtime.files.claim import new_file
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 PRE = Preprocess(frames=4, size=16, patch=8)
 VISUAL = torch.arange(PRE.tokens * 6, dtype=torch.float32).reshape(PRE.tokens, 6)

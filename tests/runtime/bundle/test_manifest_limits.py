@@ -12,7 +12,7 @@ import pytest
 import vljepa_runtime as vj
 from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError, InputError
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 BIG = 10**240
 

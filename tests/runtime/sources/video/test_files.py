@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.sampling import Window, WindowSampler, hints_for
+from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, Source, SourceStatus, open_source
 from vljepa_runtime.sources.pictures.pixels import upright
 from vljepa_runtime.sources.pictures.stills import read_image

@@ -15,8 +15,8 @@ from typing import Any
 import av
 import pytest
 
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.sampling import WindowSampler, hints_for
+from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.sampling import WindowSampler, hints_for
 from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, SourceStatus, open_source
 
 pytestmark = pytest.mark.skipif(

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from vljepa_runtime import arguments
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 __all__ = ["Clip", "FittedFrame", "fit_frame", "fit_frames", "patchify", "pick_numbers"]
 

@@ -184,9 +184,9 @@ def test_a_real_x_encoder_of_a_thousand_tokens() -> None:
     from vljepa_model import ModelConfig
     from vljepa_model.config import XEncoderConfig
     from vljepa_model.x_encoder import XEncoder
-    from vljepa_runtime.patches import fit_frames
-    from vljepa_runtime.preprocess import Preprocess
-    from vljepa_runtime.token_selection import clip_tokens
+    from vljepa_runtime.preprocessing.patches import fit_frames
+    from vljepa_runtime.preprocessing.preprocess import Preprocess
+    from vljepa_runtime.preprocessing.token_selection import clip_tokens
 
     pre = Preprocess(frames=8, size=64, patch=4)
     assert pre.tokens == GRAPH_BY_GRAPH.fuse_from == 1024

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.sampling import Window, WindowSampler, hints_for
+from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.sources.protocol import Frame
 
 PRE = Preprocess(frames=8, fps=4.0, size=4, patch=2)
@@ -217,7 +217,7 @@ def test_each_frame_is_resized_at_most_once(monkeypatch: pytest.MonkeyPatch) -> 
         seen.append(int(image[0, 0].astype(int) @ (65536, 256, 1)))
         return image
 
-    monkeypatch.setattr("vljepa_runtime.sampling.fit_frame", count)
+    monkeypatch.setattr("vljepa_runtime.preprocessing.sampling.fit_frame", count)
     windows(regular(30, 10), PRE, 0.25)
     assert len(seen) == len(set(seen)) == 40
 

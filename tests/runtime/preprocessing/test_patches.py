@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.patches import Clip, fit_frame, fit_frames, patchify
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.token_selection import clip_tokens, saliency
+from vljepa_runtime.preprocessing.patches import Clip, fit_frame, fit_frames, patchify
+from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.token_selection import clip_tokens, saliency
 
 SMALL = Preprocess(frames=4, size=6, patch=3, tubelet=2)
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_runtime.patches import fit_frames, patchify
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.patches import fit_frames, patchify
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.selection import EveryWindow
 from vljepa_runtime.sources.pictures.folder import FolderSource
 

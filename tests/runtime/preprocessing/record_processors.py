@@ -1,7 +1,7 @@
 """Writes `processors.npz`: what two families' own preprocessing makes of pictures of many shapes.
 
-`python tests/runtime/record_processors.py` writes it again where transformers and torchvision work; the tests read
-the committed file and so need neither. With video files as arguments it compares their clips with what V-JEPA 2's
+`python tests/runtime/preprocessing/record_processors.py` writes it again where transformers and torchvision work; the
+tests read the committed file and so need neither. With video files as arguments it compares their clips with what V-JEPA 2's
 processor makes of the same frames at full size.
 """
 
@@ -48,8 +48,8 @@ def vjepa2(image: UInt8) -> UInt8:
 
 def compare(path: str) -> str:
     """The clip of a file against the processor on the frames it took, in grey levels."""
-    from vljepa_runtime.clip_reader import Part, choose_numbers, read_clip
-    from vljepa_runtime.preprocess import Preprocess
+    from vljepa_runtime.preprocessing.clip_reader import Part, choose_numbers, read_clip
+    from vljepa_runtime.preprocessing.preprocess import Preprocess
     from vljepa_runtime.sources import Frame, open_source
 
     pre = Preprocess(frames=16, size=256, patch=16, resize="antialias", short_side=292, crop_offset="floor")

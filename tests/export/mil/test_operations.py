@@ -251,6 +251,6 @@ def test_operation_equals_torch(name: str, results: tuple[str, dict[str, np.ndar
 def test_no_operation_is_untested() -> None:
     elsewhere = {
         name for name in known_operations() if name.startswith("constexpr_")
-    }  # test_coreml_compression.py
+    }  # tests/export/coreml/test_compression.py
     covered = {name.partition("-")[0] for name in CASES} | {"greater"} | elsewhere
     assert set(known_operations()) == covered

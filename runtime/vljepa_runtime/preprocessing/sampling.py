@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.arguments import number
-from vljepa_runtime.patches import Clip, FittedFrame, fit_frame
-from vljepa_runtime.preprocess import Preprocess
+from vljepa_runtime.preprocessing.patches import Clip, FittedFrame, fit_frame
+from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.sources.protocol import TOLERANCE_S, Frame, Hints, due_index, is_instant
 
 __all__ = ["Window", "WindowSampler", "hints_for"]

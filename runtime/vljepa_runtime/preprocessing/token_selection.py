@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.patches import Clip, patchify
+from vljepa_runtime.preprocessing.patches import Clip, patchify
 
 __all__ = ["clip_tokens", "saliency"]
 

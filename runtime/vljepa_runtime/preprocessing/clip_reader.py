@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from vljepa_runtime.arguments import instance, number
 from vljepa_runtime.errors import InputError, SourceError
-from vljepa_runtime.patches import Clip, FittedFrame, fit_frame, pick_numbers
-from vljepa_runtime.preprocess import Preprocess
-from vljepa_runtime.sampling import WindowSampler, hints_for
+from vljepa_runtime.preprocessing.patches import Clip, FittedFrame, fit_frame, pick_numbers
+from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.sampling import WindowSampler, hints_for
 from vljepa_runtime.sources import Source, open_source
 from vljepa_runtime.sources.protocol import DEFAULT_RATE, TOLERANCE_S, Frame, Hints, SourceStatus
 

@@ -1,0 +1,10 @@
+from .clip_reader import read_clip as read_clip
+from .clip_reader import require_frame as require_frame
+from .patches import Clip as Clip
+from .patches import fit_frames as fit_frames
+from .patches import patchify as patchify
+from .preprocess import Preprocess as Preprocess
+from .sampling import Window as Window
+from .sampling import WindowSampler as WindowSampler
+from .token_selection import clip_tokens as clip_tokens
+from .token_selection import saliency as saliency
