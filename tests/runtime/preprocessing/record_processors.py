@@ -1,8 +1,8 @@
 """Writes `processors.npz`: what two families' own preprocessing makes of pictures of many shapes.
 
 `python tests/runtime/preprocessing/record_processors.py` writes it again where transformers and torchvision work; the
-tests read the committed file and so need neither. With video files as arguments it compares their clips with what V-JEPA 2's
-processor makes of the same frames at full size.
+tests read the committed file and so need neither. With video files as arguments it compares their clips with what
+V-JEPA 2's processor makes of the same frames at full size.
 """
 
 from __future__ import annotations
