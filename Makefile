@@ -8,6 +8,8 @@ LOWEST_PYTHON ?= $(shell .ci/oldest-python)
 LOWEST_TESTS := tests/runtime tests/data tests/evaluation
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# A process for each core; a file stays in one, so that its fixtures are made once.
+PARALLEL := -n logical --dist loadfile
 PIP_QUIET := --quiet --disable-pip-version-check
 
 .PHONY: demo test lowest lint format bench docs clean
@@ -18,7 +20,7 @@ demo: $(DEMO_VENV)/.ready
 
 ## test: lint and run the whole suite, in an environment of its own
 test: lint
-	$(TEST_VENV)/bin/python -m pytest $(PYTEST_ARGS)
+	$(TEST_VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 ## lowest: the runtime's tests with the lowest versions that pyproject.toml declares, on the oldest Python here
 lowest: $(LOWEST_VENV)/.ready

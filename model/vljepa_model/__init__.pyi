@@ -1,4 +1,3 @@
-from . import training as training
 from .config import ModelConfig as ModelConfig
 from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError
