@@ -26,7 +26,7 @@ from vljepa_runtime.errors import (
     MissingEngineExtraError,
     RunError,
 )
-from vljepa_runtime.graphs import checked_graph
+from vljepa_runtime.graphs.checking import checked_graph
 
 __all__ = ["COMPUTE_UNITS", "CoreMlEngine", "available_devices", "package_functions", "unpack_package"]
 

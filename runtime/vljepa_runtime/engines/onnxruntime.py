@@ -18,7 +18,7 @@ from vljepa_runtime.errors import (
     LibraryMissingError,
     RunError,
 )
-from vljepa_runtime.graphs import CheckedGraph, checked_graph
+from vljepa_runtime.graphs.checking import CheckedGraph, checked_graph
 from vljepa_runtime.interruptible import interruptible
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]

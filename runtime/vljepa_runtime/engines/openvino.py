@@ -28,7 +28,7 @@ from vljepa_runtime.errors import (
     MissingEngineExtraError,
     RunError,
 )
-from vljepa_runtime.graphs import CheckedGraph, checked_graph, feed_shapes, graph_limit
+from vljepa_runtime.graphs.checking import CheckedGraph, checked_graph, feed_shapes, graph_limit
 from vljepa_runtime.interruptible import interruptible
 from vljepa_runtime.tokenizer.tokenizer import LENGTHS
 

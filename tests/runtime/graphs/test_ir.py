@@ -14,7 +14,7 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.openvino_library import import_untracked
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.graphs import checked_graph
+from vljepa_runtime.graphs.checking import checked_graph
 
 pytest.importorskip("openvino")
 

@@ -13,7 +13,7 @@ import pytest
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
-from vljepa_runtime.graphs import checked_graph
+from vljepa_runtime.graphs.checking import checked_graph
 
 onnx = pytest.importorskip("onnx")
 helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto

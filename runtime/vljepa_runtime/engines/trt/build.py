@@ -17,7 +17,7 @@ from vljepa_runtime.engines.trt.layers import summary
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, read_recipe
 from vljepa_runtime.errors import WrongTargetError
-from vljepa_runtime.graphs import checked_graph
+from vljepa_runtime.graphs.checking import checked_graph
 
 __all__ = ["Step", "plan_builds", "require_buildable", "run_build", "to_do"]
 
