@@ -91,6 +91,14 @@ def whole(value: object, what: str, *, least: int = 0, most: int = 2**31 - 1) ->
 
     Raises:
         InputError: it is something else, even 8.0 or true, or out of bounds.
+
+    Examples:
+        >>> from vljepa_runtime.arguments import whole
+        >>> whole(8, "keep", most=256)
+        8
+        >>> whole(8.0, "keep", most=256)
+        Traceback (most recent call last):
+        vljepa_runtime.errors.InputError: keep: expected a whole number, got 8.0 of type float
     """
     if isinstance(value, bool | np.bool_ | np.ndarray) or not hasattr(type(value), "__index__"):
         raise InputError(f"{what}: expected a whole number, got {_shown(value)} of type {_kind(value)}")

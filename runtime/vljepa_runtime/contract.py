@@ -139,6 +139,14 @@ def contract_of(graph: str, sizes: Mapping[str, int], *, layers: int = 0) -> Gra
         graph: Its name in `GRAPH_NAMES`.
         sizes: Of the axes that the model fixes.
         layers: Of the Y-decoder; each has a cache of keys and one of values.
+
+    Examples:
+        >>> from vljepa_runtime.contract import PREDICTOR, contract_of
+        >>> for tensor in contract_of(PREDICTOR, {"Dv": 192, "S": 256}).inputs:
+        ...     print(tensor.name, tensor.dtype, tensor.shape)
+        visual float32 ('B', 'N', 192)
+        query_ids int32 ('B', 'L')
+        query_mask int32 ('B', 'L')
     """
     inputs, outputs = (tuple(_filled(side, sizes, layers)) for side in CONTRACTS[graph])
     return GraphContract(name=graph, inputs=inputs, outputs=outputs)

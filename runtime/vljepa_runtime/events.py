@@ -61,6 +61,14 @@ class Event:
         decoded: True when the Y-decoder wrote `text`.
         latency_ms: Time that its window and its words took.
         v: Version of this layout.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> event = vj.Event(stream="door", kind="segment", start_s=2, end_s=5, text="a ball falls")
+        >>> event.to_json()
+        '{"v": 1, "stream": "door", "kind": "segment", "start_s": 2..., "text": "a ball falls", ...}'
+        >>> vj.Event.from_json(event.to_json()) == event
+        True
     """
 
     stream: Annotated[str, _any_text]

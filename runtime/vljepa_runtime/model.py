@@ -70,6 +70,15 @@ def load(
         BundleError: the bundle is missing, damaged or lacks a graph.
         EngineError: the engine is not available or refuses a graph.
         InputError: no engine has that name.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> model = vj.load("tiny", engine="onnxruntime:cpu")
+        >>> model.engine_name, model.embedding_dim, model.has_decoder
+        ('onnxruntime:cpu', 256, True)
+        >>> vj.load("tiny", engine="onnx")
+        Traceback (most recent call last):
+        vljepa_runtime.errors.InputError: no engine is called 'onnx': ...
     """
     bundle = Bundle.open(path)
     target = bundle.manifest.target
@@ -78,7 +87,22 @@ def load(
 
 
 class Model:
-    """A bundle on an engine. Methods may be called from several threads."""
+    """A bundle on an engine. Methods may be called from several threads.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> model = vj.Model(vj.Bundle.open("tiny"), vj.open_engine("onnxruntime:cpu"))  # what `load` does
+        >>> clip = vj.read_clip("clip.mp4", model.preprocess, seconds=3)
+        >>> embedding = model.embed(clip)
+        >>> embedding.shape, model.embed_text(["a box jumps", "a ball falls"]).shape
+        ((256,), (2, 256))
+        >>> model.decode(embedding)  # words, only now
+        'a white box bounces'
+        >>> visual = model.encode(clip)  # once, however many questions follow
+        >>> colour = model.predict(visual, "What colour is the box?")
+        >>> [scored.label for scored in model.rank(colour, ["red", "white"])]
+        ['white', 'red']
+    """
 
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         if not isinstance(bundle, Bundle):
@@ -234,12 +258,27 @@ class Model:
 
         Returns:
             All labels, best first.
+
+        Examples:
+            >>> import vljepa_runtime as vj
+            >>> model = vj.load("tiny")
+            >>> clip = vj.read_clip("clip.mp4", model.preprocess, seconds=3)
+            >>> model.classify(clip, ["a ball falls", "a box jumps", "a cross spins"])
+            (Scored(label='a box jumps', score=0...), ...)
         """
         names = checked_texts(labels, "labels")
         return self._rank(self.embed(frames, self._query_or_prompt(query, "classify", "caption")), names)
 
     def answer(self, frames: UInt8 | Clip, question: str, candidates: Iterable[str]) -> tuple[Scored, ...]:
-        """Rank candidate answers to a question about frames (see `patches`), best first."""
+        """Rank candidate answers to a question about frames (see `patches`), best first.
+
+        Examples:
+            >>> import vljepa_runtime as vj
+            >>> model = vj.load("tiny")
+            >>> clip = vj.read_clip("clip.mp4", model.preprocess, seconds=3)
+            >>> model.answer(clip, "What colour is the box?", ["red", "white"])[0].label
+            'white'
+        """
         names = checked_texts(candidates, "candidates")
         return self._rank(self.embed(frames, question), names)
 

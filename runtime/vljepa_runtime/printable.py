@@ -29,6 +29,11 @@ def printable(text: str, *, lines: bool = False) -> str:
     Args:
         text: Of any origin.
         lines: Let line ends and tabs through, for text of several lines.
+
+    Examples:
+        >>> from vljepa_runtime.printable import printable
+        >>> print(printable("a name that \x1b[31mturns the screen red"))
+        a name that \x1b[31mturns the screen red
     """
     if text.isprintable():
         return text

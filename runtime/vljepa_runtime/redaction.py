@@ -61,7 +61,13 @@ _LONG = re.compile(r"[A-Za-z0-9_+-]{16,}")
 
 
 def redact(text: str) -> str:
-    """Hide user names, passwords and tokens of every URL and `key=value` pair in a sentence or pipeline."""
+    """Hide user names, passwords and tokens of every URL and `key=value` pair in a sentence or pipeline.
+
+    Examples:
+        >>> from vljepa_runtime.redaction import redact
+        >>> redact("cannot open rtsp://admin:hunter2@10.0.0.5/live?token=abc: timed out")
+        'cannot open rtsp://***@10.0.0.5/live?token=***: timed out'
+    """
     starts = [found.start() for found in _URL.finditer(text)]
     shown = [_hide_in_words(text[: starts[0]] if starts else text)]
     for start, stop in zip(starts, [*starts[1:], len(text)]):

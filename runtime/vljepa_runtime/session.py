@@ -46,6 +46,18 @@ class Session(Closing):
 
     Raises:
         InputError: a query is empty or given twice, or `decode` is none of the three.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> model = vj.load("tiny")
+        >>> with vj.Session(model, query="What is the action shown?", select=vj.Uniform(3)) as session:
+        ...     for event in session.run(vj.open_source("clip.mp4"), max_seconds=2):
+        ...         print(event.kind, event.text)
+        status tiny on ... reading clip.mp4, windows of 8 frames over 2 s
+        segment a white box bounces
+        >>> stats: vj.SessionStats = session.stats
+        >>> stats.windows, stats.decodings, stats.media_s
+        (1, 1, 2.0)
     """
 
     def __init__(

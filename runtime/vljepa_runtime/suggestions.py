@@ -15,6 +15,11 @@ def did_you_mean(word: str, known: Iterable[str], *, lead: str = "", form: str =
         known: What it may be.
         lead: Stands before the question.
         form: How the known word is shown.
+
+    Examples:
+        >>> from vljepa_runtime.suggestions import did_you_mean
+        >>> did_you_mean("onxx", ["onnx", "openvino"])
+        "did you mean 'onnx'?"
     """
     from difflib import get_close_matches
 

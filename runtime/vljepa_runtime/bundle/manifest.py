@@ -64,6 +64,15 @@ class Manifest:
         files: Size and SHA-256 per file; `write_bundle` fills it.
         toolchain: Version per tool that made the bundle.
         format: Version of this layout.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> with vj.Bundle.open("tiny") as bundle:
+        ...     manifest = bundle.manifest
+        >>> manifest.target, manifest.precision["predictor"], manifest.prompts["caption"]
+        ('onnx', 'int8-dynamic', 'Describe this video in one sentence.')
+        >>> vj.Manifest.from_dict(manifest.to_dict()) == manifest
+        True
     """
 
     name: Name

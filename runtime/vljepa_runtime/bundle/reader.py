@@ -37,6 +37,14 @@ class Bundle(Closing):
 
     Its files are held open, so that what was checked is what is read later, when the path may hold something else. They
     are let go by `close`, at the end of a `with` block, or with the bundle.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> with vj.Bundle.open("tiny") as bundle:
+        ...     print(bundle.name, list(bundle.manifest.graphs))
+        ...     print(bundle.graph("y_encoder").outputs[0].shape, bundle.read("tokenizer.json")[:1])
+        tiny ['x_encoder', 'predictor', 'y_encoder', 'y_decoder_prefill', 'y_decoder_step']
+        ('B', 256) b'{'
     """
 
     def __init__(self, store: Store, manifest: Manifest) -> None:

@@ -47,6 +47,18 @@ def write_bundle(
 
     Raises:
         BundleError: a name is not safe, `target` exists, or a graph's file is not among `files`.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> import vljepa_runtime as vj
+        >>> from vljepa_runtime.bundle import Calibration
+        >>> with vj.Bundle.open("tiny") as tiny:
+        ...     files = {name: tiny.read(name) for name in tiny.manifest.files}
+        >>> calibration = Calibration(data="a day at the door", samples=64)
+        >>> manifest = replace(tiny.manifest, name="door", calibration=calibration)
+        >>> with vj.write_bundle("door.vljepa", manifest, files) as bundle:
+        ...     print(bundle.location, bundle.name, bundle.manifest.calibration)
+        door.vljepa door Calibration(data='a day at the door', samples=64, seed=0)
     """
     place = arguments.path(target, "target")
     arguments.instance(manifest, "manifest", Manifest)

@@ -88,6 +88,15 @@ def unpack_package(bundle: Bundle, graph_name: str, folder: Path) -> Path:
 
     Raises:
         BundleError: the files are not one package, or it refers to something else.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from vljepa_runtime import Bundle
+        >>> from vljepa_runtime.engines import unpack_package
+        >>> with Bundle.open("tiny") as bundle:  # whose graphs are ONNX files
+        ...     folder = unpack_package(bundle, "y_decoder_step", Path("unpacked"))
+        >>> sorted(path.name for path in folder.iterdir())
+        ['y_decoder.weights', 'y_decoder_step.onnx']
     """
     checked_graph(bundle, graph_name)
     return unpack(bundle, bundle.graph(graph_name), folder).parent

@@ -150,7 +150,13 @@ def families() -> tuple[Family, ...]:
 
 
 def engine_names() -> tuple[str, ...]:
-    """Every name that `open_engine` knows, besides `auto`."""
+    """Every name that `open_engine` knows, besides `auto`.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> vj.engine_names()
+        ('onnxruntime:cpu', 'onnxruntime:cuda', ..., 'openvino:cpu', ..., 'tensorrt', ...)
+    """
     return tuple(name for family in _FAMILIES.values() for name in family.names)
 
 
@@ -181,6 +187,14 @@ def open_engine(
         InputError: no engine has that name, or `threads` is below 1.
         DeviceMissingError: the engine is not available here.
         LibraryMissingError: the engine's library is not installed.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> vj.open_engine("onnxruntime:cpu").name
+        'onnxruntime:cpu'
+        >>> vj.open_engine("tensort")
+        Traceback (most recent call last):
+        vljepa_runtime.errors.InputError: no engine is called 'tensort': did you mean 'tensorrt'? known: ...
     """
     if threads is not None:
         threads = whole(threads, "threads", least=1, most=MOST_THREADS)

@@ -52,6 +52,28 @@ def read_record(cls: type[T], values: object, where: str, *, error: type[VljepaE
         where: Name of the whole for messages; its parts are named by their keys.
         error: Raised for whatever does not fit.
         advice: What to do then; ends the message.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> from typing import Annotated
+        >>> from vljepa_runtime import InputError
+        >>> from vljepa_runtime.files import AtMost, check_record, plain, read_record
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class Camera:
+        ...     name: str
+        ...     fps: Annotated[int, AtMost(240)] = 25
+        ...
+        ...     def __post_init__(self) -> None:
+        ...         check_record(self, error=InputError)
+        >>> camera = read_record(Camera, {"name": "door"}, "camera", error=InputError)
+        >>> plain(camera)
+        {'name': 'door', 'fps': 25}
+        >>> read_record(Camera, {"name": "door", "fbs": 30}, "camera", error=InputError)
+        Traceback (most recent call last):
+        vljepa_runtime.errors.InputError: camera: unknown keys fbs, did you mean 'fps'?; known: name, fps
+        >>> Camera(name="door", fps=1000)
+        Traceback (most recent call last):
+        vljepa_runtime.errors.InputError: ...
     """
     try:
         return _record(values, where, cls=cls, prefix="")

@@ -70,6 +70,12 @@ def read_clip(
     Raises:
         SourceError: the source cannot be read, or has no frame in that part.
         InputError: the source never ends, or an argument is of another kind.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> clip = vj.read_clip("clip.mp4", vj.Preprocess(frames=4, size=64, patch=16), start_s=1, seconds=2)
+        >>> clip.frames.shape, clip.frames.dtype
+        ((4, 64, 64, 3), dtype('uint8'))
     """
     instance(pre, "the preprocessing", Preprocess)
     number(start_s, "start_s", least=0)
@@ -91,6 +97,13 @@ def require_frame(source: Source, *, start_s: float = 0.0, seconds: float | None
 
     Raises:
         SourceError: the source cannot be read, or has no frame in that part.
+
+    Examples:
+        >>> from vljepa_runtime import open_source
+        >>> from vljepa_runtime.preprocessing import require_frame
+        >>> require_frame(open_source("clip.mp4"), start_s=60)
+        Traceback (most recent call last):
+        vljepa_runtime.errors.SourceError: clip.mp4 has no frame from 60 s on: it ends at 6 s
     """
     part, timeline = Part.of(start_s, seconds), _Timeline()
 

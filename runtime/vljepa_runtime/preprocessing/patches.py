@@ -35,6 +35,13 @@ class Clip:
     Attributes:
         frames: (T, size, size, 3) uint8 RGB.
         preprocess: What it was fitted to.
+
+    Examples:
+        >>> import numpy as np
+        >>> import vljepa_runtime as vj
+        >>> vj.Clip(np.zeros((8, 64, 64, 3), np.uint8), vj.Preprocess(frames=8, size=96))
+        Traceback (most recent call last):
+        vljepa_runtime.errors.InputError: expected fitted frames (8, 96, 96, 3) uint8, got (8, 64, 64, 3) uint8
     """
 
     frames: UInt8

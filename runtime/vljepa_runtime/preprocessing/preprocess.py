@@ -48,6 +48,12 @@ class Preprocess:
         sampling: What the frames of a whole clip are spread over evenly: its `time`, so that the picture on show
             at each instant counts, or all its `frames` by number, whatever the rate.
         picks: How evenly spaced numbers become frame numbers: the `nearest`, or the `floor`.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> pre = vj.Preprocess(frames=16, fps=8, size=224, patch=16)
+        >>> pre.seconds, pre.grid, pre.tokens, pre.patch_dim
+        (2.0, (8, 14, 14), 1568, 1536)
     """
 
     frames: Annotated[Positive, AtMost(1024)] = 8  # V-JEPA 2 was trained with 64 at most

@@ -63,6 +63,18 @@ class WindowSampler:
         pre: The model's geometry.
         stride_s: Seconds between starts of windows; rounded to whole sampling periods, at least one.
         max_gap_s: The longest pause of a live source to fill by holding the last frame.
+
+    Examples:
+        >>> from vljepa_runtime import Preprocess, open_source
+        >>> from vljepa_runtime.preprocessing import Window, WindowSampler
+        >>> sampler = WindowSampler(Preprocess(frames=8, fps=4), stride_s=2)
+        >>> windows: list[Window] = []
+        >>> with open_source("clip.mp4") as source:
+        ...     for frame in source:
+        ...         windows.extend(sampler.push(frame))
+        >>> windows.extend(sampler.flush())
+        >>> [(window.start_s, window.end_s) for window in windows]
+        [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0)]
     """
 
     def __init__(self, pre: Preprocess, stride_s: float = 1.0, *, max_gap_s: float = 60.0) -> None:

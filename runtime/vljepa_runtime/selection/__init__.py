@@ -1,9 +1,27 @@
 """When to put meaning into words: a stream of embeddings in, few segments worth decoding out.
 
-    policy = parse_policy("online")
-    state = policy.start()               # one per stream and query
-    decisions = state.push(observation)  # at every window; most give none
-    decisions += state.finish()
+>>> import numpy as np
+>>> from vljepa_runtime.selection import EveryWindow, Observation, OfflineWard, OnlineSelection, Uniform
+>>> from vljepa_runtime.selection import observe, parse_policy, run_policy, ward_segments
+>>> one, other = np.eye(2, 8)
+>>> embeddings = np.stack([one] * 6 + [other] * 6)  # a window a second; the meaning changes after six
+>>> windows = list(observe(embeddings, np.arange(12.0), window_s=1))
+>>> for policy in (EveryWindow(), Uniform(5), OnlineSelection(), OfflineWard(2)):
+...     print(type(policy).__name__, [decision.time_s for decision in run_policy(policy, windows)])
+EveryWindow [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+Uniform [0.0, 5.0, 10.0]
+OnlineSelection [0.5, 6.5]
+OfflineWard [2.5, 8.5]
+>>> ward_segments(embeddings, 2)
+array([0, 6])
+
+A stream is taken window by window:
+
+>>> state = parse_policy("online").start()  # one per stream and query
+>>> state.push(Observation(index=0, start_s=0, end_s=1, embedding=one))  # most give nothing
+[]
+>>> state.finish()
+[Decision(start_s=0, end_s=1, time_s=0.5, ...)]
 
 A policy is a file here, a line in the table of `policies.py` and its test.
 """

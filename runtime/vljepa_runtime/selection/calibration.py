@@ -36,6 +36,15 @@ def calibrate(
 
     Raises:
         InputError: fewer than two windows, or a rate that is not above 0.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_runtime.selection import calibrate, observe, run_policy
+        >>> rng = np.random.default_rng(0)
+        >>> embeddings = np.repeat(rng.normal(size=(20, 64)), 6, axis=0) + 0.3 * rng.normal(size=(120, 64))
+        >>> policy = calibrate(embeddings, np.arange(120.0), per_minute=6)
+        >>> len(run_policy(policy, observe(embeddings, np.arange(120.0))))  # in two minutes
+        12
     """
     if len(embeddings) < 2 or not per_minute > 0:
         raise InputError(

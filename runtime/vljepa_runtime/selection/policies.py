@@ -62,6 +62,16 @@ def parse_policy(spec: str) -> Policy:
 
     Raises:
         InputError: no such policy, or its number is missing, wrong or not wanted.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> vj.parse_policy("uniform:2")
+        Uniform(interval_s=2.0, pooling='point')
+        >>> vj.parse_policy("online:6") == vj.OnlineSelection(per_minute=6)
+        True
+        >>> vj.parse_policy("onlin")
+        Traceback (most recent call last):
+        vljepa_runtime.errors.InputError: unknown selection policy 'onlin', did you mean 'online'? Expected ...
     """
     if not isinstance(spec, str):
         raise InputError(f"expected a selection policy as text ({FORMS}), got {spec!r}")

@@ -12,7 +12,22 @@ __all__ = ["Sink"]
 
 
 class Sink(Closing):
-    """Takes events until it is closed, and frames where it wants them."""
+    """Takes events until it is closed, and frames where it wants them.
+
+    Examples:
+        >>> from vljepa_runtime import Event
+        >>> from vljepa_runtime.sinks import Sink
+        >>> class Printer(Sink):
+        ...     def write(self, event):
+        ...         print(event.kind, event.text)
+        ...
+        ...     def close(self):
+        ...         print("closed")
+        >>> with Printer() as sink:
+        ...     sink.write(Event(stream="door", kind="alert", text="a ball falls"))
+        alert a ball falls
+        closed
+    """
 
     @property
     def takes_frames(self) -> bool:

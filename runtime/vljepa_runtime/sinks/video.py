@@ -40,6 +40,17 @@ class VideoSink(Sink):
 
     Raises:
         InputError: the file exists, its place cannot be written, or this PyAV has no x264.
+
+    Examples:
+        >>> from vljepa_runtime import Event, open_source
+        >>> from vljepa_runtime.sinks import VideoSink
+        >>> with open_source("clip.mp4") as source, VideoSink("told.mp4") as sink:
+        ...     sink.write(Event(stream="clip.mp4", kind="segment", text="a white box bounces"))
+        ...     for frame in source:
+        ...         sink.write_frame(frame)
+        >>> with open_source("told.mp4") as source:
+        ...     sum(1 for frame in source)
+        48
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False, crf: int = 23) -> None:

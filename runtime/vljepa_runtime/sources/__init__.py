@@ -1,8 +1,18 @@
 """Where frames come from: files, pictures, folders, cameras, network streams and GStreamer pipelines.
 
-    for item in open_source("clip.mp4"):
-        if isinstance(item, Frame):
-            print(item.time_s, item.image.shape)
+>>> from vljepa_runtime.sources import Frame, Hints, open_source, resolve, source_name
+>>> with open_source("clip.mp4") as source:
+...     for item in source.frames(Hints(min_interval_s=2)):  # and the last
+...         if isinstance(item, Frame):
+...             print(item.time_s, item.image.shape)
+0.0 (128, 128, 3)
+2.0 (128, 128, 3)
+4.0 (128, 128, 3)
+5.875 (128, 128, 3)
+>>> resolve("0")  # a camera
+0
+>>> source_name("rtsp://admin:hunter2@10.0.0.5/live")  # as reports call it
+'rtsp://***@10.0.0.5/live'
 
 `naming.py` says what a name means, `opening.py` opens it. What is opened has a room: `pictures` (stills and folders),
 `video` (what ends, from a disk or a server), `live` (cameras, and all that goes on), `network` (HTTP and RTSP).

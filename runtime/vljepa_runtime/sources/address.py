@@ -22,8 +22,10 @@ class Address(str):
     So `str`, f-strings, JSON, plots, logs and copies of it show no password, and two addresses are equal when they
     look alike. Only `secret_url` gives what was typed; it is for the libraries that open streams.
 
-    >>> Address("RTSP://admin:hunter2@10.0.0.5/live?token=abc")
-    Address('rtsp://***@10.0.0.5/live?token=***')
+    Examples:
+        >>> from vljepa_runtime.sources import Address
+        >>> Address("RTSP://admin:hunter2@10.0.0.5/live?token=abc")
+        Address('rtsp://***@10.0.0.5/live?token=***')
     """
 
     __slots__ = ("_secret",)

@@ -49,6 +49,15 @@ def open_source(
     Raises:
         SourceError: nothing can be opened under this name; the message says what was tried.
         InputError: an argument is of another kind.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> with vj.open_source("clip.mp4") as source:
+        ...     print(source.name, source.live, sum(1 for frame in source))
+        clip.mp4 False 48
+        >>> vj.open_source("clip.mp5")
+        Traceback (most recent call last):
+        vljepa_runtime.errors.SourceError: no such file: clip.mp5; give a file, a folder, a URL or a camera number
     """
     if fps is not None:
         number(fps, "fps", above=0)

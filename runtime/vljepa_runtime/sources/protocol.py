@@ -42,6 +42,13 @@ class Frame:
         duration_s: How long it is on show: until the stream's next picture (given or left out by `Hints`), the
             last one for its own duration. 0 where a later picture has the same time; None where the end is not
             known when the picture is given (live sources).
+
+    Examples:
+        >>> import numpy as np
+        >>> import vljepa_runtime as vj
+        >>> frame = vj.Frame(image=np.zeros((480, 640, 3), np.uint8), time_s=0.5, index=12)
+        >>> frame.image.shape, frame.time_s
+        ((480, 640, 3), 0.5)
     """
 
     image: UInt8
@@ -118,22 +125,30 @@ class Announced:
 class Source(Closing):
     """A stream of frames: read it once, then close it, or use it in a `with` block.
 
-    A source of one's own derives from this, sets `name` and has `frames` and `close`:
-
-        class Numbers(Source):
-            name = "numbers"
-
-            def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
-                for index, image in enumerate(IMAGES):
-                    yield Frame(image=image, time_s=index / 25, index=index)
-
-            def close(self) -> None:
-                pass
+    A source of one's own derives from this, as below.
 
     Attributes:
         name: What the user opened, without credentials.
         live: True when frames are lost if nobody takes them in time.
         loop: True while it begins again at its end, and so has none.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_runtime.sources import EVERY_FRAME, Frame, Source, SourceStatus
+        >>> class Dark(Source):
+        ...     name = "dark"
+        ...
+        ...     def frames(self, hints=EVERY_FRAME):
+        ...         yield SourceStatus(kind="connected", message="nobody is at home")
+        ...         for index in range(3):
+        ...             yield Frame(image=np.zeros((48, 64, 3), np.uint8), time_s=index / 25, index=index)
+        ...
+        ...     def close(self):
+        ...         print("closed")
+        >>> with Dark() as source:
+        ...     [type(item).__name__ for item in source]
+        ['SourceStatus', 'Frame', 'Frame', 'Frame']
+        closed
     """
 
     name: str

@@ -33,6 +33,12 @@ def open_file(path: str | Path, *, loop: bool = False, stretch: bool = False) ->
 
     Raises:
         SourceError: the file is missing or holds no video that can be decoded.
+
+    Examples:
+        >>> from vljepa_runtime.sources import open_file
+        >>> with open_file("clip.mp4") as source:
+        ...     source.announced()
+        Announced(frames=48, step_s=0.125)
     """
     path = Path(path)
     if not path.exists():
