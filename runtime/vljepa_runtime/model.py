@@ -76,9 +76,6 @@ def load(
         >>> model = vj.load("tiny", engine="onnxruntime:cpu")
         >>> model.engine_name, model.embedding_dim, model.has_decoder
         ('onnxruntime:cpu', 256, True)
-        >>> vj.load("tiny", engine="onnx")
-        Traceback (most recent call last):
-        vljepa_runtime.errors.InputError: no engine is called 'onnx': ...
     """
     bundle = Bundle.open(path)
     target = bundle.manifest.target

@@ -42,13 +42,6 @@ class Frame:
         duration_s: How long it is on show: until the stream's next picture (given or left out by `Hints`), the
             last one for its own duration. 0 where a later picture has the same time; None where the end is not
             known when the picture is given (live sources).
-
-    Examples:
-        >>> import numpy as np
-        >>> import vljepa_runtime as vj
-        >>> frame = vj.Frame(image=np.zeros((480, 640, 3), np.uint8), time_s=0.5, index=12)
-        >>> frame.image.shape, frame.time_s
-        ((480, 640, 3), 0.5)
     """
 
     image: UInt8
