@@ -23,6 +23,7 @@ from .model import load as load
 from .preprocessing.clip_reader import read_clip as read_clip
 from .preprocessing.patches import Clip as Clip
 from .preprocessing.preprocess import Preprocess as Preprocess
+from .selection import BestLabel as BestLabel
 from .selection import EveryWindow as EveryWindow
 from .selection import OfflineWard as OfflineWard
 from .selection import OnlineSelection as OnlineSelection

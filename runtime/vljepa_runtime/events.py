@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
 from typing import Annotated, Literal
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files.records import check_record, read_record
+from vljepa_runtime.files.records import AtMost, check_record, read_record
 from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.files.values import RecordError, shown, wrong
 from vljepa_runtime.printable import json_text
 
-__all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs"]
+__all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs", "wall_clock"]
 
 Kind = Literal["segment", "answer", "alert", "status", "error"]
-EVENT_VERSION = 1
+EVENT_VERSION = 2
+READABLE = (1, EVENT_VERSION)  # 1 had neither `time` nor `embedding`
+DECIMALS = {"start_s": 3, "end_s": 3, "score": 6}
+MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
 MAX_LINE = 1 << 20  # characters; a text of 512 tokens has some 2,500
 
 
 def _version(value: object, where: str) -> int:
-    if type(value) is not int or value != EVENT_VERSION:
+    if type(value) is not int or value not in READABLE:
         raise RecordError(
             f"event version {shown(value)} is unknown, this reader knows {EVENT_VERSION}: update it"
         )
@@ -31,6 +35,20 @@ def _any_text(value: object, where: str) -> str:
     if not isinstance(value, str):
         raise wrong(where, "text", value)
     return value
+
+
+def _moment(value: object, where: str) -> str:
+    try:
+        if isinstance(value, str) and datetime.fromisoformat(value.replace("Z", "+00:00")).tzinfo:
+            return value
+    except ValueError:
+        pass
+    raise wrong(where, "ISO 8601 with its offset from UTC", value)
+
+
+def wall_clock() -> str:
+    """Now, as `Event.time` has it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +73,21 @@ class Event:
         kind: `segment`, `answer`, `alert`, `status` or `error`.
         start_s: Begin, in seconds since the stream began, as a player counts.
         end_s: End, in the same.
+        time: When it was told, by the wall clock: ISO 8601 in UTC, to the millisecond; None where nobody noted it.
         text: Words, empty until decoded.
         query: The question or prompt this answers, None where there is none.
-        score: How sure, on the scale of the policy or the classifier; None where there is none.
+        score: Of an answer, the cosine of the best label; of a segment, the cosine distance to the one before it;
+            None where there is none.
         decoded: True when the Y-decoder wrote `text`.
         latency_ms: Time that its window and its words took.
+        embedding: (S,) the predicted embedding, L2-normalised, where it was asked for.
         v: Version of this layout.
 
     Examples:
         >>> import vljepa_runtime as vj
         >>> event = vj.Event(stream="door", kind="segment", start_s=2, end_s=5, text="a ball falls")
         >>> event.to_json()
-        '{"v": 1, "stream": "door", "kind": "segment", "start_s": 2..., "text": "a ball falls", ...}'
+        '{"v": 2, "stream": "door", "kind": "segment", "start_s": 2..., "text": "a ball falls", ...}'
         >>> vj.Event.from_json(event.to_json()) == event
         True
     """
@@ -75,11 +96,13 @@ class Event:
     kind: Kind
     start_s: float = 0.0
     end_s: float = 0.0
+    time: Annotated[str, _moment] | None = None
     text: Annotated[str, _any_text] = ""
     query: Annotated[str, _any_text] | None = None
     score: float | None = None
     decoded: bool = False
     latency_ms: LatencyMs = field(default_factory=LatencyMs)
+    embedding: Annotated[tuple[float, ...], AtMost(MAX_EMBEDDING)] | None = None
     v: Annotated[int, _version] = EVENT_VERSION
 
     def __post_init__(self) -> None:
@@ -88,8 +111,19 @@ class Event:
             raise InputError(f"event ends at {self.end_s} s, before it starts at {self.start_s} s")
 
     def to_json(self) -> str:
-        """One line of JSON, fields in the documented order; safe to show on a terminal."""
+        """One line of JSON, fields in the documented order, `embedding` only where there is one; terminals may show it.
+
+        Seconds have three decimals, cosines six, milliseconds two: no clock or engine here knows more.
+        """
         values = asdict(self)
+        for name, decimals in DECIMALS.items():
+            values[name] = None if values[name] is None else round(values[name], decimals)
+        for stage, spent_ms in values["latency_ms"].items():
+            values["latency_ms"][stage] = None if spent_ms is None else round(spent_ms, 2)
+        if self.embedding is None:
+            del values["embedding"]
+        else:
+            values["embedding"] = [round(value, 6) for value in self.embedding]
         return json_text({"v": values.pop("v"), **values})
 
     @classmethod

@@ -303,11 +303,24 @@ class Model:
         stride_s: float = 1.0,
         decode: str = "auto",
         keep: int | None = None,
+        labels: Iterable[str] | None = None,
+        min_score: float | None = None,
+        embeddings: bool = False,
     ) -> Session:
         """Open the state of one stream; see `Session`."""
         from vljepa_runtime.session import Session
 
-        return Session(self, query=query, select=select, stride_s=stride_s, decode=decode, keep=keep)
+        return Session(
+            self,
+            query=query,
+            select=select,
+            stride_s=stride_s,
+            decode=decode,
+            keep=keep,
+            labels=labels,
+            min_score=min_score,
+            embeddings=embeddings,
+        )
 
     @property
     def _texts(self) -> TextEncoder:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Literal
 from vljepa_runtime.arguments import choice, instance, number, text, texts, whole
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.events import Event, LatencyMs
+from vljepa_runtime.events import Event, LatencyMs, wall_clock
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
+from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.online import OnlineSelection
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.limited import limited_frames
@@ -43,9 +44,16 @@ class Session(Closing):
         decode: `auto` decodes what selection gives when the bundle has a Y-decoder, `always` insists on one,
             `never` leaves the text empty.
         keep: Encode only this many tubelets of each window.
+        labels: Answers in your own words, one of which each query then gets instead of a decoding: an event of the
+            kind `answer` whenever the best one changes (`BestLabel`). Without a query they answer the bundle's
+            classify prompt.
+        min_score: Cosine below which none of the labels holds; None names the best one always.
+        embeddings: Put the embedding of each segment and answer into its event.
 
     Raises:
-        InputError: a query is empty or given twice, or `decode` is none of the three.
+        InputError: a query is empty or given twice, `decode` is none of the three, or labels come with a policy or
+            with words to decode.
+        BundleError: labels are given and the bundle has no Y-encoder.
 
     Examples:
         >>> import vljepa_runtime as vj
@@ -69,6 +77,9 @@ class Session(Closing):
         stride_s: float = 1.0,
         decode: str = "auto",
         keep: int | None = None,
+        labels: Iterable[str] | None = None,
+        min_score: float | None = None,
+        embeddings: bool = False,
     ) -> None:
         if not callable(getattr(model, "encode_patches", None)):
             raise InputError(
@@ -82,8 +93,18 @@ class Session(Closing):
                 f"expected a selection policy or None, got {select!r}: parse_policy reads one from text"
             )
         self.model = model
-        self.queries = _queries(model, query)
+        self.queries = _queries(model, query, "caption" if labels is None else "classify")
+        if labels is not None:
+            if select is not None or decode == "always":
+                raise InputError(
+                    "labels are told when they change, in their own words: leave out select and decode"
+                )
+            names = texts(labels, "labels")
+            select = BestLabel(labels=names, embeddings=model.embed_text(names), min_score=min_score)
+        elif min_score is not None:
+            raise InputError("min_score is a label's: give labels, too")
         self._policy = select if select is not None else OnlineSelection()
+        self._embeddings = embeddings
         self._states: list[State] = [self._policy.start() for _ in self.queries]
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
@@ -226,28 +247,31 @@ class Session(Closing):
         return decisions
 
     def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Event:
-        """A segment that the policy gave, in words where the session decodes."""
-        text = ""
-        if self._decodes:
+        """A segment that the policy gave, in its own words or in the decoder's, where the session decodes."""
+        text = decision.text or ""
+        decodes = self._decodes and decision.text is None
+        if decodes:
             with self._stats.stage("decode") as decode:
                 text = self.model.decode(decision.embedding)
             latency = replace(latency, decode=decode.ms)
             self._stats.decodings += 1
         return Event(
             stream=self._stream,
-            kind="segment",
+            kind="segment" if decision.text is None else "answer",
             start_s=decision.start_s,
             end_s=decision.end_s,
+            time=wall_clock(),
             text=text,
             query=query,
             score=decision.score,
-            decoded=self._decodes,
+            decoded=decodes,
             latency_ms=latency,
+            embedding=tuple(decision.embedding.tolist()) if self._embeddings else None,
         )
 
     def _note(self, kind: Literal["status", "error"], text: str) -> Event:
         now_s = self._stats.media_s
-        return Event(stream=self._stream, kind=kind, start_s=now_s, end_s=now_s, text=text)
+        return Event(stream=self._stream, kind=kind, start_s=now_s, end_s=now_s, time=wall_clock(), text=text)
 
 
 def _windows_text(pre: Preprocess) -> str:
@@ -258,11 +282,12 @@ def _windows_text(pre: Preprocess) -> str:
     return text
 
 
-def _queries(model: Model, query: str | Iterable[str] | None) -> tuple[str, ...]:
+def _queries(model: Model, query: str | Iterable[str] | None, task: str) -> tuple[str, ...]:
     if query is None:
-        if "caption" not in model.prompts:
-            raise InputError(f"{model.bundle.name} has no prompt for caption: pass query=...")
-        return (model.prompts["caption"],)
+        prompt = model.prompts.get(task, model.prompts.get("caption"))
+        if prompt is None:
+            raise InputError(f"{model.bundle.name} has no prompt for {task}: pass query=...")
+        return (prompt,)
     queries = (text(query, "query"),) if isinstance(query, str) else texts(query, "queries")
     if len(set(queries)) != len(queries):
         raise InputError(f"expected each query once, got {query!r}")

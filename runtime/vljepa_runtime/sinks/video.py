@@ -70,7 +70,7 @@ class VideoSink(Sink):
 
     def write(self, event: Event) -> None:
         """Show this event's text from the next frame on; one line of text per query."""
-        if event.kind in SHOWN and event.text:
+        if event.kind in SHOWN and (event.text or event.kind == "answer"):  # an answer may be "none"
             self._texts[event.query] = event.text
 
     def write_frame(self, frame: Frame) -> None:
