@@ -94,7 +94,6 @@ def add_select(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--select",
         type=policy,
-        default="online",
         metavar="POLICY",
         help=f"when to put meaning into words: {POLICY_HELP}",
     )

@@ -20,13 +20,18 @@ __all__ = ["Outputs", "refuse_existing"]
 
 
 def refuse_existing(
-    paths: Iterable[str | Path | None], *, force: bool, inputs: Iterable[str | Path | None] = ()
+    paths: Iterable[str | Path | None],
+    *,
+    force: bool,
+    kept: Iterable[Path] = (),
+    inputs: Iterable[str | Path | None] = (),
 ) -> None:
     """Stop before any work when an output cannot be written; each is tried.
 
     Args:
         paths: The outputs; those that are None are not wanted.
         force: Replace those that exist, but never one of the inputs.
+        kept: Those that may exist because they are appended to.
         inputs: What is read; may be no path at all.
 
     Raises:
@@ -34,12 +39,12 @@ def refuse_existing(
     """
     from vljepa_runtime.files import check_output, is_in_place
 
-    outputs = [Path(path) for path in paths if path]
+    outputs, appended = [Path(path) for path in paths if path], set(kept)
     for path in outputs:
         if os.fspath(path) == "-":
             raise InputError("expected a file to write, got -: standard output is /dev/stdout")
-        check_output(path, overwrite=force)
-    files = [path for path in outputs if not is_in_place(path, overwrite=force)]
+        check_output(path, overwrite=force or path in appended)
+    files = [path for path in outputs if not is_in_place(path, overwrite=True)]
     if len({path.resolve() for path in files}) < len(files):
         raise InputError(f"expected a file for each output, got one twice: {', '.join(map(str, files))}")
     for source in inputs:
@@ -63,6 +68,7 @@ class Outputs(Closing):
     Args:
         files: Paths by the option of their sink, as in `vljepa_runtime.sinks.SINKS`.
         overwrite: Replace files that exist.
+        append: Go on at the end of those that can be continued.
 
     Attributes:
         files: The sinks of the files.
@@ -72,7 +78,7 @@ class Outputs(Closing):
         InputError: a file exists and `overwrite` is off, or its place cannot be written.
     """
 
-    def __init__(self, files: Mapping[str, Path], *, overwrite: bool) -> None:
+    def __init__(self, files: Mapping[str, Path], *, overwrite: bool, append: bool = False) -> None:
         from vljepa_runtime.sinks import SINKS, SinkGroup
 
         self.files = SinkGroup(self._tell)
@@ -82,7 +88,7 @@ class Outputs(Closing):
         try:
             for sink in SINKS:
                 if sink.option in files:
-                    self.files.add(sink.open(files[sink.option], overwrite=overwrite))
+                    self.files.add(sink.open(files[sink.option], overwrite=overwrite, append=append))
         except InputError:
             self.files.close()
             raise

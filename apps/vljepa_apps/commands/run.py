@@ -25,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--query", action="append", default=[], metavar="Q", help="ask Q of every window; may be repeated"
     )
+    arguments.add_labels(parser, what="an answer in your words: an event comes when the best one changes")
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        metavar="COSINE",
+        help="with labels: below this score (-1 to 1) none of them holds, which is an empty text",
+    )
     arguments.add_select(parser)
     arguments.add_number(
         parser, "--stride", 1.0, "seconds between windows", kind=arguments.positive, metavar="S"
@@ -35,43 +42,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto: what the policy picks (default); always: fail without a Y-decoder; never: embeddings only",
     )
+    parser.add_argument(
+        "--embeddings", action="store_true", help="put the predicted embedding into each segment and answer"
+    )
     for sink in SINKS:
         parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=sink.help)
     parser.add_argument(
         "--max-seconds", type=arguments.positive, metavar="S", help="stop after S seconds of the source"
     )
     arguments.add_stretch(parser)
+    parser.add_argument("--append", action="store_true", help="go on at the end of a --jsonl that exists")
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
     arguments.add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print events until the source ends, then a summary on stderr; exit code 1 when an output failed."""
+    """Print events until the source ends, then a summary on stderr; exit code 1 when an output failed.
+
+    A live source is ended by Ctrl-C or SIGTERM and by nothing else: then all results are written, and that is 0.
+    """
     from vljepa_runtime.sources import open_source
 
     files = {sink.option: path for sink in SINKS if (path := getattr(args, sink.option))}
-    refuse_existing(files.values(), force=args.force, inputs=(args.source, args.bundle))
+    kept = [files[sink.option] for sink in SINKS if args.append and sink.appends and sink.option in files]
+    refuse_existing(files.values(), force=args.force, kept=kept, inputs=(args.source, args.bundle))
+    labels = arguments.texts_from(args.label, args.labels)
     with ExitStack() as stack:
-        outputs = stack.enter_context(Outputs(files, overwrite=args.force))
+        outputs = stack.enter_context(Outputs(files, overwrite=args.force, append=args.append))
         model = arguments.load_model(args)
         source = stack.enter_context(
             open_source(args.source, stretch=args.stretch, timeout_s=args.max_seconds)
         )
         session = stack.enter_context(
             model.session(
-                query=args.query or None, select=args.select, stride_s=args.stride, decode=args.decode
+                query=args.query or None,
+                select=args.select,
+                stride_s=args.stride,
+                decode=args.decode,
+                labels=labels or None,
+                min_score=args.min_score,
+                embeddings=args.embeddings,
             )
         )
         stack.callback(lambda: conclude(session.stats))
         on_frame = outputs.write_frame if outputs.files.takes_frames else None
-        for event in session.run(source, on_frame=on_frame, max_seconds=args.max_seconds):
-            outputs.print(event)
+        try:
+            for event in session.run(source, on_frame=on_frame, max_seconds=args.max_seconds):
+                outputs.print(event)
+                with deferred() as ending:
+                    outputs.files.write(event)
+                if ending.came:  # what is pending comes yet
+                    session.stop()
             with deferred() as ending:
-                outputs.files.write(event)
-            if ending.came:  # what is pending comes yet
-                session.stop()
-        with deferred() as ending:
-            ending.raise_if_came()
+                ending.raise_if_came()
+        except KeyboardInterrupt:
+            if not source.live:  # part of a file is no result
+                raise
     return 1 if outputs.failed else 0
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError, OutputError
-from vljepa_runtime.files.claim import NOFOLLOW, PROBE, claim_file, let_go, new_file
+from vljepa_runtime.files.claim import NOFOLLOW, PROBE, claim_existing, claim_file, let_go, new_file
 from vljepa_runtime.files.in_place import is_in_place, open_in_place
 
 __all__ = ["OutputFile", "cache_file", "check_folder", "check_output", "claimed", "replace_file"]
@@ -33,18 +33,23 @@ class OutputFile(Closing):
     Args:
         path: The final name.
         overwrite: Replace a file of that name.
+        append: Go on at the end of a file of that name.
 
     Raises:
         InputError: the place cannot be written, holds something that must not be replaced, or has another writer.
     """
 
-    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def __init__(self, path: str | Path, *, overwrite: bool = False, append: bool = False) -> None:
+        if overwrite and append:
+            raise InputError(f"expected to replace {path} or to append to it: leave one out")
         self.path = Path(path)
-        self.in_place = is_in_place(self.path, overwrite=overwrite)
+        self.in_place = is_in_place(self.path, overwrite=overwrite or append)
         self._overwrite = overwrite
         self._temporary: Path | None = None
         if self.in_place:
             self._descriptor = open_in_place(self.path)
+        elif append and self.path.exists():
+            self._descriptor = claim_existing(self.path)
         else:
             self._temporary, self._descriptor = claim_file(self.path)
 

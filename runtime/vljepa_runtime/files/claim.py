@@ -23,6 +23,7 @@ __all__ = [
     "NONBLOCK",
     "PROBE",
     "SUFFIX",
+    "claim_existing",
     "claim_file",
     "has_writer",
     "let_go",
@@ -63,6 +64,19 @@ def claim_file(path: Path) -> tuple[Path, int]:
     except OSError as error:
         raise refusal(path, error) from error
     raise InputError(f"{path} is being written by another process: choose another name")
+
+
+def claim_existing(path: Path) -> int:
+    """A file that is there, open at its end for one writer, locked for as long as it is open."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | NOFOLLOW | BINARY)
+    except OSError as error:
+        raise refusal(path, error) from error
+    if lock_file(descriptor, wait=False) is False:
+        os.close(descriptor)
+        raise InputError(f"{path} is being written by another process: choose another name")
+    os.lseek(descriptor, 0, os.SEEK_END)
+    return descriptor
 
 
 def new_file(folder: Path, name: str) -> tuple[Path, int]:

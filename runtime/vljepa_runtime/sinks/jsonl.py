@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TextIO
 
@@ -19,13 +20,20 @@ class JsonlSink(Sink):
     Args:
         target: A file name, or an open text stream such as `sys.stdout`, which stays open.
         overwrite: Replace an existing file.
+        append: Go on at the end of an existing file; half a line that a killed writer left stays a line of its own.
 
     Raises:
         InputError: the file exists, or its place cannot be written.
     """
 
-    def __init__(self, target: str | Path | TextIO, *, overwrite: bool = False) -> None:
-        self._target = OutputFile(target, overwrite=overwrite) if isinstance(target, str | Path) else target
+    def __init__(self, target: str | Path | TextIO, *, overwrite: bool = False, append: bool = False) -> None:
+        self._target: OutputFile | TextIO
+        if isinstance(target, str | Path):
+            self._target = OutputFile(target, overwrite=overwrite, append=append)
+            if not ends_a_line(self._target):
+                self._target.write(b"\n")
+        else:
+            self._target = target
 
     def write(self, event: Event) -> None:
         """Append one event.
@@ -51,3 +59,11 @@ class JsonlSink(Sink):
         if isinstance(self._target, OutputFile) and not self._target.published:
             self._target.discard()
         self.close()
+
+
+def ends_a_line(file: OutputFile) -> bool:
+    """Whether what is written next begins a line."""
+    if file.in_place:
+        return True
+    size = os.fstat(file.fileno()).st_size
+    return size == 0 or os.pread(file.fileno(), 1, size - 1) == b"\n"

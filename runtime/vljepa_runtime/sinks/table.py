@@ -18,23 +18,28 @@ class SinkForm:
     Attributes:
         option: What it is called on the command line, and the name of its argument.
         opens: File of this package and class, called with a path and `overwrite`; imported when it is opened.
+        appends: Whether it takes `append`, too.
         metavar: What a user puts behind the option.
         help: What becomes of it.
     """
 
     option: str
     opens: str
+    appends: bool = False
     metavar: str = "FILE"
     help: str
 
-    def open(self, path: Path, *, overwrite: bool) -> Sink:
-        """Open the sink."""
-        sink: Sink = resolve_name(f"vljepa_runtime.sinks.{self.opens}")(path, overwrite=overwrite)
+    def open(self, path: Path, *, overwrite: bool, append: bool = False) -> Sink:
+        """Open the sink; `append` counts where it can go on at the end of a file."""
+        options = {"append": append} if self.appends else {}
+        sink: Sink = resolve_name(f"vljepa_runtime.sinks.{self.opens}")(path, overwrite=overwrite, **options)
         return sink
 
 
 SINKS = (
-    SinkForm(option="jsonl", opens="jsonl:JsonlSink", help="also write the events to FILE, or a pipe"),
+    SinkForm(
+        option="jsonl", opens="jsonl:JsonlSink", appends=True, help="also write the events to FILE, or a pipe"
+    ),
     SinkForm(option="srt", opens="subtitles:SubtitleSink", help="write subtitles"),
     SinkForm(
         option="save",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -38,6 +40,27 @@ def test_an_interrupt_while_a_server_does_not_answer(live_servers: ModuleType, c
     assert time.monotonic() - begun < 5
     assert process.returncode == 130
     assert err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_signal_is_the_good_end_of_a_live_stream(
+    live_servers: ModuleType, tmp_path: Path, number: signal.Signals
+) -> None:
+    def answer(client: socket.socket, request: bytes) -> None:
+        client.sendall(live_servers.TS_HEADER + live_servers.clip())
+        time.sleep(60)
+
+    log = tmp_path / "e.jsonl"
+    with live_servers.serving(answer) as port:
+        process = start("run", f"http://127.0.0.1:{port}/live", "--jsonl", str(log))
+        end_s = time.monotonic() + 60
+        while (not log.exists() or "segment" not in log.read_text()) and time.monotonic() < end_s:
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert log.read_text() == out
+    assert all(json.loads(line)["time"] for line in out.splitlines())
 
 
 def test_max_seconds_of_a_stream_that_falls_silent(live_servers: ModuleType) -> None:

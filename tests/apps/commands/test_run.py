@@ -68,6 +68,36 @@ def test_options_reach_the_session(model: Any, pictures: Path, capsys: pytest.Ca
     assert type(got["select"]).__name__ == "EveryWindow"
 
 
+def test_labels_reach_the_session(model: Any, pictures: Path, tmp_path: Path) -> None:
+    names = tmp_path / "labels.txt"
+    names.write_text("nobody\na cat\n")
+    options = ["--label", "a cat", "--labels", str(names), "--min-score", "0.4", "--embeddings"]
+    assert main(["run", "toy", str(pictures), *options]) == 0
+    got = model.sessions[0].options
+    assert got["labels"] == ("a cat", "nobody")
+    assert (got["min_score"], got["embeddings"], got["select"]) == (0.4, True, None)
+
+
+def test_append_goes_on_where_the_last_run_ended(model: Any, pictures: Path, tmp_path: Path) -> None:
+    log = tmp_path / "e.jsonl"
+    append = ["run", "toy", str(pictures), "--jsonl", str(log), "--append"]
+    assert main(append) == 0
+    first = log.read_text()
+    log.write_text(first + '{"v": 2, "half a li')  # a writer that was killed
+    assert main(append) == 0
+    lines = log.read_text().splitlines()
+    assert len(lines) == 2 * len(first.splitlines()) + 1
+    assert lines[-len(first.splitlines()) - 1] == '{"v": 2, "half a li'
+    assert events_of("\n".join(lines[-3:]))
+
+
+def test_append_and_force_contradict(model: Any, pictures: Path, tmp_path: Path) -> None:
+    log = tmp_path / "e.jsonl"
+    log.write_text("kept\n")
+    assert main(["run", "toy", str(pictures), "--jsonl", str(log), "--append", "--force"]) == 1
+    assert log.read_text() == "kept\n"
+
+
 def test_outputs_hold_what_stdout_said(
     model: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -225,4 +255,4 @@ def test_the_first_line_is_a_status_event(
 ) -> None:
     main(["run", "toy", str(pictures)])
     first = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert (first["kind"], first["v"]) == ("status", 1)
+    assert (first["kind"], first["v"]) == ("status", 2)
