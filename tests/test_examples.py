@@ -53,7 +53,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("examples")
     stream = make_stream(3, Split.TEST, minutes=0.1, size=128, fps=8)
     write_video(stream, place / "clip.mp4", fps=8)
-    (place / "clips.csv").write_text("video,caption\nclip.mp4,a ball rolls\n", encoding="utf-8")
+    rows = [f"clip.mp4,{event.start_s},{event.end_s},{event.text}" for event in stream.events]
+    (place / "clips.csv").write_text("\n".join(["path,start_s,end_s,text", *rows]), encoding="utf-8")
     return place
 
 

@@ -5,3 +5,5 @@ from .errors import ParityError as ParityError
 from .export_report import ExportReport as ExportReport
 from .export_report import GraphReport as GraphReport
 from .formats import FORMATS as FORMATS
+from .formats import Format as Format
+from .formats import find_format as find_format

@@ -65,6 +65,14 @@ def export_bundle(
         CheckpointError: the checkpoint cannot be read.
         GraphContractError: a graph has other inputs or outputs than its contract.
         ParityError: a float graph does not compute what torch computes.
+
+    Examples:
+        Tracing every graph takes a quarter of a minute; `tests/export/test_bundle_export.py` runs this.
+
+        >>> from vljepa_export import export_bundle
+        >>> export_bundle("tiny", "tiny.vljepa", scenes=None)  # doctest: +SKIP
+        ExportReport(path=PosixPath('tiny.vljepa'), bytes=..., graphs=(GraphReport(name='x_encoder',
+            precision='int8-dynamic', parity=GraphParity(mean_cosine=0.99...), ...), ...), ...)
     """
     request = prepare(
         checkpoint_folder, out, format=format, precision=precision, token_budgets=token_budgets, force=force

@@ -1,3 +1,10 @@
+from .assembly import assemble as assemble
+from .assembly import write_checkpoint as write_checkpoint
+from .checkpoint import Checkpoint as Checkpoint
+from .checkpoint import CheckpointFolder as CheckpointFolder
+from .checkpoint import load_checkpoint as load_checkpoint
+from .checkpoint import open_checkpoint as open_checkpoint
+from .checkpoint import save_checkpoint as save_checkpoint
 from .config import ModelConfig as ModelConfig
 from .errors import CheckpointError as CheckpointError
 from .errors import ConfigError as ConfigError

@@ -117,6 +117,14 @@ def assemble(
     Raises:
         CheckpointError: a part is missing, damaged, of another family, or not what its config says.
         ConfigError: the numbers do not fit together.
+
+    Examples:
+        `tests/model/test_assembly.py` runs this with small folders of these families.
+
+        >>> from vljepa_model import assemble, write_checkpoint
+        >>> parts = assemble(vision="vjepa2-vitl", llama="Llama-3.2-1B", gemma="embeddinggemma-300m")  # doctest: +SKIP
+        >>> write_checkpoint(parts, "mine")  # doctest: +SKIP
+        PosixPath('mine')
     """
     if pooling not in POOLINGS:
         raise CheckpointError(f"expected pooling {' or '.join(POOLINGS)}, got {pooling!r}")

@@ -244,6 +244,12 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
 
     Raises:
         CheckpointError: see `open_checkpoint`.
+
+    Examples:
+        >>> from vljepa_model import checkpoint_folder, load_checkpoint
+        >>> checkpoint = load_checkpoint(checkpoint_folder("tiny"))
+        >>> checkpoint.config.embedding_dim, checkpoint.prompts["caption"]
+        (256, 'Describe this video in one sentence.')
     """
     opened = open_checkpoint(folder)
     return Checkpoint(

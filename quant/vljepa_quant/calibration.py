@@ -90,6 +90,17 @@ def calibrate(
 
     Raises:
         QuantError: there are no samples, or an activation is not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> from onnx import parser
+        >>> from vljepa_quant import calibrate
+        >>> model = parser.parse_model('''
+        ...     <ir_version: 10, opset_import: ["": 18]> double (float[8] x) => (float[8] y) { y = Add(x, x) }
+        ... ''')
+        >>> samples = [{"x": np.linspace(-1, 1, 8, dtype=np.float32)}]
+        >>> {name: round(step * 127, 1) for name, step in calibrate(model, ["x", "y"], samples, "int8").items()}
+        {'x': 1.0, 'y': 2.0}
     """
     if not samples:
         raise QuantError("expected at least one calibration input, got none")

@@ -147,7 +147,13 @@ PRECISIONS = (
 
 
 def precisions_of(format: str) -> Mapping[str, Precision]:
-    """The precisions that a format offers, by name, its default first."""
+    """The precisions that a format offers, by name, its default first.
+
+    Examples:
+        >>> from vljepa_quant import precisions_of
+        >>> [(row.name, row.label, row.milder) for row in precisions_of("onnx").values()]
+        [('int8', 'int8-dynamic', 'fp32'), ('int4', 'int4-weights', 'int8'), ('fp32', 'fp32', None)]
+    """
     return {row.name: row for row in PRECISIONS if not row.formats or format in row.formats}
 
 

@@ -30,15 +30,20 @@ def is_worth_a_file(value: Array) -> bool:
 class WeightsFile(Closing):
     """Writes arrays one after the other; equal ones, of one graph or of several, are stored once.
 
-    Example:
-        with WeightsFile(folder / "y_decoder.weights") as weights:
-            prefill.save(folder / "y_decoder_prefill.onnx", weights)
-            step.save(folder / "y_decoder_step.onnx", weights)
-
     Args:
         path: Written anew.
         alignment: Of every array in the file, in bytes.
         holds: Which of the large arrays to store; the rest stays in its graph.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import numpy as np
+        >>> from vljepa_quant import WeightsFile
+        >>> with WeightsFile(Path("shared.weights")) as weights:
+        ...     table = np.zeros((64, 64), np.float32)
+        ...     first, second = weights.add("prefill.table", table), weights.add("step.table", table)
+        >>> weights.size, first.external_data == second.external_data
+        (16384, True)
     """
 
     def __init__(

@@ -10,11 +10,18 @@ import vljepa_model
 
 def test_the_public_names_are_these() -> None:
     assert vljepa_model.__all__ == [
+        "Checkpoint",
         "CheckpointError",
+        "CheckpointFolder",
         "ConfigError",
         "ModelConfig",
         "VLJEPA",
+        "assemble",
         "checkpoint_folder",
+        "load_checkpoint",
+        "open_checkpoint",
+        "save_checkpoint",
+        "write_checkpoint",
     ]
 
 

@@ -45,6 +45,11 @@ def read_annotations(
 
     Raises:
         AnnotationError: the file cannot be read, is of no known kind, has a wrong line, or holds nothing of that split.
+
+    Examples:
+        >>> from vljepa_data.annotations import read_annotations
+        >>> [example.text for example in read_annotations("clips.csv")]
+        ['a white box bounces', 'a purple ball stays still']
     """
     file = Path(path)
     kind = detect(file) if format == "auto" else format

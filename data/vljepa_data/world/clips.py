@@ -84,6 +84,11 @@ def make_clip(
 
     Returns:
         The clip with its truth.
+
+    Examples:
+        >>> from vljepa_data.world import Split, make_clip
+        >>> make_clip(10, Split.TEST, size=32)
+        Clip(frames=array(...), events=(Event(actor=Thing(shape=...), action='grow', direction='', other=None),), ...)
     """
     rng = np.random.default_rng([split.stream, seed])
     drawn = rng.random()

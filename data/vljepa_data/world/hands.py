@@ -31,7 +31,26 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class HandBank:
-    """Cut-outs of one split, grouped by digit."""
+    r"""Cut-outs of one split, grouped by digit.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import cv2
+        >>> import numpy as np
+        >>> from vljepa_data.world import HandBank, Split, make_clip
+        >>> picture = np.full((64, 64, 3), 255, np.uint8)
+        >>> picture[20:50, 20:40] = (110, 140, 200)
+        >>> folder, rows = Path("hands"), [f"{digit}.png,{digit},train" for digit in range(10)]
+        >>> folder.mkdir()
+        >>> all(cv2.imwrite(f"hands/{digit}.png", picture) for digit in range(10))
+        True
+        >>> _ = (folder / "labels.csv").write_text("\n".join(["file,label,split", *rows]))
+        >>> bank = HandBank.load(folder, "train")
+        >>> len(bank.all), bank.all[0].picture.shape
+        (10, (128, 128, 4))
+        >>> make_clip(4, Split.TEST, kind="hand", hands=bank).digits
+        (4, 9)
+    """
 
     by_digit: tuple[tuple[Hand, ...], ...]
 

@@ -116,12 +116,24 @@ def caption(
 
 
 def brief_caption(thing: Thing, action: str) -> str:
-    """The canonical label of shape x colour x action, such as `a red ball rolls`."""
+    """The canonical label of shape x colour x action.
+
+    Examples:
+        >>> from vljepa_data.world import COLOURS, SHAPES, Thing, brief_caption
+        >>> brief_caption(Thing(SHAPES.index("ball"), COLOURS.index("red")), "roll")
+        'a red ball rolls'
+    """
     return BRIEF[action][0].format(s=noun(thing))
 
 
 def brief_captions() -> tuple[str, ...]:
-    """All 768 of them, shape x colour x action: the labels that a clip is classified with."""
+    """Every label of shape x colour x action: what a clip is classified with.
+
+    Examples:
+        >>> from vljepa_data.world import brief_captions
+        >>> len(brief_captions()), brief_captions()[0]
+        (768, 'a red ball enters')
+    """
     return tuple(
         brief_caption(Thing(shape, colour), action)
         for shape in range(len(SHAPES))
@@ -131,7 +143,13 @@ def brief_captions() -> tuple[str, ...]:
 
 
 def hand_caption(digits: Sequence[int], rng: np.random.Generator | None = None) -> str:
-    """Caption of a hand that shows one digit, or one and then another."""
+    """Caption of a hand that shows one digit, or one and then another.
+
+    Examples:
+        >>> from vljepa_data.world import hand_caption
+        >>> hand_caption([3, 7])
+        'a hand shows the digit three, then the digit seven'
+    """
     names = [DIGITS[digit] for digit in digits]
     choices = (
         "a hand shows the digit " + ", then the digit ".join(names),
@@ -170,12 +188,24 @@ def _another(value: int, count: int, rng: np.random.Generator) -> int:
 
 
 def meaning(text: str) -> int:
-    """A stable 63-bit number for a canonical text: texts of the same meaning are not negatives of each other."""
+    """A stable 63-bit number for a canonical text: texts of the same meaning are not negatives of each other.
+
+    Examples:
+        >>> from vljepa_data.world import meaning
+        >>> meaning("a red ball rolls") == meaning("a red box rolls")
+        False
+    """
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def vocabulary_texts() -> list[str]:
-    """Texts in which every word of the world occurs: what the tokenizer is trained on."""
+    """Texts in which every word of the world occurs: what the tokenizer is trained on.
+
+    Examples:
+        >>> from vljepa_data.world import vocabulary_texts
+        >>> len({word for text in vocabulary_texts() for word in text.split()})
+        140
+    """
     texts = []
     for shape in range(len(SHAPES)):
         for colour in range(len(COLOURS)):

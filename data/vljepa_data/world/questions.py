@@ -42,6 +42,12 @@ def ask(clip: Clip, kind: str, rng: np.random.Generator) -> QA:
 
     Raises:
         ValueError: the clip cannot answer that type.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_data.world import Split, ask, make_clip
+        >>> ask(make_clip(8, Split.TEST), "count", np.random.default_rng(0))
+        QA(question='How many objects are there?', answer='three', candidates=('one', ...), type='count')
     """
     if kind not in question_types(clip):
         raise ValueError(

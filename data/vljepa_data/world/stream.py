@@ -129,6 +129,16 @@ def make_stream(
 
     Returns:
         The stream with its annotations. Scenery and camera change every few events, as cuts between cameras do.
+
+    Examples:
+        >>> from vljepa_data.world import make_stream
+        >>> stream = make_stream(3, minutes=0.1)
+        >>> stream
+        EventStream(acts=..., fps=8.0, size=96, seconds=6.0, seed=3)
+        >>> stream.events[0]
+        StreamEvent(start_s=0.0, end_s=3.437, text='a white box bounces', brief='a white box bounces', key=...)
+        >>> len(stream), next(iter(stream)).shape
+        (48, (96, 96, 3))
     """
     rng = np.random.default_rng([100 + split.stream, seed])
     seconds = minutes * 60

@@ -27,6 +27,14 @@ def tubelet_truth(clip: Clip, grid: tuple[int, int, int]) -> npt.NDArray[np.int6
 
     Returns:
         (N, 6) in the order of DENSE_CLASSES; IGNORE where an attribute does not apply.
+
+    Examples:
+        >>> from vljepa_data.world import SHAPES, Split, make_clip, tubelet_truth
+        >>> truth = tubelet_truth(make_clip(8, Split.TEST), (4, 8, 8))
+        >>> truth.shape
+        (256, 6)
+        >>> [SHAPES[shape - 1] for shape in sorted(set(truth[:, 0].tolist())) if shape]
+        ['box', 'ring', 'moon']
     """
     steps, rows, columns = grid
     truth = np.full((steps, rows, columns, len(DENSE_CLASSES)), IGNORE, np.int64)

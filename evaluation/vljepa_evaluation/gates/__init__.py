@@ -1,6 +1,6 @@
 """The gates that a bundle must keep, wherever it runs: per graph, and end to end on the procedural world. NumPy only.
 
-    results = check_gates(bundle, engine, Reference.of(bundle), limits=limits_for)
+`check_gates` applies them; `vljepa_quant.limits_for` knows the limits of every precision.
 
 A gate is a number and the limit that it must reach. *Parity* is how near one graph is to the float graph, *agreement*
 how far the bundle does the same end to end; *behaviour* is what one model did. The reference is what the float model

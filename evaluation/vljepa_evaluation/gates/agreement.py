@@ -44,6 +44,17 @@ def compare_behaviours(reference: Behaviour, other: Behaviour) -> Agreement:
 
     Raises:
         InputError: they are of other scenes, or of models with other embeddings.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.gates import Behaviour, compare_behaviours
+        >>> def seen(labels: list[int], triggers_s: list[float]) -> Behaviour:
+        ...     ranks, times = np.tile(np.arange(16), (2, 1)), np.array(triggers_s)
+        ...     return Behaviour(
+        ...         checksum=1, embeddings=np.eye(2), ranks=ranks, labels=np.array(labels), triggers_s=times
+        ...     )
+        >>> compare_behaviours(seen([3, 5], [1.0, 4.0]), seen([3, 8], [1.5, 9.0]))
+        Agreement(embedding_mean=1.0, embedding_worst=1.0, overlap=1.0, labels=0.5, triggers=0.5)
     """
     if reference.embeddings.shape != other.embeddings.shape or not len(other.embeddings):
         raise InputError(

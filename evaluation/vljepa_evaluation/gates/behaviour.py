@@ -98,6 +98,16 @@ def record_behaviour(
         pre: How the model's windows are cut.
         scenes: Which clips and which stream the model is shown.
         progress: Called with the share done, 0..1.
+
+    Examples:
+        >>> from vljepa_evaluation.gates import Scenes, record_behaviour
+        >>> from vljepa_runtime import load
+        >>> model = load("tiny")
+        >>> seen = record_behaviour(model, model.preprocess, Scenes(clips=2, seconds=4))
+        >>> seen
+        Behaviour(checksum=..., embeddings=array(...), ranks=array(...), labels=array(...), triggers_s=array(...))
+        >>> seen.embeddings.shape
+        (2, 256)
     """
     report = progress or (lambda share: None)
     labels = _labels()

@@ -68,7 +68,14 @@ class Limits:
 
 
 def misses(gates: Gates) -> tuple[str, ...]:
-    """The gates below their limit, in words. NaN is below every limit."""
+    """The gates below their limit, in words. NaN is below every limit.
+
+    Examples:
+        >>> from vljepa_evaluation.gates import EIGHT_BIT, FLOAT, Limits, misses
+        >>> loosest = Limits.loosest([FLOAT, EIGHT_BIT])
+        >>> misses({"label agreement": (0.75, loosest.labels), "PSNR in dB": (40.0, loosest.psnr_db)})
+        ('expected a label agreement of at least 0.85, got 0.75',)
+    """
     return tuple(
         f"expected a {name} of at least {floor:g}, got {value:.6g}"
         for name, (value, floor) in gates.items()

@@ -43,6 +43,12 @@ def compare_outputs(wanted: Sequence[Sequence[Array]], got: Sequence[Sequence[Ar
     Args:
         wanted: Per sample, the float model's outputs in order.
         got: The same of the graph; values that are not finite count as a cosine of -1.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.gates import compare_outputs
+        >>> compare_outputs([[np.eye(2)]], [[np.array([[1, 0.75], [0, 1]])]])
+        GraphParity(mean_cosine=0.9, p1_cosine=0.802, worst_cosine=0.8, max_abs=0.75, psnr_db=..., rows=2)
     """
     outputs = [
         (np.concatenate([_rows(array) for array in a]), np.concatenate([_rows(array) for array in b]))

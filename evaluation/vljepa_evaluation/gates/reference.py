@@ -142,6 +142,13 @@ def record_reference(
         like: The bundle that will be compared: inputs take its fixed sizes and token budgets. None for `bundle`.
         scenes: What to show end to end; None records graphs only.
         progress: Called with the share done, 0..1.
+
+    Examples:
+        >>> from vljepa_evaluation.gates import record_reference
+        >>> from vljepa_runtime import Bundle, open_engine
+        >>> reference = record_reference(Bundle.open("tiny"), open_engine("onnxruntime"))
+        >>> reference.samples["y_encoder"][0]
+        Sample(feeds={'ids': array(...), 'mask': array(...)}, outputs=(array(...),))
     """
     samples = _Recorder(bundle, engine, like or bundle.manifest).samples()
     if scenes is None:

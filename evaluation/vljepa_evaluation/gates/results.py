@@ -88,6 +88,18 @@ def check_gates(
         reference: What the float model gave.
         limits: What a precision, as the manifest names it, may cost.
         progress: Called with the share done, 0..1.
+
+    Examples:
+        >>> from vljepa_evaluation.gates import EIGHT_BIT, Reference, check_gates
+        >>> from vljepa_runtime import Bundle, open_engine
+        >>> bundle, engine = Bundle.open("tiny"), open_engine("onnxruntime")
+        >>> reference = Reference.of(bundle)
+        >>> graphs_alone = Reference(samples=reference.samples)  # its scenes would take some seconds
+        >>> results = check_gates(bundle, engine, graphs_alone, limits=lambda precision: EIGHT_BIT)
+        >>> results
+        GateResults(engine='onnxruntime...', graphs=(GraphResult(name='x_encoder', precision='int8-dynamic', ...
+        >>> results.passed, results.note
+        (True, 'the reference holds graphs only, so nothing was compared end to end')
     """
     labels = {name: bundle.manifest.precision.get(name, "fp32") for name in bundle.manifest.graphs}
     allowed = {name: limits(label) for name, label in labels.items()}

@@ -27,7 +27,13 @@ Weighted = tuple[list[dict[Gram, float]], list[float], int]
 
 
 def tokenise(text: str) -> list[str]:
-    """Words in lower case without punctuation: "The cat's red-hot, no?" -> the cat's red-hot no."""
+    """Words in lower case without punctuation.
+
+    Examples:
+        >>> from vljepa_evaluation.metrics import tokenise
+        >>> tokenise("The cat's red-hot, no?")
+        ['the', "cat's", 'red-hot', 'no']
+    """
     return WORD.findall(text.lower())
 
 
@@ -41,6 +47,12 @@ class CiderD:
 
     Raises:
         InputError: no document, or one without a reference.
+
+    Examples:
+        >>> from vljepa_evaluation.metrics import CiderD
+        >>> scorer = CiderD([["a red ball rolls"], ["a blue box jumps"], ["a blue star turns"]])
+        >>> [round(scorer.score(text, ["a blue box jumps"]), 1) for text in ("a blue box jumps", "a blue box turns")]
+        [10.0, 3.9]
     """
 
     def __init__(self, references: Sequence[Sequence[str]]) -> None:
@@ -89,6 +101,11 @@ def cider_d(captions: Sequence[str], references: Sequence[Sequence[str]]) -> npt
 
     Raises:
         InputError: the two differ in length, or a document has no reference.
+
+    Examples:
+        >>> from vljepa_evaluation.metrics import cider_d
+        >>> cider_d(["a red ball", "a box"], [["a red ball", "a ball"], ["a blue box"]]).round(1)
+        array([4.6, 1.7])
     """
     if len(captions) != len(references):
         raise InputError(f"expected one caption per document, got {len(captions)} for {len(references)}")

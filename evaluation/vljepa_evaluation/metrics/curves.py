@@ -33,6 +33,20 @@ class Curve:
         decodings: (settings, streams) runs of the Y-decoder.
         annotations: (streams,) number of annotations.
         minutes: (streams,) length in minutes.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import Curve, held_out, ratios
+        >>> streams = {"annotations": np.array([10.0, 10.0]), "minutes": np.array([1.0, 1.0])}
+        >>> scores, decodings = np.array([[80.0, 80], [60, 60]]), np.array([[60.0, 60], [10, 10]])
+        >>> uniform = Curve("uniform", (1.0, 6.0), scores, decodings, **streams)
+        >>> online = Curve("online", (0.1, 0.4), scores, decodings / 2, **streams)
+        >>> online.rates, [quality.value for quality in online.quality]
+        (array([30.,  5.]), [8.0, 6.0])
+        >>> ratios([uniform, online])[1]
+        Ratio(policy='online', ratio=Estimate(value=2.0, low=2.0, high=2.0, n=2), against_sparsest=2.0, reached=1.0)
+        >>> held_out([uniform, online], [uniform, online])  # settings chosen on some streams, measured on others
+        (HeldOut(policy='online', setting=0.1, per_minute=30.0, fewer=Estimate(value=2.0, ...), gain=...),)
     """
 
     policy: str
@@ -217,6 +231,13 @@ def ratio_at_equal_quality(
     Returns:
         The ratio, or None when the curve never reaches that quality or `uniform` has no point at or beyond the
         rate on either side. Where even the curve's sparsest point is good enough, that point counts.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import ratio_at_equal_quality
+        >>> uniform = np.array([10.0, 60.0]), np.array([6.0, 8.0])
+        >>> ratio_at_equal_quality((np.array([5.0, 20.0, 30.0]), np.array([4.0, 8.0, 9.0])), uniform)
+        3.0
     """
     ours, (rates, quality) = _sorted(curve), _sorted(uniform)
     # Rates come from counting windows, so 60 may be 59.9: allow 2 % at the ends.

@@ -47,6 +47,11 @@ def mean_of(samples: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = S
 
     Raises:
         InputError: there is no sample, or one is not finite.
+
+    Examples:
+        >>> from vljepa_evaluation.metrics import mean_of
+        >>> mean_of([1, 1, 0, 1])
+        Estimate(value=0.75, low=0.25, high=1.0, n=4)
     """
     data = np.asarray(samples, np.float64)
     if data.ndim != 1 or not data.size or not np.isfinite(data).all():

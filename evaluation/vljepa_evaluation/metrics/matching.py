@@ -39,6 +39,14 @@ def match_annotations(
 
     Raises:
         InputError: no outputs.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import Annotation, match_annotations
+        >>> rolls = Annotation(start_s=0, end_s=2, captions=("a ball rolls", "a ball is rolling"))
+        >>> jumps = Annotation(start_s=2, end_s=9, captions=("a box jumps",))
+        >>> match_annotations(np.array([0.2, 1.1, 4.0]), [rolls, jumps])
+        array([1, 2])
     """
     if not len(times_s):
         raise InputError("expected at least one decoded output to match annotations with")
@@ -52,7 +60,14 @@ def match_annotations(
 def f1_of_moments(
     reference: npt.NDArray[np.floating], other: npt.NDArray[np.floating], *, within_s: float
 ) -> float:
-    """F1 of moments (N,) and (M,) matched in order, each once, up to so far apart; 1.0 when neither has any."""
+    """F1 of moments (N,) and (M,) matched in order, each once, up to so far apart; 1.0 when neither has any.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import f1_of_moments
+        >>> round(f1_of_moments(np.array([1.0, 5.0]), np.array([1.2, 3.0, 5.1]), within_s=0.5), 2)
+        0.8
+    """
     if not len(reference) and not len(other):
         return 1.0
     matched = first = 0

@@ -23,6 +23,13 @@ def ranks(similarity: Similarity, targets: npt.ArrayLike | None = None) -> npt.N
 
     Raises:
         InputError: shapes do not fit, or a value is not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import ranks
+        >>> places = ranks(np.array([[0.9, 0.1, 0.2], [0.3, 0.2, 0.1], [0.0, 0.5, 0.4]]))
+        >>> places, round(float((places < 1).mean()), 2)  # and recall@1
+        (array([0, 1, 1]), 0.33)
     """
     if similarity.ndim != 2 or not similarity.size or not np.isfinite(similarity).all():
         raise InputError(f"expected finite (Q, N) similarities, got shape {similarity.shape} or NaN inside")

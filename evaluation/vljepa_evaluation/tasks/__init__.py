@@ -1,7 +1,29 @@
 """Held-out tasks of the procedural world: what a model is asked, with the truth and a number with its interval.
 
-    for result in evaluate(model, tasks=["retrieval", "vqa"], clips=300):
-        print(result.task, result.main)
+>>> from vljepa_evaluation.tasks import evaluate, expand_tasks
+>>> from vljepa_runtime import load
+>>> expand_tasks(["captions", "vqa"])[:4]
+('vqa/what', 'vqa/colour', 'vqa/count', 'vqa/presence')
+>>> model = load("tiny")
+>>> for result in evaluate(model, tasks=["vqa/colour", "captions"], clips=3):
+...     print(result.task, result.headline, round(result.main.value, 2), result.chance)
+vqa/colour accuracy 1.0 0.125
+captions all_attributes 1.0 None
+>>> result.examples[0]  # what was said, and the truth
+('a green ball jumps', 'a green ball jumps')
+>>> result
+TaskResult(task='captions', ...)
+
+On a stream every window is embedded once; then any policy can be asked when it would have decoded:
+
+>>> from vljepa_evaluation.tasks import StreamPlan, curves, record
+>>> from vljepa_runtime import OnlineSelection, Uniform
+>>> recording = record(model, 3, StreamPlan(minutes=0.1), model.preprocess)
+>>> recording
+Recording(embeddings=array(...), windows_s=..., events_s=..., references=(('a white box bounces', ...), ...))
+>>> swept = {"uniform": [(1.0, Uniform(1.0))], "online": [(0.1, OnlineSelection())]}
+>>> [(curve.policy, curve.decodings.tolist()) for curve in curves([recording], model.decode, swept=swept)]
+[('uniform', [[5.0]]), ('online', [[3.0]])]
 
 A task is a file here and a line in the table of `run.py`; `selective.py` and `streams.py` measure long streams.
 """

@@ -69,10 +69,15 @@ def parse(text: str) -> Description:
     """Read a caption in any of the world's wordings.
 
     Args:
-        text: For example `a red ball rolls to the left, then a blue box jumps`.
+        text: One event, or two with `then` between them.
 
     Returns:
         What it says; an action is empty when a clause names none or several.
+
+    Examples:
+        >>> from vljepa_evaluation.tasks import parse
+        >>> parse("a red ball rolls leftwards")
+        Description(claims=(Claim(actor=Described(colour='red', shape='ball', ...), action='roll', direction='left', ...
     """
     lower = " ".join(text.lower().split())
     if re.search(r"\bhand\b", lower):
@@ -101,6 +106,12 @@ def matches(said: Description, truth: Description) -> dict[str, float]:
 
     Returns:
         1.0 or 0.0 per attribute that the truth has, and for `all`.
+
+    Examples:
+        >>> from vljepa_data.world import Split, make_clip
+        >>> from vljepa_evaluation.tasks import describe, matches, parse
+        >>> matches(parse("a yellow ball rolls to the right"), describe(make_clip(8, Split.TEST)))
+        {'colour': 1.0, 'shape': 0.0, 'action': 1.0, 'direction': 1.0, 'all': 0.0}
     """
     if truth.digits:
         return {"digit": float(said.digits == truth.digits), "all": float(said == truth)}

@@ -108,6 +108,13 @@ def evaluate(
 
     Raises:
         ValueError: a task name is unknown or `clips` is below 1.
+
+    Examples:
+        >>> from vljepa_evaluation.tasks import evaluate
+        >>> from vljepa_runtime import load
+        >>> for result in evaluate(load("tiny"), tasks=["composition"], clips=2):
+        ...     print(result.task, result.headline, result.main)
+        composition top1_of_128 Estimate(value=1.0, low=1.0, high=1.0, n=2)
     """
     if clips < 1:
         raise ValueError(f"expected at least 1 clip, got {clips}")

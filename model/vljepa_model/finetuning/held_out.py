@@ -63,6 +63,13 @@ def measure_held_out(
 
     Raises:
         ConfigError: no clip can be read.
+
+    Examples:
+        >>> from vljepa_data.annotations import read_annotations
+        >>> from vljepa_model import checkpoint_folder, load_checkpoint
+        >>> from vljepa_model.finetuning import measure_held_out
+        >>> measure_held_out(load_checkpoint(checkpoint_folder("tiny")), read_annotations("clips.csv"))
+        HeldOutResults(recall_at_1=1.0, recall_at_5=1.0, recall_chance=0.5, clips=2, ...)
     """
     groups = by_segment(examples)
     bad = {unusable.segment for unusable in survey(groups)}

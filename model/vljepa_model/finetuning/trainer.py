@@ -89,6 +89,21 @@ def finetune(
         CheckpointError: the folder holds another run, or weights are not sound.
         ConfigError: recipe and data do not go together.
         SourceError: `strict`, and a video cannot be read; or none can.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from vljepa_data.annotations import read_annotations
+        >>> from vljepa_model import checkpoint_folder, load_checkpoint
+        >>> from vljepa_model.finetuning import CacheOptions, FineTuneProgress, FineTuneRecipe, finetune
+        >>> def show(progress: FineTuneProgress) -> None:
+        ...     print(f"step {progress.step} of {progress.steps}: {progress.top1:.0%} right")
+        >>> checkpoint, examples = load_checkpoint(checkpoint_folder("tiny")), read_annotations("clips.csv")
+        >>> recipe, cache = FineTuneRecipe(steps=2, batch=2, precision="fp32"), CacheOptions(folder=Path("features"))
+        >>> folder = finetune("tuned", checkpoint, examples, recipe, cache=cache, log_every=1, on_progress=show)
+        step 1 of 2: 100% right
+        step 2 of 2: 100% right
+        >>> load_checkpoint(folder).metadata["finetuned"]["clips"]
+        2
     """
     folder, processes = Path(out), Processes.join()
     try:

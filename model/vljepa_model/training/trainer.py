@@ -109,6 +109,22 @@ def train(
 
     Raises:
         CheckpointError: the folder holds another run.
+
+    Examples:
+        >>> from vljepa_model import load_checkpoint
+        >>> from vljepa_model.training import Progress, Recipe, extend, train
+        >>> def show(progress: Progress) -> None:
+        ...     print(f"step {progress.step} of {progress.steps}, {progress.lr:.0e}")
+        >>> short = Recipe(steps=2, stage_zero=0, stage_one=1, clips=2, lessons=1, keep=(16,), keep_odds=(1.0,))
+        >>> folder = train("run", recipe=short, workers=0, log_every=1, on_progress=show)
+        step 1 of 2, 2e-05
+        step 2 of 2, 4e-05
+        >>> extend("run", 3).steps
+        3
+        >>> folder = train("run", workers=0, log_every=1, on_progress=show)  # goes on
+        step 3 of 3, 6e-05
+        >>> load_checkpoint(folder).metadata["step"]
+        3
     """
     folder = Path(out)
     processes = Processes.join()

@@ -69,6 +69,18 @@ class Contest:
 
     Raises:
         CheckpointError: the folder holds a contest with another plan or X-encoder.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from vljepa_model import checkpoint_folder, load_checkpoint
+        >>> from vljepa_model.versus import Contest, Plan, answer_cells
+        >>> sizes = {"width": 32, "depth": 1, "vlm_width": 32, "embedding_dim": 16, "keep": 16}
+        >>> plan = Plan(seeds=(0,), samples=4, batch=2, clips=2, held_out=2, candidates=4, points=(), **sizes)
+        >>> contest = Contest(Path("contest"), load_checkpoint(checkpoint_folder("tiny")), plan)
+        >>> contest.runs()
+        [LearningCurve(contender='vl-jepa', seed=0, parameters={...}, points=(Point(samples=4, ...),)), ...]
+        >>> list(answer_cells(contest)["vl-jepa"])  # calls to be timed
+        ['X-encoder', 'caption in words', 'best of 4 labels', 'embedding', 'embedding to words']
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from typing import Any
 
 from vljepa_export.mil.operations import compression, elementwise, products, shapes
 
-__all__ = ["OPERATIONS", "known_operations"]
+__all__ = ["OPERATIONS"]
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     **elementwise.OPERATIONS,
@@ -19,8 +19,3 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     **products.OPERATIONS,
     **compression.OPERATIONS,
 }
-
-
-def known_operations() -> tuple[str, ...]:
-    """Names of all operations that can be computed, `const` besides."""
-    return tuple(sorted(OPERATIONS))
