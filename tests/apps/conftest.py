@@ -1,17 +1,16 @@
-"""A stand-in for a loaded model, so that the commands' own manners are tested without an engine."""
+"""Models for commands: the shipped one, and for `run` one whose sessions take the time that a test says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
+import vljepa_runtime as vj
 from vljepa_apps import arguments
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.events import Event
@@ -20,14 +19,6 @@ from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.sources import EVERY_FRAME, Frame
 from vljepa_runtime.sources.limited import limited_frames
 from vljepa_runtime.statistics import SessionStats
-
-
-@dataclass(frozen=True)
-class Scored:
-    """As the runtime's."""
-
-    label: str
-    score: float
 
 
 class FakeSession(Closing):
@@ -79,43 +70,48 @@ class FakeSession(Closing):
 
 
 class FakeModel:
-    """Scores a label by its length; remembers what it was asked."""
+    """Opens sessions whose windows take no time; remembers them."""
 
     engine_name = "fake:cpu"
     engine_text = "fake:cpu (made up)"
     preprocess = Preprocess()
 
     def __init__(self) -> None:
-        self.clip: Clip | None = None
-        self.query: str | None = None
         self.sessions: list[FakeSession] = []
-
-    def embed(self, clip: Clip, query: str | None = None) -> npt.NDArray[np.float32]:
-        self.clip, self.query = clip, query
-        return np.array([1.0, 0.0, 0.0, 0.0, 0.0], np.float32)
-
-    def embed_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        return np.tile(np.array([0.6, 0.8, 0.0, 0.0, 0.0], np.float32), (len(texts), 1))
-
-    def classify(self, clip: Clip, labels: Sequence[str], *, query: str | None = None) -> tuple[Scored, ...]:
-        self.clip, self.query = clip, query
-        ranked = sorted(labels, key=len, reverse=True)
-        return tuple(Scored(label, len(label) / 100) for label in ranked)
-
-    def answer(self, clip: Clip, question: str, candidates: Sequence[str]) -> tuple[Scored, ...]:
-        return self.classify(clip, candidates, query=question)
-
-    def decode(self, z: npt.NDArray[np.float32]) -> str:
-        return f"decoded {len(z)} values"
 
     def session(self, **options: Any) -> FakeSession:
         self.sessions.append(FakeSession(options))
         return self.sessions[-1]
 
 
+class RecordingModel(vj.Model):
+    """A real model that remembers what it was asked last."""
+
+    clip: Clip
+    query: str | None = None
+
+    def embed(self, frames: Any, query: str | None = None, *, keep: int | None = None) -> Any:
+        self.clip, self.query = frames, query
+        return super().embed(frames, query, keep=keep)
+
+
+@pytest.fixture(scope="session")
+def loaded_tiny() -> RecordingModel:
+    return RecordingModel(vj.Bundle.open("tiny"), vj.open_engine("onnxruntime:cpu", threads=1))
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch, loaded_tiny: RecordingModel) -> RecordingModel:
+    """The shipped model, which every command gets, whatever bundle it names."""
+    loaded_tiny.query = None
+    monkeypatch.setattr(arguments, "load_model", lambda args: loaded_tiny)
+    monkeypatch.delenv("VLJEPA_DEBUG", raising=False)
+    return loaded_tiny
+
+
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
-    """The model that every command gets in place of a bundle's."""
+    """The model that `run` gets in place of a bundle's."""
     fake = FakeModel()
     monkeypatch.setattr(arguments, "load_model", lambda args: fake)
     monkeypatch.delenv("VLJEPA_DEBUG", raising=False)

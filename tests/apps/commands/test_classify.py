@@ -10,42 +10,45 @@ import cv2
 import numpy as np
 import pytest
 
+import vljepa_runtime as vj
 from vljepa_apps.arguments import read_lines
 from vljepa_apps.main import main
 
 
-def test_prints_the_best_labels_first(model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["classify", "toy", str(pictures), "--label", "a dog", "--label", "a red ball"]) == 0
+def test_prints_the_best_labels_first(tiny: Any, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "tiny", str(pictures), "--label", "a dog", "--label", "a red ball"]) == 0
     out, err = capsys.readouterr()
-    assert out == "a red ball  0.100\na dog       0.050\n"
+    ranked = tiny.classify(vj.read_clip(pictures, tiny.preprocess), ["a dog", "a red ball"])
+    assert out == "".join(f"{scored.label:10}  {scored.score:.3f}\n" for scored in ranked)
     assert err == ""
-    assert model.clip.frames.shape == (8, 96, 96, 3)
+    assert tiny.clip.frames.shape == (8, 96, 96, 3)
 
 
 def test_labels_come_from_a_file_too_each_once(
-    model: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("\ufeffa dog\n\n  a cube \na dog\n", encoding="utf-8")
     options = ["--label", "a dog", "--labels", str(labels), "--query", "What is it?", "--json", "--top", "1"]
-    assert main(["classify", "toy", str(pictures), *options]) == 0
+    assert main(["classify", "tiny", str(pictures), *options]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["labels"] == 2
-    assert result["results"] == [{"label": "a cube", "score": 0.06}]
-    assert (result["engine"], result["query"], model.query) == ("fake:cpu", "What is it?", "What is it?")
+    best = tiny.classify(vj.read_clip(pictures, tiny.preprocess), ["a dog", "a cube"], query="What is it?")[0]
+    assert result["results"] == [{"label": best.label, "score": round(best.score, 4)}]
+    assert (result["engine"], result["query"]) == ("onnxruntime:cpu", "What is it?")
 
 
 def test_thermal_pictures_are_told_and_stretched_on_request(
-    model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     heat = np.linspace(30_000, 31_000, 96 * 96).reshape(96, 96).astype(np.uint16)
     assert cv2.imwrite(str(tmp_path / "1.png"), heat)
-    assert main(["classify", "toy", str(tmp_path), "--label", "x"]) == 0
+    assert main(["classify", "tiny", str(tmp_path), "--label", "x"]) == 0
     assert capsys.readouterr().err.count("grey of more than 8 bits") == 1
-    assert np.ptp(model.clip.frames) <= 5
-    assert main(["classify", "toy", str(tmp_path), "--label", "x", "--stretch"]) == 0
+    assert np.ptp(tiny.clip.frames) <= 5
+    assert main(["classify", "tiny", str(tmp_path), "--label", "x", "--stretch"]) == 0
     assert capsys.readouterr().err == ""
-    assert np.ptp(model.clip.frames) == 255
+    assert np.ptp(tiny.clip.frames) == 255
 
 
 @pytest.mark.parametrize(
@@ -61,12 +64,12 @@ def test_thermal_pictures_are_told_and_stretched_on_request(
 def test_a_part_of_the_clip(
     options: list[str],
     levels: list[int],
-    model: Any,
+    tiny: Any,
     pictures: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["classify", "toy", str(pictures), "--label", "x", *options]) == 0
-    assert model.clip.frames.max(axis=(1, 2, 3)).tolist() == levels
+    assert main(["classify", "tiny", str(pictures), "--label", "x", *options]) == 0
+    assert tiny.clip.frames.max(axis=(1, 2, 3)).tolist() == levels
 
 
 @pytest.mark.parametrize(
@@ -79,9 +82,9 @@ def test_a_part_of_the_clip(
     ids=["no labels", "no file", "past the end"],
 )
 def test_mistakes_are_one_sentence(
-    options: list[str], message: str, model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str], message: str, tiny: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["classify", "toy", str(pictures), *options]) == 1
+    assert main(["classify", "tiny", str(pictures), *options]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert message in err
@@ -93,13 +96,13 @@ def test_mistakes_are_one_sentence(
 )
 def test_impossible_numbers_are_usage_errors(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
-        main(["classify", "toy", "clip.mp4", option])
+        main(["classify", "tiny", "clip.mp4", option])
     assert stopped.value.code == 2
     assert "expected a" in capsys.readouterr().err
 
 
-def test_a_missing_source_is_one_sentence(model: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["classify", "toy", "no-such-clip.mp4", "--label", "x"]) == 1
+def test_a_missing_source_is_one_sentence(tiny: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["classify", "tiny", "no-such-clip.mp4", "--label", "x"]) == 1
     err = capsys.readouterr().err
     assert "no-such-clip.mp4" in err
     assert err.count("\n") == 1
@@ -123,7 +126,7 @@ def test_a_missing_source_is_one_sentence(model: Any, capsys: pytest.CaptureFixt
 def test_names_of_every_kind(
     name: str,
     argv: list[str],
-    model: Any,
+    tiny: Any,
     pictures: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -133,7 +136,7 @@ def test_names_of_every_kind(
     target = Path(name) if name.strip().endswith(".png") else Path(name) / "1.png"
     target.parent.mkdir(exist_ok=True)
     target.write_bytes((pictures / "001.png").read_bytes())
-    assert main(["classify", "--label", "x", "--json", "toy", *argv]) == 0
+    assert main(["classify", "--label", "x", "--json", "tiny", *argv]) == 0
     assert json.loads(capsys.readouterr().out)["source"] == name
 
 
@@ -154,7 +157,7 @@ def test_lines_of_a_file_end_at_line_feeds(content: bytes, labels: list[str], tm
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a Linux matter")
 def test_labels_without_end_are_refused(
-    model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+    tiny: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["classify", "toy", str(pictures), "--labels", "/dev/zero"]) == 1
+    assert main(["classify", "tiny", str(pictures), "--labels", "/dev/zero"]) == 1
     assert "at most 16 MiB, /dev/zero has more" in capsys.readouterr().err

@@ -16,14 +16,14 @@ from vljepa_runtime.errors import EngineError
 
 
 @pytest.fixture
-def loader(model: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception | None]:
-    """`vj.load` gives the fake model, unless this table names an error for the engine."""
+def loader(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception | None]:
+    """`vj.load` gives the shipped model, unless this table names an error for the engine."""
     errors: dict[str, Exception | None] = dict.fromkeys(engine_names())
 
     def load(bundle: str, *, engine: str) -> Any:
         if error := errors[engine]:
             raise error
-        return model
+        return tiny
 
     monkeypatch.setattr(vj, "load", load)
     return errors
@@ -42,7 +42,7 @@ def test_each_engine_is_a_row(
         if line.startswith("  ") and line.split()[0] in engine_names()
     }
     assert list(rows) == list(engine_names())
-    assert "fake:cpu" in rows["onnxruntime:cpu"]
+    assert "ONNX Runtime" in rows["onnxruntime:cpu"]
     assert "no CUDA here: install onnxruntime-gpu" in rows["onnxruntime:cuda"]
     assert "RuntimeError: a vendor's crash" in rows["onnxruntime:tensorrt"]
 
@@ -55,7 +55,7 @@ def test_json_compares_each_engine_with_the_first(
     first, second, *_ = report["engines"]
     assert first["runs"]
     assert first["cosine"] is None
-    assert second["cosine"] == 1.0
+    assert second["cosine"] == pytest.approx(1)
     assert first["window_ms"] >= 0
     assert report["packages"]["numpy"]
     assert report["machine"]["python"]
