@@ -44,7 +44,11 @@ def with_examples() -> list[str]:
 
 def examples_in(name: str) -> list[doctest.DocTest]:
     """The examples of one module, its classes and functions."""
-    return [test for test in doctest.DocTestFinder().find(importlib.import_module(name)) if test.examples]
+    return [
+        test
+        for test in doctest.DocTestFinder().find(importlib.import_module(name), globs={})
+        if test.examples
+    ]
 
 
 @pytest.fixture(scope="module")
