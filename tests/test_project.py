@@ -7,8 +7,10 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -219,6 +221,20 @@ def test_every_package_is_in_the_wheel() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert [p for p, folder in PACKAGES.items() if f'"{folder}/{p}"' not in text] == []
     assert [p for p, folder in PACKAGES.items() if not (ROOT / folder / p / "py.typed").is_file()] == []
+
+
+def test_the_wheel_has_less_than_ten_megabytes() -> None:
+    """What hatchling packs: the packages without what is excluded, each file compressed."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (excluded,) = re.findall(r'^exclude = \["([^"]+)"\]', text, re.MULTILINE)
+    paths = [path for p, folder in PACKAGES.items() for path in (ROOT / folder / p).rglob("*")]
+    packed = [
+        len(zlib.compress(path.read_bytes()))
+        for path in paths
+        if path.is_file() and ROOT / excluded not in path.parents and path.suffix != ".pyc"
+    ]
+    assert (ROOT / excluded).is_dir()
+    assert sum(packed) < 10e6
 
 
 def test_nothing_reads_the_environment_but_the_umbrella() -> None:
