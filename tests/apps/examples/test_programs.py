@@ -1,0 +1,114 @@
+"""The programs of apps/examples run as a newcomer runs them, and use what is public and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vljepa_apps.demo.stream import write_video
+from vljepa_data.world import Split, make_stream
+
+PROGRAMS = sorted((Path(__file__).resolve().parents[3] / "apps" / "examples").glob("*.py"))
+LONGEST = 80  # lines
+
+
+def called(name: str, *arguments: str | Path) -> list[str | Path]:
+    """The command that runs one program."""
+    (path,) = [path for path in PROGRAMS if path.stem == name]
+    return [sys.executable, path, *arguments]
+
+
+def printed(name: str, *arguments: str | Path) -> str:
+    """What a program prints that ends well."""
+    done = subprocess.run(called(name, *arguments), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds of the procedural world."""
+    path = tmp_path_factory.mktemp("examples") / "clip.mp4"
+    write_video(make_stream(3, Split.TEST, minutes=0.2, size=128, fps=8), path, fps=8)
+    return path
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+class TestEveryProgram:
+    def test_can_be_read_on_one_screen(self, path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) < LONGEST
+        assert f"    python apps/examples/{path.name} " in (ast.get_docstring(ast.parse(text)) or "")
+
+    def test_uses_public_names_alone(self, path: Path) -> None:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vljepa_"):
+                module = importlib.import_module(node.module or "")
+                assert {alias.name for alias in node.names} <= set(module.__all__), node.module
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "vj":
+                assert node.attr in importlib.import_module("vljepa_runtime").__all__
+
+    def test_tells_its_arguments(self, path: Path) -> None:
+        done = subprocess.run(called(path.stem, "--help"), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "usage: " in done.stdout
+
+
+def test_own_labels(clip: Path) -> None:
+    first, *lines = printed("own_labels", "tiny", clip, "a ball", "a box").splitlines()
+    assert first.startswith("# tiny on ")
+    assert len(lines) >= 1
+    assert time.strptime(lines[0][:8], "%H:%M:%S")
+
+
+def test_own_source(tmp_path: Path) -> None:
+    assert "segment: " in printed("own_source", "tiny", "--seconds", "3")
+    np.save(tmp_path / "readings.npy", np.full((20, 24, 32), 21.5))
+    assert "segment: " in printed("own_source", "tiny", "--readings", tmp_path / "readings.npy")
+
+
+def test_own_policy(clip: Path) -> None:
+    assert printed("own_policy", "tiny", clip, "a ball", "--near", "-1").splitlines() != []
+    assert printed("own_policy", "tiny", clip, "a ball", "--near", "1.5") == ""
+
+
+def test_webcam_log_goes_on_where_it_ended(clip: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    printed("webcam_log", "tiny", clip, log)
+    once = log.read_text().splitlines()
+    printed("webcam_log", "tiny", clip, log)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert len(events) == 2 * len(once) > 2
+    assert all(event["time"] for event in events)
+
+
+def test_webcam_log_waits_for_a_camera_and_ends_well(clip: Path, tmp_path: Path) -> None:
+    camera, log = tmp_path / "camera.mp4", tmp_path / "log.jsonl"
+    command = called("webcam_log", "tiny", camera, log, "--retry", "0.1")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "no such file" in process.stderr.readline()
+        os.symlink(clip, camera)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert '"kind": "segment"' in log.read_text()
+
+
+def test_webcam_log_ends_well_while_it_waits(tmp_path: Path) -> None:
+    command = called("webcam_log", "tiny", tmp_path / "never.mp4", tmp_path / "log.jsonl", "--retry", "60")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "again in 60 s" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
