@@ -154,6 +154,11 @@ def test_the_api_names_what_is_public(path: Path) -> None:
         assert name in importlib.import_module(package).__all__
 
 
+def test_the_api_names_everything_that_the_runtime_offers() -> None:
+    named_there = re.findall(r"^::: vljepa_runtime\.(\w+)$", page(ROOT / "docs/api/runtime.md"), re.MULTILINE)
+    assert sorted(named_there) == sorted(importlib.import_module("vljepa_runtime").__all__)
+
+
 @pytest.mark.parametrize("path", named(PAGES))
 def test_every_file_that_is_named_is_there(path: Path) -> None:
     folders = "tests|runtime|data|evaluation|model|quant|export|apps|docs"

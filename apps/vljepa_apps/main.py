@@ -72,7 +72,9 @@ def dispatched(args: Sequence[str]) -> int:
         console.result(overview())
         return 0 if args else EXIT_USAGE
     if args[0] in ("-V", "--version"):
-        console.result(f"vljepa {installed_version()}")
+        from vljepa_runtime import __version__
+
+        console.result(f"vljepa {__version__}")
         return 0
     if args[0] not in COMMANDS:
         return unknown_command(args[0])
@@ -88,16 +90,6 @@ def overview() -> str:
         ["usage: vljepa COMMAND [options]", "", "commands:", *lines, ""]
         + ["`vljepa COMMAND --help` explains one. `vljepa demo` needs nothing else and is a good start."]
     )
-
-
-def installed_version() -> str:
-    """Version of the installed distribution."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("vljepa-edge")
-    except PackageNotFoundError:
-        return "unknown (not installed)"
 
 
 def unknown_command(name: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,12 @@ def fresh(code: str) -> str:
 
 @pytest.mark.parametrize("name", vj.__all__)
 def test_every_public_name_is_there(name: str) -> None:
-    assert getattr(vj, name).__name__ == name
+    assert getattr(getattr(vj, name), "__name__", name) == name
     assert name in dir(vj)
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    assert vj.__version__ == version("vljepa-edge")
 
 
 def test_type_checkers_see_each_name_once() -> None:
