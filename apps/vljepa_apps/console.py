@@ -24,6 +24,7 @@ __all__ = [
     "duration",
     "ensure_streams",
     "flush",
+    "has_stdout",
     "json_line",
     "note",
     "put",
@@ -116,6 +117,14 @@ def ensure_streams() -> None:
         except OSError:
             os.dup2(null, number)
         setattr(sys, name, open(null, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def has_stdout() -> bool:
+    """Whether what is printed may reach somebody: stdout is not /dev/null."""
+    try:
+        return not os.path.samestat(os.fstat(sys.stdout.fileno()), os.stat(os.devnull))
+    except (OSError, ValueError):  # no file of the system, as in tests
+        return True
 
 
 def abandon_stdout() -> None:

@@ -83,7 +83,7 @@ class Outputs(Closing):
 
         self.files = SinkGroup(self._tell)
         self.failed = False
-        self._prints = True
+        self._prints = not files or console.has_stdout()  # a service must not go on when its one file is lost
         self._stream = "vljepa"
         try:
             for sink in SINKS:

@@ -33,7 +33,7 @@ class OutputFile(Closing):
     Args:
         path: The final name.
         overwrite: Replace a file of that name.
-        append: Go on at the end of a file of that name.
+        append: Go on at the end of a file of that name, wherever that is when something is written.
 
     Raises:
         InputError: the place cannot be written, holds something that must not be replaced, or has another writer.
@@ -51,7 +51,7 @@ class OutputFile(Closing):
         elif append and self.path.exists():
             self._descriptor = claim_existing(self.path)
         else:
-            self._temporary, self._descriptor = claim_file(self.path)
+            self._temporary, self._descriptor = claim_file(self.path, append=append)
 
     def fileno(self) -> int:
         """The open descriptor, readable too unless `in_place`; -1 when closed."""

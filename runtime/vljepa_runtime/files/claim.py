@@ -42,14 +42,14 @@ NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 BINARY = getattr(os, "O_BINARY", 0)
 
 
-def claim_file(path: Path) -> tuple[Path, int]:
-    """A new file beside `path` that nobody else writes, locked for as long as it is open."""
+def claim_file(path: Path, *, append: bool = False) -> tuple[Path, int]:
+    """A new file beside `path` that nobody else writes, locked for as long as it is open; see `new_file`."""
     name = path.name
     if len(os.fsencode(name)) > NAME_BYTES:
         name = f"{name[: NAME_BYTES // 8]}~{sha256(os.fsencode(name)).hexdigest()[:16]}"
     try:
         for attempt in range(ATTEMPTS):
-            temporary, descriptor = new_file(path.parent, name)
+            temporary, descriptor = new_file(path.parent, name, append=append)
             try:
                 if not _has_other_writer(path, name, mine=temporary.name):
                     os.write(descriptor, PROBE)
@@ -79,11 +79,15 @@ def claim_existing(path: Path) -> int:
     return descriptor
 
 
-def new_file(folder: Path, name: str) -> tuple[Path, int]:
-    """A new file of an unguessable name, open and locked."""
+def new_file(folder: Path, name: str, *, append: bool = False) -> tuple[Path, int]:
+    """A new file of an unguessable name, open and locked.
+
+    With `append` every write goes to its end, also after somebody has cut it: what rotates logs does.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW | BINARY | (os.O_APPEND if append else 0)
     while True:
         temporary = folder / f".{name}.{secrets.token_hex(TOKEN_BYTES)}{SUFFIX}"
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | NOFOLLOW | BINARY, 0o666)
+        descriptor = os.open(temporary, flags, 0o666)
         lock_file(descriptor, wait=True)
         if os.path.lexists(temporary):
             return temporary, descriptor

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import ModuleType
@@ -61,6 +63,35 @@ def test_a_signal_is_the_good_end_of_a_live_stream(
     assert process.returncode == 0, err
     assert log.read_text() == out
     assert all(json.loads(line)["time"] for line in out.splitlines())
+
+
+def test_a_log_is_rotated_while_the_stream_goes_on(live_servers: ModuleType, tmp_path: Path) -> None:
+    log, rotated = tmp_path / "e.jsonl", threading.Event()
+
+    def answer(client: socket.socket, request: bytes) -> None:
+        client.sendall(live_servers.TS_HEADER + live_servers.clip())
+        rotated.wait(60)  # the next connection comes when this one is over
+
+    def wait_for(text: str) -> None:
+        end_s = time.monotonic() + 60
+        while (not log.exists() or text not in log.read_text()) and time.monotonic() < end_s:
+            time.sleep(0.05)
+
+    with live_servers.serving(answer) as port:
+        url = f"http://127.0.0.1:{port}/live"
+        process = start("run", url, "--jsonl", str(log), "--append", "--stride", "0.5")
+        wait_for("segment")
+        os.truncate(log, 0)
+        rotated.set()
+        wait_for("reconnecting")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, err
+    assert log.read_text() == out[-len(log.read_text()) :]
+    assert 0 < len(log.read_text()) < len(out)
+    outage = [json.loads(line) for line in log.read_text().splitlines() if "reconnecting" in line]
+    assert outage[0]["kind"] == "status"
+    assert outage[0]["time"]
 
 
 def test_max_seconds_of_a_stream_that_falls_silent(live_servers: ModuleType) -> None:

@@ -243,6 +243,14 @@ def test_a_full_disk_behind_stdout(pictures: Path, files: dict[str, Path]) -> No
     assert subtitles(files["--srt"]) == 3
 
 
+def test_a_full_disk_ends_a_service_that_has_one_file(pictures: Path) -> None:
+    null = {"capture_output": False, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    done = run("run", "toy", pictures, "--jsonl", "/dev/full", **null)
+    assert done.returncode == 1
+    assert b"there is nowhere left to write to" in done.stderr
+    assert run("run", "toy", pictures, **null).returncode == 0
+
+
 def test_a_full_output_is_told_and_the_run_goes_on(pictures: Path, files: dict[str, Path]) -> None:
     done = run("run", "toy", pictures, "--jsonl", "/dev/full", "--srt", files["--srt"])
     assert done.returncode == 1

@@ -83,6 +83,20 @@ class TestJsonl:
         text = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
         assert Event.from_json(text).text == "Bär мяч 何 👩"
 
+    @pytest.mark.parametrize("exists", [False, True])
+    def test_a_log_that_is_rotated_goes_on_at_its_new_end(self, exists: bool, tmp_path: Path) -> None:
+        """As logrotate's `copytruncate` does it: a copy, then the file is cut while it is written."""
+        path, copy = tmp_path / "events.jsonl", tmp_path / "events.jsonl.1"
+        if exists:
+            path.write_text("{}\n")
+        with JsonlSink(path, append=True) as sink:
+            sink.write(segment(0, 1, "before"))
+            shutil.copyfile(path, copy)
+            os.truncate(path, 0)
+            sink.write(segment(1, 2, "after"))
+        assert Event.from_json(path.read_text()).text == "after"
+        assert Event.from_json(copy.read_text().splitlines()[-1]).text == "before"
+
     def test_open_stream_stays_open(self) -> None:
         stream = io.StringIO()
         with JsonlSink(stream) as sink:
