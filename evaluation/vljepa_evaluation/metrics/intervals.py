@@ -37,16 +37,24 @@ class Estimate:
         return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
 
 
-def mean_of(samples: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = SEED) -> Estimate:
+def mean_of(
+    samples: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Estimate:
     """Mean of samples with its interval.
 
     Args:
         samples: (n,) one per independent case: per clip or per stream, not per window of one stream.
+        groups: (n,) whole numbers, equal for samples that are not independent (of one video), which are then drawn
+            together. None where every sample stands alone.
         resamples: Bootstrap resamples.
         seed: Of the resampling, so that a report can be repeated.
 
     Raises:
-        InputError: there is no sample, or one is not finite.
+        InputError: there is no sample, one is not finite, or there is not one group for each.
 
     Examples:
         >>> from vljepa_evaluation.metrics import mean_of
@@ -57,7 +65,24 @@ def mean_of(samples: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = S
     if data.ndim != 1 or not data.size or not np.isfinite(data).all():
         raise InputError(f"expected (N,) finite values, got shape {data.shape} or NaN inside")
     random = np.random.default_rng(seed)
-    step = max(1, CHUNK // data.size)
-    sizes = [min(step, resamples - begun) for begun in range(0, resamples, step)]
-    means = [data[random.integers(0, data.size, size=(size, data.size))].mean(axis=1) for size in sizes]
+    sums, counts = _drawn_together(data, groups)
+    step = max(1, CHUNK // sums.size)
+    means = []
+    for begun in range(0, resamples, step):
+        picks = random.integers(0, sums.size, size=(min(step, resamples - begun), sums.size))
+        means.append(sums[picks].sum(axis=1) / counts[picks].sum(axis=1))
     return Estimate.of(float(data.mean()), np.concatenate(means), data.size)
+
+
+def _drawn_together(
+    data: npt.NDArray[np.float64], groups: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Sum and count of each group; of each sample where there are none."""
+    if groups is None:
+        return data, np.ones_like(data)
+    names = np.asarray(groups)
+    if names.shape != data.shape:
+        raise InputError(f"expected a group for each of {data.size} samples, got shape {names.shape}")
+    _, index = np.unique(names, return_inverse=True)
+    sums, counts = np.bincount(index, weights=data), np.bincount(index)
+    return np.asarray(sums, np.float64), np.asarray(counts, np.float64)
