@@ -14,11 +14,13 @@ import pytest
 
 from vljepa_data.annotations import (
     ANNOTATION_FORMATS,
+    AnnotationFile,
     Example,
     Segment,
     by_segment,
     read_annotations,
     read_segment,
+    require_readable,
     survey,
 )
 from vljepa_data.errors import AnnotationError
@@ -253,3 +255,25 @@ def test_every_real_clip_can_be_read(shared_data: Path) -> None:
     clips = sorted(shared_data.glob("clips/intel/*.mkv"))
     assert survey(map(Segment, clips)) == []
     assert read_segment(Segment(clips[0], 0.5, 1.5), pre).frames.shape == (8, 96, 96, 3)
+
+
+def test_a_list_with_clips_that_cannot_be_read_is_refused(film: Path) -> None:
+    looked: list[int] = []
+    require_readable([Segment(film)], on_progress=looked.append)
+    assert looked == [1]
+    bad = [Segment(film.with_name(f"gone{number}.mp4")) for number in range(4)]
+    with pytest.raises(
+        SourceError, match=r"4 of 5 clips cannot be read: .*gone0\.mp4.*gone2\.mp4.*; and 1 more$"
+    ):
+        require_readable([Segment(film), *bad])
+    with pytest.raises(
+        SourceError, match=r"1 of 1 clips cannot be read: .*film\.mp4 has no frame from 9 s on"
+    ):
+        require_readable([Segment(film, 9.0)])
+
+
+def test_an_annotation_file_is_read_when_it_is_asked(write: Write) -> None:
+    path = write("clips.csv", "path,text,split\na.mp4,a cat,train\nb.mp4,a dog,test\n")
+    own = AnnotationFile(path=str(path), videos="elsewhere", split="test")
+    assert own.name == "clips.csv, test"
+    assert [str(example.segment) for example in own.read()] == [str(Path("elsewhere/b.mp4"))]

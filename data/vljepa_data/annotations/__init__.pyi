@@ -1,3 +1,4 @@
+from .annotation_file import AnnotationFile as AnnotationFile
 from .example import Example as Example
 from .example import Segment as Segment
 from .example import by_segment as by_segment
@@ -5,4 +6,5 @@ from .formats import ANNOTATION_FORMATS as ANNOTATION_FORMATS
 from .formats import read_annotations as read_annotations
 from .videos import Unusable as Unusable
 from .videos import read_segment as read_segment
+from .videos import require_readable as require_readable
 from .videos import survey as survey

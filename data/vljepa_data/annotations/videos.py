@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from vljepa_data.annotations.example import Segment
@@ -10,7 +10,9 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Clip, Preprocess, read_clip, require_frame
 from vljepa_runtime.sources import open_file
 
-__all__ = ["Unusable", "read_segment", "survey"]
+__all__ = ["Unusable", "read_segment", "require_readable", "survey"]
+
+NAMED = 3  # of the clips that cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,24 @@ def survey(
             unusable.append(Unusable(segment, str(error)))
         on_progress(done)
     return unusable
+
+
+def require_readable(
+    segments: Collection[Segment], *, on_progress: Callable[[int], None] = lambda done: None
+) -> None:
+    """Refuse a list of clips of which some cannot be read, before anything slow is done with the others.
+
+    Args:
+        segments: See `survey`.
+        on_progress: See `survey`.
+
+    Raises:
+        SourceError: with the first of those that cannot be read, and why.
+    """
+    if unusable := survey(segments, on_progress=on_progress):
+        more = len(unusable) - NAMED
+        reasons = [bad.reason for bad in unusable[:NAMED]] + ([f"and {more} more"] if more > 0 else [])
+        raise SourceError(f"{len(unusable)} of {len(segments)} clips cannot be read: {'; '.join(reasons)}")
 
 
 def _length_s(segment: Segment) -> float | None:
