@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tasks",
-        default="all",
         metavar="T,T",
-        help="all (default), none, or of classification, composition, retrieval, vqa, vqa/TYPE, captions, hands",
+        help="of the procedural world: all (default; none with --data), none, or of classification, composition, "
+        "retrieval, vqa, vqa/TYPE, captions, hands",
     )
     parser.add_argument(
         "--clips",
@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--png", type=Path, metavar="FILE", help="also draw accuracy and latency")
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
+    arguments.add_own_clips(
+        parser, "--data", "accuracy, retrieval and agreement are measured on them, see docs/export.md"
+    )
     arguments.add_json(parser)
     arguments.add_engine(parser)
 
@@ -74,12 +77,16 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"expected --against torch or torch:FOLDER, got {args.against!r}: name bundles without it"
         )
+    own = arguments.own_clips(args, "--data")
     plan = Plan(
-        tasks=tasks(args.tasks),
+        tasks=tasks(args.tasks or (NO_TASKS if own else "all")),
         clips=args.clips,
         hands=str(args.hands) if args.hands else None,
         rounds=args.rounds,
+        own=own,
     )
+    if own:
+        arguments.looked_at(own)
     specs = [*args.bundles, *([args.against] if args.against else [])]
     subjects = [Subject(spec=spec, **arguments.engine_options(args)) for spec in specs]
     report = compare(subjects, plan)

@@ -28,7 +28,7 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     Args:
         order: A subject's fields; with `source` a stream is run, else windows of noise are embedded; with `tasks`,
-            `clips` and `hands` they are measured too.
+            `clips` and `hands` they are measured too, and with `own` what an annotation file holds.
 
     Yields:
         `kind` facts, task or error, with what was found.
@@ -37,16 +37,20 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         explained = False
-        for line in process.stdout:
-            said = json.loads(line)
-            explained = explained or said["kind"] == "error"
-            yield said
+        try:
+            for line in process.stdout:
+                said = json.loads(line)
+                explained = explained or said["kind"] == "error"
+                yield said
+        except BaseException:  # a signal that came to this process alone
+            process.terminate()
+            raise
     if process.returncode and not explained:
         yield {"kind": "error", "message": f"its process ended with code {process.returncode}"}
 
 
 def main(argv: list[str]) -> int:
-    """Measure what the JSON argument says: spec, engine, threads, allow_fallback; source; tasks, clips, hands."""
+    """Measure what the JSON argument says: spec, engine, threads, allow_fallback; source; tasks, clips, hands; own."""
     order = json.loads(argv[0])
     subject = Subject(
         **{key: order[key] for key in ("spec", "engine", "threads", "allow_fallback") if key in order}
@@ -57,6 +61,8 @@ def main(argv: list[str]) -> int:
     else:
         embed_noise(model)
     say("facts", **subject.facts(model), peak_rss_mb=peak_rss_mb())
+    if order.get("own"):
+        measure_own(model, subject.label, order["own"])
     if order.get("tasks"):
         measure(model, subject.label, order)
     return 0
@@ -113,16 +119,36 @@ def measure(model: Any, label: str, order: dict[str, Any]) -> None:
             say("task", **result.to_dict(), samples=[round(value, 6) for value in result.samples.tolist()])
 
 
+def measure_own(model: Any, label: str, own: dict[str, Any]) -> None:
+    """The same for the clips of an annotation file, with what two models are compared by."""
+    from vljepa_apps import console
+    from vljepa_data.annotations import AnnotationFile
+    from vljepa_evaluation.tasks import evaluate_own
+
+    examples = AnnotationFile(**own).read()
+    with console.Progress(f"{label}: own clips", total=1.0) as progress:
+        for result in evaluate_own(model, model.preprocess, examples, progress=progress.update):
+            kept = {"groups": result.groups, "chosen": result.chosen}
+            say(
+                "task", **result.to_dict(), **kept,
+                samples=result.samples.tolist(), embeddings=result.embeddings.tolist(),
+            )  # fmt: skip
+
+
 def say(kind: str, **values: Any) -> None:
     """One JSON line."""
     print(json.dumps({"kind": kind} | values), flush=True)  # noqa: T201  (read by the process that started this one)
 
 
 if __name__ == "__main__":
+    from vljepa_apps.signals import ending_as_interrupt
     from vljepa_runtime.errors import VljepaError
 
     try:
-        sys.exit(main(sys.argv[1:]))
+        with ending_as_interrupt():
+            sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:  # who started this one has the signal too, and says so
+        sys.exit(130)
     except VljepaError as error:
         say("error", message=str(error))
         sys.exit(1)

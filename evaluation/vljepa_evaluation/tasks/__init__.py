@@ -14,6 +14,16 @@ captions all_attributes 1.0 None
 >>> result
 TaskResult(task='captions', ...)
 
+On clips of one's own, with the texts of an annotation file; two bundles may be compared question by question:
+
+>>> from vljepa_data.annotations import read_annotations
+>>> from vljepa_evaluation.tasks import evaluate_own, same_answers
+>>> labels, retrieval = evaluate_own(model, model.preprocess, read_annotations("clips.csv"))
+>>> labels.main.value, labels.note, retrieval.main.value
+(1.0, '2 questions about clips of 1 videos, 2 candidates', 1.0)
+>>> same_answers(labels, labels)["best_label"].value
+1.0
+
 On a stream every window is embedded once; then any policy can be asked when it would have decoded:
 
 >>> from vljepa_evaluation.tasks import StreamPlan, curves, record

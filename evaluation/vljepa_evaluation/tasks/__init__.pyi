@@ -2,6 +2,8 @@ from .attributes import Description as Description
 from .attributes import describe as describe
 from .attributes import matches as matches
 from .attributes import parse as parse
+from .own_clips import evaluate_own as evaluate_own
+from .own_clips import same_answers as same_answers
 from .protocol import Evaluable as Evaluable
 from .run import CLIPS as CLIPS
 from .run import TASKS as TASKS

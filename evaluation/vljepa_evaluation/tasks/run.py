@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from vljepa_data.world import Clip, HandBank, Split, make_clip
 from vljepa_evaluation.tasks.answering import QUESTIONS
 from vljepa_evaluation.tasks.hands import hand_clips
-from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.protocol import Evaluable, UInt8
 from vljepa_evaluation.tasks.task import Task, TaskResult
+from vljepa_runtime.preprocessing import Clip as FittedClip
 
-__all__ = ["CLIPS", "GROUPS", "TASKS", "evaluate", "expand_tasks"]
+__all__ = ["CLIPS", "GROUPS", "TASKS", "evaluate", "expand_tasks", "measure_tasks"]
 
 CLIPS = 2000
 PATIENCE = 8  # clips rendered per clip wanted before a task is closed with what it has,
@@ -36,9 +37,9 @@ class TaskForm:
     opens: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def open(self, clips: int) -> Task:
+    def open(self, clips: int) -> Task[Clip]:
         """The task, to be asked of so many clips."""
-        task: Task = resolve_name(f"vljepa_evaluation.tasks.{self.opens}")(clips=clips, **self.options)
+        task: Task[Clip] = resolve_name(f"vljepa_evaluation.tasks.{self.opens}")(clips=clips, **self.options)
         return task
 
 
@@ -130,15 +131,38 @@ def evaluate(
 
     for supply in dict.fromkeys(task.supply for task in open_tasks):
         group = [task for task in open_tasks if task.supply == supply]
-        yield from _measure(model, group, _clips_of(supply, bank, PATIENCE * clips + PATIENCE_ANYWAY), report)
+        yield from measure_tasks(
+            model, group, _clips_of(supply, bank, PATIENCE * clips + PATIENCE_ANYWAY), report
+        )
     if missing:
         yield TaskResult(task="hands", note=missing)
 
 
-def _measure(
-    model: Evaluable, group: Sequence[Task], clips: Iterator[tuple[int, Clip]], report: Callable[[], None]
+class _Visible(Protocol):
+    """What a supply gives."""
+
+    @property
+    def frames(self) -> UInt8 | FittedClip:
+        """Frames (T, H, W, 3), or a fitted clip."""
+
+
+_Shown = TypeVar("_Shown", bound=_Visible)
+
+
+def measure_tasks(
+    model: Evaluable,
+    group: Sequence[Task[_Shown]],
+    clips: Iterator[tuple[int, _Shown]],
+    report: Callable[[], None],
 ) -> Iterator[TaskResult]:
-    """Feed one supply's clips to its tasks, then give their results."""
+    """Feed one supply's clips to its tasks, then give their results.
+
+    Args:
+        model: Anything that encodes, predicts, embeds texts and decodes.
+        group: The tasks that are shown every clip.
+        clips: The supply, each with its seed or number.
+        report: Called after every clip that was asked about.
+    """
     for seed, clip in clips:
         asking = [(task, queries) for task in group if (queries := task.queries(clip, seed))]
         if asking:
@@ -154,7 +178,7 @@ def _measure(
         yield _finish(task, model)
 
 
-def _finish(task: Task, model: Evaluable) -> TaskResult:
+def _finish(task: Task[_Shown], model: Evaluable) -> TaskResult:
     try:
         return task.result(model)
     except Exception as error:  # one task that fails must not take the others along

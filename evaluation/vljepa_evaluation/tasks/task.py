@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_data.world import Clip
 from vljepa_evaluation.metrics import Estimate
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 
 __all__ = ["OneQuery", "Task", "TaskResult"]
+
+Shown = TypeVar("Shown", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,9 @@ class TaskResult:
         note: How it was measured, in a few words; or why it was not.
         samples: The headline's value per clip, in the order of the seeds, so that two models can be compared clip
             by clip.
+        groups: Samples with equal numbers are of one video; empty where every sample stands alone.
+        chosen: The candidate chosen per sample, by its number; empty where there is nothing to choose from.
+        embeddings: (n, S), the predicted one per sample; empty where nobody compares them.
         examples: A few outputs beside the truth, for people.
     """
 
@@ -37,6 +41,9 @@ class TaskResult:
     chance: float | None = None
     note: str = ""
     samples: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    groups: tuple[int, ...] = ()
+    chosen: tuple[int, ...] = ()
+    embeddings: Float32 = field(default_factory=lambda: np.empty((0, 0), np.float32))
     examples: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -50,7 +57,7 @@ class TaskResult:
         return self.metrics.get(self.headline)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, without the samples."""
+        """Plain values, without what is kept per sample."""
         return {
             "task": self.task,
             "headline": self.headline,
@@ -61,8 +68,8 @@ class TaskResult:
         }
 
 
-class Task(Protocol):
-    """One held-out task while it is being measured."""
+class Task(Protocol[Shown]):
+    """One held-out task while it is being measured; what it is shown has `frames` and the truth."""
 
     @property
     def name(self) -> str:
@@ -70,13 +77,13 @@ class Task(Protocol):
 
     @property
     def supply(self) -> str:
-        """Which clips it wants: a key of `run.SUPPLIES`."""
+        """Which clips it wants: a key of `run.SUPPLIES`, or `own`."""
 
     @property
     def wanted(self) -> int:
         """Clips that it still wants."""
 
-    def queries(self, clip: Clip, seed: int) -> Sequence[str]:
+    def queries(self, clip: Shown, seed: int, /) -> Sequence[str]:
         """What to ask of this clip; nothing when the clip is of no use. `take` follows at once if not empty."""
 
     def take(self, embeddings: Sequence[Float32]) -> None:

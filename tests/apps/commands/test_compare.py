@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from vljepa_apps.commands import compare
+from vljepa_apps.demo.stream import write_video
 from vljepa_apps.main import main
 from vljepa_apps.measure import worker
 from vljepa_apps.measure.compare import run as compare_run
 from vljepa_apps.measure.compare.report import Column, Comparison, speedups
-from vljepa_apps.measure.compare.run import Plan, differences
+from vljepa_apps.measure.compare.run import Plan, agreements, differences
 from vljepa_apps.measure.compare.tables import markdown, text
 from vljepa_apps.measure.subject import Subject
+from vljepa_evaluation.tasks import TaskResult
 from vljepa_runtime.errors import BundleError, InputError
 
 
@@ -27,9 +29,41 @@ def test_two_subjects_of_one_name_are_told_apart() -> None:
     assert compare_run._labels(subjects) == ["tiny", "tiny #2", "other"]
 
 
+def result(samples: list[float], **kept: Any) -> TaskResult:
+    """What two subjects are compared by."""
+    return TaskResult(task="t", samples=np.array(samples), **kept)
+
+
+def test_clips_of_one_video_are_drawn_together() -> None:
+    results = {
+        name: {"t": result([v] * 50 + [0.0] * 50, groups=(0,) * 50 + (1,) * 50)}
+        for name, v in (("a", 0.0), ("b", 1.0))
+    }
+    (found,) = differences(results, "a")
+    assert (found.points.low, found.points.value, found.points.high) == (0.0, 50.0, 100.0)
+
+
+def test_agreement_is_that_of_answers_right_or_wrong() -> None:
+    rows = np.eye(4, dtype=np.float32)
+    results = {
+        "a": {"t": result([0.0] * 4, chosen=(1, 2, 3, 0), embeddings=rows, groups=(0, 1, 2, 3))},
+        "b": {"t": result([0.0] * 4, chosen=(1, 2, 3, 3), embeddings=2 * rows, groups=(0, 1, 2, 3))},
+        "c": {"t": result([0.0] * 4, embeddings=rows[:, :2], groups=(0, 1, 2, 3))},  # of another model
+    }
+    (found,) = agreements(results, "a")
+    assert (found.label, found.base) == ("b", "a")
+    assert {name: estimate.value for name, estimate in found.found.items()} == {
+        "best_label": 0.75,
+        "cosine": 1.0,
+    }
+
+
 def test_differences_are_paired_by_clip() -> None:
-    samples = {"a": {"t": [1.0, 1.0, 0.0, 0.0] * 25}, "b": {"t": [1.0, 1.0, 1.0, 0.0] * 25, "u": [1.0]}}
-    (found,) = differences(samples, "a")
+    results = {
+        "a": {"t": result([1.0, 1.0, 0.0, 0.0] * 25)},
+        "b": {"t": result([1.0, 1.0, 1.0, 0.0] * 25), "u": result([1.0])},
+    }
+    (found,) = differences(results, "a")
     assert (found.task, found.label, found.points.value) == ("t", "b", 25.0)
     assert 10 < found.points.low < 25 < found.points.high < 40
 
@@ -80,12 +114,17 @@ def column(label: str, accuracy: float, p50_ms: float) -> Column:
 def report() -> Comparison:
     columns = {"fast": column("fast", 0.9, 5.0), "slow": column("slow", 0.92, 20.0)}
     columns["slow"].errors.append("it broke")
-    samples = {"fast": {"vqa/what": [1.0, 0.0]}, "slow": {"vqa/what": [1.0, 1.0]}}
+    same = {"chosen": (0, 1), "embeddings": np.eye(2, dtype=np.float32), "groups": (0, 1)}
+    results = {
+        "fast": {"vqa/what": result([1.0, 0.0], **same)},
+        "slow": {"vqa/what": result([1.0, 1.0], **same)},
+    }
     return Comparison(
         machine={"cpu": "a chip", "cores": "2"},
         settings={"clips": 300, "rounds": 60},
         columns=tuple(columns.values()),
-        differences=tuple(differences(samples, "fast")),
+        differences=tuple(differences(results, "fast")),
+        agreements=tuple(agreements(results, "fast")),
         reference="slow",
         speedups=speedups(columns, "slow"),
     )
@@ -110,7 +149,7 @@ def test_markdown_has_a_table_per_title(report: Comparison) -> None:
     written = markdown(report)
     assert written.startswith("# Comparison\n\nMeasured on: cpu a chip, cores 2.")
     tables = [block for block in written.split("\n\n") if block.startswith("|")]
-    assert len(tables) == written.count("\n## ") == 6
+    assert len(tables) == written.count("\n## ") == 7
     for block in tables:
         rows = block.splitlines()
         assert len({row.count("|") for row in rows}) == 1, block
@@ -119,11 +158,12 @@ def test_markdown_has_a_table_per_title(report: Comparison) -> None:
 def test_json_is_plain_and_complete(report: Comparison) -> None:
     plain = json.loads(json.dumps(report.to_dict()))
     assert set(plain) == {
-        "format", "machine", "settings", "subjects", "differences", "reference", "speedups",
+        "format", "machine", "settings", "subjects", "differences", "agreements", "reference", "speedups",
     }  # fmt: skip
     assert plain["subjects"][0]["tasks"]["vqa/what"]["metrics"]["accuracy"]["value"] == 0.9
     assert plain["speedups"] == {"fast": {"window": 4.0}}
     assert plain["differences"][0]["points"]["n"] == 2
+    assert plain["agreements"][0]["best_label"]["value"] == 1.0
 
 
 def test_the_picture(report: Comparison, tmp_path: Path) -> None:
@@ -146,6 +186,10 @@ def fake_measuring(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
             yield {"kind": "error", "message": "not a bundle"}
             return
         yield {"kind": "facts", "engine": "fake", "size_bytes": 1000, "peak_rss_mb": 99.5}
+        if order["own"]:
+            yield {"kind": "task", "task": "own/labels", "headline": "", "metrics": {}, "note": ""} | {
+                "samples": [1.0, 0.0], "groups": [0, 0], "chosen": [0, 1], "embeddings": [[1.0, 0.0], [0.0, 1.0]],
+            }  # fmt: skip
         metric = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 4}
         for task in order["tasks"]:
             result = {"headline": "accuracy", "metrics": {"accuracy": metric}, "chance": 0.1, "note": ""}
@@ -185,9 +229,60 @@ def test_command_goes_on_over_a_broken_bundle(
     assert "n/a" in file.read_text()
 
 
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with a video of one second and `clips.csv`, which says two things of it."""
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    write_video(pictures, tmp_path / "a.mp4", fps=8)
+    (tmp_path / "clips.csv").write_text(
+        "path,text,candidates\na.mp4,a cat,a cat|a dog\na.mp4,a cat sleeps,\n"
+    )
+    return tmp_path
+
+
+def test_own_clips_take_the_place_of_the_world(
+    own: Path, fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", "a", "b", "--data", str(own / "clips.csv"), "--rounds", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [tuple(order["tasks"]) for order in fake_measuring] == [(), ()]
+    assert fake_measuring[0]["own"]["path"] == str(own / "clips.csv") == found["settings"]["data"]
+    assert [(a["label"], a["base"], a["cosine"]["value"]) for a in found["agreements"]] == [("b", "a", 1.0)]
+    measured = found["subjects"][0]["tasks"]["own/labels"]
+    assert measured.keys().isdisjoint({"samples", "groups", "chosen", "embeddings"})
+
+
+def test_own_clips_are_measured_in_a_process_each(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two times the shipped bundle: it agrees with itself."""
+    file = own / "r.md"
+    arguments = ["--data", str(own / "clips.csv"), "--rounds", "0", "--markdown", str(file)]
+    assert main(["compare", "tiny", "tiny", *arguments, "--engine", "onnxruntime:cpu"]) == 0
+    out, err = capsys.readouterr()
+    assert "100.0 [100.0, 100.0]  1.00000 [1.00000, 1.00000]" in out
+    assert "own/labels accuracy" in out
+    assert "(skipped: all clips have one text, nothing to find)" in out
+    assert "looking at clips" in err
+    assert "| tiny #2 | tiny | 100.0" in file.read_text()
+
+
+def test_missing_videos_are_named_before_any_work(
+    own: Path, fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (own / "clips.csv").open("a") as file:
+        file.writelines(f"gone{number}.mp4,a dog,\n" for number in range(5))
+    assert main(["compare", "a", "--data", str(own / "clips.csv")]) == 1
+    err = capsys.readouterr().err
+    assert "5 of 6 clips cannot be read" in err
+    assert "gone0.mp4" in err
+    assert "and 2 more" in err
+    assert fake_measuring == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["a", "--videos", "x"], "expected --data FILE with --videos"),
+        (["a", "--data", "none.csv"], "cannot read the annotations none.csv"),
         (["a", "--tasks", "smell"], "got 'smell'"),
         (["a", "--against", "tensorflow"], "expected --against torch"),
         (["a", "--rounds", "-1"], "at least 0"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from vljepa_evaluation.metrics import Estimate
 
-__all__ = ["Column", "Comparison", "Difference", "speedups"]
+__all__ = ["Agreement", "Column", "Comparison", "Difference", "speedups"]
 
 FORMAT = 1
 
@@ -45,6 +45,21 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far a subject does the same as another with one's own clips.
+
+    Attributes:
+        label: Of the subject.
+        base: Of the other.
+        found: Best label and cosine, as `vljepa_evaluation.tasks.same_answers` gives them.
+    """
+
+    label: str
+    base: str
+    found: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Everything that a comparison found.
 
@@ -53,6 +68,7 @@ class Comparison:
         settings: Clips, rounds and so on.
         columns: One per subject.
         differences: Of accuracy, paired by clip, against the first subject.
+        agreements: On one's own clips, with the first subject.
         reference: Label of the subject that speed is compared with.
         speedups: Reference's median over the subject's, by label and cell.
     """
@@ -61,6 +77,7 @@ class Comparison:
     settings: Mapping[str, Any]
     columns: tuple[Column, ...]
     differences: tuple[Difference, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
     reference: str = ""
     speedups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -83,6 +100,11 @@ class Comparison:
             "differences": [
                 {"task": d.task, "label": d.label, "base": d.base, "points": d.points.to_dict()}
                 for d in self.differences
+            ],
+            "agreements": [
+                {"label": a.label, "base": a.base}
+                | {name: estimate.to_dict() for name, estimate in a.found.items()}
+                for a in self.agreements
             ],
             "reference": self.reference,
             "speedups": {label: dict(cells) for label, cells in self.speedups.items()},

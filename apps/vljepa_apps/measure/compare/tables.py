@@ -27,13 +27,17 @@ def _tables(report: Comparison) -> Iterator[Table]:
     if report.differences:
         rows = [[d.task, d.label, d.base, _points(d.points)] for d in report.differences]
         yield Table("Difference in points, clip by clip", rows, ["task", "of", "against", "points"])
+    if report.agreements:
+        rows = [[a.label, a.base, *_same(a.found)] for a in report.agreements]
+        header = ["of", "with", "same best label (%)", "cosine of embeddings"]
+        yield Table("Agreement on your own clips with 95 % intervals", rows, header)
     if any(column.facts.get("parity") for column in report.columns):
         title = "Parity with the float model (worst cosine, PSNR)"
         yield Table(title, list(_parity(report)), ["graph", *labels])
     if any(column.latency for column in report.columns):
         title = "Latency (ms): p50 / p95, middle half in brackets"
         yield Table(title, list(_latency(report)), ["cell", *labels])
-    if report.speedups:
+    if any(report.speedups.values()):
         header = ["cell", *report.speedups]
         yield Table(f"Times faster than {report.reference} (medians)", list(_speedups(report)), header)
 
@@ -91,8 +95,17 @@ def _estimate(result: Mapping[str, Any], metric: str) -> str:
     if estimate is None:
         return _note(result)
     scale, digits = (1, 2) if metric.startswith("cider") else (100, 1)
+    return _interval(estimate, scale, digits)
+
+
+def _interval(estimate: Mapping[str, float], scale: float, digits: int) -> str:
     value, low, high = (f"{scale * estimate[key]:.{digits}f}" for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
+
+
+def _same(found: Mapping[str, Estimate]) -> Iterator[str]:
+    for name, scale, digits in (("best_label", 100, 1), ("cosine", 1, 5)):
+        yield _interval(found[name].to_dict(), scale, digits) if name in found else MISSING
 
 
 def _note(result: Mapping[str, Any]) -> str:
