@@ -63,7 +63,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="auto",
         metavar="E",
-        help="auto, onnxruntime[:cpu|cuda|...], openvino[:cpu|gpu|npu], ... (see `vljepa doctor`)",
+        help="auto, cpu, cuda, gpu, npu, trt, or FAMILY[:DEVICE] such as openvino:gpu (see `vljepa doctor`)",
     )
     parser.add_argument(
         "--threads", type=positive_int, metavar="N", help="threads of the engine (default: its own choice)"

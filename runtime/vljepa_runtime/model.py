@@ -59,7 +59,7 @@ def load(
 
     Args:
         path: A bundle's folder or zip, or a shipped name such as `tiny`.
-        engine: `auto` or a name from `engine_names()`.
+        engine: `auto`, a name from `engine_names()`, or a word such as `cpu`, `cuda`, `npu` or `trt`.
         threads: Threads on a CPU; None lets the engine choose.
         allow_fallback: Go on with another engine when the one named is not available.
 

@@ -1,4 +1,4 @@
-"""Engines by name: `auto`, or `FAMILY[:DEVICE]`. Adding one is a file beside this and a row below.
+"""Engines by name: `auto`, `FAMILY[:DEVICE]`, or a short word such as `cuda`. Adding one is a file beside this and a row below.
 
 An engine's module is imported when the engine is named, and its library when it is opened.
 """
@@ -6,7 +6,7 @@ An engine's module is imported when the engine is named, and its library when it
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -43,6 +43,8 @@ class Family:
         opens: Name of the class: `(device, *, threads)` gives an `Engine`.
         devices: The default first; one empty name where there is nothing to choose.
         targets: Bundles that it loads, as `Manifest.target` says.
+        aliases: What people say instead, and the device that it means. Of several families with one word, the first
+            that loads the bundle is meant.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Family:
     opens: str
     devices: tuple[str, ...] = ("",)
     targets: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -95,6 +98,7 @@ _FAMILIES: Mapping[str, Family] = {
             opens="OnnxRuntimeEngine",
             devices=("cpu", "cuda", "tensorrt", "nvtensorrtrtx", "coreml"),
             targets=("onnx",),
+            aliases={"cpu": "cpu", "ort": "cpu", "cuda": "cuda", "gpu": "cuda"},
         ),
         Family(
             name="openvino",
@@ -102,13 +106,21 @@ _FAMILIES: Mapping[str, Family] = {
             opens="OpenVinoEngine",
             devices=("cpu", "gpu", "npu"),
             targets=("openvino", "onnx"),
+            aliases={"cpu": "cpu", "ov": "cpu", "gpu": "gpu", "npu": "npu"},
         ),
-        Family(name="tensorrt", module="tensorrt", opens="TensorRtEngine", targets=("tensorrt",)),
+        Family(
+            name="tensorrt",
+            module="tensorrt",
+            opens="TensorRtEngine",
+            targets=("tensorrt",),
+            aliases={"trt": "", "cuda": "", "gpu": ""},
+        ),
         Family(
             name="tensorrt-rtx",
             module="tensorrt_rtx",
             opens="TensorRtRtxEngine",
             targets=("tensorrt-rtx", "tensorrt"),
+            aliases={"rtx": "", "trt-rtx": "", "cuda": "", "gpu": ""},
         ),
         Family(
             name="coreml",
@@ -116,6 +128,7 @@ _FAMILIES: Mapping[str, Family] = {
             opens="CoreMlEngine",
             devices=("all", "cpu", "gpu", "ane"),
             targets=("coreml",),
+            aliases={"cpu": "cpu", "gpu": "gpu", "ane": "ane"},
         ),
     )
 }
@@ -175,7 +188,8 @@ def open_engine(
     """Open an engine.
 
     Args:
-        name: `auto` or `FAMILY[:DEVICE]`, for example `onnxruntime:cuda`.
+        name: `auto`, `FAMILY[:DEVICE]` such as `onnxruntime:cuda`, or a word for one that loads the bundle: `cpu`,
+            `cuda`, `gpu`, `npu`, `trt` and others (`Family.aliases`).
         allow_fallback: Take the best other engine when the named one is not available; `describe` then says so.
         threads: Threads on a CPU; None lets the engine choose.
         target: What the bundle to be loaded is made for, which decides what `auto` and a fall-back may be.
@@ -190,8 +204,8 @@ def open_engine(
 
     Examples:
         >>> import vljepa_runtime as vj
-        >>> vj.open_engine("onnxruntime:cpu").name
-        'onnxruntime:cpu'
+        >>> vj.open_engine("onnxruntime:cpu").name, vj.open_engine("cpu").name
+        ('onnxruntime:cpu', 'onnxruntime:cpu')
         >>> vj.open_engine("tensort")
         Traceback (most recent call last):
         vljepa_runtime.errors.InputError: no engine is called 'tensort': did you mean 'tensorrt'? known: ...
@@ -205,7 +219,7 @@ def open_engine(
     choice(target, "target", TARGETS)
     if name == "auto":
         return _best(target, threads)
-    family, device = _split(name)
+    family, device = _split(name, target)
     try:
         return family.open(device, threads=threads)
     except EngineError as error:
@@ -218,7 +232,7 @@ def open_engine(
 def _best(target: str, threads: int | None) -> Engine:
     failures: list[EngineError] = []
     for name in TARGETS[target].engines:
-        family, device = _split(name)
+        family, device = _split(name, target)
         try:
             if target == "onnx" and device not in family.available_devices():
                 continue
@@ -234,7 +248,7 @@ def _best(target: str, threads: int | None) -> Engine:
     )
 
 
-def _split(name: str) -> tuple[Family, str]:
+def _split(name: str, target: str) -> tuple[Family, str]:
     word, colon, device = name.partition(":")
     if word in _FAMILIES:
         family = _FAMILIES[word]
@@ -242,6 +256,11 @@ def _split(name: str) -> tuple[Family, str]:
             return family, family.devices[0]
         if device and device in family.devices:
             return family, device
-    known = ("auto", *_FAMILIES, *engine_names())
+    called = [family for family in _FAMILIES.values() if name in family.aliases]
+    if called:
+        family = next((family for family in called if target in family.targets), called[0])
+        return family, family.aliases[name] or family.devices[0]
+    aliases = dict.fromkeys(alias for family in _FAMILIES.values() for alias in family.aliases)
+    known = ("auto", *aliases, *_FAMILIES, *engine_names())
     hint = did_you_mean(name.lower(), known, lead=" ")
     raise InputError(f"no engine is called {name!r}:{hint} known: auto, {', '.join(engine_names())}")

@@ -14,6 +14,7 @@ from vljepa_runtime.engines import (
     onnxruntime,
     open_engine,
     openvino,
+    registry,
 )
 from vljepa_runtime.errors import (
     DeviceMissingError,
@@ -39,6 +40,8 @@ def test_names() -> None:
         ("onnxruntim", "did you mean 'onnxruntime'"),
         ("onnxruntime:gpu", "did you mean 'onnxruntime:"),
         ("ONNXRUNTIME:CPU", "did you mean 'onnxruntime:cpu'"),
+        ("CUDA", "did you mean 'cuda'"),
+        ("cudda", "did you mean 'cuda'"),
         ("zzz", "known: auto, onnxruntime:cpu"),
         ("", "known: auto"),
     ],
@@ -46,6 +49,54 @@ def test_names() -> None:
 def test_unknown_name(name: str, hint: str) -> None:
     with pytest.raises(InputError, match=re.escape(hint)):
         open_engine(name)
+
+
+@pytest.mark.parametrize(
+    ("word", "target", "meant"),
+    [
+        ("cpu", "onnx", "onnxruntime:cpu"),
+        ("ort", "onnx", "onnxruntime:cpu"),
+        ("cuda", "onnx", "onnxruntime:cuda"),
+        ("gpu", "onnx", "onnxruntime:cuda"),
+        ("npu", "onnx", "openvino:npu"),
+        ("cpu", "openvino", "openvino:cpu"),
+        ("gpu", "openvino", "openvino:gpu"),
+        ("ov", "openvino", "openvino:cpu"),
+        ("trt", "tensorrt", "tensorrt"),
+        ("cuda", "tensorrt", "tensorrt"),
+        ("cuda", "tensorrt-rtx", "tensorrt-rtx"),
+        ("rtx", "tensorrt", "tensorrt-rtx"),
+        ("cpu", "coreml", "coreml:cpu"),
+        ("ane", "coreml", "coreml:ane"),
+        ("trt", "onnx", "tensorrt"),  # which then says what it loads
+        ("tensorrt", "onnx", "tensorrt"),  # a family's own name comes first
+    ],
+)
+def test_a_short_word_is_the_engine_that_loads_the_bundle(
+    word: str, target: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(
+        registry.Family,
+        "open",
+        lambda family, device, *, threads: opened.append(":".join(filter(None, (family.name, device)))),
+    )
+    open_engine(word, target=target)
+    assert opened == [meant]
+
+
+def test_a_short_word_hides_no_engine_and_means_one_that_is_there() -> None:
+    names = {"auto", *engine_names(), *(family.name for family in families())}
+    for family in families():
+        assert not names & set(family.aliases)
+        assert {device or family.devices[0] for device in family.aliases.values()} <= set(family.devices)
+
+
+def test_a_fall_back_from_a_short_word_is_told() -> None:
+    if "onnxruntime:cuda" in available_engines():
+        pytest.skip("CUDA is here")
+    opened = open_engine("cuda", allow_fallback=True)
+    assert "a fall-back: cuda was asked for and is not here (onnxruntime:cuda" in describe(opened)
 
 
 @pytest.mark.parametrize("threads", [0, -2])
