@@ -230,12 +230,10 @@ def engine_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def read_clip(args: argparse.Namespace, model: Model) -> Clip:
     """The clip that SOURCE, --start and --seconds name, as the model's preprocessing takes it."""
-    import vljepa_runtime as vj
     from vljepa_apps import console
 
-    return vj.read_clip(
+    return model.read_clip(
         args.source,
-        model.preprocess,
         start_s=args.start,
         seconds=args.seconds,
         stretch=args.stretch,

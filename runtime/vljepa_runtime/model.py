@@ -1,6 +1,6 @@
 """One immutable model, shared by all streams: frames and texts become embeddings, labels and words.
 
-Knows bundles and engines, but neither sources nor time; a stream's state lives in `session.py`.
+Knows bundles and engines, and of sources that they are read as clips; a stream's state lives in `session.py`.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
     from vljepa_runtime.decoder import Decoder
     from vljepa_runtime.selection.protocol import Policy
     from vljepa_runtime.session import Session
+    from vljepa_runtime.sources import Source
 
 __all__ = ["Model", "Scored", "load"]
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
+Frames: TypeAlias = UInt8 | Clip | str | Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,9 @@ class Model:
     Examples:
         >>> import vljepa_runtime as vj
         >>> model = vj.Model(vj.Bundle.open("tiny"), vj.open_engine("onnxruntime:cpu"))  # what `load` does
-        >>> clip = vj.read_clip("clip.mp4", model.preprocess, seconds=3)
+        >>> model
+        <Model tiny on onnxruntime:cpu: int8-dynamic, windows of 8 x 96 x 96 at 4 fps, embeddings of 256>
+        >>> clip = model.read_clip("clip.mp4", seconds=3)
         >>> embedding = model.embed(clip)
         >>> embedding.shape, model.embed_text(["a box jumps", "a ball falls"]).shape
         ((256,), (2, 256))
@@ -115,6 +120,12 @@ class Model:
         self._x_encoder = engine.load(bundle, X_ENCODER)
         self._predictor = engine.load(bundle, PREDICTOR)
         self._lengths = text_lengths(self._predictor, QUERY_IDS)
+
+    def __repr__(self) -> str:
+        manifest, pre = self._bundle.manifest, self.preprocess
+        windows = f"windows of {pre.frames} x {pre.size} x {pre.size} at {pre.fps:g} fps"
+        made = f"{manifest.precision_text}, {windows}, embeddings of {manifest.embedding_dim}"
+        return f"<Model {manifest.name} on {self.engine_name}: {made}>"
 
     @property
     def bundle(self) -> Bundle:
@@ -156,11 +167,28 @@ class Model:
         """Whether the Y-decoder is in memory; it is not before the first `decode`."""
         return self._decoder is not None
 
-    def patches(self, frames: UInt8 | Clip, *, keep: int | None = None) -> tuple[UInt8, Int32]:
+    def read_clip(
+        self,
+        source: Source | str | Path | int,
+        *,
+        start_s: float = 0.0,
+        seconds: float | None = None,
+        stretch: bool = False,
+        on_warning: Callable[[str], None] = lambda message: None,
+    ) -> Clip:
+        """Read a source, or a part of it, as this model takes it; see `vljepa_runtime.read_clip`."""
+        from vljepa_runtime.preprocessing.clip_reader import read_clip
+
+        return read_clip(
+            source, self.preprocess, start_s=start_s, seconds=seconds, stretch=stretch, on_warning=on_warning
+        )
+
+    def patches(self, frames: Frames, *, keep: int | None = None) -> tuple[UInt8, Int32]:
         """Turn frames into the X-encoder's input.
 
         Args:
-            frames: (T, H, W, 3) uint8 RGB, any T, H and W, which are fitted here; or a clip, which is already.
+            frames: (T, H, W, 3) uint8 RGB, any T, H and W, which are fitted here; a clip, which is already; or the
+                name of a source, which `read_clip` reads from beginning to end.
             keep: Encode only this many of the window's tubelets, the salient ones.
 
         Returns:
@@ -168,10 +196,11 @@ class Model:
 
         Raises:
             InputError: the frames are not uint8 RGB, or the bundle has no graph for that many tokens.
+            SourceError: a source of that name cannot be read.
         """
         pre = self.preprocess
         keep = None if keep is None else whole(keep, "keep")
-        clip = fit_frames(frames, pre)
+        clip = self.read_clip(frames) if isinstance(frames, str | Path) else fit_frames(frames, pre)
         budgets = self._bundle.manifest.graphs[X_ENCODER].token_budgets
         if budgets and (keep or pre.tokens) not in budgets:
             raise InputError(
@@ -193,7 +222,7 @@ class Model:
         visual = self._x_encoder.run(feeds)[VISUAL]
         return np.asarray(visual[0], np.float32)
 
-    def encode(self, frames: UInt8 | Clip, *, keep: int | None = None) -> Float32:
+    def encode(self, frames: Frames, *, keep: int | None = None) -> Float32:
         """Turn frames into visual tokens; one window can then be asked several queries.
 
         Args:
@@ -220,7 +249,7 @@ class Model:
         embedding: Float32 = run_to_embeddings(self._predictor, feeds, self.embedding_dim)[0]
         return embedding
 
-    def embed(self, frames: UInt8 | Clip, query: str | None = None, *, keep: int | None = None) -> Float32:
+    def embed(self, frames: Frames, query: str | None = None, *, keep: int | None = None) -> Float32:
         """Frames (see `patches`) and a query become one embedding (S,) float32, L2-normalised."""
         return self.predict(self.encode(frames, keep=keep), query)
 
@@ -244,7 +273,7 @@ class Model:
         return self._rank(embedding, checked_texts(labels, "labels"))
 
     def classify(
-        self, frames: UInt8 | Clip, labels: Iterable[str], *, query: str | None = None
+        self, frames: Frames, labels: Iterable[str], *, query: str | None = None
     ) -> tuple[Scored, ...]:
         """Rank labels in anyone's words for a clip.
 
@@ -259,20 +288,23 @@ class Model:
         Examples:
             >>> import vljepa_runtime as vj
             >>> model = vj.load("tiny")
-            >>> clip = vj.read_clip("clip.mp4", model.preprocess, seconds=3)
-            >>> model.classify(clip, ["a ball falls", "a box jumps", "a cross spins"])
+            >>> labels = ["a ball falls", "a box jumps", "a cross spins"]
+            >>> model.classify("clip.mp4", labels)  # as `vljepa classify tiny clip.mp4` does
             (Scored(label='a box jumps', score=0...), ...)
+            >>> clip = model.read_clip("clip.mp4", start_s=3, seconds=3)  # --start 3 --seconds 3
+            >>> model.classify(clip, labels)[0].label
+            'a ball falls'
         """
         names = checked_texts(labels, "labels")
         return self._rank(self.embed(frames, self._query_or_prompt(query, "classify", "caption")), names)
 
-    def answer(self, frames: UInt8 | Clip, question: str, candidates: Iterable[str]) -> tuple[Scored, ...]:
+    def answer(self, frames: Frames, question: str, candidates: Iterable[str]) -> tuple[Scored, ...]:
         """Rank candidate answers to a question about frames (see `patches`), best first.
 
         Examples:
             >>> import vljepa_runtime as vj
             >>> model = vj.load("tiny")
-            >>> clip = vj.read_clip("clip.mp4", model.preprocess, seconds=3)
+            >>> clip = model.read_clip("clip.mp4", seconds=3)
             >>> model.answer(clip, "What colour is the box?", ["red", "white"])[0].label
             'white'
         """
@@ -299,7 +331,7 @@ class Model:
         self,
         *,
         query: str | Iterable[str] | None = None,
-        select: Policy | None = None,
+        select: Policy | str | None = None,
         stride_s: float = 1.0,
         decode: str = "auto",
         keep: int | None = None,

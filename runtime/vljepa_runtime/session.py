@@ -16,7 +16,7 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.selection.best_label import BestLabel
-from vljepa_runtime.selection.online import OnlineSelection
+from vljepa_runtime.selection.policies import resolve_policy
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.limited import limited_frames
 from vljepa_runtime.sources.protocol import Frame, Item, Source, SourceStatus
@@ -39,7 +39,7 @@ class Session(Closing):
     Args:
         model: Shared with other sessions.
         query: One or several; None takes the bundle's caption prompt.
-        select: When to decode; None takes `OnlineSelection()`.
+        select: When to decode: a policy, or what `parse_policy` reads, such as `online:6`; None takes `online`.
         stride_s: Seconds between windows.
         decode: `auto` decodes what selection gives when the bundle has a Y-decoder, `always` insists on one,
             `never` leaves the text empty.
@@ -58,7 +58,7 @@ class Session(Closing):
     Examples:
         >>> import vljepa_runtime as vj
         >>> model = vj.load("tiny")
-        >>> with vj.Session(model, query="What is the action shown?", select=vj.Uniform(3)) as session:
+        >>> with vj.Session(model, query="What is the action shown?", select="uniform:3") as session:
         ...     for event in session.run(vj.open_source("clip.mp4"), max_seconds=2):
         ...         print(event.kind, event.text)
         status tiny on ... reading clip.mp4, windows of 8 frames over 2 s
@@ -66,6 +66,8 @@ class Session(Closing):
         >>> stats: vj.SessionStats = session.stats
         >>> stats.windows, stats.decodings, stats.media_s
         (1, 1, 2.0)
+        >>> session
+        <Session of tiny on onnxruntime:cpu, reading clip.mp4: Uniform, 1 windows, 1 decodings>
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Session(Closing):
         model: Model,
         *,
         query: str | Iterable[str] | None = None,
-        select: Policy | None = None,
+        select: Policy | str | None = None,
         stride_s: float = 1.0,
         decode: str = "auto",
         keep: int | None = None,
@@ -88,10 +90,6 @@ class Session(Closing):
         choice(decode, "decode", DECODE_MODES)
         if decode == "always" and not model.has_decoder:
             raise InputError(f"decode='always', but {model.bundle.name} has no Y-decoder: use auto or never")
-        if select is not None and not callable(getattr(select, "start", None)):
-            raise InputError(
-                f"expected a selection policy or None, got {select!r}: parse_policy reads one from text"
-            )
         self.model = model
         self.queries = _queries(model, query, "caption" if labels is None else "classify")
         if labels is not None:
@@ -103,7 +101,7 @@ class Session(Closing):
             select = BestLabel(labels=names, embeddings=model.embed_text(names), min_score=min_score)
         elif min_score is not None:
             raise InputError("min_score is a label's: give labels, too")
-        self._policy = select if select is not None else OnlineSelection()
+        self._policy = resolve_policy("online" if select is None else select)
         self._embeddings = embeddings
         self._states: list[State] = [self._policy.start() for _ in self.queries]
         self._sampler = WindowSampler(
@@ -115,6 +113,12 @@ class Session(Closing):
         self._source: Source | None = None
         self._stream = ""
         self._started = self._stopped = False
+
+    def __repr__(self) -> str:
+        model, stats, policy = self.model, self.stats, type(self._policy).__name__
+        reading = f", reading {self._stream}" if self._stream else ""
+        done = f"{stats.windows} windows, {stats.decodings} decodings"
+        return f"<Session of {model.bundle.name} on {model.engine_name}{reading}: {policy}, {done}>"
 
     @property
     def stats(self) -> SessionStats:

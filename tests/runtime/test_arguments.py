@@ -327,7 +327,6 @@ def test_names_and_texts(
     "frames",
     [
         None,
-        "clip.mp4",
         [[1, 2], [3]],
         [],
         [None],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -49,6 +50,40 @@ def test_classify_ranks_by_cosine(model: vj.Model, clip: np.ndarray) -> None:
     assert [scored.label for scored in ranked] == [labels[i] for i in np.argsort(-cosines)]
     assert [scored.score for scored in ranked] == pytest.approx(
         sorted(cosines.tolist(), reverse=True), abs=1e-6
+    )
+
+
+def test_a_source_is_read_as_the_model_takes_it(
+    model: vj.Model, tmp_path: Path, lossless: ModuleType
+) -> None:
+    path = tmp_path / "clip.mkv"
+    lossless.write_lossless(path, lossless.numbered(20), np.arange(20) / 7)
+    clip = model.read_clip(path)
+    assert np.array_equal(clip.frames, vj.read_clip(path, model.preprocess).frames)
+    part = {"start_s": 0.5, "seconds": 1.0}
+    assert np.array_equal(
+        model.read_clip(path, **part).frames, vj.read_clip(path, model.preprocess, **part).frames
+    )
+    for given in (path, str(path)):
+        assert np.array_equal(model.embed(given, "what is red ?"), model.embed(clip, "what is red ?"))
+        assert model.classify(given, ["red", "blue"]) == model.classify(clip, ["red", "blue"])
+        assert model.answer(given, "what is red ?", ["ball"]) == model.answer(clip, "what is red ?", ["ball"])
+        assert np.array_equal(model.encode(given), model.encode(clip))
+    with pytest.raises(vj.SourceError, match=r"no such file: clip\.mp5"):
+        model.embed("clip.mp5")
+
+
+def test_a_clip_cannot_be_read_without_knowing_the_model(model: vj.Model, tmp_path: Path) -> None:
+    for given in ((), (model,)):
+        with pytest.raises(
+            vj.InputError, match=r"write model\.read_clip\(source\), or pass model\.preprocess"
+        ):
+            vj.read_clip(tmp_path / "clip.mkv", *given)
+
+
+def test_a_model_says_what_it_is(model: vj.Model) -> None:
+    assert repr(model) == (
+        "<Model small on onnxruntime:cpu: fp32, windows of 4 x 12 x 12 at 4 fps, embeddings of 8>"
     )
 
 

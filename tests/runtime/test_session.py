@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -145,6 +146,25 @@ def test_selection_saves_decodings_and_flushes_at_the_end(model: vj.Model) -> No
     assert [(event.start_s, event.end_s) for event in events[1:]] == [(0, 2), (2, 4), (4, 5)]
     assert (stats.windows, stats.decodings) == (5, 3)
     assert stats.decodings_saved == pytest.approx(0.4)
+
+
+def test_a_policy_may_be_named(model: vj.Model) -> None:
+    named, given = (run(model, Reel(), select=select)[0] for select in ("uniform:2", vj.Uniform(2)))
+    assert [(e.start_s, e.end_s, e.score) for e in named] == [(e.start_s, e.end_s, e.score) for e in given]
+    with pytest.raises(vj.InputError, match="unknown selection policy 'onlin', did you mean 'online'"):
+        model.session(select="onlin")
+    with pytest.raises(vj.InputError, match=r"expected a selection policy or a text \(online \| "):
+        model.session(select=2)  # type: ignore[arg-type]
+
+
+def test_a_session_says_how_far_it_is(model: vj.Model) -> None:
+    with model.session(select="every") as session:
+        assert repr(session) == "<Session of small on onnxruntime:cpu: EveryWindow, 0 windows, 0 decodings>"
+        list(session.run(Reel()))
+    assert re.fullmatch(
+        r"<Session of small on onnxruntime:cpu, reading reel: EveryWindow, \d windows, \d decodings>",
+        repr(session),
+    )
 
 
 def test_each_query_has_its_own_state_and_the_window_is_encoded_once(model: vj.Model) -> None:

@@ -133,6 +133,11 @@ class Manifest:
         manifest._check_claims()
         return manifest
 
+    @property
+    def precision_text(self) -> str:
+        """Every recipe once, for people; `n/a` where none is named."""
+        return ", ".join(dict.fromkeys(self.precision.values())) or "n/a"
+
     def token_rows(self, tokenizer: str) -> int | None:
         """Rows of the token table that a tokenizer file's ids go into; None where the graphs do not say.
 

@@ -22,6 +22,7 @@ from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.redaction import hide_in_name
+from vljepa_runtime.suggestions import did_you_mean
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["MAPPED_BYTES", "Bundle", "shipped_bundles"]
@@ -45,6 +46,8 @@ class Bundle(Closing):
         ...     print(bundle.graph("y_encoder").outputs[0].shape, bundle.read("tokenizer.json")[:1])
         tiny ['x_encoder', 'predictor', 'y_encoder', 'y_decoder_prefill', 'y_decoder_step']
         ('B', 256) b'{'
+        >>> bundle
+        <Bundle tiny for onnx: 5 graphs of int8-dynamic, 8.6 MB>
     """
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
@@ -52,6 +55,11 @@ class Bundle(Closing):
         self._verified: dict[str, tuple[int, ...]] = {}
         self._tokenizers: dict[str, Tokenizer] = {}
         self.manifest = manifest
+
+    def __repr__(self) -> str:
+        megabytes = sum(spec.size for spec in self.manifest.files.values()) / 1e6
+        graphs = f"{len(self.manifest.graphs)} graphs of {self.manifest.precision_text}"
+        return f"<Bundle {self.name} for {self.manifest.target}: {graphs}, {megabytes:.1f} MB>"
 
     def close(self) -> None:
         """Let go of the files; what a model has loaded stays loaded."""
@@ -263,7 +271,10 @@ def _locate(path: str | os.PathLike[str]) -> Path:
         return SHIPPED / f"{path}.vljepa"
     names = ", ".join(shipped_bundles()) or "none"
     shown = hide_in_name(str(path))  # sources are mistaken for bundles
-    raise BundleError(f"no bundle at {shown}: expected a .vljepa folder or file, or a shipped name ({names})")
+    hint = did_you_mean(str(path).lower(), shipped_bundles(), lead=", ")
+    raise BundleError(
+        f"no bundle at {shown}{hint}: expected a .vljepa folder or file, or a shipped name ({names})"
+    )
 
 
 def _parse(data: bytes, root: Path) -> object:

@@ -3,7 +3,7 @@
 >>> from vljepa_runtime import Bundle
 >>> from vljepa_runtime.engines import available_engines, check_feeds, describe, families, open_engine
 >>> families()[1]
-Family(name='openvino', module='openvino', ..., devices=('cpu', 'gpu', 'npu'), targets=('openvino', 'onnx'))
+Family(name='openvino', module='openvino', ..., devices=('cpu', 'gpu', 'npu'), targets=('openvino', 'onnx'), ...)
 >>> "onnxruntime:cpu" in available_engines()
 True
 >>> engine = open_engine("onnxruntime:cpu", threads=1)

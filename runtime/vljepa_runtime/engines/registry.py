@@ -1,4 +1,4 @@
-"""Engines by name: `auto`, `FAMILY[:DEVICE]`, or a short word such as `cuda`. Adding one is a file beside this and a row below.
+"""Engines by name: `auto`, `FAMILY[:DEVICE]`, or a word such as `cuda`. One more is a file beside this and a row below.
 
 An engine's module is imported when the engine is named, and its library when it is opened.
 """

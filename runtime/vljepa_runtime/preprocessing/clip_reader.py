@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.arguments import instance, number
+from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.preprocessing.patches import Clip, FittedFrame, fit_frame, pick_numbers
 from vljepa_runtime.preprocessing.preprocess import Preprocess
@@ -46,7 +46,7 @@ class Part:
 
 def read_clip(
     source: Source | str | Path | int,
-    pre: Preprocess,
+    pre: Preprocess | None = None,
     *,
     start_s: float = 0.0,
     seconds: float | None = None,
@@ -61,7 +61,8 @@ def read_clip(
 
     Args:
         source: What `open_source` takes, or an open source, which is closed.
-        pre: The model's preprocessing.
+        pre: The preprocessing of a model, which decides which frames are taken. `Model.read_clip` knows it; without
+            it there is nothing to read by.
         start_s: Seconds left out at the beginning.
         seconds: Length of the part; by default all of a file, one window of a live source.
         stretch: See `open_source`.
@@ -77,7 +78,11 @@ def read_clip(
         >>> clip.frames.shape, clip.frames.dtype
         ((4, 64, 64, 3), dtype('uint8'))
     """
-    instance(pre, "the preprocessing", Preprocess)
+    if not isinstance(pre, Preprocess):
+        raise InputError(
+            f"expected a model's preprocessing, which decides which frames are taken, got {pre!r}: "
+            "write model.read_clip(source), or pass model.preprocess"
+        )
     number(start_s, "start_s", least=0)
     if seconds is not None:
         number(seconds, "seconds", above=0)

@@ -3,12 +3,12 @@ from .calibration import calibrate as calibrate
 from .online import OnlineSelection as OnlineSelection
 from .policies import POLICY_HELP as POLICY_HELP
 from .policies import parse_policy as parse_policy
+from .policies import run_policy as run_policy
 from .protocol import Decision as Decision
 from .protocol import Observation as Observation
 from .protocol import Policy as Policy
 from .protocol import State as State
 from .protocol import observe as observe
-from .protocol import run_policy as run_policy
 from .uniform import EveryWindow as EveryWindow
 from .uniform import Uniform as Uniform
 from .ward import OfflineWard as OfflineWard

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection.online import OnlineSelection
-from vljepa_runtime.selection.protocol import observe, run_policy
+from vljepa_runtime.selection.policies import run_policy
+from vljepa_runtime.selection.protocol import observe
 
 __all__ = ["calibrate"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,9 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from vljepa_runtime.selection import Policy
+    from vljepa_runtime.selection.protocol import Decision, Observation, Policy
 
-__all__ = ["POLICIES", "POLICY_HELP", "parse_policy"]
+__all__ = ["POLICIES", "POLICY_HELP", "parse_policy", "resolve_policy", "run_policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,31 @@ def parse_policy(spec: str) -> Policy:
         raise InputError(f"'{name}' takes no number, got {spec!r}: expected {FORMS}")
     form = forms[True]
     return form.make(**{form.argument: _number(spec, value, form.kind)})
+
+
+def resolve_policy(select: Policy | str) -> Policy:
+    """A policy, or the one that a text names.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if isinstance(select, str):
+        return parse_policy(select)
+    if not callable(getattr(select, "start", None)):
+        raise InputError(f"expected a selection policy or a text ({FORMS}), got {select!r}")
+    return select
+
+
+def run_policy(policy: Policy | str, observations: Iterable[Observation]) -> list[Decision]:
+    """All decisions of one policy over a whole sequence.
+
+    Args:
+        policy: A policy, or what `parse_policy` reads.
+        observations: See `observe`.
+    """
+    state = resolve_policy(policy).start()
+    decisions = [decision for seen in observations for decision in state.push(seen)]
+    return decisions + state.finish()
 
 
 def _number(spec: str, value: str, kind: Callable[[str], float]) -> Any:

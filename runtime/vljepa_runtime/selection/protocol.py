@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,6 @@ __all__ = [
     "State",
     "distance",
     "observe",
-    "run_policy",
     "unit",
 ]
 
@@ -137,10 +136,3 @@ def observe(
     for index, (time_s, embedding) in enumerate(zip(times_s.tolist(), embeddings)):
         half = window_s / 2
         yield Observation(index=index, start_s=time_s - half, end_s=time_s + half, embedding=embedding)
-
-
-def run_policy(policy: Policy, observations: Iterable[Observation]) -> list[Decision]:
-    """All decisions of one policy over a whole sequence."""
-    state = policy.start()
-    decisions = [decision for seen in observations for decision in state.push(seen)]
-    return decisions + state.finish()

@@ -18,10 +18,21 @@ from vljepa_apps.main import main
 def test_prints_the_best_labels_first(tiny: Any, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", "tiny", str(pictures), "--label", "a dog", "--label", "a red ball"]) == 0
     out, err = capsys.readouterr()
-    ranked = tiny.classify(vj.read_clip(pictures, tiny.preprocess), ["a dog", "a red ball"])
+    ranked = tiny.classify(pictures, ["a dog", "a red ball"])
+    assert ranked == tiny.classify(vj.read_clip(pictures, tiny.preprocess), ["a dog", "a red ball"])
     assert out == "".join(f"{scored.label:10}  {scored.score:.3f}\n" for scored in ranked)
     assert err == ""
     assert tiny.clip.frames.shape == (8, 96, 96, 3)
+
+
+def test_a_part_equals_that_of_the_command(
+    tiny: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--start", "1", "--seconds", "1.5", "--label", "a dog", "--label", "a red ball", "--json"]
+    assert main(["classify", "tiny", str(pictures), *options]) == 0
+    ranked = tiny.classify(tiny.read_clip(pictures, start_s=1, seconds=1.5), ["a dog", "a red ball"])
+    told = [(found["label"], found["score"]) for found in json.loads(capsys.readouterr().out)["results"]]
+    assert told == [(scored.label, round(scored.score, 4)) for scored in ranked]
 
 
 def test_labels_come_from_a_file_too_each_once(
@@ -33,7 +44,7 @@ def test_labels_come_from_a_file_too_each_once(
     assert main(["classify", "tiny", str(pictures), *options]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["labels"] == 2
-    best = tiny.classify(vj.read_clip(pictures, tiny.preprocess), ["a dog", "a cube"], query="What is it?")[0]
+    best = tiny.classify(str(pictures), ["a dog", "a cube"], query="What is it?")[0]
     assert result["results"] == [{"label": best.label, "score": round(best.score, 4)}]
     assert (result["engine"], result["query"]) == ("onnxruntime:cpu", "What is it?")
 

@@ -276,6 +276,12 @@ def test_every_single_byte_of_a_zip_may_flip(tmp_path: Path, small_zip: Path) ->
 def test_open_names_what_is_shipped() -> None:
     with pytest.raises(BundleError, match="no bundle at nowhere"):
         Bundle.open("nowhere")
+    with pytest.raises(BundleError, match=r"no bundle at Tinny, did you mean 'tiny'\?: expected a .vljepa"):
+        Bundle.open("Tinny")
+
+
+def test_a_bundle_says_what_it_is(small_zip: Path) -> None:
+    assert repr(Bundle.open(small_zip)) == "<Bundle small for onnx: 5 graphs of fp32, 0.0 MB>"
 
 
 def test_graph_and_read_name_what_is_there(small_zip: Path) -> None:
