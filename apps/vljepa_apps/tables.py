@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vljepa_apps import console
@@ -11,8 +13,9 @@ from vljepa_apps import console
 if TYPE_CHECKING:
     from vljepa_evaluation.gates import GraphParity
 
-__all__ = ["PARITY_HEADER", "Table", "markdown", "parity_cells", "text"]
+__all__ = ["PARITY_HEADER", "WIDTH", "Table", "markdown", "notes", "parity_cells", "shared", "text"]
 
+WIDTH = 100  # columns that a text for people may take
 PARITY_HEADER = ("mean cos", "p1 cos", "worst cos", "max abs", "PSNR dB")
 
 
@@ -45,6 +48,23 @@ def _pipes(table: Table) -> str:
     lines = [f"| {' | '.join(table.header)} |", f"|{' --- |' * len(table.header)}"]
     rows = ([str(cell).replace("|", "/") for cell in row] for row in table.rows)
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def shared(said: Iterable[tuple[str, str]], *, width: int = WIDTH) -> list[str]:
+    """Texts of `width` columns, each once, after the names of all that it is said of."""
+    names: dict[str, list[str]] = {}
+    for name, what in said:
+        names.setdefault(what, []).append(name)
+    lines = (f"{', '.join(who)}: {what}" if any(who) else what for what, who in names.items())
+    return [part for line in lines for part in wrap(line, width, subsequent_indent="  ")]
+
+
+def notes(graphs: Mapping[str, str], *, width: int = WIDTH) -> list[str]:
+    """What is noted of each graph, as lines of `width` columns; what is noted of all names none."""
+    parts = [(name, part) for name, text in graphs.items() for part in text.split("; ") if part]
+    counts = Counter(part for _, part in parts)
+    of_all = len(graphs) if len(graphs) > 1 else 0
+    return shared((("" if counts[part] == of_all else name, part) for name, part in parts), width=width)
 
 
 def parity_cells(parity: GraphParity | None) -> tuple[str, ...]:

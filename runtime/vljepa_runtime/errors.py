@@ -17,6 +17,8 @@ VljepaError
 
 from __future__ import annotations
 
+from pathlib import Path
+
 __all__ = [
     "BundleError",
     "DeviceMissingError",
@@ -82,7 +84,15 @@ class MissingExtraError(VljepaError, ImportError):
     """An optional dependency is missing; the message names the pip command that installs it."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed: run  pip install 'vljepa-edge[{extra}]'")
+        super().__init__(f"{package} is not installed: run  {self.install_command(extra)}")
+
+    @staticmethod
+    def install_command(extra: str) -> str:
+        """The pip command that brings an extra, where this package came from an index and where it is a checkout."""
+        root = Path(__file__).parents[2]
+        if not (root / "pyproject.toml").is_file():
+            return f"pip install 'vljepa-edge[{extra}]'"
+        return f"pip install -e '{'.' if root.samefile('.') else root}[{extra}]'"
 
 
 class MissingEngineExtraError(MissingExtraError, LibraryMissingError):

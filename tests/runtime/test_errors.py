@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -51,8 +52,19 @@ def test_a_missing_library_is_caught_as_either() -> None:
     assert isinstance(error, MissingExtraError)
     assert isinstance(error, LibraryMissingError)
     assert isinstance(error, ImportError)
-    assert str(error) == "openvino is not installed: run  pip install 'vljepa-edge[openvino]'"
+    command = MissingExtraError.install_command("openvino")
+    assert str(error) == f"openvino is not installed: run  {command}"
     assert not isinstance(MissingExtraError("matplotlib", "apps"), EngineError)
+
+
+def test_the_pip_command_works_where_the_package_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = MissingExtraError.install_command
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "runtime" / "vljepa_runtime" / "errors.py"))
+    assert command("train") == "pip install 'vljepa-edge[train]'"
+    (tmp_path / "pyproject.toml").touch()  # a checkout
+    assert command("train") == f"pip install -e '{tmp_path}[train]'"
+    monkeypatch.chdir(tmp_path)
+    assert command("train") == "pip install -e '.[train]'"
 
 
 def test_an_onnx_runtime_that_does_not_load_is_a_missing_library(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,9 +77,7 @@ def test_an_onnx_runtime_that_does_not_load_is_a_missing_library(monkeypatch: py
 
 def test_auto_without_a_library_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vljepa_runtime.engines.openvino.find_spec", lambda name: None)
-    with pytest.raises(
-        LibraryMissingError, match=r"no engine for openvino.*pip install 'vljepa-edge\[openvino\]'"
-    ):
+    with pytest.raises(LibraryMissingError, match=r"no engine for openvino.*pip install .*\[openvino\]'"):
         open_engine("auto", target="openvino")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from vljepa_apps import console
 from vljepa_apps.measure.machine import installed, machine
-from vljepa_apps.tables import Table
-from vljepa_runtime.errors import VljepaError
+from vljepa_apps.tables import WIDTH, Table, shared
+from vljepa_runtime.errors import MissingExtraError, VljepaError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,7 +46,8 @@ CODECS = {
     "read av1": "libdav1d",
     "write h264": "libx264",
 }
-ENGINE_HEADER = ("engine", "runs", "window ms", "load ms", "cosine", "what really runs")
+ENGINE_HEADER = ("engine", "window ms", "load ms", "cosine")
+FALLBACK = ", or pass allow_fallback=True (--allow-fallback)"  # what doctor would not do
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,19 +165,29 @@ def tables(found: Diagnosis) -> Iterator[Table]:
     yield Table("machine", list(found.machine.items()))
     yield Table("packages", [(name, there or missing(name)) for name, there in found.packages.items()])
     yield Table("video", [(what, "yes" if there else "no") for what, there in found.video.items()])
-    yield Table(
-        f"engines, each with {found.bundle}", [_engine_row(trial) for trial in found.engines], ENGINE_HEADER
-    )
+    running = [trial for trial in found.engines if trial.runs]
+    absent = [trial for trial in found.engines if not trial.runs]
+    if running:
+        yield Table(
+            f"engines that run {found.bundle}", [_engine_row(trial) for trial in running], ENGINE_HEADER
+        )
+        yield Table("what really runs", _lines(("", trial.really) for trial in running))
+    if absent:
+        yield Table("engines that do not", _lines((trial.engine, trial.note) for trial in absent))
 
 
 def missing(name: str) -> str:
     """What to do about a package that is not there."""
     extra = PACKAGES[name]
-    return f"not installed (pip install 'vljepa-edge[{extra}]')" if extra else "not installed"
+    return f"not installed ({MissingExtraError.install_command(extra)})" if extra else "not installed"
 
 
 def _engine_row(trial: EngineTrial) -> tuple[str, ...]:
-    if not trial.runs:
-        return trial.engine, "no", "n/a", "n/a", "n/a", trial.note.removeprefix(f"{trial.engine}: ")
     cosine = "n/a" if trial.cosine is None else f"{trial.cosine:.4f}"
-    return trial.engine, "yes", f"{trial.window_ms:.2f}", f"{trial.load_ms:.0f}", cosine, trial.really
+    return trial.engine, f"{trial.window_ms:.2f}", f"{trial.load_ms:.0f}", cosine
+
+
+def _lines(said: Iterable[tuple[str, str]]) -> list[tuple[str]]:
+    """Rows of one cell that fit a page; engines of which the same is said share them."""
+    plain = ((name, text.removeprefix(f"{name}: ").removesuffix(FALLBACK)) for name, text in said)
+    return [(line,) for line in shared(plain, width=WIDTH - 2)]

@@ -12,7 +12,7 @@ from vljepa_apps.main import main
 from vljepa_apps.measure.doctor import missing
 from vljepa_apps.measure.machine import installed
 from vljepa_runtime.engines import engine_names
-from vljepa_runtime.errors import EngineError
+from vljepa_runtime.errors import EngineError, MissingExtraError
 
 
 @pytest.fixture
@@ -29,22 +29,32 @@ def loader(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, Exception | 
     return errors
 
 
-def test_each_engine_is_a_row(
+def test_engines_that_run_come_first_and_the_reasons_of_others_once(
     loader: dict[str, Exception | None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     loader["onnxruntime:cuda"] = EngineError("no CUDA here:\n install onnxruntime-gpu")
     loader["onnxruntime:tensorrt"] = RuntimeError("a vendor's crash")
+    for device in ("cpu", "gpu"):
+        loader[f"coreml:{device}"] = EngineError(
+            "Core ML runs on macOS, or pass allow_fallback=True (--allow-fallback)"
+        )
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    rows = {
-        line.split()[0]: line
-        for line in out.partition("\nengines,")[2].splitlines()
-        if line.startswith("  ") and line.split()[0] in engine_names()
-    }
-    assert list(rows) == list(engine_names())
-    assert "ONNX Runtime" in rows["onnxruntime:cpu"]
-    assert "no CUDA here: install onnxruntime-gpu" in rows["onnxruntime:cuda"]
-    assert "RuntimeError: a vendor's crash" in rows["onnxruntime:tensorrt"]
+    run, _, rest = out.partition("\nengines that do not\n")
+    rows = run.partition("\nengines that run tiny\n")[2].partition("\n\n")[0].splitlines()[2:]
+    assert [row.split()[0] for row in rows] == [name for name in engine_names() if not loader[name]]
+    assert "  onnxruntime:cpu (ONNX Runtime" in run
+    assert rest.splitlines() == [
+        "  onnxruntime:cuda: no CUDA here: install onnxruntime-gpu",
+        "  onnxruntime:tensorrt: RuntimeError: a vendor's crash",
+        "  coreml:cpu, coreml:gpu: Core ML runs on macOS",
+    ]
+
+
+def test_a_page_holds_it(loader: dict[str, Exception | None], capsys: pytest.CaptureFixture[str]) -> None:
+    loader["openvino:gpu"] = EngineError("no GPU here: " + "install it; " * 30)
+    assert main(["doctor"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
 
 
 def test_json_compares_each_engine_with_the_first(
@@ -72,5 +82,5 @@ def test_no_engine_at_all_is_a_failure(
 
 def test_a_missing_package_names_its_extra() -> None:
     assert installed("no-such-distribution") is None
-    assert missing("torch") == "not installed (pip install 'vljepa-edge[train]')"
+    assert missing("torch") == f"not installed ({MissingExtraError.install_command('train')})"
     assert missing("numpy") == "not installed"

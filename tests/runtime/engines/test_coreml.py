@@ -59,7 +59,7 @@ def test_on_a_mac_without_coremltools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(coreml, "find_spec", lambda name: None)
     assert available_devices() == ()
-    with pytest.raises(MissingExtraError, match=r"vljepa-edge\[coreml\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install .*\[coreml\]"):
         CoreMlEngine()
 
 
