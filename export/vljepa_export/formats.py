@@ -37,6 +37,7 @@ class Format:
         fuses_attention: True where attention over many tokens can be one node of a graph.
         free_shapes: True where batch, tokens and text may have any size; otherwise token budgets are built.
         module: The converter, `vljepa_export.targets.protocol.Target`.
+        built_on_device: True where a bundle holds what `vljepa build` makes engines of on the device that runs them.
         needs: Package to import and the extra that brings it, beyond what every export needs.
     """
 
@@ -49,6 +50,7 @@ class Format:
     free_shapes: bool
     streamed: bool = False
     fuses_attention: bool = False
+    built_on_device: bool = False
     module: str
     needs: tuple[tuple[str, str], ...] = ()
 
@@ -111,6 +113,7 @@ FORMATS: Mapping[str, Format] = {
             engines=("tensorrt", "tensorrt-rtx"),
             free_shapes=False,
             streamed=True,
+            built_on_device=True,
             module="vljepa_export.targets.tensorrt",
         ),
         Format(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
-from vljepa_apps.tables import PARITY_HEADER, parity_cells
+from vljepa_apps.tables import PARITY_HEADER, notes, parity_cells
 
 if TYPE_CHECKING:
-    from vljepa_export import ExportReport, GraphReport
+    from vljepa_export import ExportReport, Format, GraphReport
 
 HEADER = ("graph", "precision", "size", *PARITY_HEADER, "s")
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Check the arguments, export, and print what was made; exit code 1 when it missed a gate."""
     arguments.require_extra("export", "onnx", "onnxscript", "torch")
     from vljepa_evaluation.gates import Scenes
-    from vljepa_export import export_bundle
+    from vljepa_export import export_bundle, find_format
     from vljepa_export.request import default_output, prepare
     from vljepa_runtime.files import claimed
 
@@ -89,8 +89,21 @@ def run(args: argparse.Namespace) -> int:
         )
         return 1
     if not args.json:
-        console.note(f"\nnext: vljepa inspect {report.path}\n      vljepa run {report.path} VIDEO")
+        console.note("\n" + next_steps(report.path, find_format(args.format)))
     return 0
+
+
+def next_steps(path: Path, made: Format) -> str:
+    """What to do with a bundle, here or where it runs."""
+    from vljepa_runtime.engines import available_engines
+
+    here = any(name.partition(":")[0] in made.engines for name in available_engines())
+    steps = [f"vljepa inspect {path}"]
+    if made.built_on_device:
+        steps.append(f"vljepa build {path}    # on the device, before it runs there")
+    where = "" if here and not made.built_on_device else "    # on the device"
+    steps.append(f"vljepa run {path} VIDEO{where}")
+    return "next: " + "\n      ".join(steps)
 
 
 def budgets(value: str) -> tuple[int, ...]:
@@ -126,7 +139,7 @@ def text(report: ExportReport) -> str:
             f"{found.embedding_worst:.6f}), hard negatives {found.overlap:.1%}, labels {found.labels:.1%}, "
             f"decode moments {found.triggers:.1%}"
         )
-    lines += [f"note: {graph.name} {graph.note}" for graph in report.graphs if graph.note]
+    lines += [f"note: {line}" for line in notes({graph.name: graph.note for graph in report.graphs})]
     lines += [f"gate missed: {graph.name}: {miss}" for graph in report.graphs for miss in graph.misses]
     lines += [f"gate missed: {miss}" for miss in report.misses]
     shared = f", {console.size(report.shared_bytes)} shared between graphs" if report.shared_bytes else ""

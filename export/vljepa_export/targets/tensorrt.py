@@ -48,7 +48,8 @@ def convert(
         files={file.name: file, recipe_file.name: recipe_file},
         open=partial(onnx_runner, file),
         notes=(
-            "the engine is built on the device by `vljepa build`; parity is of this graph in ONNX Runtime",
+            "the engine is built on the device by `vljepa build`",
+            "parity is of this graph in ONNX Runtime",
             _parser_note(contract.name, graph),
             *typed.notes,
         ),

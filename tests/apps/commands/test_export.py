@@ -10,8 +10,9 @@ pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 import vljepa_export
-from vljepa_apps.commands.export import parse_precision
+from vljepa_apps.commands.export import next_steps, parse_precision, text
 from vljepa_apps.main import main
+from vljepa_export import find_format
 from vljepa_runtime.errors import InputError
 
 
@@ -49,6 +50,32 @@ def test_mistakes_are_one_sentence_and_exit_1(
     captured = capsys.readouterr()
     assert "--force" in captured.err
     assert captured.out == ""
+
+
+def test_an_engine_is_built_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vljepa_runtime.engines.available_engines", lambda: ("onnxruntime:cpu",))
+    path = Path("m.vljepa")
+    plain = "next: vljepa inspect m.vljepa\n      vljepa run m.vljepa VIDEO"
+    assert next_steps(path, find_format("onnx")) == plain
+    assert next_steps(path, find_format("coreml")) == f"{plain}    # on the device"
+    build, run = next_steps(path, find_format("tensorrt")).splitlines()[1:]
+    assert build == "      vljepa build m.vljepa    # on the device, before it runs there"
+    assert run == "      vljepa run m.vljepa VIDEO    # on the device"
+
+
+def test_a_note_on_every_graph_is_printed_once() -> None:
+    note = "built, not run: nothing here can run it"
+    graphs = tuple(
+        vljepa_export.GraphReport(
+            name=name, precision="fp16", bytes=9, nodes=1, parity=None, seconds=0.1, note=note + more
+        )
+        for name, more in (("x_encoder", "; 3 nodes kept in fp32"), ("predictor", ""))
+    )
+    report = vljepa_export.ExportReport(path=Path("m"), bytes=9, shared_bytes=0, graphs=graphs, seconds=0.1)
+    assert [line for line in text(report).splitlines() if line.startswith("note")] == [
+        f"note: {note}",
+        "note: x_encoder: 3 nodes kept in fp32",
+    ]
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
