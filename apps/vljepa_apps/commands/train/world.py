@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "train"]
 
-RECIPE_OPTIONS = (
-    "seed",
-    "steps",
-    "stage_zero",
-    "stage_one",
-    "clips",
-    "lessons",
-    "lr",
-    "warmup",
-    "decay",
-    "finish",
-)
+RECIPE_OPTIONS = {  # fields of `Recipe`, with what each is
+    "seed": "draws weights and data (default 0)",
+    "steps": "steps of the optimiser in all (default 2080; 1000 with --data)",
+    "stage_zero": "steps in which the X-encoder learns alone (default 1300); 0 where it is trained already",
+    "stage_one": "step at which questions join the captions (default 1400)",
+    "clips": "clips of a batch, for each process (default 64)",
+    "lessons": "queries for each clip (default 3)",
+    "lr": "highest learning rate (default 0.002; 0.0001 with --data)",
+    "warmup": "steps in which the rate rises to --lr (default 100; 50 with --data)",
+    "decay": "share of the steps, at the end, in which the rate falls to 0 (default 0.3)",
+    "finish": "share of the steps, at the end, with as many tokens as inference has (default 0.02)",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,11 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--init", type=Path, metavar="CHECKPOINT", help="start a new run from these weights (or `tiny`)"
     )
-    for name in RECIPE_OPTIONS:
+    for name, what in RECIPE_OPTIONS.items():
         kind = float if name in ("lr", "decay", "finish") else int
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, metavar="N", help=f"recipe: {name.replace('_', ' ')}"
-        )
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=what)
     parser.add_argument(
         "--extend", type=int, metavar="STEPS", help="give a run that exists this many steps in all"
     )

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from vljepa_apps.commands.train.world import RECIPE_OPTIONS
 from vljepa_apps.main import main
 from vljepa_model.checkpoint import load_checkpoint
+from vljepa_model.finetuning import FineTuneRecipe
+from vljepa_model.training import Recipe
 
 SHORT = ["--steps", "2", "--clips", "2", "--warmup", "1", "--workers", "0", "--save-every", "1"]
 
@@ -23,6 +26,13 @@ def test_a_short_run_leaves_a_checkpoint_and_goes_on_when_extended(
     assert "vljepa export" in said
     assert main(["train", "--out", str(out), "--extend", "3", "--workers", "0"]) == 0
     assert load_checkpoint(out / "checkpoint").metadata["step"] == 3
+
+
+@pytest.mark.parametrize("name", RECIPE_OPTIONS)
+def test_help_tells_the_defaults_that_the_recipes_have(name: str) -> None:
+    told, ours, theirs = RECIPE_OPTIONS[name], getattr(Recipe(), name), getattr(FineTuneRecipe(), name, None)
+    assert f"(default {ours}" in told
+    assert theirs in (None, ours) or f"; {theirs:.4f}".rstrip("0").rstrip(".") + " with --data)" in told
 
 
 @pytest.mark.parametrize(
