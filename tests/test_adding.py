@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("runtime", "data", "evaluation", "model", "quant", "export", "apps")
 PAGE = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r'```(python|diff) title="([^"]+)"\n(.*?)```', PAGE, re.DOTALL)
+CONTRACTS = ("runtime/selection/test_every_policy.py", "runtime/sinks/test_every_sink.py")
 LARGE = (
     "runtime/vljepa_runtime/bundles/tiny.vljepa",
     "model/vljepa_model/checkpoints/tiny/model.safetensors",
@@ -55,15 +56,29 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_tests_that_are_shown_pass(copy: Path) -> None:
-    pytest.importorskip("torch")
+def passed(copy: Path, *arguments: str) -> int:
+    """How many tests pass with what the page adds; all that run have to."""
     paths = [str(copy / folder) for folder in FOLDERS]
-    tests = [str(copy / name) for kind, name, _ in BLOCKS if name.startswith("tests/")]
-    assert len(tests) == len(KINDS)
     options = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={copy}"]
     code = (
-        f"import sys; sys.path[:0] = {paths!r}; import pytest; sys.exit(pytest.main({[*options, *tests]!r}))"
+        f"import sys; sys.path[:0] = {paths!r}; import pytest; "
+        f"sys.exit(pytest.main({[*options, *arguments]!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=280, cwd=copy)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert f"{len(KINDS)} passed" in done.stdout
+    return int(re.findall(r"(\d+) passed", done.stdout)[0])
+
+
+def test_the_tests_that_are_shown_pass(copy: Path) -> None:
+    pytest.importorskip("torch")
+    tests = [str(copy / name) for kind, name, _ in BLOCKS if name.startswith("tests/")]
+    assert len(tests) == len(KINDS)
+    assert passed(copy, *tests) == len(KINDS)
+
+
+@pytest.mark.parametrize(("contract", "row"), list(zip(CONTRACTS, ("first", "texts"))), ids=KINDS[:2])
+def test_what_is_shown_keeps_the_contract_of_its_table(contract: str, row: str, copy: Path) -> None:
+    file = copy / "tests" / contract
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "tests" / contract, file)
+    assert passed(copy, str(file), "-k", row) >= 5

@@ -19,7 +19,7 @@ import pytest
 
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
-from vljepa_runtime.sinks import JsonlSink, Sink, SinkGroup, SubtitleSink, VideoSink, subtitles
+from vljepa_runtime.sinks import JsonlSink, SinkGroup, SubtitleSink, VideoSink, subtitles
 from vljepa_runtime.sinks.subtitles import srt_time
 from vljepa_runtime.sinks.video import FONT, draw_banner, wrap_text
 from vljepa_runtime.sources import open_source
@@ -34,35 +34,6 @@ def segment(start_s: float, end_s: float, text: str, query: str | None = None) -
 
 def picture(time_s: float, index: int, height: int = 96, width: int = 128) -> Frame:
     return Frame(image=np.full((height, width, 3), (200, 40, 90), np.uint8), time_s=time_s, index=index)
-
-
-@pytest.mark.parametrize("kind", [JsonlSink, SubtitleSink, VideoSink])
-class TestEverySink:
-    def test_is_a_sink(self, kind: type[JsonlSink | SubtitleSink | VideoSink], tmp_path: Path) -> None:
-        with kind(tmp_path / "out.mp4") as sink:
-            assert isinstance(sink, Sink)
-
-    def test_overwrites_only_when_told(
-        self, kind: type[JsonlSink | SubtitleSink | VideoSink], tmp_path: Path
-    ) -> None:
-        path = tmp_path / "out.mp4"
-        path.write_text("precious")
-        with pytest.raises(InputError, match="exists: choose another name or pass --force"):
-            kind(path)
-        assert path.read_text() == "precious"
-        with kind(path, overwrite=True) as sink:
-            sink.write(segment(0, 1, "a ball"))
-            if isinstance(sink, VideoSink):
-                sink.write_frame(picture(0, 0))
-        assert path.read_bytes()[:8] != b"precious"
-
-    def test_missing_folder_is_named(
-        self, kind: type[JsonlSink | SubtitleSink | VideoSink], tmp_path: Path
-    ) -> None:
-        with pytest.raises(InputError, match="nowhere does not exist"):
-            kind(tmp_path / "nowhere" / "out")
-        with pytest.raises(InputError, match="is a folder"):
-            kind(tmp_path)
 
 
 class TestJsonl:
@@ -465,20 +436,3 @@ def test_the_reader_of_a_pipe_that_goes_away_ends_that_output_alone(tmp_path: Pa
         assert len(group) == 1
     assert told == [f"cannot write {tmp_path / 'pipe'}: Broken pipe"]
     assert len((tmp_path / "e.jsonl").read_text().splitlines()) == 5
-
-
-@pytest.mark.parametrize("kind", [JsonlSink, SubtitleSink, VideoSink])
-def test_a_run_that_fails_before_it_says_anything_leaves_the_old_file(
-    kind: type[JsonlSink | SubtitleSink | VideoSink], tmp_path: Path
-) -> None:
-    def fails() -> None:
-        with SinkGroup() as group:
-            group.add(kind(path, overwrite=True))
-            raise KeyError
-
-    path = tmp_path / "out.mp4"
-    path.write_text("precious")
-    with pytest.raises(KeyError):
-        fails()
-    assert path.read_text() == "precious"
-    assert list(tmp_path.iterdir()) == [path]
