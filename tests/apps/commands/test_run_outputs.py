@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
+import vljepa_runtime as vj
 from vljepa_apps.main import main
 from vljepa_runtime.events import Event
 
@@ -298,7 +300,7 @@ def test_a_plain_locale(pictures: Path) -> None:
 
 
 def say(text: str, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every event of the stand-in have this text."""
+    """Let every event have this text, and every label a score, whatever it is."""
     plain = model.session
 
     def session(**options: object) -> object:
@@ -310,6 +312,10 @@ def say(text: str, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         return made
 
     monkeypatch.setattr(model, "session", session)
+    model.embed = lambda clip, query=None: np.eye(4, dtype=np.float32)[0]
+    model.embed_text = lambda texts: np.eye(4, dtype=np.float32)[: len(texts)]
+    model.classify = lambda clip, labels, query=None: tuple(vj.Scored(label=x, score=0.5) for x in labels)
+    model.answer = lambda clip, question, candidates: model.classify(clip, candidates)
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-16", "cp437", "koi8-r", "shift-jis"])
