@@ -312,6 +312,7 @@ def say(text: str, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         return made
 
     monkeypatch.setattr(model, "session", session)
+    model.read_clip = lambda source, **options: source
     model.embed = lambda clip, query=None: np.eye(4, dtype=np.float32)[0]
     model.embed_text = lambda texts: np.eye(4, dtype=np.float32)[: len(texts)]
     model.classify = lambda clip, labels, query=None: tuple(vj.Scored(label=x, score=0.5) for x in labels)
