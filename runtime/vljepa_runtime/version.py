@@ -1,4 +1,4 @@
-"""Which version is installed; one for all packages, as `vljepa --version` says it."""
+"""Which version is installed: one for all packages."""
 
 from importlib.metadata import PackageNotFoundError, version
 
@@ -8,3 +8,4 @@ try:
     __version__ = version("vljepa-edge")
 except PackageNotFoundError:
     __version__ = "unknown (not installed)"
+"""As `vljepa --version` says it."""
