@@ -23,7 +23,7 @@ from vljepa_runtime.contract import PREDICTOR, PREFILL, QUERY_IDS, VISUAL, X_ENC
 from vljepa_runtime.embeddings import run_to_embeddings, unit_rows
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.protocol import Engine, describe
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.token_selection import clip_tokens
@@ -320,6 +320,11 @@ class Model:
         """
         from vljepa_runtime.decoder import MAX_TOKENS, Decoder
 
+        if not self.has_decoder:
+            raise BundleError(
+                f"{self._bundle.name} has no Y-decoder, so it can rank answers and not word one: pass candidates "
+                "(--label), or take a bundle with a Y-decoder"
+            )
         vector = self._checked_embedding(embedding)
         limit = MAX_TOKENS if max_tokens is None else whole(max_tokens, "max_tokens", least=1)
         with self._lock:

@@ -108,6 +108,7 @@ class Session(Closing):
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
         )
         self._decodes = decode != "never" and model.has_decoder
+        self._is_wordless = decode == "auto" and labels is None and not model.has_decoder
         self._keep = None if keep is None else whole(keep, "keep", least=1)
         self._stats = StatsRecorder()
         self._source: Source | None = None
@@ -180,7 +181,9 @@ class Session(Closing):
     def _events(self, read: Read, *, live: bool) -> Iterator[Event]:
         """Everything told of a stream: what runs, then what comes of it, to its end or its failure."""
         model, windows = self.model.bundle.name, _windows_text(self.model.preprocess)
-        yield self._note("status", f"{model} on {self.model.engine_text} reading {self._stream}, {windows}")
+        wordless = "; it has no Y-decoder, so segments come without words" if self._is_wordless else ""
+        reading = f"{model} on {self.model.engine_text} reading {self._stream}, {windows}{wordless}"
+        yield self._note("status", reading)
         try:
             try:
                 yield from self._stream_events(read, live=live)

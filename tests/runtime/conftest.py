@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,20 @@ def small_folder(tmp_path: Path) -> Path:
 def model() -> vj.Model:
     """A model of its own for each test file, on the CPU."""
     return vj.load(SMALL, engine="onnxruntime:cpu", threads=1)
+
+
+@pytest.fixture
+def wordless(small_folder: Path) -> vj.Model:
+    """The same without a Y-decoder, as an import of open-vljepa is."""
+    manifest = vj.Bundle.open(small_folder).manifest
+    graphs = {name: graph for name, graph in manifest.graphs.items() if not name.startswith("y_decoder")}
+    roles = ("predictor", "y_encoder")
+    manifest = replace(manifest, graphs=graphs, tokenizers={role: f"{role}.json" for role in roles})
+    tokenizer = (small_folder / "tokenizer.json").read_bytes()
+    files = {spec.file: (small_folder / spec.file).read_bytes() for spec in graphs.values()}
+    files |= {f"{role}.json": tokenizer for role in roles}
+    vj.write_bundle(small_folder, manifest, files, archive=False, force=True)
+    return vj.load(small_folder, engine="onnxruntime:cpu", threads=1)
 
 
 @pytest.fixture(scope="session")

@@ -101,6 +101,16 @@ def test_the_decoder_is_loaded_at_the_first_decode(small_zip: Path, clip: np.nda
     assert model.decoder_loaded
 
 
+def test_without_a_decoder_answers_are_ranked_and_not_worded(
+    wordless: vj.Model, model: vj.Model, clip: np.ndarray
+) -> None:
+    assert wordless.answer(clip, "what is red ?", ["ball", "box"]) == model.answer(
+        clip, "what is red ?", ["ball", "box"]
+    )
+    with pytest.raises(vj.BundleError, match=r"has no Y-decoder, so .*: pass candidates \(--label\)"):
+        wordless.decode(wordless.embed(clip))
+
+
 def test_threads_share_a_model(small_zip: Path, clip: np.ndarray) -> None:
     model = vj.load(small_zip, engine="onnxruntime:cpu", threads=1)
     expected = (model.embed(clip), model.decode(model.embed(clip)))

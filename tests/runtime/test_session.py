@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,6 +183,22 @@ def test_decode_modes(model: vj.Model, decode: str, decoded: bool) -> None:
     assert all(event.decoded == decoded for event in events[1:])
     assert stats.decodings == (3 if decoded else 0)
     assert decoded or all(event.text == "" and event.latency_ms.decode is None for event in events[1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [({}, True), ({"decode": "never"}, False), ({"labels": ["a ball"]}, False)],
+    ids=["auto", "never", "labels"],
+)
+def test_a_stream_without_words_says_why(wordless: vj.Model, options: dict[str, Any], told: bool) -> None:
+    events, _ = run(wordless, Reel(3.0), **options)
+    assert events[0].text.endswith("; it has no Y-decoder, so segments come without words") == told
+    assert not any(event.decoded for event in events)
+
+
+def test_a_stream_with_words_says_nothing_of_it(model: vj.Model) -> None:
+    events, _ = run(model, Reel(3.0))
+    assert "words" not in events[0].text
 
 
 def test_never_does_not_load_the_decoder(small_zip: object, clip: np.ndarray) -> None:
