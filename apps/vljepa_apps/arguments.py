@@ -25,6 +25,7 @@ __all__ = [
     "add_labels",
     "add_number",
     "add_own_clips",
+    "add_quiet",
     "add_select",
     "add_stretch",
     "count",
@@ -141,6 +142,13 @@ def add_own_clips(parser: argparse.ArgumentParser, flag: str, what: str) -> None
         "--videos", type=Path, metavar="DIR", help="folder of the videos (default: FILE's own)"
     )
     group.add_argument("--split", metavar="NAME", help="this part of FILE only")
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """--quiet."""
+    parser.add_argument(
+        "--quiet", action="store_true", help="no notes on stderr; warnings and errors come all the same"
+    )
 
 
 def add_number(

@@ -39,6 +39,7 @@ def float_manifest(
         license=str(opened.metadata.get("license", "")),
         # When the weights were made, not when this ran: the same checkpoint gives the same bundle.
         created=str(opened.metadata.get("created", "")),
+        knows_only=str(opened.metadata.get("knows_only", "")),
         precision=dict.fromkeys(specs, "fp32"),
         graphs=specs,
         preprocess=opened.preprocess,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -75,6 +76,8 @@ class FakeModel:
     engine_name = "fake:cpu"
     engine_text = "fake:cpu (made up)"
     preprocess = Preprocess()
+    has_decoder = True
+    bundle = SimpleNamespace(name="toy", manifest=SimpleNamespace(knows_only=""))
 
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []

@@ -62,7 +62,12 @@ def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         tokenizer_file=folder / "draft.json",
         prompts=dict(PROMPTS),
-        metadata={"name": "small", "license": "Apache-2.0", "created": "2026-01-01T00:00:00Z"},
+        metadata={
+            "name": "small",
+            "license": "Apache-2.0",
+            "created": "2026-01-01T00:00:00Z",
+            "knows_only": "noise",
+        },
     )
     (folder / "draft.json").unlink()
     return folder

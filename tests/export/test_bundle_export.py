@@ -68,6 +68,7 @@ def test_a_bundle_is_certified_and_carries_what_it_was_compared_with(
 def test_manifest_says_what_was_made(reports: dict[str, ExportReport], small_checkpoint: Path) -> None:
     manifest = Bundle.open(reports["int8"].path).manifest
     assert (manifest.name, manifest.created) == ("small", "2026-01-01T00:00:00Z")
+    assert manifest.knows_only == "noise"
     assert set(manifest.graphs) == set(manifest.precision) == set(manifest.parity) == set(GRAPHS)
     assert set(manifest.prompts) == {"caption", "classify", "retrieval"}
     assert manifest.tokenizers["y_decoder"] == "tokenizer.json"
@@ -166,6 +167,7 @@ def test_shipped_bundle_is_what_export_makes_of_the_shipped_checkpoint(tmp_path:
     """Weights and structure of every graph; not parity or the reference (they vary with the CPU), not tool versions.
 
     After a change of either:  vljepa export tiny -o runtime/vljepa_runtime/bundles/tiny.vljepa --force
+    and then:  python tests/export/shipped_bundle.py
     """
     if "tiny" not in shipped_bundles():
         pytest.skip("no bundle is shipped yet")
@@ -176,6 +178,7 @@ def test_shipped_bundle_is_what_export_makes_of_the_shipped_checkpoint(tmp_path:
         "license",
         "created",
         "source",
+        "knows_only",
         "precision",
         "graphs",
         "preprocess",

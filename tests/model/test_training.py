@@ -244,7 +244,8 @@ def test_two_processes_learn_what_both_saw(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("wrote ") == 1  # the first process speaks for both
-    assert load_checkpoint(tmp_path / "checkpoint").metadata["clips"] == 16
+    about = load_checkpoint(tmp_path / "checkpoint").metadata
+    assert (about["clips"], about["knows_only"]) == (16, "drawn shapes")
 
     pre, tokenizer = (
         preprocess_of(ModelConfig.preset("tiny")),

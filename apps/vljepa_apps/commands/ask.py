@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vljepa_apps import arguments, console
+from vljepa_apps.scope import tell_scope
 
 EXAMPLE = "vljepa ask tiny clip.mp4 'What colour is the ball?' --label red --label blue"
 
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_number(parser, "--top", 5, "answers to print", metavar="K")
     arguments.add_engine(parser)
     arguments.add_json(parser)
+    arguments.add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
     candidates = arguments.texts_from(args.label, args.labels)
     model = arguments.load_model(args)
     clip = arguments.read_clip(args, model)
+    tell_scope(model, args.source, quiet=args.quiet or args.json)
     result: dict[str, object] = {
         "source": source_name(args.source),
         "engine": model.engine_name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vljepa_apps import arguments, console
+from vljepa_apps.scope import tell_scope
 from vljepa_runtime.errors import InputError
 
 EXAMPLE = "vljepa classify tiny clip.mp4 --label 'a red ball rolls' --label 'a blue box falls'"
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_number(parser, "--top", 5, "labels to print", metavar="K")
     arguments.add_engine(parser)
     arguments.add_json(parser)
+    arguments.add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("expected labels, got none: pass --label TEXT (repeatable) or --labels FILE")
     model = arguments.load_model(args)
     clip = arguments.read_clip(args, model)
+    tell_scope(model, args.source, quiet=args.quiet or args.json)
     ranked = model.classify(clip, labels, query=args.query)[: args.top]
     found = {
         "source": source_name(args.source),

@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--force", action="store_true", help="write into a folder that holds other things")
     arguments.add_json(parser)
+    arguments.add_quiet(parser)
     arguments.add_engine(parser)
 
 
@@ -71,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.demo.ground_truth import GroundTruth
     from vljepa_apps.demo.report import DemoReport
     from vljepa_apps.demo.stream import write_stream
+    from vljepa_apps.scope import tell_scope
     from vljepa_runtime.sources import open_source, resolve
 
     model = arguments.load_model(args)
@@ -89,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         del paths["stream"]
     with source:
         live = source.live
+        if args.source is not None:
+            tell_scope(model, args.source, quiet=args.quiet or args.json)
         found = run_with_rows(model, source, truth, args, paths)
     report = DemoReport.of(model, found, truth, source=source.name, seed=seed, outputs=paths)
     report.write()

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vljepa_apps import arguments, console
 from vljepa_apps.outputs import refuse_existing
+from vljepa_apps.scope import tell_scope
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import replace_file
 
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace FILE.npy if it exists")
     arguments.add_engine(parser)
     arguments.add_json(parser)
+    arguments.add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,6 +69,7 @@ def embeddings(args: argparse.Namespace) -> tuple[list[str], npt.NDArray[np.floa
     names, rows = [], []
     if args.source is not None:
         clip = arguments.read_clip(args, model)
+        tell_scope(model, args.source, quiet=args.quiet or args.json)
         names.append(source_name(args.source))
         rows.append(model.embed(clip, query=args.query)[None])
     if args.text:

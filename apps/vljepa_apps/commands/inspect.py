@@ -68,7 +68,8 @@ def parts(manifest: Manifest) -> Iterator[Table]:
         gates = [(name.replace("_", " "), f"{value:.6f}") for name, value in manifest.gates.items()]
         yield Table("agreement with the float model, end to end", gates)
     if manifest.notes:
-        yield Table("notes", list(manifest.notes.items()))
+        notes = {name: manifest.notes.get(name, "") for name in manifest.graphs}
+        yield Table("notes", [(line,) for line in tables.notes(notes, width=tables.WIDTH - 2)])
     accuracy = [(name, f"{value:.4g}") for name, value in manifest.accuracy.items()]
     yield Table("accuracy", accuracy or NOT_MEASURED)
     if calibration := manifest.calibration:
@@ -86,6 +87,7 @@ def overview(manifest: Manifest) -> list[tuple[str, str]]:
         ("format", f"{manifest.format}, for {manifest.target}"),
         ("license", manifest.license),
         ("created", manifest.created),
+        *([("knows", f"{manifest.knows_only}, nothing else")] if manifest.knows_only else ()),
         ("checkpoint", manifest.source.checkpoint_sha256[:16]),
         ("embedding", f"{manifest.embedding_dim} values"),
         ("size", console.size(sum(spec.size for spec in manifest.files.values()))),

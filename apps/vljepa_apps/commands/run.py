@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
 from vljepa_apps.outputs import Outputs, refuse_existing
+from vljepa_apps.scope import tell_scope
 from vljepa_apps.signals import deferred
 from vljepa_runtime.sinks import SINKS
 
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_stretch(parser)
     parser.add_argument("--append", action="store_true", help="go on at the end of a --jsonl that exists")
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
+    arguments.add_quiet(parser)
     arguments.add_engine(parser)
 
 
@@ -84,7 +86,11 @@ def run(args: argparse.Namespace) -> int:
                 embeddings=args.embeddings,
             )
         )
-        stack.callback(lambda: conclude(session.stats))
+        tell_scope(model, args.source, quiet=args.quiet)
+        if not args.quiet:
+            if not (model.has_decoder or labels or args.decode == "never"):
+                console.note(wordless(model.bundle.name))
+            stack.callback(lambda: conclude(session.stats))
         on_frame = outputs.write_frame if outputs.files.takes_frames else None
         try:
             for event in session.run(source, on_frame=on_frame, max_seconds=args.max_seconds):
@@ -99,6 +105,14 @@ def run(args: argparse.Namespace) -> int:
             if not source.live:  # part of a file is no result
                 raise
     return 1 if outputs.failed else 0
+
+
+def wordless(bundle: str) -> str:
+    """What is missing where segments come without words."""
+    return (
+        f"note: {bundle} has no Y-decoder, so segments come without words: pass --label for answers in your own, "
+        "or --decode never where embeddings are all you want"
+    )
 
 
 def conclude(stats: SessionStats) -> None:

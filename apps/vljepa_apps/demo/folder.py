@@ -7,7 +7,7 @@ from pathlib import Path
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import check_folder, check_output
 
-__all__ = ["DEFAULT", "OUTPUTS", "prepare"]
+__all__ = ["DEFAULT", "OUTPUTS", "is_stream", "prepare"]
 
 DEFAULT = Path("demo-out")
 OUTPUTS = {
@@ -53,6 +53,11 @@ def prepare(folder: Path, *, source: object, force: bool) -> dict[str, Path]:
     except OSError as error:
         raise InputError(f"cannot write to {folder}: {error.strerror or error}") from error
     return paths
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a file is the stream that a demo wrote, with its report beside it."""
+    return path.name == OUTPUTS["stream"] and path.with_name(OUTPUTS["report"]).is_file()
 
 
 def _is_default(folder: Path) -> bool:

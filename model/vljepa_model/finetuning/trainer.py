@@ -175,6 +175,7 @@ def _prepare(
 def _save(folder: Path, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: int, clips: int) -> None:
     metadata = {
         **checkpoint.metadata,
+        "knows_only": "",  # what was said of its first training no longer holds
         "finetuned": {
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "recipe": recipe.to_dict(),

@@ -157,6 +157,7 @@ def train(
             "license": "Apache-2.0",
             "hands": hands is not None,
             "ranks": processes.count,
+            "knows_only": "drawn shapes and hand signs" if hands else "drawn shapes",
         }
         log = Log(
             folder / "metrics.jsonl", Progress, run, recipe, model.log_temperature,

@@ -33,7 +33,7 @@ MAX_FILES = 256  # a bundle has some 20; a Core ML package or sharded weights a 
 MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
 MAX_TOKENIZER_BYTES = 64 << 20  # Gemma's, the largest of those that can be imported, has 33 MB
 # Older readers refuse these: they are left out where they say nothing.
-LATER = ("execution", "certified", "gates", "notes")
+LATER = ("execution", "certified", "gates", "notes", "knows_only")
 AGAIN = "export the bundle again"
 
 
@@ -46,6 +46,8 @@ class Manifest:
         license: SPDX expression of the weights.
         created: ISO 8601 time.
         source: Where the weights came from.
+        knows_only: All that the weights have ever seen, where that is so little that what they say of anything else
+            means nothing; empty for a model of the world at large.
         target: What the graphs are written for: onnx, openvino, tensorrt, tensorrt-rtx, coreml.
         precision: Recipe per graph, for example `fp32` or `int8-dynamic`.
         execution: Per graph, what an engine computes in where nothing is quantised (f32, bf16, f16); f32 where not
@@ -79,6 +81,7 @@ class Manifest:
     license: str
     created: Annotated[str, AtMost(MAX_NAME)]
     source: Origin = field(default_factory=Origin)
+    knows_only: Annotated[str, AtMost(MAX_NAME)] = ""
     target: Name = "onnx"
     precision: Mapping[Name, Name] = field(default_factory=dict)
     execution: Mapping[Name, Name] = field(default_factory=dict)
@@ -112,7 +115,7 @@ class Manifest:
         found: dict[str, Any] = {**plain(self), "preprocess": self.preprocess.to_dict()}
         found["certified"] = self.certified.to_json()
         first = {"format": found.pop("format")}
-        last = {name: value for name in LATER if (value := found.pop(name)) not in ({}, None)}
+        last = {name: value for name in LATER if (value := found.pop(name)) not in ({}, None, "")}
         return first | found | last
 
     @classmethod

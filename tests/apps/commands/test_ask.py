@@ -47,3 +47,15 @@ def test_no_question_is_a_usage_error(pictures: Path, capsys: pytest.CaptureFixt
         main(["ask", "tiny", str(pictures)])
     assert stopped.value.code == 2
     assert "QUESTION" in capsys.readouterr().err
+
+
+def test_a_bundle_without_words_can_choose_and_says_so(
+    tiny: Any, pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(type(tiny), "has_decoder", False)
+    assert main(["ask", "tiny", str(pictures), QUESTION, "--quiet"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "tiny has no Y-decoder, so it can rank answers and not word one: pass candidates (--label)" in err
+    assert main(["ask", "tiny", str(pictures), QUESTION, "--quiet", "--label", "one"]) == 0

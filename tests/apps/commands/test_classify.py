@@ -16,7 +16,8 @@ from vljepa_apps.main import main
 
 
 def test_prints_the_best_labels_first(tiny: Any, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["classify", "tiny", str(pictures), "--label", "a dog", "--label", "a red ball"]) == 0
+    labels = ["--label", "a dog", "--label", "a red ball"]
+    assert main(["classify", "tiny", str(pictures), *labels, "--quiet"]) == 0
     out, err = capsys.readouterr()
     ranked = tiny.classify(pictures, ["a dog", "a red ball"])
     assert ranked == tiny.classify(vj.read_clip(pictures, tiny.preprocess), ["a dog", "a red ball"])
@@ -54,10 +55,10 @@ def test_thermal_pictures_are_told_and_stretched_on_request(
 ) -> None:
     heat = np.linspace(30_000, 31_000, 96 * 96).reshape(96, 96).astype(np.uint16)
     assert cv2.imwrite(str(tmp_path / "1.png"), heat)
-    assert main(["classify", "tiny", str(tmp_path), "--label", "x"]) == 0
+    assert main(["classify", "tiny", str(tmp_path), "--label", "x", "--quiet"]) == 0
     assert capsys.readouterr().err.count("grey of more than 8 bits") == 1
     assert np.ptp(tiny.clip.frames) <= 5
-    assert main(["classify", "tiny", str(tmp_path), "--label", "x", "--stretch"]) == 0
+    assert main(["classify", "tiny", str(tmp_path), "--label", "x", "--stretch", "--quiet"]) == 0
     assert capsys.readouterr().err == ""
     assert np.ptp(tiny.clip.frames) == 255
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vljepa_apps.commands.inspect import window
+from vljepa_apps.commands.inspect import parts, window
 from vljepa_apps.main import main
-from vljepa_runtime.bundle import Calibration, GraphSpec, Manifest, Parity, write_bundle
+from vljepa_runtime.bundle import Bundle, Calibration, GraphSpec, Manifest, Parity, write_bundle
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 
@@ -111,3 +113,22 @@ def test_a_damaged_bundle_is_one_sentence(bundle: Path, capsys: pytest.CaptureFi
 def test_an_unknown_name_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "no-such-bundle"]) == 1
     assert "no-such-bundle" in capsys.readouterr().err
+
+
+def test_the_shipped_bundle_says_what_it_knows_and_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "tiny"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  knows +drawn shapes and hand signs, nothing else$", out, re.MULTILINE)
+    assert re.search(r"^accuracy\n  classification top1_of_128 +0\.9\d+$", out, re.MULTILINE)
+
+
+def test_a_note_on_every_graph_is_printed_once(bundle: Path) -> None:
+    with Bundle.open(bundle) as opened:
+        graphs = dict.fromkeys(("one", "two"), opened.manifest.graphs["toy_graph"])
+        notes = dict.fromkeys(graphs, "built, not run; " + "a long story " * 12)
+        manifest = replace(opened.manifest, graphs=graphs, notes=notes)
+    rows = next(table.rows for table in parts(manifest) if table.title == "notes")
+    lines = [line for (line,) in rows]
+    assert lines[:2] == ["built, not run", lines[1]]
+    assert len(lines) == 3  # the story takes two
+    assert max(map(len, lines)) <= 98

@@ -256,3 +256,23 @@ def test_the_first_line_is_a_status_event(
     main(["run", "toy", str(pictures)])
     first = json.loads(capsys.readouterr().out.splitlines()[0])
     assert (first["kind"], first["v"]) == ("status", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [([], 1), (["--label", "a cat"], 0), (["--decode", "never"], 0), (["--quiet"], 0)],
+    ids=["plain", "labels", "never", "quiet"],
+)
+def test_a_bundle_without_words_is_told(
+    options: list[str],
+    told: int,
+    model: Any,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(model, "has_decoder", False)
+    assert main(["run", "toy", str(pictures), *options]) == 0
+    err = capsys.readouterr().err
+    assert err.count("note: toy has no Y-decoder, so segments come without words: pass --label") == told
+    assert ("windows" in err) == ("--quiet" not in options)

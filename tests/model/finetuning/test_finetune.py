@@ -161,7 +161,9 @@ def test_a_decoder_alone_learns_from_texts_without_any_video(small: Path, tmp_pa
     examples = [Example(segment=Segment(Path("nowhere.mp4")), text=text) for text in texts]
     recipe = FineTuneRecipe(only=Only.DECODER, steps=40, batch=6, lr=1e-2, warmup=1, precision="fp32")
     seen: list[FineTuneProgress] = []
-    written = finetune(tmp_path, load_checkpoint(small), examples, recipe, on_progress=seen.append)
+    start = replace(load_checkpoint(small), metadata={"knows_only": "drawn shapes"})
+    written = finetune(tmp_path, start, examples, recipe, on_progress=seen.append)
+    assert load_checkpoint(written).metadata["knows_only"] == ""  # it has seen more since
     assert seen[-1].decoder < 0.5 * seen[0].decoder
     before, after = weights(small), weights(written)
     changed = {

@@ -29,6 +29,21 @@ def test_certified_is_written_as_json_has_it(small_zip: Path, said: str, written
     assert bool(manifest.certified) == (written is True)
 
 
+@pytest.mark.parametrize("said", ["", "drawn shapes"])
+def test_what_a_model_knows_is_written_where_it_is_little(small_zip: Path, said: str) -> None:
+    manifest = replace(Bundle.open(small_zip).manifest, knows_only=said)
+    values = manifest.to_dict()
+    assert values.get("knows_only", "") == said
+    assert ("knows_only" in values) == bool(said)  # older readers know no such key
+    assert Manifest.from_dict(values) == manifest
+
+
+def test_the_shipped_bundle_says_what_it_knows_and_scores() -> None:
+    manifest = Bundle.open("tiny", verify=False).manifest
+    assert manifest.knows_only == "drawn shapes and hand signs"
+    assert manifest.accuracy["classification top1_of_128"] > 0.95
+
+
 @pytest.mark.parametrize("value", ["yes", 1, 0, "true", {}], ids=repr)
 def test_nothing_else_is_certified(small_zip: Path, value: object) -> None:
     values = Bundle.open(small_zip).manifest.to_dict()

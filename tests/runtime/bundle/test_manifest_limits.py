@@ -78,6 +78,8 @@ def put(path: str, value: object) -> Any:
         ("name", "two\nlines", "a name of one line"),
         ("name", "x" * 201, "at most 200 characters"),
         ("license", "MIT\x1b[2J", "without control characters"),
+        ("knows_only", "all\x1b[2J", "without control characters"),
+        ("knows_only", "x" * 201, "at most 200 characters"),
         ("license", "MIT\x9b2J", "without control characters"),
         ("prompts.caption", "What?\x1b[31m", "without control characters"),
         ("prompts.caption", "x" * 9000, "at most 8000 characters"),
