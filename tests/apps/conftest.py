@@ -82,6 +82,9 @@ class FakeModel:
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []
 
+    def read_clip(self, source: Any, **options: Any) -> Clip:
+        return vj.read_clip(source, self.preprocess, **options)
+
     def session(self, **options: Any) -> FakeSession:
         self.sessions.append(FakeSession(options))
         return self.sessions[-1]
