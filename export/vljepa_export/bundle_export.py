@@ -9,11 +9,13 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from vljepa_data.annotations import AnnotationFile
 from vljepa_evaluation.gates import REFERENCE_FILE, Scenes
-from vljepa_export.effort import effort_for, is_large
+from vljepa_export.effort import Effort, effort_for, is_large
 from vljepa_export.export_report import ExportReport
+from vljepa_export.footage import OwnClips, choose
 from vljepa_export.formats import load_target
-from vljepa_export.request import chosen_budgets, prepare
+from vljepa_export.request import ExportRequest, chosen_budgets, prepare
 from vljepa_runtime.bundle import write_bundle
 from vljepa_runtime.files import scratch_folder
 from vljepa_runtime.graphs import check_graphs
@@ -33,6 +35,7 @@ def export_bundle(
     archive: bool | None = None,
     force: bool = False,
     accuracy: Mapping[str, float] | None = None,
+    calibrate: AnnotationFile | None = None,
     scenes: Scenes | None = Scenes(),  # noqa: B008  (frozen)
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -52,6 +55,9 @@ def export_bundle(
             or more.
         force: Replace what is at `out`.
         accuracy: Measured numbers to write into the manifest.
+        calibrate: Clips of one's own, on which graphs are compared with torch and, where the precision needs it, the
+            ranges of activations are fixed; None takes the procedural world's. The bundle holds none of
+            their pictures.
         scenes: What the bundle and the float model are shown end to end; None leaves that out and certifies nothing,
             and so does a checkpoint of gigabytes, see `Effort`.
         progress: Called with steps done, steps in all, and what comes next.
@@ -63,6 +69,8 @@ def export_bundle(
         ExportError: an argument is wrong, or the format's tools refuse a graph.
         MissingExtraError: a library that the format needs is not installed.
         CheckpointError: the checkpoint cannot be read.
+        AnnotationError: the file of one's own clips cannot be read.
+        SourceError: one of their videos cannot be read.
         GraphContractError: a graph has other inputs or outputs than its contract.
         ParityError: a float graph does not compute what torch computes.
 
@@ -75,7 +83,13 @@ def export_bundle(
             precision='int8-dynamic', parity=GraphParity(mean_cosine=0.99...), ...), ...), ...)
     """
     request = prepare(
-        checkpoint_folder, out, format=format, precision=precision, token_budgets=token_budgets, force=force
+        checkpoint_folder,
+        out,
+        format=format,
+        precision=precision,
+        token_budgets=token_budgets,
+        calibrate=calibrate,
+        force=force,
     )
     target = load_target(request.format)
     # torch only now: a mistake in the arguments is told at once
@@ -95,6 +109,7 @@ def export_bundle(
 
     request.target.parent.mkdir(parents=True, exist_ok=True)
     effort = effort_for(request.folder, request.format)
+    own = _own_clips(request, effort)
     with scratch_folder(request.target) as scratch:
         maker = BundleMaker(
             request=request,
@@ -103,6 +118,7 @@ def export_bundle(
             ladder=Ladder(request=request, target=target, budgets=budgets, keep=effort.end_to_end),
             accuracy=accuracy or {},
             scratch=scratch,
+            own=own,
         )
         made = maker.graphs(report)
         report(graphs, "gates")
@@ -121,3 +137,13 @@ def export_bundle(
         )
     report(graphs + 2, "done")
     return report_of(draft, bundle, seconds=time.monotonic() - started)
+
+
+def _own_clips(request: ExportRequest, effort: Effort) -> OwnClips | None:
+    if request.calibrate is None:
+        return None
+    return choose(
+        request.calibrate,
+        parity=effort.clips,
+        calibration=effort.calibration_clips if request.is_calibrated else 0,
+    )

@@ -12,6 +12,7 @@ from vljepa_evaluation.gates import GateResults, Reference, Scenes
 from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
 from vljepa_export.effort import Effort
 from vljepa_export.export_report import ExportReport
+from vljepa_export.footage import OwnClips
 from vljepa_export.gates import certified, check_draft, missed_gates, record, summary
 from vljepa_export.ladder import Ladder
 from vljepa_export.made import Made, all_files, graph_reports, shared_bytes
@@ -62,6 +63,7 @@ class BundleMaker:
         ladder: Converts graph by graph.
         accuracy: Measured numbers for the manifest.
         scratch: On the disk of the bundle to be.
+        own: Clips of one's own that graphs are measured and calibrated on; None for the procedural world's.
     """
 
     request: ExportRequest
@@ -70,6 +72,7 @@ class BundleMaker:
     ladder: Ladder
     accuracy: Mapping[str, float]
     scratch: Path
+    own: OwnClips | None = None
 
     def graphs(self, report: Callable[[int, str], None]) -> tuple[Made, ...]:
         """All graphs, in the order of the contract; `report` is told how many are done and what comes next."""
@@ -78,7 +81,7 @@ class BundleMaker:
         def tell(what: str) -> None:
             report(len(made), what)
 
-        for network in walk(self.opened, self.request, self.effort, self.scratch, tell):
+        for network in walk(self.opened, self.request, self.effort, self.scratch, tell, own=self.own):
             first = len(made)
             for item in network:
                 tell(f"{item.name}: {self.request.precisions[item.name].name}")
@@ -92,7 +95,7 @@ class BundleMaker:
         """The graphs as a bundle, those milder that miss a gate on the reference's inputs."""
         bundle = self._bundle(made)
         if not self.effort.end_to_end:
-            reference = Reference(samples={item.name: item.walked.samples for item in made})
+            reference = Reference(samples={item.name: item.walked.recorded for item in made})
             return Draft(bundle=bundle, made=made, reference=reference, results=None)
         reference = record(self.request, self.opened, made, self.scratch, like=bundle.manifest, scenes=scenes)
         while (results := check_draft(bundle, made, reference)) and (milder := self._milder(made, results)):
@@ -109,6 +112,7 @@ class BundleMaker:
                 made,
                 self.accuracy,
                 calibration_clips=self.effort.calibration_clips,
+                own=self.own,
             ),
             {**all_files(made), **tokenizer_files(self.opened)},
             archive=False,
@@ -153,6 +157,8 @@ def report_of(draft: Draft, bundle: Bundle, *, seconds: float) -> ExportReport:
         misses=missed_gates(draft.results),
         certified=bundle.manifest.certified,
         peak_rss_mb=peak_rss_mb() or 0.0,
+        parity_data=bundle.manifest.parity_data,
+        calibration=bundle.manifest.calibration,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vljepa_evaluation.gates import GraphParity
 from vljepa_export.effort import CALIBRATION_SEED
+from vljepa_export.footage import ORDER_SEED, OwnClips
 from vljepa_export.targets.protocol import TracedGraph, graph_spec
 from vljepa_runtime.bundle import Calibration, Manifest, Origin, Parity
 
@@ -56,11 +57,9 @@ def manifest_of(
     accuracy: Mapping[str, float],
     *,
     calibration_clips: int,
+    own: OwnClips | None = None,
 ) -> Manifest:
     """The manifest of a bundle, before its gates were measured end to end."""
-    calibration = Calibration(
-        data="procedural world, test split", samples=calibration_clips, seed=CALIBRATION_SEED
-    )
     execution = {item.name: item.converted.precision.execution for item in made}
     tools = (*TOOLS, *request.format.tools)
     return replace(
@@ -73,12 +72,26 @@ def manifest_of(
         precision={item.name: item.converted.precision.label for item in made},
         execution={} if set(execution.values()) == {"f32"} else execution,
         graphs={item.name: item.converted.spec for item in made},
-        calibration=calibration if request.is_calibrated else None,
+        calibration=_calibration(request, made, calibration_clips, own),
         parity={item.name: _summary(item.parity) for item in made if item.parity is not None},
+        parity_data=f"{len(own.parity)} own clips ({own.name})" if own else "",
         notes={item.name: item.notes for item in made if item.notes},
         accuracy=dict(accuracy),
         toolchain={name: found for name in tools if (found := _version(name))},
     )
+
+
+def _calibration(
+    request: ExportRequest, made: Sequence[Made], clips: int, own: OwnClips | None
+) -> Calibration | None:
+    """What fixed the ranges; of one's own clips only if a graph is left that uses them."""
+    if not request.is_calibrated:
+        return None
+    if own is None:
+        return Calibration(data="procedural world, test split", samples=clips, seed=CALIBRATION_SEED)
+    if not any(item.converted.precision.calibrated for item in made):
+        return None
+    return Calibration(data=f"own clips ({own.name})", samples=len(own.calibration), seed=ORDER_SEED)
 
 
 def tokenizer_files(opened: CheckpointFolder) -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_evaluation.gates import Agreement, GraphParity
-from vljepa_runtime.bundle import Certified
+from vljepa_runtime.bundle import Calibration, Certified
 
 __all__ = ["ExportReport", "GraphReport"]
 
@@ -53,6 +53,8 @@ class ExportReport:
         misses: Gates missed end to end, in words.
         certified: As in the manifest: whether every gate was kept.
         peak_rss_mb: Most memory this process ever held, in MB.
+        parity_data: As in the manifest: what the graphs' parity was measured on; empty for the procedural world.
+        calibration: As in the manifest: what fixed the ranges of activations; None when nothing did.
     """
 
     path: Path
@@ -64,6 +66,8 @@ class ExportReport:
     misses: tuple[str, ...] = ()
     certified: Certified = Certified.NOT_JUDGED
     peak_rss_mb: float = 0.0
+    parity_data: str = ""
+    calibration: Calibration | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vljepa_data.annotations import AnnotationFile
 from vljepa_export.errors import ExportError
 from vljepa_export.formats import Format, find_format
 from vljepa_model.errors import CheckpointError
@@ -36,6 +37,7 @@ class ExportRequest:
         precisions: Of every graph.
         may_fall_back: A graph that misses the gates of its precision takes the format's next milder one.
         token_budgets: Token counts to build for; empty where the format leaves them free, or for its own choice.
+        calibrate: Clips of one's own to measure and calibrate on.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class ExportRequest:
     precisions: Mapping[str, Precision]
     may_fall_back: bool
     token_budgets: tuple[int, ...] = ()
+    calibrate: AnnotationFile | None = None
 
     @property
     def is_calibrated(self) -> bool:
@@ -58,6 +61,7 @@ def prepare(
     format: str = "onnx",
     precision: str | Mapping[str, str] | None = None,
     token_budgets: tuple[int, ...] = (),
+    calibrate: AnnotationFile | None = None,
     force: bool = False,
 ) -> ExportRequest:
     """Check the arguments of `export_bundle`.
@@ -80,6 +84,7 @@ def prepare(
         target=_writable(out, force=force),
         may_fall_back=isinstance(chosen, str),
         token_budgets=token_budgets,
+        calibrate=calibrate,
     )
 
 

@@ -1,4 +1,4 @@
-"""Seeded inputs for the parity check: real windows and texts of the procedural world, not noise.
+"""Inputs for the parity check and for calibration: real windows and texts of a footage, not noise.
 
 Dynamic axes are exercised: full and partial token sets, one and several rows, short and long queries, growing caches.
 """
@@ -12,21 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
 from vljepa_evaluation.gates import Sample
+from vljepa_export.footage import Footage
 from vljepa_export.graphs import DecoderStep, GraphDefinition
 from vljepa_export.parity import asked
 from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
 from vljepa_model.y_decoder import YDecoder
 from vljepa_runtime.contract import IDS, PAST, PREDICTOR, PREFILL, STEP, X_ENCODER, Y_ENCODER, feeds_of
-from vljepa_runtime.preprocessing import Preprocess, clip_tokens, fit_frames
+from vljepa_runtime.preprocessing import Clip, Preprocess, clip_tokens, fit_frames
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["SampleChain"]
 
 Array = npt.NDArray[Any]
 Feeds = dict[str, Array]
-QUERIES = (*PROMPTS.values(), "What colour is the ball?", "How many objects are there?")
 STEPS = 6
 JOINED = 8  # captions of the long text
 
@@ -38,17 +37,15 @@ class SampleChain:
 
     Args:
         checkpoint: Whose geometry and tokenizers are used.
-        clips: How many windows, and as many texts.
-        seed: Of the world's test split.
+        footage: Windows, texts and queries.
         sizes: Tokens of the windows, in turn; empty for all and half of them.
     """
 
     def __init__(
         self,
         checkpoint: Checkpoint | CheckpointFolder,
+        footage: Footage,
         *,
-        clips: int = 8,
-        seed: int = 0,
         sizes: Sequence[int] = (),
     ) -> None:
         preprocess = checkpoint.preprocess
@@ -56,16 +53,12 @@ class SampleChain:
         self._readers = {
             role: Tokenizer.from_file(checkpoint.tokenizers[role]) for role in (PREDICTOR, Y_ENCODER)
         }
-        rng = np.random.default_rng(seed)
-        made = [
-            make_clip(seed + i, Split.TEST, size=preprocess.size, frames=preprocess.frames)
-            for i in range(clips)
-        ]
-        captions = [caption_lesson(clip, "caption", rng).target for clip in made]
         sizes = sizes or (preprocess.tokens, max(1, preprocess.tokens // 2))
         self._windows = [
-            _window(clip.frames, preprocess, sizes[i % len(sizes)]) for i, clip in enumerate(made)
+            _window(window, preprocess, sizes[i % len(sizes)]) for i, window in enumerate(footage.windows)
         ]
+        self._queries = footage.queries
+        captions = footage.texts
         # All captions together, then some alone, then one that is longer than the first padding length.
         batches = [list(captions), *([text] for text in captions[:3]), [" and ".join(captions[:JOINED])]]
         self._texts = [feeds_of(Y_ENCODER, *self._ids(Y_ENCODER, batch)) for batch in batches]
@@ -119,8 +112,7 @@ class SampleChain:
         return feeds
 
     def _query(self, visual: Array, index: int) -> Feeds:
-        text = QUERIES[index % len(QUERIES)] if index else " ".join(QUERIES)
-        return feeds_of(PREDICTOR, visual, *self._ids(PREDICTOR, [text]))
+        return feeds_of(PREDICTOR, visual, *self._ids(PREDICTOR, [self._queries[index]]))
 
     def _ids(self, role: str, texts: Sequence[str]) -> tuple[Array, Array]:
         ids, mask = self._readers[role].encode(texts)
@@ -128,6 +120,6 @@ class SampleChain:
         return np.minimum(ids, largest).astype(np.int32), mask
 
 
-def _window(frames: Array, preprocess: Preprocess, tokens: int) -> Feeds:
+def _window(frames: Array | Clip, preprocess: Preprocess, tokens: int) -> Feeds:
     patches, positions = clip_tokens(fit_frames(frames, preprocess), keep=tokens)
     return feeds_of(X_ENCODER, patches[None], positions[None])

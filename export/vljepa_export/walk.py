@@ -9,12 +9,14 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from torch import nn
 
 from vljepa_evaluation.gates import Sample
 from vljepa_export.effort import CALIBRATION_SEED, Effort
+from vljepa_export.footage import OwnClips, own_footage, world_footage
 from vljepa_export.graph_passes import IR_VERSION, OPSET
 from vljepa_export.graphs import GraphDefinition, graph_definition, graphs_of
 from vljepa_export.onnx_export import trace_graph
@@ -36,12 +38,14 @@ class Walked:
     Attributes:
         graph: On disk.
         samples: Inputs, and what torch gave for them.
+        recorded: Those that the bundle may carry, which never show clips of one's own.
         calibration: Inputs to calibrate on.
         seconds: Time spent on it.
     """
 
     graph: TracedGraph
     samples: tuple[Sample, ...]
+    recorded: tuple[Sample, ...]
     calibration: Sequence[Feeds]
     seconds: float
 
@@ -57,6 +61,8 @@ def walk(
     effort: Effort,
     folder: Path,
     report: Callable[[str], None],
+    *,
+    own: OwnClips | None = None,
 ) -> Iterator[list[Walked]]:
     """Trace every network, and give its graphs before the next one is read.
 
@@ -66,20 +72,12 @@ def walk(
         effort: How much to measure.
         folder: Gets one folder per network.
         report: Told what comes next.
+        own: Clips to measure and calibrate on; None for the procedural world's.
 
     Raises:
         GraphContractError: a graph has other inputs or outputs than its contract.
     """
-    budgets = chosen_budgets(request, opened.preprocess.tokens)
-    chain = SampleChain(opened, clips=effort.clips, sizes=budgets)
-    few = (
-        (min(effort.calibration_tokens, opened.preprocess.tokens),) if effort.calibration_tokens else budgets
-    )
-    calibration = (
-        SampleChain(opened, clips=effort.calibration_clips, seed=CALIBRATION_SEED, sizes=few)
-        if request.is_calibrated
-        else None
-    )
+    chains = _chains(opened, request, effort, own)
     names = graphs_of(opened.config)
     fused = request.format.fuses_attention and 0 < effort.fuse_from <= opened.preprocess.tokens
     for network in dict.fromkeys(NETWORKS[name] for name in names):
@@ -87,9 +85,39 @@ def walk(
         place = folder / network
         place.mkdir()
         graphs = [name for name in names if NETWORKS[name] == network]
-        traced = _trace_network(opened, graphs, place, chain, calibration, fused=fused)
+        traced = _trace_network(opened, graphs, place, chains, fused=fused)
         gc.collect()  # of the network
         yield traced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chains:
+    """Inputs for each purpose; None where there are none of their own."""
+
+    parity: SampleChain
+    recorded: SampleChain | None
+    calibration: SampleChain | None
+
+
+def _chains(
+    opened: CheckpointFolder, request: ExportRequest, effort: Effort, own: OwnClips | None
+) -> _Chains:
+    pre = opened.preprocess
+    budgets = chosen_budgets(request, pre.tokens)
+    world = partial(world_footage, pre, clips=effort.clips)
+    recorded, calibration = None, None
+    if own and not effort.end_to_end:  # what was measured becomes the reference
+        recorded = SampleChain(opened, world(), sizes=budgets)
+    if request.is_calibrated:
+        few = (min(effort.calibration_tokens, pre.tokens),) if effort.calibration_tokens else budgets
+        shown = (
+            own_footage(pre, own.calibration)
+            if own
+            else world(clips=effort.calibration_clips, seed=CALIBRATION_SEED)
+        )
+        calibration = SampleChain(opened, shown, sizes=few)
+    parity = SampleChain(opened, own_footage(pre, own.parity) if own else world(), sizes=budgets)
+    return _Chains(parity=parity, recorded=recorded, calibration=calibration)
 
 
 def trace(
@@ -111,8 +139,7 @@ def _trace_network(
     opened: CheckpointFolder,
     names: Sequence[str],
     folder: Path,
-    chain: SampleChain,
-    calibration: SampleChain | None,
+    chains: _Chains,
     *,
     fused: bool,
 ) -> list[Walked]:
@@ -124,9 +151,14 @@ def _trace_network(
         for name in names:
             started = time.monotonic()
             definition = graph_definition(name, module, opened.config)
-            samples = chain.samples(definition)
-            feeds = calibration.feeds(definition) if calibration else [sample.feeds for sample in samples]
+            samples = chains.parity.samples(definition)
+            recorded = chains.recorded.samples(definition) if chains.recorded else samples
+            feeds: Sequence[Feeds] = [sample.feeds for sample in samples]
+            if chains.calibration:
+                feeds = chains.calibration.feeds(definition)
             graph = trace(definition, weights, again, fused_attention=fused and name == X_ENCODER)
             spent = time.monotonic() - started
-            traced.append(Walked(graph=graph, samples=samples, calibration=feeds, seconds=spent))
+            traced.append(
+                Walked(graph=graph, samples=samples, recorded=recorded, calibration=feeds, seconds=spent)
+            )
     return traced

@@ -9,6 +9,7 @@ from onnx.reference import ReferenceEvaluator
 
 from vljepa_evaluation.gates import Reference, Sample, Scenes
 from vljepa_export import ExportError, ExportReport, export_bundle
+from vljepa_export.footage import world_footage
 from vljepa_export.graphs import GraphDefinition, graph_definitions
 from vljepa_export.onnx_export import check_contract, export_graph
 from vljepa_export.parity import compare
@@ -81,7 +82,7 @@ def test_manifest_says_what_was_made(reports: dict[str, ExportReport], small_che
 def by_torch(small_checkpoint: Path) -> dict[str, tuple[GraphDefinition, tuple[Sample, ...]]]:
     """Each graph's definition, and what torch gives."""
     checkpoint = load_checkpoint(small_checkpoint)
-    chain = SampleChain(checkpoint, clips=2)
+    chain = SampleChain(checkpoint, world_footage(checkpoint.preprocess, clips=2))
     definitions = graph_definitions(checkpoint.model)
     return {name: (definition, chain.samples(definition)[:2]) for name, definition in definitions.items()}
 

@@ -99,6 +99,7 @@ def test_partial_windows_have_the_tokens_that_the_runtime_keeps() -> None:
     import vljepa_runtime as vj
     from vljepa_data.world import Split, make_clip
     from vljepa_evaluation.gates import Reference
+    from vljepa_export.footage import world_footage
     from vljepa_export.samples import SampleChain
     from vljepa_model.checkpoint import open_checkpoint
     from vljepa_model.shipped import checkpoint_folder
@@ -106,7 +107,7 @@ def test_partial_windows_have_the_tokens_that_the_runtime_keeps() -> None:
     model = vj.load("tiny", engine="onnxruntime:cpu", threads=1)
     opened = open_checkpoint(checkpoint_folder())
     encoder = graph_definition("x_encoder", opened.x_encoder(), opened.config)
-    samples = SampleChain(opened, clips=4).feeds(encoder)
+    samples = SampleChain(opened, world_footage(opened.preprocess, clips=4)).feeds(encoder)
     recorded = [sample.feeds for sample in Reference.of(model.bundle).samples["x_encoder"]]
     whole = model.preprocess.tokens
     for feeds, number in [*zip(samples, range(4)), *zip(recorded, range(2))]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_evaluation.gates import EIGHT_BIT, Sample, misses
+from vljepa_export.footage import world_footage
 from vljepa_export.formats import FORMATS, load_target
 from vljepa_export.graphs import graph_definition
 from vljepa_export.mil import MilProgram
@@ -36,7 +37,7 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> tuple[TracedGraph, Se
     """Attention, a table, a mask and a norm, with what torch gives for whole windows."""
     folder = tmp_path_factory.mktemp("predictor")
     opened = open_checkpoint(prepare("tiny", folder / "unwritten.vljepa").folder)
-    chain = SampleChain(opened, clips=2, sizes=(opened.preprocess.tokens,))
+    chain = SampleChain(opened, world_footage(opened.preprocess, clips=2), sizes=(opened.preprocess.tokens,))
     chain.feeds(graph_definition("x_encoder", opened.x_encoder(), opened.config))
     definition = graph_definition("predictor", opened.predictor(), opened.config)
     with WeightsFile(folder / "predictor.weights") as weights:

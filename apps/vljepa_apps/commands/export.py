@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console
 from vljepa_apps.tables import PARITY_HEADER, notes, parity_cells
@@ -58,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a folder, not one .vljepa file; large models always get one",
     )
     parser.add_argument("--force", action="store_true", help="replace the bundle that is at OUT")
+    arguments.add_own_clips(
+        parser,
+        "--calibrate",
+        "parity is measured on them, and the ranges of a calibrated precision come from them",
+    )
     arguments.add_json(parser)
 
 
@@ -71,8 +76,17 @@ def run(args: argparse.Namespace) -> int:
 
     precision = parse_precision(args.precision)
     out = args.out or default_output(args.checkpoint, precision, format=args.format)
-    what = {"format": args.format, "precision": precision, "token_budgets": args.tokens, "force": args.force}
+    own = arguments.own_clips(args, "--calibrate")
+    what: dict[str, Any] = {
+        "format": args.format,
+        "precision": precision,
+        "token_budgets": args.tokens,
+        "calibrate": own,
+        "force": args.force,
+    }
     prepare(args.checkpoint, out, **what)
+    if own:
+        arguments.looked_at(own)
     with claimed(out), console.Progress("exporting", total=1) as progress:
         report = export_bundle(
             args.checkpoint,
@@ -131,13 +145,20 @@ def parse_precision(value: str | None) -> str | dict[str, str] | None:
 
 def text(report: ExportReport) -> str:
     """The result for people."""
-    lines = ["against torch, on seeded clips and texts of the world:"]
+    lines = [f"against torch, on {report.parity_data or 'seeded clips and texts of the world'}:"]
     lines.append(console.table([graph_row(graph) for graph in report.graphs], header=HEADER))
     if found := report.agreement:
         lines.append(
             f"end to end against the float model: embeddings {found.embedding_mean:.6f} (worst "
             f"{found.embedding_worst:.6f}), hard negatives {found.overlap:.1%}, labels {found.labels:.1%}, "
             f"decode moments {found.triggers:.1%}"
+        )
+    if report.parity_data:
+        ranges = report.calibration
+        lines.append(
+            f"calibrated on {ranges.samples} {ranges.data}"
+            if ranges
+            else "no graph is left whose ranges are calibrated"
         )
     lines += [f"note: {line}" for line in notes({graph.name: graph.note for graph in report.graphs})]
     lines += [f"gate missed: {graph.name}: {miss}" for graph in report.graphs for miss in graph.misses]

@@ -61,7 +61,8 @@ def parts(manifest: Manifest) -> Iterator[Table]:
         for name, item in manifest.parity.items()
     ]
     if parity:
-        yield Table("parity against the float model", parity, PARITY_HEADER)
+        seen = f", on {manifest.parity_data}" if manifest.parity_data else ""
+        yield Table(f"parity against the float model{seen}", parity, PARITY_HEADER)
     else:
         yield Table("parity", NOT_MEASURED)
     if manifest.gates:

@@ -33,7 +33,7 @@ MAX_FILES = 256  # a bundle has some 20; a Core ML package or sharded weights a 
 MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
 MAX_TOKENIZER_BYTES = 64 << 20  # Gemma's, the largest of those that can be imported, has 33 MB
 # Older readers refuse these: they are left out where they say nothing.
-LATER = ("execution", "certified", "gates", "notes", "knows_only")
+LATER = ("execution", "parity_data", "certified", "gates", "notes", "knows_only")
 AGAIN = "export the bundle again"
 
 
@@ -59,6 +59,7 @@ class Manifest:
         prompts: Default query per task (`caption`, `classify`, `retrieval`).
         calibration: None when nothing was calibrated.
         parity: Per graph, against the float model.
+        parity_data: What that was measured on; empty for the procedural world.
         certified: Whether the bundle kept its gates where it was made.
         gates: What those gates measured end to end, by name.
         notes: Per graph, what a user should know: why it stayed in float, what was built and not run.
@@ -92,6 +93,7 @@ class Manifest:
     prompts: Mapping[Name, Text] = field(default_factory=dict)
     calibration: Calibration | None = None
     parity: Mapping[Name, Parity] = field(default_factory=dict)
+    parity_data: Annotated[str, AtMost(MAX_NAME)] = ""
     certified: Annotated[Certified, Certified.from_json] = Certified.NOT_JUDGED
     gates: Mapping[Name, float] = field(default_factory=dict)
     notes: Mapping[Name, Text] = field(default_factory=dict)

@@ -9,10 +9,15 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
+import numpy as np
+
 import vljepa_export
 from vljepa_apps.commands.export import next_steps, parse_precision, text
+from vljepa_apps.demo.stream import write_video
 from vljepa_apps.main import main
+from vljepa_data.annotations import AnnotationFile
 from vljepa_export import find_format
+from vljepa_runtime.bundle import Calibration
 from vljepa_runtime.errors import InputError
 
 
@@ -125,3 +130,34 @@ def test_result_goes_to_stdout_and_the_next_step_to_stderr(
         assert "2.0 MB" in captured.out
         assert "kept in fp32" in captured.out
         assert f"next: vljepa inspect {target}" in captured.err
+
+
+def test_own_clips_are_looked_at_first_and_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "clips.csv").write_text("path,text\na.mp4,a cat\n")
+    target, asked = tmp_path / "new.vljepa", dict[str, Any]()
+
+    def fake(checkpoint: str, out: Path, **options: Any) -> vljepa_export.ExportReport:
+        asked.update(options)
+        return vljepa_export.ExportReport(
+            path=out,
+            bytes=1,
+            shared_bytes=0,
+            graphs=(),
+            seconds=2.0,
+            parity_data="1 own clips (clips.csv)",
+            calibration=Calibration(data="own clips (clips.csv)", samples=3),
+        )
+
+    monkeypatch.setattr(vljepa_export, "export_bundle", fake)
+    arguments = ["export", str(folder), "-o", str(target), "--calibrate", str(tmp_path / "clips.csv")]
+    assert main(arguments) == 1
+    assert "1 of 1 clips cannot be read" in capsys.readouterr().err
+    assert asked == {}
+    write_video(np.zeros((8, 32, 32, 3), np.uint8), tmp_path / "a.mp4", fps=8)
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert asked["calibrate"] == AnnotationFile(path=str(tmp_path / "clips.csv"))
+    assert "against torch, on 1 own clips (clips.csv):" in out
+    assert "calibrated on 3 own clips (clips.csv)" in out

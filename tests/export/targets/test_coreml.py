@@ -20,6 +20,7 @@ from onnx import TensorProto, helper  # noqa: E402
 
 import vljepa_runtime as vj  # noqa: E402
 from vljepa_export import ExportError  # noqa: E402
+from vljepa_export.footage import world_footage  # noqa: E402
 from vljepa_export.graphs import graph_definitions  # noqa: E402
 from vljepa_export.mil import MilProgram  # noqa: E402
 from vljepa_export.mil.engine import InterpreterEngine  # noqa: E402
@@ -44,7 +45,7 @@ class Exported:
     def __init__(self, folder: Path, on_disk: Any, scratch: Callable[[str], Path]) -> None:
         self.checkpoint: Checkpoint = load_checkpoint(folder)
         self.definitions = graph_definitions(self.checkpoint.model)
-        chain = SampleChain(self.checkpoint, clips=2)
+        chain = SampleChain(self.checkpoint, world_footage(self.checkpoint.preprocess, clips=2))
         self.samples = {name: chain.samples(item) for name, item in self.definitions.items()}
         self.budgets = tuple(sorted({item.feeds["patches"].shape[1] for item in self.samples["x_encoder"]}))
         self.model = cache(lambda name: export_graph(self.definitions[name]))

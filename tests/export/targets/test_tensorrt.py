@@ -14,6 +14,7 @@ import pytest
 
 from vljepa_evaluation.gates import Sample
 from vljepa_export.errors import ExportError
+from vljepa_export.footage import world_footage
 from vljepa_export.graph_passes import fold_constants
 from vljepa_export.graphs import GraphDefinition, graph_definitions
 from vljepa_export.onnx_export import export_graph
@@ -56,7 +57,8 @@ WORST = {
 @pytest.fixture(scope="module")
 def made(small_checkpoint: Path, on_disk: Any) -> dict[str, Graph]:
     checkpoint = load_checkpoint(small_checkpoint)
-    chain, definitions = SampleChain(checkpoint, clips=2), graph_definitions(checkpoint.model)
+    chain = SampleChain(checkpoint, world_footage(checkpoint.preprocess, clips=2))
+    definitions = graph_definitions(checkpoint.model)
     graphs = {}
     for name in ("x_encoder", "predictor"):
         definition, samples = definitions[name], chain.samples(definitions[name])
