@@ -160,7 +160,7 @@ def test_kinetics(write: Write, tmp_path: Path) -> None:
         ("m.csv", "path,text,candidates\na.mp4,x,y|z\n", r"line 2: expected the text among its candidates"),
         ("m.csv", "path,text,mood\na.mp4,x,good\n", r"line 2: unknown columns mood; known: path"),
         ("m.csv", 'path,text\n"a\nb.mp4",x\nc.mp4\n', r"line 4: expected 2 fields"),
-        ("m.csv", "file,words\na,b\n", r"expected \.jsonl, \.json, \.txt or \.csv with the columns"),
+        ("m.csv", "what,words\na,b\n", r"expected \.jsonl, \.json, \.txt or \.csv with the columns"),
         ("m.csv", "path,text\n", r"expected at least one text about a video"),
         ("m.jsonl", '{"path": "a", "text": "b"}\n{"path": ', r"m\.jsonl, line 2: not JSON"),
         ("m.jsonl", "[1]\n", r"line 1: expected a JSON object, got list"),
@@ -277,3 +277,24 @@ def test_an_annotation_file_is_read_when_it_is_asked(write: Write) -> None:
     own = AnnotationFile(path=str(path), videos="elsewhere", split="test")
     assert own.name == "clips.csv, test"
     assert [str(example.segment) for example in own.read()] == [str(Path("elsewhere/b.mp4"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "format", "message"),
+    [
+        ("m.csv", "file,text\na,b\n", "auto", "path missing: rename 'file' to 'path'"),
+        ("m.csv", "Video,Caption\na,b\n", "manifest", "rename 'Video' to 'path', rename 'Caption' to 'text'"),
+        ("m.csv", "path,text,start\na,b,1\n", "auto", "unknown columns start; .* rename 'start' to 'start_s'"),
+        ("m.jsonl", '{"video": "a", "text": "b"}\n', "auto", "line 1: .* rename 'video' to 'path'"),
+        ("m.csv", "video_id,caption\na,b\n", "auto", "sentence missing: rename 'caption' to 'sentence'"),
+        ("m.json", '{"videos": [{"video": "a"}], "sentences": []}', "auto", "rename 'video' to 'video_id'"),
+        ("m.json", '{"videos": [], "annotations": []}', "auto", "rename 'annotations' to 'sentences'"),
+        ("m.csv", "VideoId,Start,End,Language,Description\n", "msvd", "rename 'VideoId' to 'VideoID'"),
+        ("m.csv", "video,label,time_start,time_end\n", "kinetics", "rename 'video' to 'youtube_id'"),
+    ],
+)  # fmt: skip
+def test_a_column_that_looks_like_the_missing_one_is_named(
+    name: str, text: str, format: str, message: str, write: Write
+) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        read_annotations(write(name, text), format=format)

@@ -10,7 +10,7 @@ from vljepa_data.annotations.kinetics import read_kinetics
 from vljepa_data.annotations.manifest import read_manifest
 from vljepa_data.annotations.msr_vtt import read_msr_vtt
 from vljepa_data.annotations.msvd import read_msvd
-from vljepa_data.annotations.rows import csv_header
+from vljepa_data.annotations.rows import csv_header, renaming
 from vljepa_data.errors import AnnotationError
 
 __all__ = ["ANNOTATION_FORMATS", "detect", "read_annotations"]
@@ -27,6 +27,7 @@ MARKS = {  # columns that give a CSV's kind away
     "msvd": {"VideoID", "Description"},
     "kinetics": {"youtube_id", "label"},
 }
+IDS = {"video_id", "VideoID", "youtube_id"}
 
 
 def read_annotations(
@@ -78,10 +79,18 @@ def detect(path: Path) -> str:
     by_suffix = {".jsonl": "manifest", ".json": "msr-vtt", ".txt": "msvd"}
     if suffix in by_suffix:
         return by_suffix[suffix]
-    columns = set(csv_header(path)) if suffix == ".csv" else set()
+    columns = csv_header(path) if suffix == ".csv" else ()
     for kind, marks in MARKS.items():
-        if marks <= columns:
+        if marks <= set(columns):
             return kind
+    named = [kind for kind in MARKS if MARKS[kind] & IDS & set(columns)]
+    nearest = named[0] if named else "manifest"
+    missing = sorted(MARKS[nearest] - set(columns))
+    if hint := renaming(missing, columns):
+        raise AnnotationError(
+            f"{path}, line 1: expected the columns {' and '.join(sorted(MARKS[nearest]))}, "
+            f"{' and '.join(missing)} missing{hint}"
+        )
     wanted = "; ".join(f"{kind}: {', '.join(sorted(marks))}" for kind, marks in MARKS.items())
     raise AnnotationError(
         f"{path}: expected .jsonl, .json, .txt or .csv with the columns of a known kind ({wanted}): pass the format"

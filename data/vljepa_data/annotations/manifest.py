@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vljepa_data.annotations.example import Example, Segment
-from vljepa_data.annotations.rows import Row, csv_rows, jsonl_rows
+from vljepa_data.annotations.rows import Row, csv_rows, jsonl_rows, renaming
 from vljepa_data.world.vocabulary import PROMPTS
 
 __all__ = ["COLUMNS", "read_manifest"]
@@ -27,8 +27,13 @@ def read_manifest(path: Path, videos: Path) -> Iterator[Example]:
     """
     rows = csv_rows(path, *REQUIRED) if path.suffix.lower() == ".csv" else jsonl_rows(path)
     for row in rows:
+        if missing := [name for name in REQUIRED if name not in row.values]:
+            raise row.error(
+                f"expected path and text, {' and '.join(missing)} missing{renaming(missing, row.values)}"
+            )
         if unknown := sorted(set(row.values) - set(COLUMNS)):
-            raise row.error(f"unknown columns {', '.join(unknown)}; known: {', '.join(COLUMNS)}")
+            hint = renaming([name for name in COLUMNS if name not in row.values], unknown)
+            raise row.error(f"unknown columns {', '.join(unknown)}; known: {', '.join(COLUMNS)}{hint}")
         try:
             yield Example(
                 segment=_segment(row, videos),

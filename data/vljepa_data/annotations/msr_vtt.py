@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_data.annotations.example import Example, Segment
-from vljepa_data.annotations.rows import csv_rows, json_document
+from vljepa_data.annotations.rows import csv_rows, json_document, renaming
 from vljepa_data.annotations.video_folder import VideoFolder
 from vljepa_data.errors import AnnotationError
 
@@ -47,7 +47,9 @@ def read_msr_vtt(path: Path, videos: Path) -> Iterator[Example]:
 def _list(path: Path, document: dict[str, Any], name: str) -> list[Any]:
     value = document.get(name)
     if not isinstance(value, list):
-        raise AnnotationError(f"{path}: expected a list {name!r} as in MSR-VTT, got {type(value).__name__}")
+        raise AnnotationError(
+            f"{path}: expected a list {name!r} as in MSR-VTT, got {type(value).__name__}{renaming([name], document)}"
+        )
     return value
 
 
@@ -55,5 +57,6 @@ def _field(path: Path, name: str, index: int, entry: Any, key: str) -> Any:
     if not isinstance(entry, dict) or entry.get(key) is None:
         raise AnnotationError(
             f"{path}, {name}[{index}]: expected an object with {key!r}, got {str(entry)[:60]}"
+            f"{renaming([key], entry if isinstance(entry, dict) else ())}"
         )
     return entry[key]

@@ -5,18 +5,37 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
 from vljepa_data.errors import AnnotationError
 from vljepa_runtime.files import parse_json, split_lines
 
-__all__ = ["Row", "csv_header", "csv_rows", "json_document", "jsonl_rows", "read_text"]
+__all__ = [
+    "Row",
+    "csv_header",
+    "csv_rows",
+    "json_document",
+    "jsonl_rows",
+    "lookalike",
+    "read_text",
+    "renaming",
+]
 
 MAX_BYTES = 1 << 30  # the sentences of the largest public sets come to some 100 MB
 MAX_SECONDS = 1e8  # three years
+
+SYNONYMS = (  # what tables of clips call the same thing, without capitals and signs
+    ("path", "video", "file", "filename", "videopath", "videoid", "youtubeid", "clip", "clippath", "filepath", "name"),
+    ("text", "caption", "sentence", "description", "label", "answer", "class"),
+    ("starts", "start", "timestart", "starttime", "begin"),
+    ("ends", "end", "timeend", "endtime", "stop"),
+    ("videos", "clips"),
+    ("sentences", "captions", "annotations"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,7 @@ def csv_rows(path: Path, *required: str) -> Iterator[Row]:
     if missing := [name for name in required if name not in header]:
         raise AnnotationError(
             f"{path}, line 1: expected the columns {', '.join(required)}, {', '.join(missing)} missing"
+            f"{renaming(missing, header)}"
         )
     for number, fields in lines:
         row = Row(dict(zip(header, fields)), path, number)
@@ -113,6 +133,27 @@ def csv_rows(path: Path, *required: str) -> Iterator[Row]:
                 f"expected {len(header)} fields as in the header, got {len(fields)}: quote commas"
             )
         yield row
+
+
+def renaming(missing: Iterable[str], found: Iterable[str]) -> str:
+    """`: rename 'file' to 'path'` for names that are missing and others that look like them, else nothing."""
+    names = list(found)
+    pairs = [(name, lookalike(name, names)) for name in missing]
+    hints = [f"rename {other!r} to {name!r}" for name, other in pairs if other]
+    return f": {', '.join(hints)}" if hints else ""
+
+
+def lookalike(name: str, found: Iterable[str]) -> str | None:
+    """The name among those found that says the same as one that is missing, or is nearly spelled like it."""
+    by_plain = {_plain(other): other for other in found}
+    same = next((words for words in SYNONYMS if _plain(name) in words), ())
+    close = get_close_matches(_plain(name), by_plain, n=1, cutoff=0.75)
+    wanted = [_plain(name), *same, *close]
+    return next((by_plain[word] for word in wanted if word in by_plain and by_plain[word] != name), None)
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.lower()))
 
 
 def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
