@@ -13,3 +13,4 @@ from .matching import Annotation as Annotation
 from .matching import f1_of_moments as f1_of_moments
 from .matching import match_annotations as match_annotations
 from .ranks import ranks as ranks
+from .words import word_f1 as word_f1
