@@ -5,6 +5,8 @@ The paper does not describe its decoder; this small causal stack sees the embedd
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -74,6 +76,34 @@ class YDecoder(nn.Module):
         """
         x, caches = self.stack.with_cache(self.embed(token), list(zip(past_k, past_v)))
         return self._logits(x[:, -1]), [key for key, _ in caches], [value for _, value in caches]
+
+    def generate(
+        self, embedding: Tensor, *, eos_id: int, limit: int, banned: Sequence[int] = ()
+    ) -> list[list[int]]:
+        """Write greedily.
+
+        Args:
+            embedding: (B, S).
+            eos_id: The token that ends a text.
+            limit: Tokens at most.
+            banned: Tokens that are never written.
+
+        Returns:
+            Token ids of each text, without EOS.
+        """
+        logits, keys, values = self.prefill(embedding)
+        columns: list[Tensor] = []
+        done = torch.zeros(len(embedding), dtype=torch.bool, device=embedding.device)
+        while len(columns) < limit:
+            logits[:, list(banned)] = -torch.inf
+            token = logits.argmax(dim=-1, keepdim=True).masked_fill(done[:, None], eos_id)
+            done = done | (token[:, 0] == eos_id)
+            if bool(done.all()):
+                break
+            columns.append(token)
+            logits, keys, values = self.step(token, keys, values)
+        rows = torch.cat(columns, dim=1).tolist() if columns else [[] for _ in embedding]
+        return [row[: row.index(eos_id)] if eos_id in row else row for row in rows]
 
     def _opening(self, embedding: Tensor) -> Tensor:
         """(B, S) -> (B, prefix + 1, width): the prefix and BOS."""

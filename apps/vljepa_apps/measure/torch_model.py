@@ -80,17 +80,12 @@ class TorchModel:
 
     def decode(self, embedding: Float32) -> str:
         """An embedding (S,) -> text, always taking the likeliest token."""
-        torch, tokens = self._torch, list[int]()
-        with torch.inference_mode():
-            logits, keys, values = self.network.y_decoder.prefill(torch.from_numpy(embedding)[None])
-            while len(tokens) < MAX_TOKENS:
-                logits[:, [self._tokenizer.pad_id, self._tokenizer.bos_id]] = -torch.inf
-                token = int(logits[0].argmax())
-                if token == self._tokenizer.eos_id:
-                    break
-                tokens.append(token)
-                logits, keys, values = self.network.y_decoder.step(torch.tensor([[token]]), keys, values)
-        return self._tokenizer.decode(tokens)
+        tokenizer, row = self._tokenizer, self._torch.from_numpy(embedding)[None]
+        with self._torch.inference_mode():
+            (tokens,) = self.network.y_decoder.generate(
+                row, eos_id=tokenizer.eos_id, limit=MAX_TOKENS, banned=(tokenizer.pad_id, tokenizer.bos_id)
+            )
+        return tokenizer.decode(tokens)
 
     def cells(self, frames: UInt8) -> dict[str, Callable[[], object]]:
         """Each network alone on the inputs of one window, named as the graphs."""

@@ -75,17 +75,8 @@ class JepaContender(nn.Module):
 
     def words(self, embedding: Tensor) -> list[str]:
         """Embeddings (B, S) -> texts, greedily."""
-        eos = self.config.eos_id
-        logits, keys, values = self.y_decoder.prefill(embedding)
-        columns = []
-        for _ in range(LONGEST):
-            token = logits.argmax(dim=-1, keepdim=True)
-            columns.append(token)
-            if bool((torch.cat(columns, dim=1) == eos).any(dim=1).all()):
-                break
-            logits, keys, values = self.y_decoder.step(token, keys, values)
-        rows = torch.cat(columns, dim=1).tolist()
-        return [self.tokenizer.decode(row[: row.index(eos)] if eos in row else row).strip() for row in rows]
+        rows = self.y_decoder.generate(embedding, eos_id=self.config.eos_id, limit=LONGEST)
+        return [self.tokenizer.decode(row).strip() for row in rows]
 
     def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
         """Cosines with the labels' embeddings, which are computed once and kept until training goes on."""
