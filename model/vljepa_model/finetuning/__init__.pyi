@@ -1,3 +1,4 @@
+from .held_out import HeldOutResults as HeldOutResults
 from .held_out import measure_held_out as measure_held_out
 from .recipe import FineTuneRecipe as FineTuneRecipe
 from .trainer import CacheOptions as CacheOptions

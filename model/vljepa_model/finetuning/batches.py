@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vljepa_data.annotations import Example, Segment, read_segment
-from vljepa_model.errors import ConfigError
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.texts import Tokenizers, decoder_ids, meaning_of, tokenise
 from vljepa_model.finetuning.visual_cache import VisualCache
@@ -74,15 +73,12 @@ class ClipBatches(Dataset[ClipBatch]):
 
     Args:
         units: Per clip its texts; where only the Y-decoder learns, per text.
-        recipe: Decides size and order of the batches.
+        recipe: Decides size and order of the batches; settled with `for_clips`.
         pre: Geometry of the frames.
         tokenizers: For the predictor's queries, the Y-encoder's texts and the Y-decoder's words.
         cache: Where frozen features are kept, if anywhere.
         rank: The part of each batch that this process takes, from 0.
         ranks: How many equal parts a batch has.
-
-    Raises:
-        ConfigError: the batch is larger than the data, or cannot be shared out evenly.
     """
 
     def __init__(
@@ -96,15 +92,8 @@ class ClipBatches(Dataset[ClipBatch]):
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        what = "texts" if recipe.only is Only.DECODER else "clips"
-        if recipe.batch > len(units):
-            raise ConfigError(
-                f"a batch of {recipe.batch} needs as many {what}, got {len(units)}: pass a smaller batch"
-            )
-        if recipe.batch % ranks:
-            raise ConfigError(f"a batch of {recipe.batch} cannot be shared out evenly to {ranks} processes")
         self.units, self.recipe, self.pre, self.tokenizers, self.cache = units, recipe, pre, tokenizers, cache
-        self.rows = recipe.batch // ranks
+        self.rows = recipe.rows // ranks
         self.first = rank * self.rows
 
     def __len__(self) -> int:
@@ -112,8 +101,8 @@ class ClipBatches(Dataset[ClipBatch]):
 
     def __getitem__(self, step: int) -> ClipBatch:
         rng = np.random.default_rng([self.recipe.seed, step])
-        drawn = rng.random(self.recipe.batch)
-        whole = epoch_rows(step, len(self.units), self.recipe.batch, seed=self.recipe.seed)
+        drawn = rng.random(self.recipe.rows)
+        whole = epoch_rows(step, len(self.units), self.recipe.rows, seed=self.recipe.seed)
         picks = whole[self.first : self.first + self.rows]
         examples = [
             self.units[pick][int(share * len(self.units[pick]))]

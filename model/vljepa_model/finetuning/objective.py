@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vljepa_model.errors import CheckpointError, ConfigError
+from vljepa_model.errors import CheckpointError
 from vljepa_model.finetuning.batches import ClipBatch, Clips
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.visual_cache import VisualCache
@@ -40,10 +40,6 @@ class FineTuneObjective(nn.Module):
         super().__init__()
         self.model, self.recipe, self.processes, self.cache = model, recipe, processes, cache
         learns = learning(recipe)
-        if "y_decoder" in learns and model.config.y_decoder is None:
-            raise ConfigError(
-                "this model has no Y-decoder to train: pass --only alignment, or import one with it"
-            )
         for name, part in model.named_children():
             part.requires_grad_(name in learns)
         model.log_temperature.requires_grad_("predictor" in learns)
@@ -80,8 +76,8 @@ class FineTuneObjective(nn.Module):
     def _noise(self, rows: int, width: int, first: int, step: int) -> tuple[Tensor, Tensor]:
         """Noise of these rows: drawn for the whole batch, so that it does not depend on who computes them."""
         random = torch.Generator().manual_seed(self.recipe.seed * 10**9 + step)
-        spread = torch.rand(self.recipe.batch, 1, generator=random) * self.recipe.noise / width**0.5
-        noise = torch.randn(self.recipe.batch, width, generator=random)
+        spread = torch.rand(self.recipe.rows, 1, generator=random) * self.recipe.noise / width**0.5
+        noise = torch.randn(self.recipe.rows, width, generator=random)
         return spread[first : first + rows], noise[first : first + rows]
 
     def _mean(self, value: Tensor) -> Tensor:

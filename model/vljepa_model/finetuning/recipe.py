@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from vljepa_model.errors import ConfigError
@@ -12,6 +12,8 @@ from vljepa_runtime.files import check_record
 from vljepa_runtime.files.values import Positive
 
 __all__ = ["FineTuneRecipe", "Only", "ComputeType"]
+
+BATCH = 32
 
 
 class Only(str, Enum):
@@ -36,7 +38,7 @@ class FineTuneRecipe(RunSettings):
     Attributes:
         seed: Decides the order of clips, and the noise.
         steps: Optimiser steps in all.
-        batch: Clips per step over all processes together: the number of negatives.
+        batch: Clips per step over all processes together: the number of negatives. None: 32, or as many as there are.
         only: Which networks learn: `all`, `alignment` or `decoder`.
         train_x_encoder: Let the X-encoder learn too; the paper freezes it.
         lr: Peak learning rate.
@@ -54,7 +56,7 @@ class FineTuneRecipe(RunSettings):
 
     seed: int = 0
     steps: Positive = 1000
-    batch: Positive = 32
+    batch: Positive | None = None
     only: Only = Only.ALL
     train_x_encoder: bool = False
     lr: float = 1e-4
@@ -73,6 +75,33 @@ class FineTuneRecipe(RunSettings):
         check_record(self, error=ConfigError)
         if self.only is Only.DECODER and self.train_x_encoder:
             raise ConfigError("a decoder alone is trained without videos: leave train_x_encoder out")
+
+    @property
+    def rows(self) -> int:
+        """Clips per step, once they are settled.
+
+        Raises:
+            ConfigError: they are not: see `for_clips`.
+        """
+        if self.batch is None:
+            raise ConfigError("expected the clips per step, got none: call for_clips")
+        return self.batch
+
+    def for_clips(self, clips: int, *, processes: int = 1) -> FineTuneRecipe:
+        """The same with the clips per step settled: those asked for, or what suits a number of clips.
+
+        Raises:
+            ConfigError: more are asked for than there are, or they cannot be shared out evenly.
+        """
+        what = "texts" if self.only is Only.DECODER else "clips"
+        batch = self.batch or max(processes, min(BATCH, clips) // processes * processes)
+        if batch > clips:
+            raise ConfigError(
+                f"a batch of {batch} needs as many {what}, got {clips}: pass a smaller batch, or none"
+            )
+        if batch % processes:
+            raise ConfigError(f"a batch of {batch} cannot be shared out evenly to {processes} processes")
+        return replace(self, batch=batch)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step as a share of the peak: linear warm-up, then a cosine down to `final_lr`."""

@@ -6,8 +6,8 @@ read), `metrics.jsonl`, `state.pt` (all that is needed to go on) and `checkpoint
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from vljepa_data.annotations import Example, Unusable, by_segment
 from vljepa_model.checkpoint import Checkpoint, save_checkpoint
 from vljepa_model.errors import ConfigError
 from vljepa_model.finetuning.batches import ClipBatches
-from vljepa_model.finetuning.clips import digest_of, leave_out, left_out
-from vljepa_model.finetuning.objective import FineTuneObjective
+from vljepa_model.finetuning.clips import digest_of, left_out, unusable_of, write_left_out
+from vljepa_model.finetuning.objective import FineTuneObjective, learning
 from vljepa_model.finetuning.optimiser import optimiser_for
 from vljepa_model.finetuning.recipe import ComputeType, FineTuneRecipe, Only
 from vljepa_model.finetuning.texts import Tokenizers
@@ -56,6 +56,7 @@ def finetune(
     recipe: FineTuneRecipe | None = None,
     *,
     cache: CacheOptions | None = None,
+    name: str | None = None,
     strict: bool = False,
     workers: int = 0,
     save_every: int = 100,
@@ -73,6 +74,7 @@ def finetune(
         examples: Texts about segments of videos.
         recipe: What to do; None continues with the folder's own recipe.
         cache: Keep the features of a frozen X-encoder on disk; refused when the X-encoder learns.
+        name: What the fine-tuned model is called; by default as the run's folder.
         strict: Raise for a video that cannot be read instead of leaving it out.
         workers: Processes that decode videos.
         save_every: Steps between states.
@@ -109,20 +111,16 @@ def finetune(
     try:
         identity = {"checkpoint": fingerprint(checkpoint.model), "data": digest_of(examples)}
         with processes.first_before_others():
-            settled = settle(folder / SETTINGS, recipe, FineTuneRecipe(), key="recipe", identity=identity)
-        if settled.only is not Only.DECODER and processes.rank == 0:
-            leave_out(
-                folder / SKIPPED, by_segment(examples), strict=strict,
-                on_skipped=on_skipped, on_survey=on_survey,
+            settled, units = _begin(
+                folder, checkpoint, examples, recipe, identity, processes,
+                cached=cache is not None, strict=strict, on_skipped=on_skipped, on_survey=on_survey,
             )  # fmt: skip
-        processes.wait()
-        units = _units(folder, examples, settled)
         objective, batches = _prepare(checkpoint, units, settled, cache, processes)
         run = Run(folder / STATE, objective.model, optimiser_for(objective.model, settled), processes)
         stop = min(settled.steps, run.step + stop_after) if stop_after else settled.steps
         log = Log(
             folder / "metrics.jsonl", FineTuneProgress, run, settled, checkpoint.model.log_temperature,
-            clips=settled.batch, every=log_every, on_progress=on_progress,
+            clips=settled.rows, every=log_every, on_progress=on_progress,
         )  # fmt: skip
         steps = run.steps(
             objective, batches, stop=stop, workers=workers,
@@ -133,19 +131,67 @@ def finetune(
             if run.step % save_every == 0 or run.step == stop:
                 run.save()
                 if processes.rank == 0:
-                    _save(folder, checkpoint, settled, run.step, len(units))
+                    _save(folder, checkpoint, settled, run.step, len(units), name or folder.resolve().name)
         processes.wait()
         return folder / "checkpoint"
     finally:
         processes.leave()
 
 
-def _units(folder: Path, examples: Sequence[Example], recipe: FineTuneRecipe) -> list[tuple[Example, ...]]:
+def _begin(
+    folder: Path,
+    checkpoint: Checkpoint,
+    examples: Sequence[Example],
+    recipe: FineTuneRecipe | None,
+    identity: Mapping[str, str],
+    processes: Processes,
+    *,
+    cached: bool,
+    strict: bool,
+    on_skipped: Callable[[Sequence[Unusable]], None],
+    on_survey: Callable[[int, int], None],
+) -> tuple[FineTuneRecipe, list[tuple[Example, ...]]]:
+    """Recipe and texts per clip of a run: nothing is written before they are known to go together."""
+    path, skipped, default = folder / SETTINGS, folder / SKIPPED, FineTuneRecipe()
+    if path.exists():
+        known = settle(path, None, default, key="recipe", identity=identity)
+        recipe = known if recipe is None else replace(recipe, batch=recipe.batch or known.batch)
+    wanted = recipe or default
+    _check_parts(checkpoint, wanted, cached=cached)
+    unusable = None
+    if wanted.only is not Only.DECODER and not skipped.exists():
+        unusable = unusable_of(by_segment(examples), strict=strict, on_survey=on_survey)
+        without = frozenset(str(bad.segment) for bad in unusable)
+    else:
+        without = left_out(skipped) if skipped.exists() else frozenset()
+    units = _units(examples, wanted, without)
+    wanted = wanted.for_clips(len(units), processes=processes.count)
+    settled = settle(path, wanted, default, key="recipe", identity=identity)
+    if unusable is not None:
+        write_left_out(skipped, unusable)
+        on_skipped(unusable)
+    return settled, units
+
+
+def _check_parts(checkpoint: Checkpoint, recipe: FineTuneRecipe, *, cached: bool) -> None:
+    """Raise where a recipe needs what a checkpoint has not, or a cache what a recipe has not."""
+    if checkpoint.config.y_decoder is None and "y_decoder" in learning(recipe):
+        raise ConfigError(
+            "this model has no Y-decoder to train: pass --only alignment, or import one with it"
+        )
+    if cached and (recipe.only is Only.DECODER or recipe.train_x_encoder):
+        raise ConfigError(
+            "a cache holds features of videos by a frozen X-encoder, this recipe has none: leave it out"
+        )
+
+
+def _units(
+    examples: Sequence[Example], recipe: FineTuneRecipe, without: frozenset[str]
+) -> list[tuple[Example, ...]]:
     """Texts per clip whose video can be read; per text where only the Y-decoder learns."""
     if recipe.only is Only.DECODER:
         return [(example,) for example in {example.text: example for example in examples}.values()]
-    skipped = left_out(folder / SKIPPED)
-    return [texts for segment, texts in by_segment(examples).items() if str(segment) not in skipped]
+    return [texts for segment, texts in by_segment(examples).items() if str(segment) not in without]
 
 
 def _prepare(
@@ -155,12 +201,7 @@ def _prepare(
     cache: CacheOptions | None,
     processes: Processes,
 ) -> tuple[FineTuneObjective, ClipBatches]:
-    store = None
-    if cache is not None and (recipe.only is Only.DECODER or recipe.train_x_encoder):
-        raise ConfigError(
-            "a cache holds features of videos by a frozen X-encoder, this recipe has none: leave it out"
-        )
-    model, pre = checkpoint.model, checkpoint.preprocess
+    store, model, pre = None, checkpoint.model, checkpoint.preprocess
     if cache is not None:
         store = VisualCache(
             cache.folder, model.x_encoder, pre, limit_bytes=cache.limit_bytes, sharers=processes.count
@@ -172,10 +213,13 @@ def _prepare(
     return objective, batches
 
 
-def _save(folder: Path, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: int, clips: int) -> None:
+def _save(
+    folder: Path, checkpoint: Checkpoint, recipe: FineTuneRecipe, step: int, clips: int, name: str
+) -> None:
     metadata = {
         **checkpoint.metadata,
         "knows_only": "",  # what was said of its first training no longer holds
+        "name": name,
         "finetuned": {
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "recipe": recipe.to_dict(),

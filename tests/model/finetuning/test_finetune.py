@@ -22,7 +22,7 @@ from vljepa_model.assembly import assemble, write_checkpoint
 from vljepa_model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vljepa_model.config import TextStackConfig
 from vljepa_model.errors import CheckpointError, ConfigError
-from vljepa_model.finetuning.held_out import measure_held_out
+from vljepa_model.finetuning.held_out import WordResults, measure_held_out
 from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.texts import Tokenizers, tokenise
 from vljepa_model.finetuning.trainer import CacheOptions, FineTuneProgress, finetune
@@ -287,7 +287,10 @@ def test_choices_are_counted_by_hand(small: Path, films: Path) -> None:
         for i, example in enumerate(read_annotations(films)[::2])
     ]
     found = measure_held_out(load_checkpoint(small), examples)
-    assert (found.queries, found.choice_chance, found.clips) == (12, pytest.approx(1 / 3), 3)
+    choice = found.choice
+    assert choice is not None
+    assert (choice.queries, choice.chance, choice.blind) == (12, pytest.approx(1 / 3), pytest.approx(1 / 3))
+    assert found.clips == 3
     checkpoint, right = load_checkpoint(small), 0
     tokenizers = Tokenizers.of(checkpoint)
     with torch.inference_mode():
@@ -298,7 +301,9 @@ def test_choices_are_counted_by_hand(small: Path, films: Path) -> None:
             query = tokenise(tokenizers.query, [example.query], 64)
             predicted = checkpoint.model.predictor(checkpoint.model.x_encoder(patches, positions), *query)
             right += texts[int((names @ predicted[0]).argmax())] == example.text
-    assert found.choice == right / 12
+    assert choice.right == right / 12
+    without = [replace(example, candidates=()) for example in examples]
+    assert measure_held_out(load_checkpoint(small), without).choice == choice
     gone = [replace(example, segment=Segment(Path("gone.mp4"))) for example in examples]
     with pytest.raises(ConfigError, match="none of 1 can"):
         measure_held_out(checkpoint, gone)
@@ -317,8 +322,61 @@ def test_a_folder_with_another_run_is_refused(
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(CheckpointError, match="another kind of run"):
         finetune(tmp_path, load_checkpoint(small), examples, SHORT)
+
+
+def test_nothing_is_written_before_recipe_and_data_go_together(
+    small: Path, films: Path, tmp_path: Path
+) -> None:
+    examples, run = read_annotations(films), tmp_path / "new"
     with pytest.raises(ConfigError, match="a batch of 99 needs as many clips, got 12"):
-        finetune(tmp_path / "new", load_checkpoint(small), examples, replace(SHORT, batch=99))
+        finetune(run, load_checkpoint(small), examples, replace(SHORT, batch=99))
+    assert not run.exists()
+    finetune(run, load_checkpoint(small), examples, replace(SHORT, batch=12, steps=1))
+
+
+def test_a_batch_is_as_large_as_few_clips_allow_and_a_run_keeps_it(
+    small: Path, films: Path, tmp_path: Path
+) -> None:
+    examples, recipe = read_annotations(films), replace(SHORT, batch=None, steps=2)
+    finetune(tmp_path / "own", load_checkpoint(small), examples, recipe, stop_after=1)
+    assert json.loads((tmp_path / "own" / "run.json").read_text())["recipe"]["batch"] == 12
+    written = finetune(tmp_path / "own", load_checkpoint(small), examples, recipe)
+    metadata = load_checkpoint(written).metadata
+    assert (metadata["name"], metadata["finetuned"]["step"]) == ("own", 2)
+
+
+@pytest.mark.parametrize(
+    ("clips", "processes", "batch"), [(20, 1, 20), (500, 1, 32), (21, 2, 20), (500, 3, 30)]
+)
+def test_a_default_batch_is_shared_out_evenly(clips: int, processes: int, batch: int) -> None:
+    assert FineTuneRecipe().for_clips(clips, processes=processes).rows == batch
+
+
+@pytest.mark.parametrize(("batch", "processes"), [(None, 4), (3, 2)], ids=str)
+def test_a_batch_that_cannot_be_shared_out_is_refused(batch: int | None, processes: int) -> None:
+    with pytest.raises(ConfigError, match=r"needs as many clips, got 3|cannot be shared out evenly"):
+        FineTuneRecipe(batch=batch).for_clips(3, processes=processes)
+
+
+def test_words_are_measured_against_one_text_said_of_all(
+    small: Path, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = [
+        Example(segment=example.segment, text="a red ball" if i < 9 else "a blue box")
+        for i, example in enumerate(read_annotations(films)[::2])
+    ]
+
+    def measured(*said: str) -> WordResults:
+        monkeypatch.setattr("vljepa_model.finetuning.held_out._Embedder.words", lambda *_: list(said))
+        found = measure_held_out(load_checkpoint(small), examples).words
+        assert found is not None
+        return found
+
+    constant = measured(*["a red ball"] * 12)
+    assert (constant.f1, constant.exact, constant.learned) == (constant.blind, 0.75, False)
+    assert constant.blind == pytest.approx(0.75 + 0.25 / 3)
+    right = measured(*["A red ball"] * 9, *["a blue box"] * 3)
+    assert (right.f1, right.exact, right.learned, right.clips) == (1.0, 1.0, True, 12)
 
 
 @pytest.mark.parametrize(

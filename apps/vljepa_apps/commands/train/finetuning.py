@@ -11,8 +11,11 @@ from vljepa_apps import arguments, console
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vljepa_data.annotations import Example
     from vljepa_model.checkpoint import Checkpoint
-    from vljepa_model.finetuning import FineTuneRecipe
+    from vljepa_model.finetuning import FineTuneRecipe, HeldOutResults
 
 __all__ = ["add_arguments", "train"]
 
@@ -47,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="measure retrieval and choice among candidates on this part of FILE",
     )
     group.add_argument(
+        "--name", metavar="NAME", help="what model and bundle are called (default: as the folder --out)"
+    )
+    group.add_argument(
         "--only", choices=("all", "alignment", "decoder"),
         help="what learns: all (default), alignment (predictor and Y-encoder), decoder (from texts alone, no videos)",
     )  # fmt: skip
@@ -54,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch",
         type=arguments.positive_int,
         metavar="N",
-        help="clips per step over all processes (default: 32)",
+        help="clips per step over all processes (default: 32, or as many as there are)",
     )
     group.add_argument(
         "--train-x-encoder", action="store_true", default=None, help="the X-encoder learns too"
@@ -85,7 +91,7 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
     Returns:
         Where the checkpoint is, the run's last progress, and what was measured on held-out clips.
     """
-    from vljepa_data.annotations import Unusable, read_annotations
+    from vljepa_data.annotations import Unusable
     from vljepa_model.finetuning import CacheOptions, FineTuneProgress, finetune
     from vljepa_model.processes import first_on_machine
 
@@ -94,7 +100,9 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
         raise InputError(
             f"{options} belong to training from the procedural world: leave them out with --data"
         )
-    examples = read_annotations(args.data, format=args.data_format, videos=args.videos, split=args.split)
+    examples = _read(args, args.split)
+    if args.held_out is not None:
+        check_videos(examples, _read(args, args.held_out))
     limit = int(args.cache_gb * 1e9) if args.cache_gb else None
     cache = CacheOptions(folder=args.cache, limit_bytes=limit) if args.cache else None
     last: list[FineTuneProgress] = []
@@ -118,7 +126,7 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
             )
 
         written = finetune(
-            args.out, checkpoint, examples, recipe_from(args), cache=cache, strict=args.strict,
+            args.out, checkpoint, examples, recipe_from(args), cache=cache, name=args.name, strict=args.strict,
             workers=args.workers, save_every=args.save_every, stop_after=args.stop_after,
             on_skipped=lambda unusable: tell(list(unusable)),
             on_survey=lambda done, total: bar.update(0, detail=f"looked at {done} of {total} clips"),
@@ -135,22 +143,53 @@ def held_out(args: argparse.Namespace, written: Path) -> dict[str, Any] | None:
     """What the fine-tuned checkpoint knows of the part named by --held-out."""
     if args.held_out is None:
         return None
-    from vljepa_data.annotations import read_annotations
     from vljepa_model.checkpoint import load_checkpoint
     from vljepa_model.finetuning import measure_held_out
 
-    kept = read_annotations(args.data, format=args.data_format, videos=args.videos, split=args.held_out)
-    found = measure_held_out(load_checkpoint(written), kept)
-    console.note(
+    found = measure_held_out(load_checkpoint(written), _read(args, args.held_out))
+    for line in told(found):
+        console.note(line)
+    return dataclasses.asdict(found)
+
+
+def told(found: HeldOutResults) -> Iterator[str]:
+    """What was measured on held-out clips, a sentence each."""
+    yield (
         f"text to video on {found.clips} held-out clips: recall at 1 {found.recall_at_1:.1%}, at 5 "
         f"{found.recall_at_5:.1%} (chance {found.recall_chance:.1%})"
     )
-    if found.choice is not None:
-        console.note(
-            f"right answer of {found.queries} queries with candidates: {found.choice:.1%} (chance "
-            f"{found.choice_chance:.1%})"
+    if choice := found.choice:
+        yield (
+            f"right answer of {choice.queries} queries with candidates: {choice.right:.1%} (chance "
+            f"{choice.chance:.1%}, always the commonest {choice.blind:.1%})"
         )
-    return dataclasses.asdict(found)
+    if words := found.words:
+        yield (
+            f"words of {words.clips} held-out clips: F1 {words.f1:.1%} (one text said of all {words.blind:.1%}), "
+            f"word for word {words.exact:.1%}"
+        )
+        if not words.learned:
+            yield (
+                "the Y-decoder has learned too little: its words fit no better than one text said of every clip, "
+                "so use labels (vljepa classify, vljepa run --label), or learn from more clips"
+            )
+
+
+def check_videos(learned: Sequence[Example], kept: Sequence[Example]) -> None:
+    """Tell which videos are in both parts: their segments look alike, and what is measured is too good."""
+    if both := sorted(
+        {example.segment.path for example in learned} & {example.segment.path for example in kept}
+    ):
+        console.note(
+            f"{len(both)} videos are both learned from and held out, first {both[0]}: what is measured will be "
+            "too good, split by video"
+        )
+
+
+def _read(args: argparse.Namespace, split: str | None) -> list[Example]:
+    from vljepa_data.annotations import read_annotations
+
+    return read_annotations(args.data, format=args.data_format, videos=args.videos, split=split)
 
 
 def recipe_from(args: argparse.Namespace) -> FineTuneRecipe | None:

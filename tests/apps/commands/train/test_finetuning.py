@@ -57,6 +57,8 @@ def test_a_short_run_reports_what_it_skipped_and_what_it_found(
     result = json.loads(printed)
     assert result["last"]["step"] == 2
     assert result["held_out"]["clips"] == 1
+    assert result["held_out"]["words"]["learned"] is False
+    assert "the Y-decoder has learned too little" in said
     assert "1 clips cannot be read and are skipped, first" in said
     assert "gone.mp4" in said
     assert load_checkpoint(tmp_path / "run" / "checkpoint").metadata["finetuned"]["clips"] == 3
@@ -80,3 +82,30 @@ def test_a_mistake_is_one_sentence(
     said = capsys.readouterr().err
     assert message in said.splitlines()[-1]
     assert "Traceback" not in said
+
+
+def test_a_wrong_batch_leaves_nothing_behind_and_twenty_clips_need_no_option(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = tmp_path / "clips.csv"
+    rows = [f"{manifest.parent / f'{i % 4}.mp4'},{i / 10},clip number {i}" for i in range(20)]
+    clips.write_text("\n".join(["path,start_s,text", *rows]) + "\n")
+    command = ["train", "--init", "tiny", "--data", str(clips), "--out", str(tmp_path / "door")]
+    assert main([*command, "--batch", "32"]) == 1
+    assert "a batch of 32 needs as many clips, got 20" in capsys.readouterr().err
+    assert not (tmp_path / "door").exists()
+    assert main([*command, "--steps", "1", "--workers", "0"]) == 0
+    assert json.loads((tmp_path / "door" / "run.json").read_text())["recipe"]["batch"] == 20
+    assert load_checkpoint(tmp_path / "door" / "checkpoint").metadata["name"] == "door"
+
+
+def test_a_video_in_both_parts_is_told(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = tmp_path / "clips.csv"
+    path = manifest.parent / "0.mp4"
+    clips.write_text(f"path,start_s,text,split\n{path},0,one,train\n{path},1,two,train\n{path},0.5,one,val\n")
+    command = ["train", "--init", "tiny", "--data", str(clips), "--out", str(tmp_path / "run")]
+    assert main([*command, "--split", "train", "--held-out", "val", *TWO_STEPS, "--name", "both"]) == 0
+    assert "1 videos are both learned from and held out" in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").metadata["name"] == "both"
