@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console
-from vljepa_apps.tables import PARITY_HEADER, notes, parity_cells
+from vljepa_apps.tables import PARITY_HEADER, WIDTH, notes, parity_cells
 
 if TYPE_CHECKING:
     from vljepa_export import ExportReport, Format, GraphReport
@@ -160,7 +160,8 @@ def text(report: ExportReport) -> str:
             if ranges
             else "no graph is left whose ranges are calibrated"
         )
-    lines += [f"note: {line}" for line in notes({graph.name: graph.note for graph in report.graphs})]
+    if told := notes({graph.name: graph.note for graph in report.graphs}, width=WIDTH - 2):
+        lines += ["notes:", *(f"  {line}" for line in told)]
     lines += [f"gate missed: {graph.name}: {miss}" for graph in report.graphs for miss in graph.misses]
     lines += [f"gate missed: {miss}" for miss in report.misses]
     shared = f", {console.size(report.shared_bytes)} shared between graphs" if report.shared_bytes else ""
