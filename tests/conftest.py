@@ -51,6 +51,18 @@ def hostile_bundles() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def docs() -> ModuleType:
+    """`test_docs.py`: the pages, and how what they show is read."""
+    return _module("test_docs")
+
+
+@pytest.fixture(scope="session")
+def project_copy() -> ModuleType:
+    """`project_copy.py`: what docs/adding.md shows, put into a copy of the project."""
+    return _module("project_copy")
+
+
+@pytest.fixture(scope="session")
 def live_servers() -> ModuleType:
     """`live_servers.py`: servers that misbehave."""
     return _module("live_servers")

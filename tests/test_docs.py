@@ -38,11 +38,16 @@ def examples(text: str) -> list[tuple[str, str]]:
     return re.findall(r"```python\n(.*?)```\n+```(?:text)?\n(.*?)```", text, re.DOTALL)
 
 
-def commands(text: str) -> list[str]:
-    """Lines of indented blocks that call `vljepa`, continued ones joined, without comments."""
+def shell_lines(text: str) -> list[str]:
+    """Lines of indented blocks, continued ones joined, without comments."""
     joined = re.sub(r" *\\\n +", " ", text)
-    lines = re.findall(r"^    (?:.*?[/ ])?(vljepa [a-z].*)$", joined, re.MULTILINE)
-    return [re.split(r"\s+#|\s+(?:&&|<|>) ", line)[0] for line in lines]
+    return [re.split(r"\s+#", line)[0] for line in re.findall(r"^    (.*)$", joined, re.MULTILINE)]
+
+
+def commands(text: str) -> list[str]:
+    """Those that call `vljepa`, from there on."""
+    found = (re.match(r"(?:.*?[/ ])?(vljepa [a-z].*)$", line) for line in shell_lines(text))
+    return [re.split(r"\s+(?:&&|<|>) ", match[1])[0] for match in found if match]
 
 
 def anchors(text: str) -> set[str]:
