@@ -321,6 +321,15 @@ def test_a_worker_that_dies_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     assert result.columns[0].errors == ["its process ended with code 3"]
 
 
+def test_a_signal_to_this_process_alone_ends_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = 'import time; print(\'{"kind": "facts"}\', flush=True); time.sleep(200)'
+    monkeypatch.setattr(worker, "WORKER", (sys.executable, "-c", script))
+    lines = worker.in_a_process({})
+    assert next(lines) == {"kind": "facts"}
+    with pytest.raises(KeyboardInterrupt):
+        lines.throw(KeyboardInterrupt)
+
+
 def test_a_missing_bundle_is_one_sentence_of_the_worker(tmp_path: Path) -> None:
     result = compare_run.compare([Subject(spec=str(tmp_path / "none.vljepa"))], Plan(rounds=0))
     (error,) = result.columns[0].errors
