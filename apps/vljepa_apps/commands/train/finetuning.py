@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--held-out",
         metavar="NAME",
-        help="measure retrieval and choice among candidates on this part of FILE",
+        help="measure retrieval, choice among candidates and words on this part of FILE",
     )
     group.add_argument(
         "--name", metavar="NAME", help="what model and bundle are called (default: as the folder --out)"
