@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,10 @@ from vljepa_quant import Precision
 from vljepa_runtime.bundle import check_place
 from vljepa_runtime.contract import GRAPH_NAMES
 from vljepa_runtime.errors import BundleError
+from vljepa_runtime.files import parse_json
 from vljepa_runtime.suggestions import did_you_mean
+
+NAME = re.compile(r"[\w][\w.-]*")
 
 __all__ = [
     "ExportRequest",
@@ -123,16 +127,29 @@ def default_output(
 ) -> Path:
     """`tiny.vljepa` in the working folder; `tiny-fp32.vljepa`, `tiny-openvino.vljepa`, ... for what is not the default.
 
+    The checkpoint of a run is called what the run calls it: `runs/door/checkpoint` gives `door.vljepa`.
+
     Raises:
         ExportError: the format is unknown.
     """
     row = find_format(format)
-    parts = [Path(checkpoint).resolve().name]
+    parts = [_name_of(Path(checkpoint).resolve())]
     if row.name != "onnx":
         parts.append(row.name)
     if precision is not None and precision != row.precisions[0]:
         parts.append(precision if isinstance(precision, str) else "mixed")
     return Path("-".join(parts) + ".vljepa")
+
+
+def _name_of(folder: Path) -> str:
+    """The folder's name; of a run's `checkpoint`, the name that its file says, or the run's folder."""
+    if folder.name != "checkpoint":
+        return folder.name
+    try:
+        said = parse_json((folder / "config.json").read_text(encoding="utf-8"))["metadata"]["name"]
+    except (OSError, ValueError, KeyError, TypeError):  # what is wrong with it is said when it is opened
+        said = ""
+    return said if isinstance(said, str) and NAME.fullmatch(said) else folder.parent.name
 
 
 def _writable(out: str | Path, *, force: bool) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,15 @@ def test_precision_per_graph() -> None:
 )  # fmt: skip
 def test_default_output(precision: Any, expected: str) -> None:
     assert default_output("tiny", precision) == Path(expected)
+
+
+def test_default_output_of_a_run_is_called_as_the_run(tmp_path: Path) -> None:
+    folder = tmp_path / "door" / "checkpoint"
+    assert default_output(folder) == Path("door.vljepa")
+    folder.mkdir(parents=True)
+    for name, expected in (("shop", "shop.vljepa"), ("../x", "door.vljepa"), (3, "door.vljepa")):
+        (folder / "config.json").write_text(json.dumps({"metadata": {"name": name}}))
+        assert default_output(folder) == Path(expected)
 
 
 def test_default_output_names_the_format() -> None:
