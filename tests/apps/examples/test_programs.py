@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vljepa_runtime as vj
 from vljepa_apps.demo.stream import write_video
-from vljepa_data.world import Split, make_stream
+from vljepa_data.world import Split, make_clip, make_stream
 
 PROGRAMS = sorted((Path(__file__).resolve().parents[3] / "apps" / "examples").glob("*.py"))
 LONGEST = 80  # lines
@@ -112,3 +113,17 @@ def test_webcam_log_ends_well_while_it_waits(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
+
+
+@pytest.mark.slow
+def test_finetune_few(tmp_path: Path) -> None:
+    rows = ["path,text,split"]
+    for seed in range(6):
+        scene = make_clip(seed, Split.TRAIN, kind="single")
+        write_video(scene.frames, tmp_path / f"{seed}.mp4", fps=4)
+        rows.append(f"{seed}.mp4,{'someone' if seed % 2 else 'nobody'},{'train' if seed < 4 else 'val'}")
+    (tmp_path / "clips.csv").write_text("\n".join(rows))
+    run = tmp_path / "door"
+    said = printed("finetune_few", tmp_path / "clips.csv", run, "--held-out", "val", "--steps", "2")
+    assert said.splitlines()[-1].endswith(" of 2 right")
+    assert vj.load(run / "door.vljepa").bundle.name == "door"
