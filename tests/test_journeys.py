@@ -76,15 +76,25 @@ def blocks_of(journey: str, docs: ModuleType) -> list[Block]:
     return found
 
 
-def run_line(line: str) -> str:
-    """Run one line of a shell block; what is told of it."""
+def run_line(line: str, seen: set[str]) -> str:
+    """Run one line of a shell block; what is told of it. What looks at the machine alone is run in one journey."""
     if reason := next((why for start, why in NOT_RUN.items() if line.startswith(start)), ""):
         return f"{line}    (not run: needs {reason})"
+    if line in seen:
+        return f"{line}    (run before)"
     program, command, *words = shlex.split(line)
     assert program == "vljepa", f"{line}: neither a command of ours nor one of NOT_RUN"
     words = [FILES.get(word, word) for word in words]
     assert main([command, *words, *SHORTER.get(command, [])]) == 0, line
+    if command == "doctor":
+        seen.add(line)
     return line
+
+
+@pytest.fixture(scope="module")
+def seen() -> set[str]:
+    """Lines that need not be run again."""
+    return set()
 
 
 @pytest.fixture
@@ -110,6 +120,7 @@ def test_journey(
     docs: ModuleType,
     project_copy: ModuleType,
     place: Path,
+    seen: set[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told, shown = [], []
@@ -122,7 +133,7 @@ def test_journey(
             exec(compile(code, str(block.page), "exec"), {"__name__": "example"})
             told.append(f"python: a block of {block.page.name}")
         else:
-            told += [run_line(line) for line in docs.shell_lines(block.text)]
+            told += [run_line(line, seen) for line in docs.shell_lines(block.text)]
     if shown:
         tests = [str(place / name) for _, name, _ in shown if name.startswith("tests/")]
         project_copy.make_copy(place, shown)

@@ -17,14 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 import vljepa_runtime as vj
-from vljepa_runtime.sources import EVERY_FRAME, Hints, Item, Source
 
 Floats = npt.NDArray[np.floating]
 RATE = 8.0  # readings a second
 ROOM_C, WARM_C = 18.0, 38.0
 
 
-class ThermalSource(Source):
+class ThermalSource(vj.Source):
     """Readings (H, W) in degrees Celsius as pictures, cold black and warm white."""
 
     name = "thermal"  # `live = True` where readings that nobody takes are lost; then time_s is the clock's
@@ -32,7 +31,7 @@ class ThermalSource(Source):
     def __init__(self, readings: Iterable[Floats]) -> None:
         self._readings = readings
 
-    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+    def frames(self, hints: vj.Hints = vj.EVERY_FRAME) -> Iterator[vj.Frame]:
         """All readings; `hints` would say which of them are wanted at all."""
         for index, reading in enumerate(self._readings):
             grey = np.clip((reading - ROOM_C) / (WARM_C - ROOM_C), 0, 1) * 255

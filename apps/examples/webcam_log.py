@@ -17,7 +17,6 @@ from pathlib import Path
 from types import FrameType
 
 import vljepa_runtime as vj
-from vljepa_runtime.sinks import JsonlSink, Sink
 
 
 def arguments() -> argparse.Namespace:
@@ -30,7 +29,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def watch(model: vj.Model, source: str, log: Sink, ended: threading.Event) -> None:
+def watch(model: vj.Model, source: str, log: vj.Sink, ended: threading.Event) -> None:
     """One session: until the source ends or breaks, or somebody ends the process."""
     with model.session() as session:
 
@@ -50,7 +49,7 @@ def main() -> int:
     ended = threading.Event()
     try:
         model = vj.load(args.bundle)
-        with JsonlSink(args.log, append=True) as log:
+        with vj.JsonlSink(args.log, append=True) as log:
             while not ended.is_set():
                 try:
                     watch(model, args.source, log, ended)
