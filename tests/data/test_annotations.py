@@ -298,3 +298,10 @@ def test_a_column_that_looks_like_the_missing_one_is_named(
 ) -> None:
     with pytest.raises(AnnotationError, match=message):
         read_annotations(write(name, text), format=format)
+
+
+def test_a_table_of_very_many_columns_is_refused_at_once(write: Write) -> None:
+    with pytest.raises(AnnotationError, match=r"path, text missing$"):
+        read_annotations(
+            write("m.csv", ",".join(f"pathtex{i}" for i in range(300_000)) + "\n"), format="manifest"
+        )

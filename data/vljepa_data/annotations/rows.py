@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,6 +28,10 @@ __all__ = [
 
 MAX_BYTES = 1 << 30  # the sentences of the largest public sets come to some 100 MB
 MAX_SECONDS = 1e8  # three years
+MAX_NAMES, MAX_NAME = (
+    100,
+    60,
+)  # columns that are looked at for one that looks like a missing one, and characters
 
 SYNONYMS = (  # what tables of clips call the same thing, without capitals and signs
     ("path", "video", "file", "filename", "videopath", "videoid", "youtubeid", "clip", "clippath", "filepath", "name"),
@@ -137,7 +142,7 @@ def csv_rows(path: Path, *required: str) -> Iterator[Row]:
 
 def renaming(missing: Iterable[str], found: Iterable[str]) -> str:
     """`: rename 'file' to 'path'` for names that are missing and others that look like them, else nothing."""
-    names = list(found)
+    names = [name for name in islice(found, MAX_NAMES) if len(name) <= MAX_NAME]
     pairs = [(name, lookalike(name, names)) for name in missing]
     hints = [f"rename {other!r} to {name!r}" for name, other in pairs if other]
     return f": {', '.join(hints)}" if hints else ""
