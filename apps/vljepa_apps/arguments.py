@@ -12,7 +12,6 @@ from vljepa_runtime.errors import InputError, MissingExtraError
 from vljepa_runtime.files import split_lines
 
 if TYPE_CHECKING:
-    from vljepa_data.annotations import AnnotationFile
     from vljepa_runtime import Clip, Model
     from vljepa_runtime.selection import Policy
 
@@ -24,7 +23,6 @@ __all__ = [
     "add_json",
     "add_labels",
     "add_number",
-    "add_own_clips",
     "add_quiet",
     "add_select",
     "add_stretch",
@@ -32,9 +30,7 @@ __all__ = [
     "engine_options",
     "given",
     "load_model",
-    "looked_at",
     "non_negative",
-    "own_clips",
     "positive",
     "positive_int",
     "read_clip",
@@ -124,24 +120,6 @@ def add_labels(parser: argparse.ArgumentParser, *, what: str) -> None:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """--json."""
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
-
-
-def add_own_clips(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
-    """FLAG FILE with --data-format, --videos and --split, which say how it is read; see `own_clips`."""
-    from vljepa_data.annotations import ANNOTATION_FORMATS
-
-    group = parser.add_argument_group("clips of your own")
-    group.add_argument(
-        flag, type=Path, metavar="FILE", dest="own",
-        help=f"clips and texts: manifest (.csv, .jsonl), MSR-VTT, MSVD or Kinetics; {what}",
-    )  # fmt: skip
-    group.add_argument(
-        "--data-format", default="auto", choices=("auto", *ANNOTATION_FORMATS), help="of FILE (default: auto)"
-    )
-    group.add_argument(
-        "--videos", type=Path, metavar="DIR", help="folder of the videos (default: FILE's own)"
-    )
-    group.add_argument("--split", metavar="NAME", help="this part of FILE only")
 
 
 def add_quiet(parser: argparse.ArgumentParser) -> None:
@@ -247,37 +225,6 @@ def read_clip(args: argparse.Namespace, model: Model) -> Clip:
         stretch=args.stretch,
         on_warning=console.note,
     )
-
-
-def own_clips(args: argparse.Namespace, flag: str) -> AnnotationFile | None:
-    """The file that `add_own_clips` declared; None where it was not given.
-
-    Raises:
-        InputError: --videos or --split came without it.
-    """
-    from vljepa_data.annotations import AnnotationFile
-
-    if args.own is None:
-        if args.videos or args.split:
-            raise InputError(f"expected {flag} FILE with --videos or --split, got them alone")
-        return None
-    videos = str(args.videos) if args.videos else None
-    return AnnotationFile(path=str(args.own), format=args.data_format, videos=videos, split=args.split)
-
-
-def looked_at(own: AnnotationFile) -> None:
-    """Open every clip up to its first picture, so that a missing one is told before an hour of work.
-
-    Raises:
-        AnnotationError: the file cannot be read.
-        SourceError: a video is missing or broken.
-    """
-    from vljepa_apps import console
-    from vljepa_data.annotations import by_segment, require_readable
-
-    segments = by_segment(own.read())
-    with console.Progress("looking at clips", total=len(segments)) as progress:
-        require_readable(segments, on_progress=progress.update)
 
 
 def read_lines(path: Path) -> list[str]:

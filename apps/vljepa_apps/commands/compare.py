@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vljepa_apps import arguments, console
+from vljepa_apps import arguments, console, own_clips
 from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
 
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--png", type=Path, metavar="FILE", help="also draw accuracy and latency")
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
-    arguments.add_own_clips(
+    own_clips.add_arguments(
         parser, "--data", "accuracy, retrieval and agreement are measured on them, see docs/export.md"
     )
     arguments.add_json(parser)
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"expected --against torch or torch:FOLDER, got {args.against!r}: name bundles without it"
         )
-    own = arguments.own_clips(args, "--data")
+    own = own_clips.named(args, "--data")
     plan = Plan(
         tasks=tasks(args.tasks or (NO_TASKS if own else "all")),
         clips=args.clips,
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         own=own,
     )
     if own:
-        arguments.looked_at(own)
+        own_clips.look_at(own)
     specs = [*args.bundles, *([args.against] if args.against else [])]
     subjects = [Subject(spec=spec, **arguments.engine_options(args)) for spec in specs]
     report = compare(subjects, plan)

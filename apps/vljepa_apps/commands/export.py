@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import arguments, console
+from vljepa_apps import arguments, console, own_clips
 from vljepa_apps.tables import PARITY_HEADER, WIDTH, notes, parity_cells
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write a folder, not one .vljepa file; large models always get one",
     )
     parser.add_argument("--force", action="store_true", help="replace the bundle that is at OUT")
-    arguments.add_own_clips(
+    own_clips.add_arguments(
         parser,
         "--calibrate",
         "parity is measured on them, and the ranges of a calibrated precision come from them",
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
     precision = parse_precision(args.precision)
     out = args.out or default_output(args.checkpoint, precision, format=args.format)
-    own = arguments.own_clips(args, "--calibrate")
+    own = own_clips.named(args, "--calibrate")
     what: dict[str, Any] = {
         "format": args.format,
         "precision": precision,
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     }
     prepare(args.checkpoint, out, **what)
     if own:
-        arguments.looked_at(own)
+        own_clips.look_at(own)
     with claimed(out), console.Progress("exporting", total=1) as progress:
         report = export_bundle(
             args.checkpoint,
