@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--held-out",
         metavar="NAME",
-        help="measure retrieval, choice among candidates and words on this part of FILE",
+        help="measure retrieval, choice among candidates and words on this part of FILE, which is not learned from",
     )
     group.add_argument(
         "--name", metavar="NAME", help="what model and bundle are called (default: as the folder --out)"
@@ -101,6 +101,8 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
             f"{options} belong to training from the procedural world: leave them out with --data"
         )
     examples = _read(args, args.split)
+    if args.split is None and args.held_out is not None:  # what is held out is not learned from
+        examples = [example for example in examples if example.split != args.held_out]
     if args.held_out is not None:
         check_videos(examples, _read(args, args.held_out))
     limit = int(args.cache_gb * 1e9) if args.cache_gb else None

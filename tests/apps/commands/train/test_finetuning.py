@@ -109,3 +109,12 @@ def test_a_video_in_both_parts_is_told(
     assert main([*command, "--split", "train", "--held-out", "val", *TWO_STEPS, "--name", "both"]) == 0
     assert "1 videos are both learned from and held out" in capsys.readouterr().err
     assert load_checkpoint(tmp_path / "run" / "checkpoint").metadata["name"] == "both"
+
+
+def test_what_is_held_out_is_not_learned_from(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--init", "tiny", "--data", str(manifest), "--out", str(tmp_path / "run")]
+    assert main([*command, "--held-out", "val", *TWO_STEPS]) == 0
+    assert "both learned from and held out" not in capsys.readouterr().err
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").metadata["finetuned"]["clips"] == 3
