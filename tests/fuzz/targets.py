@@ -83,8 +83,8 @@ class InspectTarget(_Json):
 
 class EventTarget(_Json):
     def run(self, data: bytes) -> None:
-        event = Event.from_json(data.decode("utf-8", "surrogateescape"))
-        assert Event.from_json(event.to_json()) == event
+        line = Event.from_json(data.decode("utf-8", "surrogateescape")).to_json()
+        assert Event.from_json(line).to_json() == line  # numbers are rounded once
 
 
 class TokenizerTarget(_Json):
