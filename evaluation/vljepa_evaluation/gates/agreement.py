@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from vljepa_evaluation.gates.behaviour import STRIDE_S, Behaviour
-from vljepa_evaluation.metrics import f1_of_moments
+from vljepa_evaluation.metrics import f1_of_moments, row_cosines
 from vljepa_runtime.errors import InputError
 
 __all__ = ["Agreement", "compare_behaviours"]
@@ -61,9 +61,7 @@ def compare_behaviours(reference: Behaviour, other: Behaviour) -> Agreement:
             f"expected embeddings {other.embeddings.shape} in the reference, got {reference.embeddings.shape}: "
             "it belongs to another model"
         )
-    cosines = (reference.embeddings.astype(np.float64) * other.embeddings).sum(axis=1) / np.maximum(
-        np.linalg.norm(reference.embeddings, axis=1) * np.linalg.norm(other.embeddings, axis=1), 1e-30
-    )
+    cosines = row_cosines(reference.embeddings, other.embeddings)
     cosines = np.where(np.isfinite(cosines), cosines, -1.0)
     shared = [
         len(np.intersect1d(one[:KEPT], two[:KEPT])) / KEPT for one, two in zip(reference.ranks, other.ranks)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_evaluation.metrics import row_cosines
+
 __all__ = ["PSNR_CEILING_DB", "GraphParity", "compare_outputs"]
 
 Array = npt.NDArray[Any]
@@ -72,10 +74,8 @@ def _rows(array: Array) -> Array:
 def _cosines(a: Array, b: Array) -> Array:
     sound = np.asarray(np.isfinite(b).all(axis=1))
     b = np.where(sound[:, None], b, 0.0)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     both_zero = (a == 0).all(axis=1) & (b == 0).all(axis=1)
-    cosines = (a * b).sum(axis=1) / np.maximum(norms, 1e-30)
-    return np.where(sound, np.where(both_zero, 1.0, np.minimum(cosines, 1.0)), -1.0)
+    return np.where(sound, np.where(both_zero, 1.0, np.minimum(row_cosines(a, b), 1.0)), -1.0)
 
 
 def _largest(a: Array, b: Array) -> float:

@@ -1,6 +1,7 @@
 from .cider import CiderD as CiderD
 from .cider import cider_d as cider_d
 from .cider import tokenise as tokenise
+from .cosines import row_cosines as row_cosines
 from .curves import Curve as Curve
 from .curves import HeldOut as HeldOut
 from .curves import Ratio as Ratio

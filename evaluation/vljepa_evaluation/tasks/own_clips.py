@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from vljepa_data.annotations import Example, Segment, by_segment, read_segment
-from vljepa_evaluation.metrics import Estimate, mean_of, ranks
+from vljepa_evaluation.metrics import Estimate, mean_of, ranks, row_cosines
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.run import measure_tasks
 from vljepa_evaluation.tasks.task import OneQuery, TaskResult
@@ -91,15 +90,8 @@ def same_answers(mine: TaskResult, other: TaskResult) -> dict[str, Estimate]:
     if mine.chosen and len(mine.chosen) == len(other.chosen):
         found["best_label"] = mean_of(np.equal(mine.chosen, other.chosen), groups=mine.groups)
     if mine.embeddings.size and mine.embeddings.shape == other.embeddings.shape:
-        found["cosine"] = mean_of(cosines(mine.embeddings, other.embeddings), groups=mine.groups)
+        found["cosine"] = mean_of(row_cosines(mine.embeddings, other.embeddings), groups=mine.groups)
     return found
-
-
-def cosines(a: Float32, b: Float32) -> npt.NDArray[np.float64]:
-    """Cosine of each row of two (n, S)."""
-    wide, other = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(wide, axis=1) * np.linalg.norm(other, axis=1)
-    return np.asarray((wide * other).sum(axis=1) / np.maximum(norms, 1e-30))
 
 
 def _clips(groups: Mapping[Segment, tuple[Example, ...]], pre: Preprocess) -> Iterator[tuple[int, OwnClip]]:

@@ -1,0 +1,31 @@
+"""How far two rows of numbers point the same way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["row_cosines"]
+
+LEAST_NORMS = 1e-30
+
+
+def row_cosines(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Cosine of each row of two arrays with the same row of the other, in float64; 0 where a row is all zeros.
+
+    Args:
+        a: (n, S).
+        b: (n, S).
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import row_cosines
+        >>> row_cosines(np.array([[3.0, 4.0], [0.0, 2.0]]), np.array([[3.0, 4.0], [1.0, 0.0]]))
+        array([1., 0.])
+    """
+    one, other = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    cosines: npt.NDArray[np.float64] = (one * other).sum(axis=1) / np.maximum(norms, LEAST_NORMS)
+    return cosines
