@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -106,10 +108,18 @@ def choose(own: AnnotationFile, *, parity: int, calibration: int) -> OwnClips:
     mixed = [firsts[index] for index in np.random.default_rng(ORDER_SEED).permutation(len(firsts))]
     if not calibration:
         return OwnClips(name=name, parity=tuple(mixed[:parity]))
-    wanted, held = min(parity, max(1, len(mixed) // PART_FOR_PARITY)), set()
-    for example in mixed:
-        if sum(each.segment.path in held for each in mixed) < wanted:
-            held.add(example.segment.path)
+    held = _videos_of(mixed, min(parity, max(1, len(mixed) // PART_FOR_PARITY)))
     apart = [example for example in mixed if example.segment.path in held]
     rest = [example for example in mixed if example.segment.path not in held] or apart
     return OwnClips(name=name, parity=tuple(apart[:parity]), calibration=tuple(rest[:calibration]))
+
+
+def _videos_of(examples: Sequence[Example], wanted: int) -> set[Path]:
+    """The first videos that have as many clips together as are wanted."""
+    clips = Counter(example.segment.path for example in examples)
+    held: set[Path] = set()
+    for path in clips:  # in the order of the examples
+        if sum(clips[each] for each in held) >= wanted:
+            break
+        held.add(path)
+    return held
