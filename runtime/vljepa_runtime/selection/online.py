@@ -249,7 +249,7 @@ class _OnlineState:
         decision = Decision(
             start_s=segment.start_s,
             end_s=segment.end_s,
-            time_s=segment.time_total_s / segment.count,
+            time_s=max(segment.start_s, segment.time_total_s / segment.count),  # a mean of sums is rounded
             embedding=embedding,
             score=distance(embedding, self.decoded),
             merged=segment.merged,
