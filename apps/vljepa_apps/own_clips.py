@@ -12,17 +12,30 @@ from vljepa_runtime.errors import InputError
 if TYPE_CHECKING:
     from vljepa_data.annotations import AnnotationFile
 
-__all__ = ["add_arguments", "look_at", "named"]
+__all__ = ["add_arguments", "add_file", "look_at", "named"]
 
 
 def add_arguments(parser: argparse.ArgumentParser, flag: str, what: str) -> None:
-    """FLAG FILE with --data-format, --videos and --split, which say how it is read; see `named`."""
+    """FLAG FILE as `args.own`, and what says how it is read; see `named`."""
+    group = parser.add_argument_group("clips of your own")
+    add_file(group, flag, dest="own", what=f"; {what}", split="this part of FILE only")
+
+
+def add_file(group: argparse._ArgumentGroup, flag: str, *, dest: str, what: str, split: str) -> None:
+    """FLAG FILE with --data-format, --videos and --split.
+
+    Args:
+        group: Declares them.
+        flag: What names the file.
+        dest: Where it goes in the parsed arguments.
+        what: Ends the file's help.
+        split: Help of --split.
+    """
     from vljepa_data.annotations import ANNOTATION_FORMATS
 
-    group = parser.add_argument_group("clips of your own")
     group.add_argument(
-        flag, type=Path, metavar="FILE", dest="own",
-        help=f"clips and texts: manifest (.csv, .jsonl), MSR-VTT, MSVD or Kinetics; {what}",
+        flag, type=Path, metavar="FILE", dest=dest,
+        help=f"clips and texts: manifest (.csv, .jsonl), MSR-VTT, MSVD or Kinetics{what}",
     )  # fmt: skip
     group.add_argument(
         "--data-format", default="auto", choices=("auto", *ANNOTATION_FORMATS), help="of FILE (default: auto)"
@@ -30,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser, flag: str, what: str) -> None
     group.add_argument(
         "--videos", type=Path, metavar="DIR", help="folder of the videos (default: FILE's own)"
     )
-    group.add_argument("--split", metavar="NAME", help="this part of FILE only")
+    group.add_argument("--split", metavar="NAME", help=split)
 
 
 def named(args: argparse.Namespace, flag: str) -> AnnotationFile | None:

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import arguments, console
+from vljepa_apps import arguments, console, own_clips
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,24 +26,10 @@ FOREIGN = ("hands", "clips", "lessons", "stage_zero", "stage_one", "decay", "fin
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    from vljepa_data.annotations import ANNOTATION_FORMATS
-
     group = parser.add_argument_group(
         "fine-tuning", "with --init CHECKPOINT and --data FILE; under torchrun on several devices"
     )
-    group.add_argument(
-        "--data",
-        type=Path,
-        metavar="FILE",
-        help="clips and texts: manifest (.csv, .jsonl), MSR-VTT, MSVD or Kinetics",
-    )
-    group.add_argument(
-        "--data-format", default="auto", choices=("auto", *ANNOTATION_FORMATS), help="of FILE (default: auto)"
-    )
-    group.add_argument(
-        "--videos", type=Path, metavar="DIR", help="folder of the videos (default: FILE's own)"
-    )
-    group.add_argument("--split", metavar="NAME", help="learn from this part of FILE only")
+    own_clips.add_file(group, "--data", dest="data", what="", split="learn from this part of FILE only")
     group.add_argument(
         "--held-out",
         metavar="NAME",
