@@ -13,10 +13,10 @@ LEAST_NORMS = 1e-30
 
 
 def row_cosines(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Cosine of each row of two arrays with the same row of the other, in float64; 0 where a row is all zeros.
+    """Cosine of each row of two arrays with the same row of the other; 0 where a row is all zeros.
 
     Args:
-        a: (n, S).
+        a: (n, S); the norms are taken in its own type, as those in bundles always were, the products in float64.
         b: (n, S).
 
     Examples:
@@ -25,7 +25,6 @@ def row_cosines(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.floa
         >>> row_cosines(np.array([[3.0, 4.0], [0.0, 2.0]]), np.array([[3.0, 4.0], [1.0, 0.0]]))
         array([1., 0.])
     """
-    one, other = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    cosines: npt.NDArray[np.float64] = (one * other).sum(axis=1) / np.maximum(norms, LEAST_NORMS)
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    cosines: npt.NDArray[np.float64] = (a.astype(np.float64) * b).sum(axis=1) / np.maximum(norms, LEAST_NORMS)
     return cosines
