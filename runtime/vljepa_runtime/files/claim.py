@@ -8,6 +8,7 @@ import re
 import secrets
 import stat
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -117,7 +118,8 @@ def has_writer(path: str | Path, *, temporary: bool) -> bool:
         found = os.fstat(descriptor)
         free = lock_file(descriptor, wait=False) if stat.S_ISREG(found.st_mode) else None
         if free and temporary and found.st_uid == os.geteuid():
-            os.unlink(path)
+            with suppress(FileNotFoundError):  # another one that begins now was quicker
+                os.unlink(path)
         return free is False
     finally:
         os.close(descriptor)

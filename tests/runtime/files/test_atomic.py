@@ -9,12 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from vljepa_runtime.errors import InputError, OutputError
 from vljepa_runtime.files.atomic import OutputFile, cache_file, check_folder, check_output, replace_file
+from vljepa_runtime.files.claim import has_writer
 
 
 def names(folder: Path) -> list[str]:
@@ -320,6 +322,23 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_has_is_not(
     assert names(tmp_path) == [left]
     OutputFile(path).close()
     assert names(tmp_path) == ["out"]
+
+
+def test_many_that_sweep_what_a_dead_one_left_do_not_stumble_over_each_other(tmp_path: Path) -> None:
+    swept = tmp_path / ".out.0123456789abcdef.partial"
+    sweepers = 8
+    together = threading.Barrier(sweepers)
+
+    def sweep() -> bool:
+        together.wait()
+        return has_writer(swept, temporary=True)
+
+    with ThreadPoolExecutor(sweepers) as pool:
+        for _ in range(100):
+            swept.touch()
+            for found in [pool.submit(sweep) for _ in range(sweepers)]:
+                found.result()  # the others may hold it while they remove it, and nobody fails
+            assert not swept.exists()
 
 
 def test_links_among_temporary_names_are_left_alone(tmp_path: Path) -> None:
