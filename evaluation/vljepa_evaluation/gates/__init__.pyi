@@ -19,3 +19,6 @@ from .reference import record_reference as record_reference
 from .results import GateResults as GateResults
 from .results import GraphResult as GraphResult
 from .results import check_gates as check_gates
+from .verdict import Judgement as Judgement
+from .verdict import Verdict as Verdict
+from .verdict import verdict_of as verdict_of
