@@ -12,10 +12,10 @@ from .limits import Limits as Limits
 from .limits import misses as misses
 from .parity import GraphParity as GraphParity
 from .parity import compare_outputs as compare_outputs
+from .recorder import record_reference as record_reference
 from .reference import REFERENCE_FILE as REFERENCE_FILE
 from .reference import Reference as Reference
 from .reference import Sample as Sample
-from .reference import record_reference as record_reference
 from .results import GateResults as GateResults
 from .results import GraphResult as GraphResult
 from .results import check_gates as check_gates
