@@ -40,7 +40,7 @@ def main() -> int:
     try:
         model = vj.load(args.bundle)
         with model.session(labels=args.labels, min_score=args.min_score, stride_s=args.stride) as session:
-            for event in session.run(vj.open_source(args.source)):
+            for event in session.run(args.source):
                 print(line(event), flush=True)
     except vj.VljepaError as error:
         print(error, file=sys.stderr)

@@ -67,7 +67,7 @@ def main() -> int:
     model = vj.load(args.bundle)
     policy = NearText(wanted=model.embed_text([args.text])[0], near=args.near)
     with model.session(select=policy) as session:
-        for event in session.run(vj.open_source(args.source)):
+        for event in session.run(args.source):
             if event.kind == "segment" and event.score is not None:
                 print(f"{event.start_s:.1f} s  {1 - event.score:.2f}  {event.text}", flush=True)
     return 0

@@ -39,7 +39,7 @@ def watch(model: vj.Model, source: str, log: vj.Sink, ended: threading.Event) ->
 
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)
-        for event in session.run(vj.open_source(source)):
+        for event in session.run(source):
             log.write(event)
 
 

@@ -3,7 +3,7 @@
 >>> import vljepa_runtime as vj
 >>> model = vj.load("tiny")
 >>> with model.session() as session:
-...     for event in session.run(vj.open_source("clip.mp4")):
+...     for event in session.run("clip.mp4"):
 ...         if event.kind == "segment":
 ...             print(f"{event.start_s:.0f} to {event.end_s:.0f} s: {event.text}")
 0 to 3 s: a white box bounces

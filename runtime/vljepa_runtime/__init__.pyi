@@ -26,6 +26,7 @@ from .preprocessing.preprocess import Preprocess as Preprocess
 from .preprocessing.sampling import Window as Window
 from .preprocessing.sampling import WindowSampler as WindowSampler
 from .preprocessing.sampling import hints_for as hints_for
+from .preprocessing.unread_clip import UnreadClip as UnreadClip
 from .selection import BestLabel as BestLabel
 from .selection import EveryWindow as EveryWindow
 from .selection import OfflineWard as OfflineWard

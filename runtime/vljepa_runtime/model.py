@@ -27,6 +27,7 @@ from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.token_selection import clip_tokens
+from vljepa_runtime.preprocessing.unread_clip import UnreadClip
 from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ __all__ = ["Model", "Scored", "load"]
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
-Frames: TypeAlias = UInt8 | Clip | str | Path
+Frames: TypeAlias = UInt8 | Clip | UnreadClip | str | Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,8 +188,8 @@ class Model:
         """Turn frames into the X-encoder's input.
 
         Args:
-            frames: (T, H, W, 3) uint8 RGB, any T, H and W, which are fitted here; a clip, which is already; or the
-                name of a source, which `read_clip` reads from beginning to end.
+            frames: (T, H, W, 3) uint8 RGB, any T, H and W, which are fitted here; a clip of `read_clip`; or the name
+                of a source, which is read from beginning to end.
             keep: Encode only this many of the window's tubelets, the salient ones.
 
         Returns:
@@ -200,7 +201,9 @@ class Model:
         """
         pre = self.preprocess
         keep = None if keep is None else whole(keep, "keep")
-        clip = self.read_clip(frames) if isinstance(frames, str | Path) else fit_frames(frames, pre)
+        if isinstance(frames, str | Path):
+            frames = self.read_clip(frames)
+        clip = frames.read(pre) if isinstance(frames, UnreadClip) else fit_frames(frames, pre)
         budgets = self._bundle.manifest.graphs[X_ENCODER].token_budgets
         if budgets and (keep or pre.tokens) not in budgets:
             raise InputError(
@@ -291,7 +294,7 @@ class Model:
             >>> labels = ["a ball falls", "a box jumps", "a cross spins"]
             >>> model.classify("clip.mp4", labels)  # as `vljepa classify tiny clip.mp4` does
             (Scored(label='a box jumps', score=0...), ...)
-            >>> clip = model.read_clip("clip.mp4", start_s=3, seconds=3)  # --start 3 --seconds 3
+            >>> clip = vj.read_clip("clip.mp4", start_s=3, seconds=3)  # --start 3 --seconds 3
             >>> model.classify(clip, labels)[0].label
             'a ball falls'
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vljepa_runtime.arguments import choice, instance, number, text, texts, whole
@@ -19,6 +20,7 @@ from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.policies import resolve_policy
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.limited import limited_frames
+from vljepa_runtime.sources.opening import open_source
 from vljepa_runtime.sources.protocol import Frame, Item, Source, SourceStatus
 from vljepa_runtime.statistics import SessionStats, StatsRecorder
 
@@ -59,7 +61,7 @@ class Session(Closing):
         >>> import vljepa_runtime as vj
         >>> model = vj.load("tiny")
         >>> with vj.Session(model, query="What is the action shown?", select="uniform:3") as session:
-        ...     for event in session.run(vj.open_source("clip.mp4"), max_seconds=2):
+        ...     for event in session.run("clip.mp4", max_seconds=2):
         ...         print(event.kind, event.text)
         status tiny on ... reading clip.mp4, windows of 8 frames over 2 s
         segment a white box bounces
@@ -139,7 +141,7 @@ class Session(Closing):
 
     def run(
         self,
-        source: Source,
+        source: Source | str | Path | int,
         *,
         max_seconds: float | None = None,
         on_frame: Callable[[Frame], object] | None = None,
@@ -150,27 +152,27 @@ class Session(Closing):
         event comes before the exception; on Ctrl-C what is pending is given before the interrupt goes on.
 
         Args:
-            source: From `open_source`; it is asked for the frames that the windows need.
+            source: What `open_source` takes, or an open source; it is asked for the frames that the windows need.
             max_seconds: End after so much of the source's own time, or of the clock when it is live.
             on_frame: Called with every frame on its way, as `VideoSink.write_frame` wants them; then the source is
                 asked for all.
 
         Raises:
             InputError: the session ran before.
+            SourceError: the source cannot be opened.
             VljepaError: whatever stopped the stream.
         """
-        if not isinstance(source, Source):
-            raise InputError(f"expected a source, got {source!r}: open it with open_source(...)")
         if self._started:
             raise InputError("a session runs one stream: open another with model.session()")
         if max_seconds is not None:
             number(max_seconds, "max_seconds", above=0)
         if on_frame is not None and not callable(on_frame):
             raise InputError(f"expected on_frame as a function or None, got {on_frame!r}")
-        self._started, self._source, self._stream = True, source, source.name
+        opened = source if isinstance(source, Source) else open_source(source)
+        self._started, self._source, self._stream = True, opened, opened.name
         hints = hints_for(self.model.preprocess)
-        read = partial(limited_frames, source, hints, max_seconds=max_seconds, on_frame=on_frame)
-        return self._closing(self._stats.busy(self._events(read, live=source.live)))
+        read = partial(limited_frames, opened, hints, max_seconds=max_seconds, on_frame=on_frame)
+        return self._closing(self._stats.busy(self._events(read, live=opened.live)))
 
     def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -73,12 +74,50 @@ def test_a_source_is_read_as_the_model_takes_it(
         model.embed("clip.mp5")
 
 
-def test_a_clip_cannot_be_read_without_knowing_the_model(model: vj.Model, tmp_path: Path) -> None:
-    for given in ((), (model,)):
-        with pytest.raises(
-            vj.InputError, match=r"write model\.read_clip\(source\), or pass model\.preprocess"
-        ):
-            vj.read_clip(tmp_path / "clip.mkv", *given)
+def test_a_clip_without_a_model_is_what_the_model_that_gets_it_reads(
+    model: vj.Model, tmp_path: Path, lossless: ModuleType
+) -> None:
+    path, part = tmp_path / "clip.mkv", {"start_s": 0.5, "seconds": 1.0}
+    lossless.write_lossless(path, lossless.numbered(20), np.arange(20) / 7)
+    expected = model.read_clip(path, **part)
+    clip = vj.read_clip(path, **part)
+    assert repr(clip) == f"<UnreadClip of {path}: the model that gets it says which frames are taken>"
+    assert model.classify(clip, ["red", "blue"]) == model.classify(expected, ["red", "blue"])
+    other = replace(model.preprocess, frames=2)
+    assert np.array_equal(clip.read(other).frames, vj.read_clip(path, other, **part).frames)
+    path.unlink()  # what was read once stays the same
+    assert np.array_equal(model.encode(clip), model.encode(expected))
+    with pytest.raises(vj.SourceError, match="no such file"):
+        vj.read_clip(path)
+
+
+def test_an_open_source_may_be_an_unread_clip(model: vj.Model, tmp_path: Path, lossless: ModuleType) -> None:
+    path = tmp_path / "clip.mkv"
+    lossless.write_lossless(path, lossless.numbered(20), np.arange(20) / 7)
+    clip = vj.read_clip(vj.open_source(path))
+    for _ in range(2):
+        assert np.array_equal(model.encode(clip), model.encode(path))
+
+
+def test_threads_that_share_an_unread_clip_read_it_once(model: vj.Model) -> None:
+    reads: list[vj.Clip] = []
+
+    def read(pre: vj.Preprocess) -> vj.Clip:
+        reads.append(fit_frames(np.zeros((4, 12, 12, 3), np.uint8), pre))
+        return reads[-1]
+
+    clip = vj.UnreadClip("made up", read)
+    threads = [threading.Thread(target=model.encode, args=(clip,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(reads) == 1
+
+
+def test_what_is_no_preprocessing_reads_no_clip(model: vj.Model, tmp_path: Path) -> None:
+    with pytest.raises(vj.InputError, match=r"write model\.read_clip\(source\), or pass model\.preprocess"):
+        vj.read_clip(tmp_path / "clip.mkv", model)  # type: ignore[call-overload]
 
 
 def test_a_model_says_what_it_is(model: vj.Model) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -286,6 +288,25 @@ def test_a_session_runs_once(model: vj.Model) -> None:
         list(session.run(Reel(1.0)))
         with pytest.raises(vj.InputError, match="runs one stream"):
             session.run(Reel(1.0))
+
+
+def test_a_session_opens_what_it_is_given_by_name(
+    model: vj.Model, tmp_path: Path, lossless: ModuleType
+) -> None:
+    path = tmp_path / "clip.mkv"
+    lossless.write_lossless(path, lossless.numbered(20), np.arange(20) / 7)
+    expected, _ = run(model, vj.open_source(path), select=vj.EveryWindow())
+    for given in (path, str(path)):
+        with model.session(select=vj.EveryWindow()) as session:
+            events = list(session.run(given))
+        told = [(event.kind, event.stream, event.start_s, event.text) for event in events]
+        assert told == [(event.kind, event.stream, event.start_s, event.text) for event in expected]
+    with model.session() as session:
+        with pytest.raises(vj.SourceError, match="no such file: missing"):
+            session.run("missing.mp4")
+        with pytest.raises(vj.InputError, match="expected a source as text, path or camera number, got list"):
+            session.run([])  # type: ignore[arg-type]
+        assert len(list(session.run(path))) > 0  # what failed to open was no run
 
 
 def test_a_stream_shorter_than_a_window_still_gives_one(model: vj.Model) -> None:

@@ -8,3 +8,4 @@ from .sampling import Window as Window
 from .sampling import WindowSampler as WindowSampler
 from .token_selection import clip_tokens as clip_tokens
 from .token_selection import saliency as saliency
+from .unread_clip import UnreadClip as UnreadClip

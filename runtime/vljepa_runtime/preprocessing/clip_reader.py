@@ -1,4 +1,4 @@
-"""A source read as one clip: which of its pictures the model sees, chosen as its preprocessing says.
+"""A source read as one clip, of the pictures that a model's preprocessing chooses.
 
 Knows numbers and times of pictures, no codec. At most `Preprocess.frames` fitted frames are held, however long the
 source: a file is read once where its header tells the truth, else once more for the pictures that it should have been.
@@ -7,43 +7,50 @@ source: a file is read once where its header tells the truth, else once more for
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import overload
 
 import numpy as np
-import numpy.typing as npt
 
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import InputError, SourceError
-from vljepa_runtime.preprocessing.patches import Clip, FittedFrame, fit_frame, pick_numbers
+from vljepa_runtime.preprocessing.patches import Clip, FittedFrame, fit_frame
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.sampling import WindowSampler, hints_for
-from vljepa_runtime.sources import Source, open_source
-from vljepa_runtime.sources.protocol import DEFAULT_RATE, TOLERANCE_S, Frame, Hints, SourceStatus
+from vljepa_runtime.preprocessing.timeline import Numbers, Part, Timeline, choose_numbers
+from vljepa_runtime.preprocessing.unread_clip import UnreadClip
+from vljepa_runtime.sources import Source, open_source, source_name
+from vljepa_runtime.sources.protocol import Frame, Hints, SourceStatus
 
-__all__ = ["Part", "choose_numbers", "read_clip", "require_frame"]
+__all__ = ["read_clip", "require_frame"]
 
-Numbers = npt.NDArray[np.int64]
-ALONE_S = 1 / DEFAULT_RATE  # how long a single picture is on show that does not say it
 SILENT_S = 30.0  # a live source that gives nothing for this long after the part asked for is given up
 MOST_ANNOUNCED = 10_000_000  # pictures; a header that claims more is not believed
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """From `start_s` up to `stop_s` of a stream, as a player counts."""
-
-    start_s: float = 0.0
-    stop_s: float = float("inf")
-
-    @classmethod
-    def of(cls, start_s: float, seconds: float | None) -> Part:
-        """A part by its length; None for all that is left."""
-        return cls(start_s, float("inf") if seconds is None else start_s + seconds)
-
-
+@overload
+def read_clip(
+    source: Source | str | Path | int,
+    pre: None = None,
+    *,
+    start_s: float = 0.0,
+    seconds: float | None = None,
+    stretch: bool = False,
+    on_warning: Callable[[str], None] = ...,
+) -> UnreadClip: ...
+@overload
+def read_clip(
+    source: Source | str | Path | int,
+    pre: Preprocess,
+    *,
+    start_s: float = 0.0,
+    seconds: float | None = None,
+    stretch: bool = False,
+    on_warning: Callable[[str], None] = ...,
+) -> Clip: ...
 def read_clip(
     source: Source | str | Path | int,
     pre: Preprocess | None = None,
@@ -52,8 +59,8 @@ def read_clip(
     seconds: float | None = None,
     stretch: bool = False,
     on_warning: Callable[[str], None] = lambda message: None,
-) -> Clip:
-    """Read a source as one clip.
+) -> Clip | UnreadClip:
+    """Read a source as one clip, as the commands do.
 
     Of a file or folder the frames are spread over the part asked for as `pre.sampling` says: over its time, so that
     the picture on show at each instant counts, or over its pictures by number. A live source gives one window of
@@ -61,31 +68,51 @@ def read_clip(
 
     Args:
         source: What `open_source` takes, or an open source, which is closed.
-        pre: The preprocessing of a model, which decides which frames are taken. `Model.read_clip` knows it; without
-            it there is nothing to read by.
+        pre: The preprocessing of a model, which decides which frames are taken. Without it the clip is read by the
+            first model that gets it, as that model takes it.
         start_s: Seconds left out at the beginning.
         seconds: Length of the part; by default all of a file, one window of a live source.
         stretch: See `open_source`.
         on_warning: Told when a source is damaged and yet gives frames.
 
     Raises:
-        SourceError: the source cannot be read, or has no frame in that part.
+        SourceError: the source cannot be read, or has no frame in that part; without `pre` it only has to be there.
         InputError: the source never ends, or an argument is of another kind.
 
     Examples:
         >>> import vljepa_runtime as vj
+        >>> clip = vj.read_clip("clip.mp4", start_s=1, seconds=2)
+        >>> vj.load("tiny").classify(clip, ["a box jumps", "a ball falls"])[0].label
+        'a box jumps'
         >>> clip = vj.read_clip("clip.mp4", vj.Preprocess(frames=4, size=64, patch=16), start_s=1, seconds=2)
         >>> clip.frames.shape, clip.frames.dtype
         ((4, 64, 64, 3), dtype('uint8'))
     """
+    number(start_s, "start_s", least=0)
+    if seconds is not None:
+        number(seconds, "seconds", above=0)
+    read = partial(
+        _read_clip, source, start_s=start_s, seconds=seconds, stretch=stretch, on_warning=on_warning
+    )
+    if pre is None:
+        return UnreadClip(source.name if isinstance(source, Source) else source_name(source), read)
     if not isinstance(pre, Preprocess):
         raise InputError(
             f"expected a model's preprocessing, which decides which frames are taken, got {pre!r}: "
             "write model.read_clip(source), or pass model.preprocess"
         )
-    number(start_s, "start_s", least=0)
-    if seconds is not None:
-        number(seconds, "seconds", above=0)
+    return read(pre)
+
+
+def _read_clip(
+    source: Source | str | Path | int,
+    pre: Preprocess,
+    *,
+    start_s: float,
+    seconds: float | None,
+    stretch: bool,
+    on_warning: Callable[[str], None],
+) -> Clip:
     opened = source if isinstance(source, Source) else open_source(source, fps=pre.fps, stretch=stretch)
     with opened:
         if opened.loop and seconds is None:
@@ -110,7 +137,7 @@ def require_frame(source: Source, *, start_s: float = 0.0, seconds: float | None
         Traceback (most recent call last):
         vljepa_runtime.errors.SourceError: clip.mp4 has no frame from 60 s on: it ends at 6 s
     """
-    part, timeline = Part.of(start_s, seconds), _Timeline()
+    part, timeline = Part.of(start_s, seconds), Timeline()
 
     def wanted(number: int, time_s: float, duration_s: float | None) -> bool:
         timeline.note(number, time_s, duration_s)
@@ -123,62 +150,6 @@ def require_frame(source: Source, *, start_s: float = 0.0, seconds: float | None
                     return
                 break
     raise timeline.no_frame(source.name, part)
-
-
-def choose_numbers(times_s: npt.ArrayLike, end_s: float, pre: Preprocess, part: Part) -> Numbers | None:
-    """Numbers of the pictures that a clip takes: (pre.frames,), or None where none is on show in the part.
-
-    By time, the first instant lies half of the shortest time on show after the beginning and the last as long before
-    the end, so that pictures at a constant rate are taken as `pick_numbers` takes them from an array.
-
-    Args:
-        times_s: When each picture appears, in order.
-        end_s: When the last one is no longer shown.
-        pre: How many are taken, and what they are spread over.
-        part: What may be taken.
-    """
-    edges = np.append(np.asarray(times_s, np.float64), end_s)
-    begin_s, end_s = max(edges[0], part.start_s), min(edges[-1], part.stop_s)
-    if len(edges) < 2 or end_s <= begin_s:
-        return None
-    shown_s = np.minimum(edges[1:], end_s) - np.maximum(edges[:-1], begin_s)
-    inside = np.flatnonzero(shown_s > min(TOLERANCE_S, shown_s.max() / 2))
-    first = 0 if begin_s == edges[0] else int(inside[0])
-    last = len(shown_s) - 1 if end_s == edges[-1] else int(inside[-1])
-    if pre.sampling == "frames":
-        return first + pick_numbers(last + 1 - first, pre)
-    step_s = shown_s[inside].min()
-    lead_s = step_s / 2 if pre.picks == "nearest" else min(TOLERANCE_S, step_s / 4)
-    instants_s = begin_s + lead_s + np.linspace(0, end_s - begin_s - step_s, pre.frames)
-    numbers = np.searchsorted(edges[:-1], instants_s, side="right") - 1
-    return np.asarray(np.clip(numbers, first, last), np.int64)
-
-
-class _Timeline:
-    """When the pictures of a source appear, as far as it was read."""
-
-    def __init__(self) -> None:
-        self.times_s = array("d")
-        self.end_s = 0.0
-
-    def note(self, number: int, time_s: float, duration_s: float | None) -> None:
-        """Take the next picture; one that is known already changes nothing."""
-        if number < len(self.times_s):
-            return
-        if duration_s is None:  # as long as the one before
-            duration_s = time_s - self.times_s[-1] if self.times_s else ALONE_S
-        self.times_s.append(time_s)
-        self.end_s = time_s + duration_s
-
-    def no_frame(self, name: str, part: Part) -> SourceError:
-        """The error for a part without a picture."""
-        if part.start_s >= self.end_s:
-            return SourceError(
-                f"{name} has no frame from {part.start_s:g} s on: it ends at {self.end_s:.4g} s"
-            )
-        return SourceError(
-            f"{name} has no frame before {part.stop_s:g} s: its first one comes at {self.times_s[0]:.4g} s"
-        )
 
 
 def _stored_clip(source: Source, pre: Preprocess, part: Part, on_warning: Callable[[str], None]) -> Clip:
@@ -199,9 +170,9 @@ def _stored_clip(source: Source, pre: Preprocess, part: Part, on_warning: Callab
 
 def _read(
     source: Source, numbers: Numbers | None, pre: Preprocess, part: Part, on_warning: Callable[[str], None]
-) -> tuple[_Timeline, dict[int, FittedFrame]]:
+) -> tuple[Timeline, dict[int, FittedFrame]]:
     """One pass up to the end of the part: the times of all pictures, and the pictures of some."""
-    timeline, fitted = _Timeline(), dict[int, FittedFrame]()
+    timeline, fitted = Timeline(), dict[int, FittedFrame]()
     picks = frozenset() if numbers is None else frozenset(numbers.tolist())
 
     def wanted(number: int, time_s: float, duration_s: float | None) -> bool:

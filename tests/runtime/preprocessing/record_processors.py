@@ -48,8 +48,9 @@ def vjepa2(image: UInt8) -> UInt8:
 
 def compare(path: str) -> str:
     """The clip of a file against the processor on the frames it took, in grey levels."""
-    from vljepa_runtime.preprocessing.clip_reader import Part, choose_numbers, read_clip
+    from vljepa_runtime.preprocessing.clip_reader import read_clip
     from vljepa_runtime.preprocessing.preprocess import Preprocess
+    from vljepa_runtime.preprocessing.timeline import Part, choose_numbers
     from vljepa_runtime.sources import Frame, open_source
 
     pre = Preprocess(frames=16, size=256, patch=16, resize="antialias", short_side=292, crop_offset="floor")

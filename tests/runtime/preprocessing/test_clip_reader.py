@@ -14,9 +14,10 @@ import pytest
 
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.preprocessing import clip_reader
-from vljepa_runtime.preprocessing.clip_reader import Part, choose_numbers, read_clip, require_frame
+from vljepa_runtime.preprocessing.clip_reader import read_clip, require_frame
 from vljepa_runtime.preprocessing.patches import fit_frames, pick_numbers
 from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.timeline import Part, choose_numbers
 from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus, open_source
 from vljepa_runtime.sources.protocol import Announced
 
