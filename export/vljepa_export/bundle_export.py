@@ -127,10 +127,11 @@ def export_bundle(
             check_graphs(draft.bundle)  # the runtime refuses what it would not have written here
         report(graphs + 1, "writing")
         files = {name: draft.bundle.location / name for name in draft.bundle.manifest.files}
+        manifest = draft.manifest(scenes)
         bundle = write_bundle(
             request.target,
-            draft.manifest(scenes),
-            {**files, REFERENCE_FILE: draft.reference.to_bytes()},
+            manifest,
+            {**files, REFERENCE_FILE: draft.reference.sealed(manifest).to_bytes()},
             archive=not is_large(request.folder) if archive is None else archive,
             force=force,
             move=True,

@@ -3,7 +3,8 @@
     vljepa export tiny -o runtime/vljepa_runtime/bundles/tiny.vljepa --force
     python tests/export/shipped_bundle.py
 
-The graphs stay as the export made them, byte for byte. A quarter of an hour on one busy CPU core.
+The graphs stay as the export made them, byte for byte; the reference is sealed again. A quarter of an hour on one busy
+CPU core.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vljepa_apps import console
+from vljepa_evaluation.gates import REFERENCE_FILE, Reference
 from vljepa_evaluation.tasks import evaluate
 from vljepa_model.shipped import checkpoint_folder
 from vljepa_runtime import Bundle, load, write_bundle
@@ -35,6 +37,7 @@ def main() -> None:
         place: Path = bundle.location
         files = {name: bundle.read(name) for name in bundle.manifest.files}
         manifest = replace(bundle.manifest, accuracy=measured(), knows_only=metadata["knows_only"])
+        files[REFERENCE_FILE] = Reference.of(bundle).sealed(manifest).to_bytes()
     write_bundle(place, manifest, files, force=True).close()
 
 

@@ -22,6 +22,7 @@ VERDICTS = {
     "no": "no, it missed a gate where it was exported: `vljepa verify` shows which",
     "not judged": "not measured where it was exported: run `vljepa verify` on the device",
 }
+EDITED = "no: bundle.json was edited after it was judged"
 SHOWN_TENSORS = 3  # a decoder step has one pair of tensors a layer
 
 EXAMPLE = "vljepa inspect tiny"
@@ -34,23 +35,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Verify the bundle and all that is in it, then print its manifest."""
+    """Verify the bundle and all that is in it, then print its manifest; exit code 1 when that was edited."""
     from vljepa_evaluation.gates import REFERENCE_FILE, Reference
     from vljepa_runtime.bundle import Bundle
+    from vljepa_runtime.errors import BundleError
     from vljepa_runtime.graphs import check_graphs
+
+    edits: tuple[str, ...] = ()
 
     with Bundle.open(args.bundle) as bundle:
         check_graphs(bundle)
         manifest = bundle.manifest
         if REFERENCE_FILE in manifest.files:
-            Reference.of(bundle)
-    console.report(manifest.to_dict(), lambda: tables.text(parts(manifest)), as_json=args.json)
+            edits = Reference.of(bundle).judge_seal(manifest).misses
+    console.report(
+        manifest.to_dict(), lambda: tables.text(parts(manifest, edited=bool(edits))), as_json=args.json
+    )
+    if edits:
+        raise BundleError("; ".join(edits))
     return 0
 
 
-def parts(manifest: Manifest) -> Iterator[Table]:
-    """What is printed; what was not measured says so."""
-    yield Table("bundle", overview(manifest))
+def parts(manifest: Manifest, *, edited: bool = False) -> Iterator[Table]:
+    """What is printed; what was not measured says so.
+
+    Args:
+        manifest: What the bundle says.
+        edited: Whether it says something else than when it was judged.
+    """
+    yield Table("bundle", overview(manifest, edited=edited))
     yield Table("runs on", list(runners(manifest)))
     yield Table("window", window(manifest.preprocess))
     yield Table("graphs", [graph_row(manifest, name) for name in manifest.graphs], GRAPH_HEADER)
@@ -81,7 +94,7 @@ def parts(manifest: Manifest) -> Iterator[Table]:
         yield Table("made with", list(manifest.toolchain.items()))
 
 
-def overview(manifest: Manifest) -> list[tuple[str, str]]:
+def overview(manifest: Manifest, *, edited: bool) -> list[tuple[str, str]]:
     """Name, target, licence, origin and the sum of sizes."""
     rows = [
         ("name", manifest.name),
@@ -95,7 +108,7 @@ def overview(manifest: Manifest) -> list[tuple[str, str]]:
     ]
     if manifest.execution:
         rows.append(("computes in", ", ".join(sorted(set(manifest.execution.values())))))
-    rows.append(("certified", VERDICTS[manifest.certified.value]))
+    rows.append(("certified", EDITED if edited else VERDICTS[manifest.certified.value]))
     return [(key, value or "n/a") for key, value in rows]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the results; exit code 1 when a gate is missed."""
-    from vljepa_evaluation.gates import Reference, check_gates
+    from vljepa_evaluation.gates import check_gates
     from vljepa_quant import limits_for
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     check_graphs(bundle)
     reference = stored_or_made(bundle, args.against, scenes=args.gates == "all")
     if args.gates == "graphs":
-        reference = Reference(samples=reference.samples)
+        reference = replace(reference, scenes=None, behaviour=None)
     engine = open_engine(
         args.engine, threads=args.threads, allow_fallback=args.allow_fallback, target=bundle.manifest.target
     )
@@ -60,7 +61,7 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
     Raises:
         BundleError: there is no reference, or the other bundle is another model or is not float.
     """
-    from vljepa_evaluation.gates import Reference, Scenes, record_reference
+    from vljepa_evaluation.gates import REFERENCE_FILE, Reference, Scenes, record_reference
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
     from vljepa_runtime.errors import BundleError
@@ -79,13 +80,15 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
             "export both from one"
         )
     with console.Progress("reference", total=1.0) as progress:
-        return record_reference(
+        made = record_reference(
             floats,
             open_engine("onnxruntime:cpu"),
             like=bundle.manifest,
             scenes=Scenes() if scenes else None,
             progress=progress.update,
         )
+    stored = Reference.of(bundle).seal if REFERENCE_FILE in bundle.manifest.files else None
+    return replace(made, seal=stored)
 
 
 def text(name: str, results: GateResults) -> str:
@@ -105,6 +108,7 @@ def text(name: str, results: GateResults) -> str:
         ]
     lines += [f"gate missed: {graph.name}: {miss}" for graph in results.graphs for miss in graph.misses]
     lines += [f"gate missed: {miss}" for miss in results.misses]
+    lines += [f"{each.name} missed: {miss}" for each in results.judgements for miss in each.misses]
     if results.note:
         lines.append(f"not measured: {results.note}")
     return "\n".join([*lines, "all gates kept" if results.passed else "outside its gates"])

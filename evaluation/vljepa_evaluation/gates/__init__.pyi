@@ -20,6 +20,7 @@ from .reference import Sample as Sample
 from .results import GateResults as GateResults
 from .results import GraphResult as GraphResult
 from .results import check_gates as check_gates
+from .seal import Seal as Seal
 from .verdict import Judgement as Judgement
 from .verdict import Verdict as Verdict
 from .verdict import verdict_of as verdict_of

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy.typing as npt
 
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes
-from vljepa_runtime.bundle import Bundle
+from vljepa_evaluation.gates.seal import Seal
+from vljepa_evaluation.gates.verdict import Judgement
+from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.files import AtMost, parse_json, plain, read_record
 from vljepa_runtime.files.tensors import pack, unpack
@@ -45,11 +47,28 @@ class Reference:
         samples: Per graph its inputs, and what the float model gave for them.
         scenes: What was shown; None when only graphs were recorded.
         behaviour: What the float model did with them.
+        seal: What the manifest said that it was made with; None in older references.
     """
 
     samples: Mapping[str, tuple[Sample, ...]]
     scenes: Scenes | None = None
     behaviour: Behaviour | None = None
+    seal: Seal | None = None
+
+    def sealed(self, manifest: Manifest) -> Reference:
+        """The same with the seal of the manifest that it will lie beside.
+
+        Args:
+            manifest: Complete, with its files.
+        """
+        return replace(self, seal=Seal.of(_beside(manifest)))
+
+    def judge_seal(self, manifest: Manifest) -> Judgement:
+        """Whether a manifest says what the one said that this was made with."""
+        if self.seal is None:
+            return Judgement(name="seal", absent="the reference is older than its seal")
+        fault = self.seal.fault(_beside(manifest))
+        return Judgement(name="seal", misses=(fault,) if fault else ())
 
     def to_bytes(self) -> bytes:
         """One file; an array that is one graph's output and another's input is stored once."""
@@ -58,7 +77,9 @@ class Reference:
         if self.scenes is not None and self.behaviour is not None:
             arrays = {name: store.add(getattr(self.behaviour, name)) for name in BEHAVIOUR}
             seen = _Seen(checksum=self.behaviour.checksum, **arrays)
-        contents = _Contents(samples=samples, scenes=self.scenes if seen else None, behaviour=seen)
+        contents = _Contents(
+            samples=samples, scenes=self.scenes if seen else None, behaviour=seen, seal=self.seal
+        )
         texts = {name: json.dumps(value) for name, value in plain(contents).items() if value is not None}
         return pack(store.arrays, texts)
 
@@ -87,7 +108,7 @@ class Reference:
             raise BundleError(
                 f"{where} is not a reference of this version ({shown(str(error))}): export the bundle again"
             ) from error
-        return cls(samples=samples, scenes=contents.scenes, behaviour=behaviour)
+        return cls(samples=samples, scenes=contents.scenes, behaviour=behaviour, seal=contents.seal)
 
     @classmethod
     def of(cls, bundle: Bundle) -> Reference:
@@ -107,6 +128,13 @@ class Reference:
                 f"{REFERENCE_FILE}: expected at most {MAX_BYTES} bytes, got {size}: export it again"
             )
         return cls.from_bytes(bundle.read(REFERENCE_FILE))
+
+
+def _beside(manifest: Manifest) -> Manifest:
+    """All but the reference itself, which holds the seal and cannot hold its own digest."""
+    return replace(
+        manifest, files={name: spec for name, spec in manifest.files.items() if name != REFERENCE_FILE}
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +173,7 @@ class _Contents:
     samples: Mapping[Name, Annotated[tuple[_Call, ...], AtMost(MAX_CALLS)]]
     scenes: Scenes | None = None
     behaviour: _Seen | None = None
+    seal: Seal | None = None
 
     def __post_init__(self) -> None:
         if (self.scenes is None) != (self.behaviour is None):

@@ -14,6 +14,7 @@ from vljepa_evaluation.gates.behaviour import Progress, record_behaviour
 from vljepa_evaluation.gates.limits import Limits, misses
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
 from vljepa_evaluation.gates.reference import Reference, Sample
+from vljepa_evaluation.gates.verdict import Judgement
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import Engine, describe
@@ -53,6 +54,7 @@ class GateResults:
         agreement: End to end; None when it was not measured.
         misses: Gates missed end to end, in words.
         note: Why something was not measured; empty when all was.
+        judgements: What else the bundle was asked.
     """
 
     engine: str
@@ -60,16 +62,20 @@ class GateResults:
     agreement: Agreement | None
     misses: tuple[str, ...]
     note: str = ""
+    judgements: tuple[Judgement, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether every gate that could be measured was kept, and at least one was measured."""
         measured = any(graph.parity for graph in self.graphs)
-        return measured and not self.misses and not any(graph.misses for graph in self.graphs)
+        if self.misses or any(graph.misses for graph in self.graphs):
+            return False
+        return measured and not any(each.misses for each in self.judgements)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {"passed": self.passed, **asdict(self)}
+        judgements = [each.to_dict() for each in self.judgements]
+        return {"passed": self.passed, **asdict(self), "judgements": judgements}
 
 
 def check_gates(
@@ -118,6 +124,7 @@ def check_gates(
         agreement=agreement,
         misses=misses(Limits.loosest(allowed.values()).bundle_gates(agreement)) if agreement else (),
         note="; ".join([*notes, *([note] if note else [])]),
+        judgements=(reference.judge_seal(bundle.manifest),),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from vljepa_apps.commands.inspect import parts, window
 from vljepa_apps.main import main
+from vljepa_evaluation.gates import REFERENCE_FILE, Reference
 from vljepa_runtime.bundle import Bundle, Calibration, GraphSpec, Manifest, Parity, write_bundle
 from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.preprocessing.preprocess import Preprocess
@@ -108,6 +109,23 @@ def test_a_damaged_bundle_is_one_sentence(bundle: Path, capsys: pytest.CaptureFi
     assert err.startswith("vljepa: ")
     assert err.count("\n") == 1
     assert "Traceback" not in err
+
+
+def test_an_edited_manifest_is_printed_and_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bundle.open("tiny") as tiny:
+        files: dict[str, bytes | Path] = {name: tiny.read(name) for name in tiny.manifest.files}
+        files[REFERENCE_FILE] = Reference.of(tiny).sealed(tiny.manifest).to_bytes()
+        faster = replace(tiny.manifest.preprocess, fps=8.0)
+        path = tmp_path / "edited.vljepa"
+        write_bundle(path, replace(tiny.manifest, preprocess=faster), files)
+    assert main(["inspect", str(path)]) == 1
+    out, err = capsys.readouterr()
+    assert "8 at 8 a second" in out
+    assert "edited after it was judged" in out
+    assert "(preprocess.fps)" in err
+    assert err.count("\n") == 1
 
 
 def test_an_unknown_name_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,6 +60,22 @@ def test_one_outside_its_gates_exits_1_and_says_which(
     assert "gate missed: predictor: expected a mean cosine of at least" in capsys.readouterr().out
 
 
+def test_an_edited_manifest_exits_1_and_says_what_was_edited(
+    reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = Bundle.open("tiny").manifest
+    sealed = replace(reference, scenes=None, behaviour=None).sealed(tiny)
+    assert main(["verify", written(tmp_path / "renamed.vljepa", sealed, name="door")]) == 0
+    capsys.readouterr()
+    path = written(tmp_path / "edited.vljepa", sealed, prompts={**tiny.prompts, "caption": "Why?"})
+    assert main(["verify", path]) == 1
+    assert "seal missed: bundle.json says something else" in capsys.readouterr().out
+    assert main(["verify", path, "--json"]) == 1
+    (seal,) = (item for item in json.loads(capsys.readouterr().out)["judgements"] if item["name"] == "seal")
+    assert seal["verdict"] == "missed"
+    assert "(prompts.caption)" in seal["misses"][0]
+
+
 def test_against_another_bundle_needs_float_graphs_of_the_same_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
