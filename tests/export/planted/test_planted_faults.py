@@ -1,0 +1,80 @@
+"""Every fault of the table in a copy of a clean bundle: who sees it while the seal is the old one, and who after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from planted_copy import Copy
+from planted_faults import FAULTS, By, Fault
+
+from vljepa_evaluation.gates import Reference, Scenes, Verdict
+from vljepa_runtime.errors import BundleError
+
+KINDS = {  # format and precision of the clean bundles
+    "fp32": ("onnx", "fp32"),
+    "int8": ("onnx", "int8"),
+    "int4": ("onnx", "int4"),
+    "openvino": ("openvino", "int8"),
+}
+HERE = [fault for fault in FAULTS if fault.kind in KINDS]
+Clean = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def clean(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Clean:
+    """`clean(kind)`: a bundle as it was exported, made at its first use."""
+    from vljepa_export import export_bundle
+
+    folder, made = tmp_path_factory.mktemp("clean"), set[str]()
+
+    def bundle(kind: str) -> Path:
+        path = folder / f"{kind}.vljepa"
+        if kind not in made:
+            pytest.importorskip(KINDS[kind][0].replace("onnx", "onnxruntime"))
+            format, precision = KINDS[kind]
+            export_bundle(
+                small_checkpoint,
+                path,
+                format=format,
+                precision=precision,
+                scenes=Scenes(clips=2, seconds=4.0),
+            )
+            made.add(kind)
+        return path
+
+    return bundle
+
+
+def name(fault: Fault) -> str:
+    return f"{fault.kind}-{fault.name}".replace(" ", "-")
+
+
+def test_the_table_covers_what_a_bundle_is_made_of() -> None:
+    assert len(FAULTS) >= 40
+    assert len({(fault.name, fault.kind) for fault in FAULTS}) == len(FAULTS)
+    assert {fault.kind for fault in FAULTS} == {*KINDS, "words"}
+    heads = {fault.name.partition(":")[0] for fault in FAULTS}
+    graphs = {"x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step"}
+    assert heads == {*graphs, "tokenizer", "manifest", "claim"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clean_bundle_is_under_its_seal(kind: str, clean: Clean) -> None:
+    bundle = Copy(clean(kind)).bundle(sealed=False)
+    assert Reference.of(bundle).judge_seal(bundle.manifest).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize("fault", HERE, ids=name)
+def test_the_seal_sees_every_edit(fault: Fault, clean: Clean) -> None:
+    copy = Copy(clean(fault.kind))
+    fault.plant(copy)
+    if By.OPENING in fault.by:
+        with pytest.raises(BundleError):
+            copy.bundle(sealed=False)
+        return
+    bundle = copy.bundle(sealed=False)
+    assert Reference.of(bundle).judge_seal(bundle.manifest).verdict is Verdict.MISSED
+    again = copy.bundle(sealed=True)
+    assert Reference.of(again).judge_seal(again.manifest).verdict is Verdict.KEPT
