@@ -17,7 +17,7 @@ import vljepa_runtime as vj
 from vljepa_data.annotations import Example, read_annotations, read_segment
 from vljepa_export import export_bundle
 from vljepa_model import checkpoint_folder, load_checkpoint
-from vljepa_model.finetuning import CacheOptions, FineTuneProgress, FineTuneRecipe, finetune
+from vljepa_model.finetuning import FineTuneProgress, FineTuneRecipe, finetune
 
 
 def arguments() -> argparse.Namespace:
@@ -36,8 +36,8 @@ def learn(run: Path, examples: list[Example], steps: int) -> Path:
     def show(now: FineTuneProgress) -> None:
         print(f"step {now.step} of {now.steps}, {now.eta_s:.0f} s left", file=sys.stderr)
 
-    start, cache = load_checkpoint(checkpoint_folder("tiny")), CacheOptions(folder=run / "features")
-    return finetune(run, start, examples, FineTuneRecipe(steps=steps), cache=cache, on_progress=show)
+    start = load_checkpoint(checkpoint_folder("tiny"))
+    return finetune(run, start, examples, FineTuneRecipe(steps=steps), on_progress=show)
 
 
 def classify(bundle: Path, examples: list[Example], labels: list[str]) -> None:
@@ -45,7 +45,7 @@ def classify(bundle: Path, examples: list[Example], labels: list[str]) -> None:
     model, right = vj.load(bundle), 0
     for example in examples:
         clip = read_segment(example.segment, model.preprocess)
-        best = model.classify(clip, labels, query=example.query)[0]  # the query that was learned
+        best = model.classify(clip, labels, query=example.query or None)[0]  # asked as it was learned
         right += best.label == example.text
         print(f"{example.segment.path.name}: {best.label} ({best.score:.2f})")
     print(f"{right} of {len(examples)} right")

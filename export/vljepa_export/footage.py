@@ -80,6 +80,7 @@ def own_footage(pre: Preprocess, examples: Sequence[Example]) -> Footage:
         SourceError: a video cannot be read.
     """
     clips = [read_segment(example.segment, pre) for example in examples]
+    examples = [example.asked(PROMPTS, "classify")[0] for example in examples]
     count = max(LEAST, len(clips))
     queries = dict.fromkeys([*PROMPTS.values(), *(example.query for example in examples)])
     return Footage(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -98,7 +99,12 @@ def test_a_manifest_in_csv_and_in_json_lines_says_the_same(write: Write, tmp_pat
 def test_what_a_manifest_leaves_out_has_a_default(write: Write) -> None:
     (example,) = read_annotations(write("m.csv", "path,text\nx.mp4,a dog\n"), videos="/videos")
     assert example == Example(segment=Segment(Path("/videos/x.mp4")), text="a dog")
-    assert example.query == PROMPTS["caption"]
+    assert [each.query for each in example.asked({}, "caption", "classify")] == [
+        PROMPTS["caption"],
+        PROMPTS["classify"],
+    ]
+    own = replace(example, query="Who?")
+    assert own.asked({}, "caption", "classify") == (own,)
 
 
 def test_msr_vtt(write: Write, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vljepa_data.world.vocabulary import PROMPTS
@@ -39,22 +39,41 @@ class Example:
     Attributes:
         segment: Part of a video that is shown.
         text: The answer.
-        query: What is asked.
+        query: What is asked; empty where nothing says so: then it is what a model asks by itself, see `asked`.
         candidates: Answers to choose from, the right one among them; empty where anything may be said.
         split: `train`, `val`, `test` or whatever the file says; empty when it says nothing.
     """
 
     segment: Segment
     text: str
-    query: str = PROMPTS["caption"]
+    query: str = ""
     candidates: tuple[str, ...] = ()
     split: str = ""
 
     def __post_init__(self) -> None:
-        if not self.text.strip() or not self.query.strip():
+        if not self.text.strip() or (self.query and not self.query.strip()):
             raise ValueError("expected a text and a query that are not empty")
         if self.candidates and self.text not in self.candidates:
             raise ValueError(f"expected the text among its candidates, {self.text!r} is not")
+
+    def asked(self, prompts: Mapping[str, str], *tasks: str) -> tuple[Example, ...]:
+        """The same with its own query; without one, once for each task with what a model asks for it.
+
+        Args:
+            prompts: A model's query per task.
+            tasks: Some of `caption`, `classify` and `retrieval`.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> from vljepa_data.annotations import Example, Segment
+            >>> example = Example(segment=Segment(Path("clip.mp4")), text="a box jumps")
+            >>> [each.query for each in example.asked({"classify": "What happens?"}, "classify", "caption")]
+            ['What happens?', 'Describe this video in one sentence.']
+        """
+        if self.query:
+            return (self,)
+        queries = dict.fromkeys(prompts.get(task, PROMPTS[task]) for task in tasks)
+        return tuple(replace(self, query=query) for query in queries)
 
 
 def by_segment(examples: Iterable[Example]) -> dict[Segment, tuple[Example, ...]]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from vljepa_data.annotations.example import Example, Segment
 from vljepa_data.annotations.rows import Row, csv_rows, jsonl_rows, renaming
-from vljepa_data.world.vocabulary import PROMPTS
 
 __all__ = ["COLUMNS", "read_manifest"]
 
@@ -38,7 +37,7 @@ def read_manifest(path: Path, videos: Path) -> Iterator[Example]:
             yield Example(
                 segment=_segment(row, videos),
                 text=row.text("text"),
-                query=row.text("query", PROMPTS["caption"]),
+                query=row.text("query", ""),
                 candidates=_candidates(row),
                 split=row.text("split", ""),
             )

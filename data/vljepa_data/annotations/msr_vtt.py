@@ -10,6 +10,7 @@ from vljepa_data.annotations.example import Example, Segment
 from vljepa_data.annotations.rows import csv_rows, json_document, renaming
 from vljepa_data.annotations.video_folder import VideoFolder
 from vljepa_data.errors import AnnotationError
+from vljepa_data.world.vocabulary import PROMPTS
 
 __all__ = ["read_msr_vtt"]
 
@@ -26,7 +27,10 @@ def read_msr_vtt(path: Path, videos: Path) -> Iterator[Example]:
     if path.suffix.lower() == ".csv":
         for row in csv_rows(path, "video_id", "sentence"):
             yield Example(
-                segment=Segment(folder.expect(row.text("video_id"))), text=row.text("sentence"), split="test"
+                segment=Segment(folder.expect(row.text("video_id"))),
+                text=row.text("sentence"),
+                query=PROMPTS["caption"],
+                split="test",
             )
         return
     document = json_document(path)
@@ -41,7 +45,7 @@ def read_msr_vtt(path: Path, videos: Path) -> Iterator[Example]:
             problem = "its caption is empty" if name in splits else f"video {name!r} is not among the videos"
             raise AnnotationError(f"{path}, sentences[{i}]: {problem}")
         split = "val" if splits[name] == "validate" else splits[name]
-        yield Example(segment=Segment(folder.expect(name)), text=text, split=split)
+        yield Example(segment=Segment(folder.expect(name)), text=text, query=PROMPTS["caption"], split=split)
 
 
 def _list(path: Path, document: dict[str, Any], name: str) -> list[Any]:

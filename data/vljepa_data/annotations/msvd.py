@@ -8,6 +8,7 @@ from pathlib import Path
 from vljepa_data.annotations.example import Example, Segment
 from vljepa_data.annotations.rows import Row, csv_rows, read_text
 from vljepa_data.annotations.video_folder import VideoFolder
+from vljepa_data.world.vocabulary import PROMPTS
 from vljepa_runtime.files import split_lines
 
 __all__ = ["read_msvd"]
@@ -50,6 +51,10 @@ def _lines(path: Path, folder: VideoFolder) -> Iterator[Example]:
 def _example(row: Row, folder: VideoFolder, video: str, start: str, end: str, text: str) -> Example:
     try:
         times = row.seconds(start, "the start"), row.seconds(end, "the end")
-        return Example(segment=Segment(*folder.cut(video, (f"{video}_{start}_{end}",), *times)), text=text)
+        return Example(
+            segment=Segment(*folder.cut(video, (f"{video}_{start}_{end}",), *times)),
+            text=text,
+            query=PROMPTS["caption"],
+        )
     except ValueError as error:
         raise error if type(error) is not ValueError else row.error(error) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vljepa_data.annotations import Example, Segment, by_segment, read_segment
+from vljepa_data.world import PROMPTS
 from vljepa_evaluation.metrics import Estimate, mean_of, ranks, row_cosines
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.run import measure_tasks
@@ -123,7 +124,8 @@ class Labels:
         """Each query once; all texts of a clip that answer one query are right."""
         asked: dict[str, list[Example]] = {}
         for example in clip.examples:
-            asked.setdefault(example.query, []).append(example)
+            (question,) = example.asked(PROMPTS, "classify")
+            asked.setdefault(question.query, []).append(example)
         for examples in asked.values():
             named = tuple(dict.fromkeys(name for example in examples for name in example.candidates))
             right = frozenset(example.text for example in examples)
@@ -190,7 +192,7 @@ class OwnRetrieval(OneQuery):
         """The query that the first text answers."""
         first = clip.examples[0]
         self._pool.setdefault(" ".join(first.text.lower().split()), (number, first.text, clip.video))
-        return (first.query,)
+        return (first.asked(PROMPTS, "caption")[0].query,)
 
     def result(self, model: Evaluable) -> TaskResult:
         """Rank the clips of the pool for each of its texts."""

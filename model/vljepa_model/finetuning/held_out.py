@@ -115,7 +115,8 @@ def measure_held_out(
     usable = [example for example in examples if example.segment not in bad]
     if not usable:
         raise ConfigError(f"expected held-out clips that can be read, none of {len(bad)} can")
-    firsts = [texts[0] for texts in by_segment(usable).values()]
+    told, chosen = _asked(usable, checkpoint, "caption"), _asked(usable, checkpoint, "classify")
+    firsts = [texts[0] for texts in by_segment(told).values()]
     pool = list({meaning_of(example.text): example for example in firsts}.values())
     model = _Embedder(checkpoint, cache)
     places = ranks((model.texts([example.text for example in pool]) @ model.videos(pool).T).numpy())
@@ -124,10 +125,15 @@ def measure_held_out(
         recall_at_5=float(np.mean(places < 5)),
         recall_chance=1 / len(pool),
         clips=len(pool),
-        choice=_choice(model, [e for e in _with_candidates(usable, len(firsts)) if e.candidates]),
-        words=_words(model, usable),
+        choice=_choice(model, [e for e in _with_candidates(chosen, len(firsts)) if e.candidates]),
+        words=_words(model, told),
         skipped=len(bad),
     )
+
+
+def _asked(examples: Sequence[Example], checkpoint: Checkpoint, task: str) -> list[Example]:
+    """With what the model asks for a task where an example has no query of its own."""
+    return [each for example in examples for each in example.asked(checkpoint.prompts, task)]
 
 
 def _with_candidates(examples: Sequence[Example], clips: int) -> Sequence[Example]:

@@ -1,7 +1,8 @@
 """Fine-tuning on annotated videos. A run that was stopped goes on; under torchrun several devices share it.
 
 A run is a folder: `run.json` (recipe, and what names checkpoint and data), `skipped.jsonl` (videos that cannot be
-read), `metrics.jsonl`, `state.pt` (all that is needed to go on) and `checkpoint/` (the model alone).
+read), `metrics.jsonl`, `state.pt` (all that is needed to go on), `checkpoint/` (the model alone) and, where no other
+place is named, `features/` (what a frozen X-encoder gives).
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ from vljepa_model.finetuning.texts import Tokenizers
 from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_model.processes import Processes
 from vljepa_model.runs.fingerprint import fingerprint
-from vljepa_model.runs.folder import settle
+from vljepa_model.runs.folder import known_settings, settle
 from vljepa_model.runs.log import Log, Progress
 from vljepa_model.runs.loop import Run
 
 __all__ = ["CacheOptions", "FineTuneProgress", "finetune"]
 
-SETTINGS, STATE, SKIPPED = "run.json", "state.pt", "skipped.jsonl"
+SETTINGS, STATE, SKIPPED, FEATURES = "run.json", "state.pt", "skipped.jsonl", "features"
+OWN_CACHE_BYTES = 10 * 10**9  # 100,000 clips of `tiny`, 2,400 of ViT-L; more is for who names a place for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ def finetune(
         checkpoint: What to start from; its model is changed.
         examples: Texts about segments of videos.
         recipe: What to do; None continues with the folder's own recipe.
-        cache: Keep the features of a frozen X-encoder on disk; refused when the X-encoder learns.
+        cache: Where the features of a frozen X-encoder are kept; by default in the run's folder, up to 10 GB. Refused
+            when the X-encoder learns.
         name: What the fine-tuned model is called; by default as the run's folder.
         strict: Raise for a video that cannot be read instead of leaving it out.
         workers: Processes that decode videos.
@@ -115,7 +118,8 @@ def finetune(
                 folder, checkpoint, examples, recipe, identity, processes,
                 cached=cache is not None, strict=strict, on_skipped=on_skipped, on_survey=on_survey,
             )  # fmt: skip
-        objective, batches = _prepare(checkpoint, units, settled, cache, processes)
+        own = CacheOptions(folder=folder / FEATURES, limit_bytes=OWN_CACHE_BYTES)
+        objective, batches = _prepare(checkpoint, units, settled, cache or own, processes)
         run = Run(folder / STATE, objective.model, optimiser_for(objective.model, settled), processes)
         stop = min(settled.steps, run.step + stop_after) if stop_after else settled.steps
         log = Log(
@@ -153,20 +157,22 @@ def _begin(
 ) -> tuple[FineTuneRecipe, list[tuple[Example, ...]]]:
     """Recipe and texts per clip of a run: nothing is written before they are known to go together."""
     path, skipped, default = folder / SETTINGS, folder / SKIPPED, FineTuneRecipe()
-    if path.exists():
-        known = settle(path, None, default, key="recipe", identity=identity)
+    begun = (folder / STATE).exists()
+    known = known_settings(path, default, key="recipe", identity=identity, begun=begun)
+    if known is not None:
         recipe = known if recipe is None else replace(recipe, batch=recipe.batch or known.batch)
     wanted = recipe or default
     _check_parts(checkpoint, wanted, cached=cached)
     unusable = None
-    if wanted.only is not Only.DECODER and not skipped.exists():
+    looks = known is None or not skipped.exists() or (not begun and processes.rank == 0)
+    if wanted.only is not Only.DECODER and looks:
         unusable = unusable_of(by_segment(examples), strict=strict, on_survey=on_survey)
         without = frozenset(str(bad.segment) for bad in unusable)
     else:
         without = left_out(skipped) if skipped.exists() else frozenset()
-    units = _units(examples, wanted, without)
+    units = _units(examples, wanted, without, checkpoint.prompts)
     wanted = wanted.for_clips(len(units), processes=processes.count)
-    settled = settle(path, wanted, default, key="recipe", identity=identity)
+    settled = settle(path, wanted, default, key="recipe", identity=identity, begun=begun)
     if unusable is not None:
         write_left_out(skipped, unusable)
         on_skipped(unusable)
@@ -179,30 +185,39 @@ def _check_parts(checkpoint: Checkpoint, recipe: FineTuneRecipe, *, cached: bool
         raise ConfigError(
             "this model has no Y-decoder to train: pass --only alignment, or import one with it"
         )
-    if cached and (recipe.only is Only.DECODER or recipe.train_x_encoder):
+    if cached and not _sees_frozen(recipe):
         raise ConfigError(
             "a cache holds features of videos by a frozen X-encoder, this recipe has none: leave it out"
         )
 
 
+def _sees_frozen(recipe: FineTuneRecipe) -> bool:
+    """Whether videos are looked at by an X-encoder that stays as it is, so that once is enough."""
+    return recipe.only is not Only.DECODER and not recipe.train_x_encoder
+
+
 def _units(
-    examples: Sequence[Example], recipe: FineTuneRecipe, without: frozenset[str]
+    examples: Sequence[Example], recipe: FineTuneRecipe, without: frozenset[str], prompts: Mapping[str, str]
 ) -> list[tuple[Example, ...]]:
-    """Texts per clip whose video can be read; per text where only the Y-decoder learns."""
+    """Texts per clip whose video can be read, with what is asked; per text where only the Y-decoder learns.
+
+    A text without a query answers what the model asks by itself, whether it is to find words or a label.
+    """
+    asked = [each for example in examples for each in example.asked(prompts, "caption", "classify")]
     if recipe.only is Only.DECODER:
-        return [(example,) for example in {example.text: example for example in examples}.values()]
-    return [texts for segment, texts in by_segment(examples).items() if str(segment) not in without]
+        return [(example,) for example in {example.text: example for example in asked}.values()]
+    return [texts for segment, texts in by_segment(asked).items() if str(segment) not in without]
 
 
 def _prepare(
     checkpoint: Checkpoint,
     units: Sequence[Sequence[Example]],
     recipe: FineTuneRecipe,
-    cache: CacheOptions | None,
+    cache: CacheOptions,
     processes: Processes,
 ) -> tuple[FineTuneObjective, ClipBatches]:
     store, model, pre = None, checkpoint.model, checkpoint.preprocess
-    if cache is not None:
+    if _sees_frozen(recipe):
         store = VisualCache(
             cache.folder, model.x_encoder, pre, limit_bytes=cache.limit_bytes, sharers=processes.count
         )
@@ -218,7 +233,7 @@ def _save(
 ) -> None:
     metadata = {
         **checkpoint.metadata,
-        "knows_only": "",  # what was said of its first training no longer holds
+        "knows_only": _knows_only(checkpoint, recipe),
         "name": name,
         "finetuned": {
             "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -233,3 +248,8 @@ def _save(
         tokenizer_file=checkpoint.tokenizer_file if shared else checkpoint.tokenizers,
         preprocess=checkpoint.preprocess, prompts=checkpoint.prompts, metadata=metadata,
     )  # fmt: skip
+
+
+def _knows_only(checkpoint: Checkpoint, recipe: FineTuneRecipe) -> str:
+    """What was said of the first training holds until what sees has learned more; words alone are no seeing."""
+    return "" if "predictor" in learning(recipe) else str(checkpoint.metadata.get("knows_only", ""))

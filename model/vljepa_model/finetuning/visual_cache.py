@@ -5,6 +5,7 @@ A cache is a folder with one sub-folder per X-encoder and geometry, and one floa
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -21,6 +22,7 @@ from vljepa_runtime.preprocessing import Preprocess
 
 __all__ = ["VisualCache"]
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 READING = 2  # counts up when other frames of a clip are taken than before
 
 
@@ -66,13 +68,19 @@ class VisualCache:
         return torch.from_numpy(visual)
 
     def put(self, segment: Segment, visual: Tensor) -> bool:
-        """Store visual tokens (N, Dv) of a clip; False when the cache is full."""
+        """Store visual tokens (N, Dv) of a clip; False when the cache, or the disk, is full."""
         buffer = io.BytesIO()
         np.save(buffer, visual.detach().to("cpu", torch.float16).contiguous().numpy(), allow_pickle=False)
         data = buffer.getvalue()
         if self._free is not None and len(data) > self._free:
             return False
-        cache_file(self._path(segment), data)
+        try:
+            cache_file(self._path(segment), data)
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            self._free = 0
+            return False
         if self._free is not None:
             self._free -= len(data)
         return True

@@ -130,7 +130,7 @@ def train(
     processes = Processes.join()
     try:
         with processes.first_before_others():
-            recipe = settle(folder / SETTINGS, recipe, Recipe())
+            recipe = settle(folder / SETTINGS, recipe, Recipe(), begun=(folder / STATE).exists())
         torch.manual_seed(recipe.seed)
         config = ModelConfig.preset(preset) if init is None else init.config
         model = VLJEPA(config)

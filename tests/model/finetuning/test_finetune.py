@@ -67,7 +67,7 @@ def command(small: Path, films: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def unbroken(small: Path, films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Checkpoint of a whole run without cache."""
+    """Checkpoint of a whole run."""
     out = tmp_path_factory.mktemp("unbroken")
     return finetune(out, load_checkpoint(small), read_annotations(films), SHORT, log_every=1)
 
@@ -83,9 +83,11 @@ def test_only_what_should_learn_changes(small: Path, unbroken: Path) -> None:
 def test_a_cache_gives_the_same_losses_and_weights(
     small: Path, films: Path, unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examples, cache = read_annotations(films), CacheOptions(folder=tmp_path / "cache")
-    filling = finetune(tmp_path / "a", load_checkpoint(small), examples, SHORT, cache=cache, log_every=1)
-    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 12
+    examples, cache = read_annotations(films), CacheOptions(folder=unbroken.parent / "features")
+    assert len(list(cache.folder.rglob("*.npy"))) == 12  # a run keeps its own
+    none = CacheOptions(folder=tmp_path / "none", limit_bytes=0)
+    without = finetune(tmp_path / "a", load_checkpoint(small), examples, SHORT, cache=none, log_every=1)
+    assert list(none.folder.rglob("*.npy")) == []
 
     def fail(*_: object) -> None:
         raise AssertionError("a cached clip was decoded again")
@@ -94,7 +96,7 @@ def test_a_cache_gives_the_same_losses_and_weights(
     reading = finetune(tmp_path / "b", load_checkpoint(small), examples, SHORT, cache=cache, log_every=1)
     assert losses(tmp_path / "a") == pytest.approx(losses(unbroken.parent), abs=1e-4)
     assert losses(tmp_path / "b") == pytest.approx(losses(unbroken.parent), abs=1e-4)
-    assert_same(filling, unbroken, atol=2e-3)
+    assert_same(without, unbroken, atol=2e-3)
     assert_same(reading, unbroken, atol=2e-3)
 
 
@@ -163,13 +165,66 @@ def test_a_decoder_alone_learns_from_texts_without_any_video(small: Path, tmp_pa
     seen: list[FineTuneProgress] = []
     start = replace(load_checkpoint(small), metadata={"knows_only": "drawn shapes"})
     written = finetune(tmp_path, start, examples, recipe, on_progress=seen.append)
-    assert load_checkpoint(written).metadata["knows_only"] == ""  # it has seen more since
+    assert load_checkpoint(written).metadata["knows_only"] == "drawn shapes"  # it has seen nothing since
     assert seen[-1].decoder < 0.5 * seen[0].decoder
     before, after = weights(small), weights(written)
     changed = {
         name.split(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name].half())
     }
     assert changed == {"y_decoder"}
+
+
+def test_what_has_seen_more_knows_more_than_its_first_training(
+    small: Path, films: Path, tmp_path: Path
+) -> None:
+    start = replace(load_checkpoint(small), metadata={"knows_only": "drawn shapes"})
+    written = finetune(tmp_path, start, read_annotations(films), SHORT, stop_after=1)
+    assert load_checkpoint(written).metadata["knows_only"] == ""
+
+
+def test_a_text_without_a_query_answers_what_the_model_asks_by_itself(
+    small: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: set[str] = set()
+
+    def spy(tokenizer: object, texts: list[str], limit: int) -> object:
+        asked.update(text for text in texts if text.endswith(("?", ".")))
+        return tokenise(tokenizer, texts, limit)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("vljepa_model.finetuning.batches.tokenise", spy)
+    mine = {"caption": "What is there.", "classify": "Which is it?", "retrieval": "Which one."}
+    start = replace(load_checkpoint(small), prompts=mine)
+    examples = [replace(example, query="") for example in read_annotations(films)]
+    finetune(tmp_path / "mine", start, examples, SHORT)
+    assert asked == {"What is there.", "Which is it?"}
+    asked.clear()
+    finetune(tmp_path / "own", start, [replace(e, query="Why?") for e in examples], SHORT, stop_after=1)
+    assert asked == {"Why?"}
+
+
+def test_a_run_that_was_killed_before_its_first_state_may_be_corrected(
+    small: Path, films: Path, tmp_path: Path
+) -> None:
+    examples, gone = read_annotations(films), Example(segment=Segment(tmp_path / "gone.mp4"), text="a dog")
+    told: list[int] = []
+
+    def begin(examples: list[Example], recipe: FineTuneRecipe | None) -> None:
+        finetune(
+            tmp_path / "run", load_checkpoint(small), examples, recipe, stop_after=1, save_every=1,
+            on_skipped=lambda unusable: told.append(len(unusable)),
+        )  # fmt: skip
+
+    begin([*examples, gone], SHORT)
+    (tmp_path / "run" / "state.pt").unlink()
+    begin([*examples, gone], None)  # the same again, by its folder
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
+    assert FineTuneRecipe.from_dict(settings) == SHORT
+    (tmp_path / "run" / "state.pt").unlink()
+    begin(examples, replace(SHORT, steps=9))
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]["steps"] == 9
+    assert told == [1, 1, 0]
+    with pytest.raises(CheckpointError, match=r"another recipe \(steps differ\)"):
+        begin(examples, SHORT)  # there is a state now
 
 
 def test_a_model_of_assembled_parts_is_fine_tuned_with_a_tokenizer_per_network(

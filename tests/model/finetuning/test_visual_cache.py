@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_a_damaged_file_is_as_good_as_none_and_is_written_again(
     assert cache.get(Segment(video)) is None
     assert cache.put(Segment(video), VISUAL)
     assert cache.get(Segment(video)) is not None
+
+
+@pytest.mark.parametrize("full", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_a_full_cache(
+    full: int, tmp_path: Path, encoder: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (video := tmp_path / "a.mp4").write_bytes(b"1")
+    raised = [OSError(errno.EIO, "broken"), OSError(full, "full")]
+
+    def fail(*_: object) -> None:
+        raise raised.pop()
+
+    monkeypatch.setattr("vljepa_model.finetuning.visual_cache.cache_file", fail)
+    cache = VisualCache(tmp_path / "c", encoder, PRE)
+    assert [cache.put(Segment(video), VISUAL) for _ in range(2)] == [False, False]  # and is not tried again
+    with pytest.raises(OSError, match="broken"):
+        VisualCache(tmp_path / "c", encoder, PRE).put(Segment(video), VISUAL)
 
 
 def test_a_full_cache_keeps_what_it_has(tmp_path: Path, encoder: nn.Module) -> None:

@@ -34,6 +34,19 @@ def test_a_run_that_began_keeps_its_settings(
             settle(path, None, default, key=key, identity={"checkpoint": "x", "data": "y"})
 
 
+@pytest.mark.parametrize("key", [None, "recipe"])
+def test_a_run_that_has_learned_nothing_takes_what_is_asked(key: str | None, tmp_path: Path) -> None:
+    path, default = tmp_path / "run.json", FineTuneRecipe()
+    asked, other = replace(default, lr=0.5), replace(default, lr=0.25)
+    settle(path, asked, default, key=key, identity=IDENTITY if key else {})
+    identity = {"checkpoint": "x", "data": "y"} if key else {}
+    assert settle(path, other, default, key=key, identity=identity, begun=False) == other
+    assert settle(path, None, default, key=key, identity=identity, begun=False) == other
+    assert settle(path, other, default, key=key, identity=identity) == other
+    if key:
+        assert settle(path, None, default, key=key, identity=IDENTITY, begun=False) == default
+
+
 @pytest.mark.parametrize(
     ("mine", "theirs"),
     [p for p in itertools.product(SETTINGS_FILES, (*SETTINGS_FILES, "state.pt")) if len(set(p)) > 1],

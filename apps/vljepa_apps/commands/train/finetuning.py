@@ -32,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own_clips.add_file(group, "--data", dest="data", what="", split="learn from this part of FILE only")
     group.add_argument(
         "--held-out",
-        metavar="NAME",
-        help="measure retrieval, choice among candidates and words on this part of FILE, which is not learned from",
+        metavar="PART",
+        help="measure retrieval, choice among candidates and words on this part of FILE, which is not learned from: a "
+        "split's name, or a share of the videos such as 0.2",
     )
     group.add_argument(
         "--name", metavar="NAME", help="what model and bundle are called (default: as the folder --out)"
@@ -64,9 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="less memory for a third more time",
     )
-    group.add_argument("--cache", type=Path, metavar="DIR", help="keep the frozen X-encoder's features here")
     group.add_argument(
-        "--cache-gb", type=arguments.positive, metavar="N", help="size that DIR may reach (default: no bound)"
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep the frozen X-encoder's features here, for several runs (default: features/ in --out)",
+    )
+    group.add_argument(
+        "--cache-gb",
+        type=arguments.positive,
+        metavar="N",
+        help="size that the features may reach (default: 10, and no bound in DIR)",
     )
     group.add_argument("--strict", action="store_true", help="stop for a video that cannot be read")
 
@@ -86,13 +95,11 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
         raise InputError(
             f"{options} belong to training from the procedural world: leave them out with --data"
         )
-    examples = _read(args, args.split)
-    if args.split is None and args.held_out is not None:  # what is held out is not learned from
-        examples = [example for example in examples if example.split != args.held_out]
-    if args.held_out is not None:
-        check_videos(examples, _read(args, args.held_out))
+    examples, kept = parts(args)
     limit = int(args.cache_gb * 1e9) if args.cache_gb else None
-    cache = CacheOptions(folder=args.cache, limit_bytes=limit) if args.cache else None
+    cache = None
+    if args.cache or limit:
+        cache = CacheOptions(folder=args.cache or args.out / "features", limit_bytes=limit)
     last: list[FineTuneProgress] = []
 
     def tell(unusable: list[Unusable]) -> None:
@@ -123,18 +130,44 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "checkpoint": str(written),
         "last": dataclasses.asdict(last[0]) if last else None,
-        "held_out": held_out(args, written) if first_on_machine() else None,
+        "held_out": measured(written, kept) if kept and first_on_machine() else None,
     }
 
 
-def held_out(args: argparse.Namespace, written: Path) -> dict[str, Any] | None:
-    """What the fine-tuned checkpoint knows of the part named by --held-out."""
+def parts(args: argparse.Namespace) -> tuple[list[Example], list[Example]]:
+    """What --split and --held-out leave to learn from, and what is held out."""
+    from vljepa_data.annotations import split_by_video
+
+    examples = _read(args, args.split)
     if args.held_out is None:
+        return examples, []
+    if (share := share_of(args.held_out)) is not None:
+        examples, kept = split_by_video(examples, share)
+        videos = {example.segment.path for example in kept}
+        console.note(f"held out: {len(kept)} texts about {len(videos)} videos, first {min(videos)}")
+        return examples, kept
+    if args.split is None:  # what is held out is not learned from
+        examples = [example for example in examples if example.split != args.held_out]
+    kept = _read(args, args.held_out)
+    check_videos(examples, kept)
+    return examples, kept
+
+
+def share_of(part: str) -> float | None:
+    """The share that --held-out gives; None where it names a split."""
+    try:
+        share = float(part)
+    except ValueError:
         return None
+    return share if 0 < share < 1 else None
+
+
+def measured(written: Path, kept: Sequence[Example]) -> dict[str, Any]:
+    """What the fine-tuned checkpoint knows of clips that were held out."""
     from vljepa_model.checkpoint import load_checkpoint
     from vljepa_model.finetuning import measure_held_out
 
-    found = measure_held_out(load_checkpoint(written), _read(args, args.held_out))
+    found = measure_held_out(load_checkpoint(written), kept)
     for line in told(found):
         console.note(line)
     return dataclasses.asdict(found)

@@ -111,6 +111,23 @@ def test_a_video_in_both_parts_is_told(
     assert load_checkpoint(tmp_path / "run" / "checkpoint").metadata["name"] == "both"
 
 
+def test_a_share_of_the_videos_is_held_out(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = tmp_path / "clips.csv"
+    rows = [f"{manifest.parent / f'{i % 4}.mp4'},{i / 10},clip number {i}" for i in range(12)]
+    clips.write_text("\n".join(["path,start_s,text", *rows]) + "\n")
+    command = ["train", "--init", "tiny", "--data", str(clips), "--out", str(tmp_path / "run"), *TWO_STEPS]
+    for _ in range(2):  # the second finds a run of the same parts
+        assert main([*command, "--held-out", "0.25", "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert "held out: 3 texts about 1 videos, first " in err
+        assert json.loads(out)["held_out"]["clips"] == 3
+    assert load_checkpoint(tmp_path / "run" / "checkpoint").metadata["finetuned"]["clips"] == 9
+    assert main([*command, "--held-out", "1.5"]) == 1
+    assert "expected a split among none, got '1.5'" in capsys.readouterr().err
+
+
 def test_what_is_held_out_is_not_learned_from(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
