@@ -3,8 +3,8 @@
     python apps/examples/webcam_log.py tiny /dev/v4l/by-id/usb-MAKER_MODEL-video-index0 events.jsonl
     python apps/examples/webcam_log.py tiny demo-out/stream.mp4 events.jsonl
 
-A network stream that breaks is reached again by the source itself. What is tried again here is a camera that is not
-there or was pulled out. docs/service.md makes a service of it.
+A network stream that breaks is reached again by the source itself. What is tried again here is a camera or a server
+that is not there yet or went away; a file that is not there is a mistake. docs/service.md makes a service of it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("log", type=Path, help="the file that is appended to")
     parser.add_argument("--retry", type=float, default=10.0, help="seconds between attempts (default 10)")
     return parser.parse_args()
+
+
+def may_come(source: str) -> bool:
+    """Whether waiting helps: a camera is plugged in again, a server starts; a wrong name stays wrong."""
+    return source.isdecimal() or source.startswith("/dev/") or "://" in source
 
 
 def watch(model: vj.Model, source: str, log: vj.Sink, ended: threading.Event) -> None:
@@ -55,6 +60,8 @@ def main() -> int:
                     watch(model, args.source, log, ended)
                     break
                 except vj.SourceError as error:
+                    if not may_come(args.source):
+                        raise
                     print(f"{error}; again in {args.retry:g} s", file=sys.stderr, flush=True)
                     ended.wait(args.retry)
     except vj.VljepaError as error:  # a full disk among them: a service manager starts anew

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -93,20 +95,42 @@ def test_webcam_log_goes_on_where_it_ended(clip: Path, tmp_path: Path) -> None:
     assert all(event["time"] for event in events)
 
 
-def test_webcam_log_waits_for_a_camera_and_ends_well(clip: Path, tmp_path: Path) -> None:
-    camera, log = tmp_path / "camera.mp4", tmp_path / "log.jsonl"
-    command = called("webcam_log", "tiny", camera, log, "--retry", "0.1")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert "no such file" in process.stderr.readline()
-        os.symlink(clip, camera)
-        _, err = process.communicate(timeout=60)
+def test_webcam_log_waits_for_a_camera_and_ends_well(live_servers: ModuleType, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+
+    def camera(client: socket.socket, request: bytes) -> None:
+        client.sendall(live_servers.TS_HEADER + live_servers.clip())
+        client.recv(1)  # until the other end leaves
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))  # and does not listen yet
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/live"
+        command = called("webcam_log", "tiny", url, log, "--retry", "0.1")
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert "again in 0.1 s" in process.stderr.readline()
+            listener.listen()
+            threading.Thread(target=live_servers.listen, args=(listener, camera), daemon=True).start()
+            end_s = time.monotonic() + 60
+            while not (log.exists() and '"segment"' in log.read_text()) and time.monotonic() < end_s:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+        listener.shutdown(socket.SHUT_RDWR)
     assert process.returncode == 0, err
-    assert '"kind": "segment"' in log.read_text()
+    assert '"segment"' in log.read_text()
+
+
+def test_webcam_log_does_not_wait_for_a_file(tmp_path: Path) -> None:
+    command = called("webcam_log", "tiny", tmp_path / "mistyped.mp4", tmp_path / "log.jsonl")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("no such file: ")
 
 
 def test_webcam_log_ends_well_while_it_waits(tmp_path: Path) -> None:
-    command = called("webcam_log", "tiny", tmp_path / "never.mp4", tmp_path / "log.jsonl", "--retry", "60")
+    never = "/dev/v4l/by-id/usb-never-index0"
+    command = called("webcam_log", "tiny", never, tmp_path / "log.jsonl", "--retry", "60")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "again in 60 s" in process.stderr.readline()
