@@ -1,4 +1,4 @@
-"""Pages of the site that are made on the way: those at the root of the repository, and public names of the API pages.
+"""Pages of the site that are made on the way: those at the root of the repository, and what packages say of themselves.
 
 A hook of mkdocs (`mkdocs.yml`); it imports no other part of the project.
 """
@@ -23,6 +23,7 @@ PAGES = {  # path in the repository -> page of the site
     "LICENSE": "licence.txt",
 }
 PLACED = re.compile(r"^::: ([\w.]+)\.(\w+)$", re.MULTILINE)
+TITLE = re.compile(r"^#+ (vljepa_[\w.]+)$", re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^)#\s]+)")
 
 
@@ -34,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn links between files of the repository into links between pages; add what an API page does not name."""
+    """Turn links between files of the repository into links between pages; add to an API page what it does not say."""
     here = page.file.src_uri
     source = next((path for path, name in PAGES.items() if name == here), f"docs/{here}")
 
@@ -43,7 +44,21 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         goal = PAGES.get(target, target.removeprefix("docs/"))
         return posixpath.relpath(goal, posixpath.dirname(here) or ".")
 
-    return LINK.sub(turned, markdown) + (further_names(markdown) if here.startswith("api/") else "")
+    markdown = LINK.sub(turned, markdown)
+    if not here.startswith("api/"):
+        return markdown
+    return TITLE.sub(lambda title: f"{title[0]}\n\n{introduction(title[1])}", markdown) + further_names(
+        markdown
+    )
+
+
+def introduction(package: str) -> str:
+    """What a package or a room of it says at its beginning, its examples as code."""
+    text = (
+        ast.get_docstring(ast.parse((folder_of(package) / "__init__.py").read_text(encoding="utf-8"))) or ""
+    )
+    parts = [part.replace("  # doctest: +SKIP", "") for part in text.split("\n\n")]
+    return "\n\n".join(f"```pycon\n{part}\n```" if part.startswith(">>> ") else part for part in parts)
 
 
 def further_names(markdown: str) -> str:
@@ -54,15 +69,24 @@ def further_names(markdown: str) -> str:
         f"::: {package}.{name}"
         for package in packages
         for name in public_names(package)
-        if (package, name) not in placed
+        if (package, name) not in placed and not ("." in package and offered_by_root(package, name))
     ]
     return "\n\n".join(["\n\n## Further names", *missing]) if missing else ""
 
 
+def offered_by_root(package: str, name: str) -> bool:
+    """Whether a room's name has its place on the page of the whole package."""
+    return name in public_names(package.partition(".")[0])
+
+
+def folder_of(package: str) -> Path:
+    """Where a package or a room of it lies."""
+    return ROOT / package.partition(".")[0].removeprefix("vljepa_") / package.replace(".", "/")
+
+
 def public_names(package: str) -> list[str]:
     """What a package offers, read from its stub or its `__all__`."""
-    root = package.partition(".")[0]
-    folder = ROOT / root.removeprefix("vljepa_") / package.replace(".", "/")
+    folder = folder_of(package)
     stub = folder / "__init__.pyi"
     if stub.exists():
         body = ast.parse(stub.read_text(encoding="utf-8")).body
@@ -73,4 +97,5 @@ def public_names(package: str) -> list[str]:
             for name in node.names
         ]
     text = (folder / "__init__.py").read_text(encoding="utf-8")
-    return re.findall(r'"(\w+)"', re.search(r"__all__[^=]*= \[(.*?)\]", text, re.DOTALL)[1])
+    offered = re.search(r"__all__[^=]*= \[(.*?)\]", text, re.DOTALL)
+    return re.findall(r'"(\w+)"', offered[1]) if offered else []
