@@ -4,6 +4,7 @@ from .behaviour import Behaviour as Behaviour
 from .behaviour import Scenes as Scenes
 from .behaviour import record_behaviour as record_behaviour
 from .constants import ConstantsProof as ConstantsProof
+from .constants import judge_constants as judge_constants
 from .limits import EIGHT_BIT as EIGHT_BIT
 from .limits import FLOAT as FLOAT
 from .limits import FOUR_BIT as FOUR_BIT

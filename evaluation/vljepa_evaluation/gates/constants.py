@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["ConstantsProof"]
+from vljepa_evaluation.gates.verdict import Judgement
+
+__all__ = ["ConstantsProof", "judge_constants"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +52,20 @@ class ConstantsProof:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {"kept": self.kept, **asdict(self)}
+
+
+def judge_constants(proofs: Iterable[ConstantsProof]) -> Judgement:
+    """What proofs of all parts of a bundle come to.
+
+    Examples:
+        >>> from vljepa_evaluation.gates import ConstantsProof, judge_constants
+        >>> proofs = [ConstantsProof(name="predictor", compared=60), ConstantsProof(name="y_encoder", unjudged="...")]
+        >>> judge_constants(proofs).verdict
+        <Verdict.NOT_JUDGED: 'not judged'>
+    """
+    every = list(proofs)
+    return Judgement(
+        name="constants",
+        misses=tuple(f"{proof.name}: {fault}" for proof in every for fault in proof.faults),
+        unjudged=tuple(f"{proof.name}: {proof.unjudged}" for proof in every if proof.unjudged),
+    )

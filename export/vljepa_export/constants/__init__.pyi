@@ -1,0 +1,1 @@
+from .bundles import prove_bundle as prove_bundle
