@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from vljepa_evaluation.gates import GateResults, Reference, Scenes
+from vljepa_evaluation.gates import GateResults, Reference, Scenes, judge_constants
 from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
+from vljepa_export.constants.proving import prove_converted
+from vljepa_export.constants.tokenizers import prove_tokenizers, tokenizers_of
 from vljepa_export.effort import Effort
+from vljepa_export.errors import ExportError
 from vljepa_export.export_report import ExportReport
 from vljepa_export.footage import OwnClips
 from vljepa_export.gates import certified, check_draft, missed_gates, record, summary
@@ -104,7 +107,7 @@ class BundleMaker:
         return Draft(bundle=bundle, made=made, reference=reference, results=results)
 
     def _bundle(self, made: tuple[Made, ...]) -> Bundle:
-        return write_bundle(
+        bundle = write_bundle(
             self.scratch / "draft.vljepa",
             manifest_of(
                 self.request,
@@ -119,6 +122,11 @@ class BundleMaker:
             force=True,
             move=not self.effort.end_to_end,  # the gates may ask for the files again
         )
+        meant = {role: path.read_bytes() for role, path in self.opened.tokenizers.items()}
+        proofs = prove_tokenizers(meant, tokenizers_of(bundle))
+        if faults := judge_constants(proofs).misses:
+            raise ExportError(f"the bundle has other tokenizers than the checkpoint: {'; '.join(faults)}")
+        return bundle
 
     def _milder(self, made: tuple[Made, ...], results: GateResults) -> tuple[Made, ...] | None:
         """All graphs, those milder that missed a gate on the reference's inputs; None when nothing changes."""
@@ -133,15 +141,20 @@ class BundleMaker:
         return tuple(item for _, group in groups for item in self._placed(group))
 
     def _placed(self, group: Iterable[Made]) -> list[Made]:
-        """The graphs of one network, with what they share stored once where the target does so."""
+        """The graphs of one network, what they share stored once where the target does so; compared as they lie."""
         made, target = list(group), self.ladder.target
         if not isinstance(target, Places):
-            return made
+            return [self._compared(item) for item in made]
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         network = NETWORKS[made[0].name]
         converted = {item.name: item.converted for item in made}
         placed = target.place(converted, network, folder, mapped=self.effort.mapped)
-        return [replace(item, converted=placed[item.name]) for item in made]
+        return [self._compared(replace(item, converted=placed[item.name])) for item in made]
+
+    def _compared(self, item: Made) -> Made:
+        """A graph with how its files stand beside the traced graph, which may be removed afterwards."""
+        proof = prove_converted(item.walked.graph, item.converted, target=self.request.format.name)
+        return replace(item, constants=proof)
 
 
 def report_of(draft: Draft, bundle: Bundle, *, seconds: float) -> ExportReport:

@@ -75,6 +75,9 @@ def manifest_of(
         calibration=_calibration(request, made, calibration_clips, own),
         parity={item.name: _summary(item.parity) for item in made if item.parity is not None},
         parity_data=f"{len(own.parity)} own clips ({own.name})" if own else "",
+        constants={
+            item.name: item.constants.compared for item in made if item.constants and item.constants.kept
+        },
         notes={item.name: item.notes for item in made if item.notes},
         accuracy=dict(accuracy),
         toolchain={name: found for name in tools if (found := _version(name))},

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vljepa_evaluation.gates import Agreement, GraphParity
+from vljepa_evaluation.gates import Agreement, ConstantsProof, GraphParity
 from vljepa_runtime.bundle import Calibration, Certified
 
 __all__ = ["ExportReport", "GraphReport"]
@@ -24,8 +24,9 @@ class GraphReport:
         parity: Against the torch model; None when nothing on this machine can run it.
         seconds: Time spent on it.
         note: Why it is not in the precision asked for, what was built and not run; empty when all is plain.
-        misses: Gates that it does not keep, in words.
+        misses: Gates that it does not keep and constants that are not what was meant, in words.
         peak_rss_mb: Most memory this process ever held until the graph was done, in MB.
+        constants: Everything that is fixed in its files, beside the float graph.
     """
 
     name: str
@@ -37,6 +38,7 @@ class GraphReport:
     note: str = ""
     misses: tuple[str, ...] = ()
     peak_rss_mb: float = 0.0
+    constants: ConstantsProof | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

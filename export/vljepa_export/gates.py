@@ -60,9 +60,10 @@ def check_draft(draft: Bundle, made: Sequence[Made], reference: Reference) -> Ga
 
 def certified(made: Sequence[Made], results: GateResults | None, scenes: Scenes | None) -> Certified:
     """Whether all gates were kept."""
-    if any(item.misses for item in made) or (results is not None and not results.passed):
+    if any(item.faults for item in made) or (results is not None and not results.passed):
         return Certified.NO
-    return Certified.NOT_JUDGED if results is None or scenes is None else Certified.YES
+    unjudged = any(item.constants is not None and item.constants.unjudged for item in made)
+    return Certified.NOT_JUDGED if results is None or scenes is None or unjudged else Certified.YES
 
 
 def summary(results: GateResults | None) -> dict[str, float]:

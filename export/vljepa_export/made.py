@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa_evaluation.gates import GraphParity
+from vljepa_evaluation.gates import ConstantsProof, GraphParity
 from vljepa_export.export_report import GraphReport
 from vljepa_export.targets.protocol import Converted
 from vljepa_quant import Precision
@@ -33,6 +33,7 @@ class Made:
         seconds: Time spent on it.
         tried: Precisions before this one, each with the gates that it missed.
         peak_rss_mb: Most memory this process ever held until the graph was done, in MB.
+        constants: Its files beside the traced graph; None before they lie where they are written from.
     """
 
     walked: Walked
@@ -44,6 +45,7 @@ class Made:
     seconds: float = 0.0
     tried: tuple[str, ...] = ()
     peak_rss_mb: float = 0.0
+    constants: ConstantsProof | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +56,11 @@ class Made:
     def parity(self) -> GraphParity | None:
         """Of its files against torch; None when nothing here can run them."""
         return self.measured if self.converted.runs_here else None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What it is wrong in, in words: gates that it does not keep, constants that are not what was meant."""
+        return (*self.misses, *(self.constants.faults if self.constants else ()))
 
     @property
     def notes(self) -> str:
@@ -94,7 +101,8 @@ def graph_reports(made: Sequence[Made], sizes: Mapping[str, int]) -> tuple[Graph
             parity=item.parity,
             seconds=item.seconds,
             note=item.notes,
-            misses=item.misses,
+            misses=item.faults,
+            constants=item.constants,
             peak_rss_mb=item.peak_rss_mb,
         )
         for item in made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +154,7 @@ def text(report: ExportReport) -> str:
             f"{found.embedding_worst:.6f}), hard negatives {found.overlap:.1%}, labels {found.labels:.1%}, "
             f"decode moments {found.triggers:.1%}"
         )
+    lines += compared(report.graphs)
     if report.parity_data:
         ranges = report.calibration
         lines.append(
@@ -170,6 +172,18 @@ def text(report: ExportReport) -> str:
         f"at most {report.peak_rss_mb / 1000:.1f} GB of memory"
     )
     return "\n".join(lines)
+
+
+def compared(graphs: Sequence[GraphReport]) -> list[str]:
+    """How the written files stand beside the float graphs, where they were read back; faults are told as misses."""
+    proofs = [graph.constants for graph in graphs if graph.constants is not None]
+    if not proofs:
+        return []
+    counted = sum(proof.compared for proof in proofs)
+    worst = max(proof.worst_steps for proof in proofs)
+    rounding = f"; rounding cost at most {worst:.2f} of a step" if worst else ""
+    lines = [f"read back beside the float graphs: {counted} constants and all nodes{rounding}"]
+    return [*lines, *(f"not judged: {proof.name}: {proof.unjudged}" for proof in proofs if proof.unjudged)]
 
 
 def graph_row(graph: GraphReport) -> tuple[str, ...]:

@@ -108,6 +108,9 @@ def overview(manifest: Manifest, *, edited: bool) -> list[tuple[str, str]]:
     ]
     if manifest.execution:
         rows.append(("computes in", ", ".join(sorted(set(manifest.execution.values())))))
+    if manifest.constants:
+        compared = f"{sum(manifest.constants.values())} of {len(manifest.constants)} graphs"
+        rows.append(("constants", f"{compared} were compared with the float ones when it was exported"))
     rows.append(("certified", EDITED if edited else VERDICTS[manifest.certified.value]))
     return [(key, value or "n/a") for key, value in rows]
 

@@ -64,6 +64,7 @@ class Converted:
         notes: What a user should know: layers that stayed in fp32, what was built and not run.
         precision: What it is in; for the manifest, with what the engine is to compute in where nothing is quantised.
         nodes: Operators in it; 0 where nobody counts them.
+        built_from: The typed ONNX graph that files were built from which nobody can read back; None for all others.
     """
 
     spec: GraphSpec
@@ -73,6 +74,7 @@ class Converted:
     notes: tuple[str, ...] = ()
     precision: Precision
     nodes: int = 0
+    built_from: Path | None = None
 
 
 class Target(Protocol):

@@ -82,6 +82,7 @@ def convert(
         ),
         precision=precision,
         nodes=len(typed.model.graph.node),
+        built_from=source,
     )
 
 
