@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
 from vljepa_apps.tables import PARITY_HEADER, parity_cells
 
 if TYPE_CHECKING:
-    from vljepa_evaluation.gates import GateResults, GraphResult, Reference
+    from vljepa_evaluation.gates import GateResults, GraphResult, Judgement, Reference
     from vljepa_runtime.bundle import Bundle
 
 HEADER = ("graph", "precision", *PARITY_HEADER, "gates")
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with console.Progress("verifying", total=1.0) as progress:
         results = check_gates(bundle, engine, reference, limits=limits_for, progress=progress.update)
+    results = replace(results, judgements=(*results.judgements, constants(bundle, args.against)))
     console.report(results.to_dict(), lambda: text(bundle.name, results), as_json=args.json)
     return 0 if results.passed else 1
 
@@ -91,6 +93,26 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
     return replace(made, seal=stored)
 
 
+def constants(bundle: Bundle, against: str | None) -> Judgement:
+    """Everything that is fixed in the bundle beside a float bundle, or why that was not compared here."""
+    from vljepa_evaluation.gates import Judgement, judge_constants
+    from vljepa_runtime.bundle import Bundle
+    from vljepa_runtime.errors import MissingExtraError
+
+    if against is None:
+        counted = sum(bundle.manifest.constants.values())
+        exported = f"{counted} were compared when the bundle was exported; " if counted else ""
+        return Judgement(
+            name="constants", absent=f"{exported}pass --against FP32_BUNDLE to compare them here"
+        )
+    if find_spec("onnx") is None:
+        return Judgement(name="constants", unjudged=(str(MissingExtraError("onnx", "export")),))
+    from vljepa_export.constants import prove_bundle
+
+    with Bundle.open(against) as floats, console.Progress("constants", total=1.0) as progress:
+        return judge_constants(prove_bundle(bundle, floats, progress=progress.update))
+
+
 def text(name: str, results: GateResults) -> str:
     """The results for people."""
     from vljepa_evaluation.gates import Limits
@@ -109,6 +131,7 @@ def text(name: str, results: GateResults) -> str:
     lines += [f"gate missed: {graph.name}: {miss}" for graph in results.graphs for miss in graph.misses]
     lines += [f"gate missed: {miss}" for miss in results.misses]
     lines += [f"{each.name} missed: {miss}" for each in results.judgements for miss in each.misses]
+    lines += [f"{each.name} not judged: {why}" for each in results.judgements for why in each.unjudged]
     if results.note:
         lines.append(f"not measured: {results.note}")
     return "\n".join([*lines, "all gates kept" if results.passed else "outside its gates"])
