@@ -81,6 +81,12 @@ class Copy:
         yield values
         self.files[name] = json.dumps(values, ensure_ascii=False).encode()
 
+    def words(self) -> dict[str, int]:
+        """The ids of the first tokenizer's words."""
+        name = next(iter(self.manifest["tokenizers"].values()))
+        vocab: dict[str, int] = json.loads(self.files[name])["model"]["vocab"]
+        return vocab
+
     def preprocess(self, **values: Any) -> None:
         """Other preprocessing."""
         self.manifest["preprocess"] |= values

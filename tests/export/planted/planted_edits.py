@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 from planted_copy import Copy, NotHere
 from planted_ir import ir_graph
 from planted_onnx import Array, Graph, onnx_graph
@@ -101,6 +101,18 @@ def ir(graph: str, pattern: str, edit: Edit, nth: int = 0, kind: str = r"\w+") -
     return plant
 
 
+def ir_exchange(graph: str, one: str, other: str) -> Plant:
+    """Two words of an OpenVINO graph's network."""
+
+    def plant(copy: Copy) -> None:
+        with ir_graph(copy, graph) as opened:
+            opened.substitute(one, "planted", count=0)
+            opened.substitute(other, one, count=0)
+            opened.substitute("planted", other, count=0)
+
+    return plant
+
+
 def ir_text(graph: str, pattern: str, to: str) -> Plant:
     """Edit the network of an OpenVINO graph."""
 
@@ -126,6 +138,8 @@ def attribute(kind: str, name: str, value: Any, nth: int = 0) -> Callable[[Graph
 
     def edit(graph: Graph) -> None:
         node = graph.node(kind, nth)
+        if any(each.name == name and helper.get_attribute_value(each) == value for each in node.attribute):
+            raise NotHere(f"{kind} has {name} {value}")
         kept = [each for each in node.attribute if each.name != name]
         del node.attribute[:]
         node.attribute.extend([*kept, helper.make_attribute(name, value)])
@@ -184,6 +198,52 @@ def unmasked(graph: Graph) -> None:
     graph.put(least, np.zeros_like(graph.get(least)))
 
 
+def other_weights(graph: Graph) -> None:
+    """A layer multiplies with the weights of another of its size."""
+    layers = [node for node in graph.nodes if node.op_type == "MatMulInteger"]
+    for one in layers:
+        for other in layers:
+            names = one.input[1], other.input[1]
+            if names[0] != names[1] and graph.get(names[0]).shape == graph.get(names[1]).shape:
+                one.input[1] = names[1]
+                return
+    raise NotHere(f"{graph.file} has no two layers of one size")
+
+
+def other_scale(graph: Graph) -> None:
+    """A product is scaled as that of another activation."""
+    first, second = (graph.node("DynamicQuantizeLinear", nth).output[1] for nth in (0, 1))
+    product = next(node for node in graph.nodes if node.op_type == "Mul" and node.input[0] == second)
+    product.input[0] = first
+
+
+def through_float16(graph: Graph) -> None:
+    """An activation is rounded to sixteen bits on its way."""
+    layer = graph.node("Softmax")
+    down = helper.make_node("Cast", [layer.output[0]], ["planted_half"], to=TensorProto.FLOAT16)
+    up = helper.make_node("Cast", ["planted_half"], ["planted_whole"], to=TensorProto.FLOAT)
+    at = list(graph.nodes).index(layer) + 1
+    graph.nodes.insert(at, up)
+    graph.nodes.insert(at, down)
+    graph.rewire(layer.output[0], up.output[0], but=down)
+
+
+def louder(graph: Graph) -> None:
+    """What leaves is a little longer; its direction is the same."""
+    last = graph.nodes[-1]
+    name, last.output[0] = last.output[0], "planted_quiet"
+    factor = graph.constant("planted_factor", np.array(1.001, np.float32))
+    graph.nodes.append(helper.make_node("Mul", ["planted_quiet", factor], [name]))
+
+
+def exchanged_outputs(graph: Graph) -> None:
+    """Keys leave as values, and values as keys."""
+    names = {"next_k_0": "next_v_0", "next_v_0": "next_k_0"}
+    for node in graph.nodes:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+
+
 def halves_exchanged(graph: Graph) -> None:
     """Rotary embedding turns the other way."""
     join = next(node for node in graph.nodes if node.op_type == "Concat" and node.input[0] == "neg")
@@ -221,8 +281,7 @@ def channels(values: Array) -> None:
 
 def word(copy: Copy, text: str) -> int:
     """The id of a word that is one token."""
-    with copy.tokenizer() as held:
-        vocab = held["model"]["vocab"]
+    vocab = copy.words()
     if f"Ġ{text}" not in vocab:
         raise NotHere(f"the tokenizer has no token for {text}")
     return int(vocab[f"Ġ{text}"])
@@ -298,6 +357,17 @@ def manifest(edit: Callable[[dict[str, Any]], object]) -> Plant:
 def preprocess(**values: Any) -> Plant:
     """Edit how frames become tokens."""
     return lambda copy: copy.preprocess(**values)
+
+
+def longer(copy: Copy) -> None:
+    """Twice the frames."""
+    copy.preprocess(frames=2 * copy.manifest["preprocess"]["frames"])
+
+
+def smaller(copy: Copy) -> None:
+    """A patch less in height and width."""
+    said = copy.manifest["preprocess"]
+    copy.preprocess(size=said["size"] - said["patch"])
 
 
 def exchange_prompts(one: str, other: str) -> Plant:

@@ -18,24 +18,32 @@ from planted_edits import (
     constant,
     exchange,
     exchange_prompts,
+    exchanged_outputs,
     filled,
     half_bytes,
     halves_exchanged,
     ir,
+    ir_exchange,
     ir_text,
     ir_words,
     late_merge_first,
+    longer,
+    louder,
     lowest_bit,
     manifest,
     mean_and_std,
     nodes,
     one_step,
     other_cache,
+    other_scale,
     other_tokenizer,
+    other_weights,
     plus,
     preprocess,
     query_positions,
+    smaller,
     special_ids,
+    through_float16,
     times,
     tokenizer,
     turned,
@@ -64,7 +72,7 @@ class Fault:
 
     Attributes:
         name: What is wrong.
-        kind: The bundle that it goes into; `words` is one whose tokenizer knows the world's words.
+        kind: The bundle that it goes into; `trained` is one whose tokenizer knows the world's words.
         plant: Does it.
         by: Who must see it once it is sealed again, each of them alone.
     """
@@ -114,6 +122,13 @@ FAULTS: tuple[Fault, ...] = (
         "x_encoder: GELU by its tanh form": nodes("x_encoder", attribute("Gelu", "approximate", "tanh")),
         "x_encoder: red for blue": constant("x_encoder", r"patch_weight\.T\.int8", channels),
         "x_encoder: two inputs of a layer exchanged": constant("x_encoder", r"blocks\.0\.fc1\..*int8", exchange(1, 2)),
+        "predictor: a layer takes another's weights": nodes("predictor", other_weights),
+        "predictor: a product scaled as another": nodes("predictor", other_scale),
+        "x_encoder: an activation through float16": nodes("x_encoder", through_float16),
+        "x_encoder: height and width exchanged": constant("x_encoder", "frequencies", exchange(1, 2)),
+        "y_encoder: attention over the other axis": nodes("y_encoder", attribute("Softmax", "axis", 2)),
+        "y_encoder: embeddings a little longer": nodes("y_encoder", louder),
+        "y_decoder_step: keys leave as values": nodes("y_decoder_step", exchanged_outputs),
         "predictor: two words exchanged in the table": words_in_table("predictor", "how", "video"),
         "y_encoder: the scale of one word x 1.02": constant("y_encoder", r"embed\.weight\.scale", times(1.02, 309)),
     }),
@@ -141,15 +156,14 @@ FAULTS: tuple[Fault, ...] = (
         "predictor: one scale x 1.02": constant("predictor", r"stack\..*gate_up\.weight\.T\.scales", times(1.02, 3)),
         "y_encoder: one weight + 1 step": constant("y_encoder", r"stack\..*qkv\.weight\.T\.int4", lowest_bit(1, 0, 1)),
         "y_decoder_step: halves of bytes exchanged": constant("y_decoder_step", r".*down\.weight\.T\.int4", half_bytes),
+        "predictor: products with float activations": nodes("predictor", attribute("MatMulNBits", "accuracy_level", 1)),
         "y_decoder_step: epsilon of all norms 1e-3": constant("y_decoder_step", "epsilon", filled(1e-3)),
         "y_decoder_step: two words exchanged in the table": words_in_table("y_decoder_step", "small", "large"),
-    }),
-    *rows("int4", "constants", {
-        "predictor: products with int8 activations": nodes("predictor", attribute("MatMulNBits", "accuracy_level", 4)),
     }),
     *rows("openvino", "constants repeat", {
         "y_encoder: a layer x 1.05": ir("y_encoder", r"stack\..*down\.weight\.T/scale", times(1.05)),
         "x_encoder: smoothing x 1.05": ir("x_encoder", r"LayerNormalization.*smooth_quant/scale", times(1.05)),
+        "y_decoder_step: reads values for keys": ir_exchange("y_decoder_step", "past_k_0", "past_v_0"),
         "y_encoder: two words exchanged in the table": ir_words("y_encoder", "small", "large"),
     }),
     *rows("openvino", "constants", {
@@ -160,12 +174,12 @@ FAULTS: tuple[Fault, ...] = (
         "predictor: epsilon of all norms 1e-3": ir("predictor", "epsilon", filled(1e-3)),
         "y_decoder_step: one weight + 1 step": ir("y_decoder_step", r".*proj\.weight\.T", one_step(1, 1), kind="i8"),
     }),
-    *rows("words", "constants repeat", {
+    *rows("trained", "constants repeat", {
         **{f"y_encoder: {a} and {b} exchanged": words_in_table("y_encoder", a, b) for a, b in PAIRS},
         **{f"predictor: {a} and {b} exchanged": words_in_table("predictor", a, b) for a, b in PAIRS},
         **{f"y_decoder_step: {a} and {b} exchanged": words_in_table("y_decoder_step", a, b) for a, b in PAIRS},
     }),
-    *rows("words", "constants distance", {
+    *rows("trained", "constants distance", {
         f"tokenizer: {a} and {b} exchanged": words_in_tokenizer(a, b) for a, b in PAIRS
     }),
     *rows("int8", "constants distance", {
@@ -177,8 +191,8 @@ FAULTS: tuple[Fault, ...] = (
         "manifest: resize stretch": preprocess(resize="stretch"),
         "manifest: resize pad": preprocess(resize="pad"),
         "manifest: resize antialias": preprocess(resize="antialias"),
-        "manifest: twice the frames": preprocess(frames=8),
-        "manifest: a smaller picture": preprocess(size=36),
+        "manifest: twice the frames": longer,
+        "manifest: a smaller picture": smaller,
         "manifest: longer and smaller tubelets": preprocess(patch=6, tubelet=8, frames=8),
         "manifest: caption and classify exchanged": exchange_prompts("caption", "classify"),
         "manifest: caption and retrieval exchanged": exchange_prompts("caption", "retrieval"),

@@ -58,7 +58,7 @@ class Graph:
         """Other values of the same type and shape."""
         tensor = self._tensor(name)
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), name))
+            tensor.CopyFrom(numpy_helper.from_array(values.copy(order="C"), name))
             return
         file, start, size = self._place(tensor)
         content = self.copy.files[file]

@@ -54,7 +54,7 @@ def name(fault: Fault) -> str:
 def test_the_table_covers_what_a_bundle_is_made_of() -> None:
     assert len(FAULTS) >= 40
     assert len({(fault.name, fault.kind) for fault in FAULTS}) == len(FAULTS)
-    assert {fault.kind for fault in FAULTS} == {*KINDS, "words"}
+    assert {fault.kind for fault in FAULTS} == {*KINDS, "trained"}
     heads = {fault.name.partition(":")[0] for fault in FAULTS}
     graphs = {"x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step"}
     assert heads == {*graphs, "tokenizer", "manifest", "claim"}
