@@ -10,6 +10,9 @@ from planted_copy import Copy
 from planted_faults import FAULTS, By, Fault
 
 from vljepa_evaluation.gates import Reference, Scenes, Verdict
+from vljepa_export.constants import prove_bundle
+from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.contract import NETWORKS
 from vljepa_runtime.errors import BundleError
 
 KINDS = {  # format and precision of the clean bundles
@@ -18,6 +21,8 @@ KINDS = {  # format and precision of the clean bundles
     "int4": ("onnx", "int4"),
     "openvino": ("openvino", "int8"),
 }
+READ = ("fp32", "int8", "int4")
+GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 HERE = [fault for fault in FAULTS if fault.kind in KINDS]
 Clean = Callable[[str], Path]
 
@@ -47,6 +52,11 @@ def clean(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> C
     return bundle
 
 
+@pytest.fixture(scope="module")
+def floats(clean: Clean) -> Bundle:
+    return Bundle.open(clean("fp32"))
+
+
 def name(fault: Fault) -> str:
     return f"{fault.kind}-{fault.name}".replace(" ", "-")
 
@@ -56,14 +66,22 @@ def test_the_table_covers_what_a_bundle_is_made_of() -> None:
     assert len({(fault.name, fault.kind) for fault in FAULTS}) == len(FAULTS)
     assert {fault.kind for fault in FAULTS} == {*KINDS, "trained"}
     heads = {fault.name.partition(":")[0] for fault in FAULTS}
-    graphs = {"x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step"}
-    assert heads == {*graphs, "tokenizer", "manifest", "claim"}
+    assert heads == {*GRAPHS, "tokenizer", "manifest", "claim"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clean_bundle_is_under_its_seal(kind: str, clean: Clean) -> None:
     bundle = Copy(clean(kind)).bundle(sealed=False)
     assert Reference.of(bundle).judge_seal(bundle.manifest).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_all_that_is_fixed_in_a_clean_bundle_is_what_was_meant(
+    kind: str, clean: Clean, floats: Bundle
+) -> None:
+    proofs = prove_bundle(Bundle.open(clean(kind)), floats)
+    assert [proof for proof in proofs if not proof.kept] == []
+    assert len(proofs) == len(GRAPHS) + 2
 
 
 @pytest.mark.parametrize("fault", HERE, ids=name)
@@ -78,3 +96,22 @@ def test_the_seal_sees_every_edit(fault: Fault, clean: Clean) -> None:
     assert Reference.of(bundle).judge_seal(bundle.manifest).verdict is Verdict.MISSED
     again = copy.bundle(sealed=True)
     assert Reference.of(again).judge_seal(again.manifest).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize(
+    "fault", [each for each in HERE if By.CONSTANTS in each.by and each.kind in READ], ids=name
+)
+def test_constants_say_where_it_is_once_it_is_sealed_again(
+    fault: Fault, clean: Clean, floats: Bundle
+) -> None:
+    copy = Copy(clean(fault.kind))
+    fault.plant(copy)
+    faulty = [proof.name for proof in prove_bundle(copy.bundle(sealed=True), floats) if proof.faults]
+    head = fault.name.partition(":")[0]
+    if head in GRAPHS:
+        assert head in faulty
+        assert {NETWORKS[each] for each in faulty} == {
+            NETWORKS[head]
+        }  # two graphs may share the file of weights
+    else:
+        assert len(faulty) == 1
