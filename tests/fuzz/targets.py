@@ -131,13 +131,15 @@ class TensorsTarget(_Json):
 class ReferenceTarget(TensorsTarget):
     """The parts of a reference as one JSON document; its texts become those of the header."""
 
+    parts = ("samples", "scenes", "behaviour", "seal", "tensors")
+
     def change(self, draw: Random) -> bytes:
         parts = _Json.change(self, draw)
         document = _document(parts)
-        spans = dict.fromkeys(("samples", "scenes", "behaviour", "tensors"), "0")
+        spans = {"tensors": "0"}
         if document is not None:
             for start, end in document.members:
-                for name in spans:
+                for name in self.parts:
                     if document.text.startswith(f'"{name}":', start):
                         spans[name] = document.text[start + len(name) + 3 : end]
         told = {name: text.strip() for name, text in spans.items() if name != "tensors"}
