@@ -19,6 +19,8 @@ __all__ = ["compress"]
 # Smooths activations before they are quantised. NNCF's own 0.95 left the predictor of `tiny` at a worst cosine of
 # 0.9988 against 0.9992 with 0.5, the X-encoder the same.
 SMOOTHING = 0.5
+# Biases are left as they are, so that a proof of constants can tell a wrong one. NNCF's correction moved one bias of
+# `tiny`: mean cosine of the X-encoder 0.99956 with it and without, 1st percentile 0.9968 and 0.9971.
 
 
 def compress(model: Any, precision: Precision, samples: Sequence[Mapping[str, npt.NDArray[Any]]]) -> Any:
@@ -38,5 +40,7 @@ def compress(model: Any, precision: Precision, samples: Sequence[Mapping[str, np
         nncf.Dataset([dict(feeds) for feeds in samples]),
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(samples),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(smooth_quant_alphas=smoothing),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=smoothing, disable_bias_correction=True
+        ),
     )
