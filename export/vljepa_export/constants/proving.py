@@ -21,6 +21,8 @@ BUILT = "of the typed graph that the engine was built from: nobody reads an engi
 TARGETS: Mapping[str, str] = {  # target of a bundle: file of this room
     "onnx": "onnx_files",
     "tensorrt": "onnx_files",
+    "openvino": "ir_files",
+    "coreml": "mil_files",
 }
 
 

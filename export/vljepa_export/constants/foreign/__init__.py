@@ -1,0 +1,1 @@
+"""Graphs in other formats than ONNX beside the float graph: each is read into one vocabulary, and both are walked."""
