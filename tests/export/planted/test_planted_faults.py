@@ -21,7 +21,7 @@ KINDS = {  # format and precision of the clean bundles
     "int4": ("onnx", "int4"),
     "openvino": ("openvino", "int8"),
 }
-READ = ("fp32", "int8", "int4")
+READ = ("fp32", "int8", "int4", "openvino")
 GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 HERE = [fault for fault in FAULTS if fault.kind in KINDS]
 Clean = Callable[[str], Path]
