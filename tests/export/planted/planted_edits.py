@@ -292,13 +292,15 @@ def words_in_table(graph: str, one: str, other: str) -> Plant:
 
     def plant(copy: Copy) -> None:
         ids = word(copy, one), word(copy, other)
+        rows = copy.manifest["graphs"]["y_decoder_prefill"]["outputs"][0]["shape"][-1]
         with onnx_graph(copy, graph) as opened:
-            found = opened.names(r".*embed\.weight(\.int8|\.scale|\.int4|\.scales)?")
-            sizes = max(max(opened.get(name).shape) for name in found)
-            for name in found:
+            for name in opened.names(r".*embed\.weight(\.int8|\.scale|\.int4|\.scales)?"):
                 values = opened.get(name)
-                exchange(*ids, axis=values.shape.index(sizes))(values)
-                opened.put(name, values)
+                table = (
+                    values if rows in values.shape else values.reshape(rows, -1)
+                )  # scales of blocks are flat
+                exchange(*ids, axis=table.shape.index(rows))(table)
+                opened.put(name, table.reshape(values.shape))
 
     return plant
 
