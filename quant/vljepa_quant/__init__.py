@@ -2,7 +2,7 @@
 
 >>> from vljepa_quant import limits_for, precisions_of
 >>> list(precisions_of("openvino")), list(precisions_of("onnx"))
-(['int8', 'int8-weights', 'fp16', 'bf16', 'fp32'], ['int8', 'int4', 'fp32'])
+(['int8', 'int8-weights', 'fp16', 'bf16', 'fp32'], ['int8', 'int4', 'fp16', 'bf16', 'fp32'])
 >>> int8 = precisions_of("onnx")["int8"]
 >>> int8
 Precision(name='int8', formats=('onnx',), label='int8-dynamic', limits=Limits(...), ..., weights=Weights(dtype='', ...))

@@ -196,7 +196,7 @@ class GraphEditor:
 
     def _settle(self, opset: int | None, ir_version: int | None) -> None:
         self._merge_constants()
-        self._drop_dead()
+        self.drop_dead()
         graph = self.model.graph
         del graph.node[:], graph.initializer[:], graph.value_info[:], graph.metadata_props[:]
         graph.node.extend(self.nodes)
@@ -216,7 +216,8 @@ class GraphEditor:
             self.model.opset_import.append(helper.make_opsetid(domain, versions.get(domain, 1)))
         self.model.ir_version = ir_version or self.model.ir_version
 
-    def _drop_dead(self) -> None:
+    def drop_dead(self) -> None:
+        """Drop nodes that no output needs."""
         needed, kept = set(self.outputs), []
         for node in reversed(self.nodes):
             if needed.intersection(node.output):

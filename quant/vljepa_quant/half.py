@@ -1,10 +1,12 @@
-"""float16 for engines that take every type from the graph (TensorRT's strongly typed networks).
+"""float16 or bfloat16 for engines that take every type from the graph (TensorRT's strongly typed networks, CUDA).
 
-Matrix products run in float16; what is sensitive (norms, softmax, sums over tokens, angles) is pinned to float32
+Matrix products run in it; what is sensitive (norms, softmax, sums over tokens, angles) is pinned to float32
 with casts around it. Inputs and outputs keep their types, so a graph's contract does not change.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ from onnx import TensorProto
 from vljepa_quant.errors import QuantError
 from vljepa_quant.graph_editor import GraphEditor, attributes
 
-__all__ = ["PINNED", "to_half"]
+__all__ = ["PINNED", "narrowed", "tensor_types", "to_half"]
 
 # Sums of squares overflow float16 at a root mean square of 256 over one element; a mean over thousands of tokens and
 # the angles of late positions lose their digits.
@@ -39,16 +41,30 @@ def to_half(model: onnx.ModelProto | GraphEditor, *, pinned: frozenset[str] = PI
     Raises:
         QuantError: a constant does not fit into float16.
     """
-    converter = _Converter(GraphEditor.of(model), pinned)
-    converter.run()
-    return converter.editor.finish()
+    editor = GraphEditor.of(model)
+    narrowed(editor, TensorProto.FLOAT16, pinned=pinned)
+    return editor.finish()
+
+
+def narrowed(editor: GraphEditor, kind: int, *, pinned: frozenset[str]) -> None:
+    """`to_half` in an editor, for either type.
+
+    Args:
+        editor: Of a float32 graph.
+        kind: FLOAT16 or BFLOAT16 of `onnx.TensorProto`.
+        pinned: Operators that stay in float32.
+
+    Raises:
+        QuantError: a constant does not fit into the type.
+    """
+    _Converter(editor, kind, pinned).run()
 
 
 class _Converter:
-    """One walk in the graph's order: each node is float16 or float32, casts stand where the two meet."""
+    """One walk in the graph's order: each node is narrow or float32, casts stand where the two meet."""
 
-    def __init__(self, editor: GraphEditor, pinned: frozenset[str]) -> None:
-        self.editor = editor
+    def __init__(self, editor: GraphEditor, narrow: int, pinned: frozenset[str]) -> None:
+        self.editor, self._narrow = editor, narrow
         self.pinned = pinned
         self._types = tensor_types(editor)
         self._half: set[str] = set()
@@ -74,7 +90,7 @@ class _Converter:
 
     def _visit(self, node: onnx.NodeProto) -> None:
         half = self._wants_half(node)
-        kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+        kind = self._narrow if half else TensorProto.FLOAT
         for index, name in enumerate(node.input):
             if self._types.get(name) == TensorProto.FLOAT:
                 node.input[index] = self._as(name, kind)
@@ -94,32 +110,31 @@ class _Converter:
     def _as(self, name: str, kind: int) -> str:
         if name in self.editor.constants:
             return name if kind == TensorProto.FLOAT else self._constant(name)
-        if (name in self._half) == (kind == TensorProto.FLOAT16):
+        if (name in self._half) == (kind == self._narrow):
             return name
         if (name, kind) not in self._casts:
             self._casts[name, kind] = self._cast(name, kind)
         return self._casts[name, kind]
 
     def _cast(self, name: str, kind: int) -> str:
-        source = self._integers(name) if kind == TensorProto.FLOAT16 else None
-        label = "half" if kind == TensorProto.FLOAT16 else "float"
+        source = self._integers(name) if kind == self._narrow else None
+        label = "half" if kind == self._narrow else "float"
         out = self.editor.fresh(f"{name}_{label}")
         self._nodes.append(self.editor.make("Cast", (source or name,), out, to=kind))
         return out
 
     def _integers(self, name: str) -> str | None:
-        """The uint8 tensor that `name` is a cast of: 0 .. 255 is exact in float16, so one cast will do."""
+        """The uint8 tensor that `name` is a cast of: 0 .. 255 is exact in both types, so one cast will do."""
         node = self.editor.producer(name)
         if node is None or node.op_type != "Cast" or self._types.get(node.input[0]) != TensorProto.UINT8:
             return None
         return str(node.input[0])
 
     def _constant(self, name: str) -> str:
-        key = (name, TensorProto.FLOAT16)
+        key = (name, self._narrow)
         if key not in self._casts:
-            self._casts[key] = self.editor.constant(
-                f"{name}.half", _narrow(name, self.editor.constants[name])
-            )
+            value = narrow_array(name, self.editor.constants[name], self._narrow)
+            self._casts[key] = self.editor.constant(f"{name}.half", value)
         return self._casts[key]
 
 
@@ -153,8 +168,10 @@ def _output_type(node: onnx.NodeProto, types: dict[str, int]) -> int:
     return types[node.input[0]]
 
 
-def _narrow(name: str, value: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    largest = float(np.abs(value).max(initial=0.0))
-    if largest > LARGEST:
-        raise QuantError(f"{name}: {largest:.4g} does not fit into float16 (at most {LARGEST:g}): keep fp32")
-    return value.astype(np.float16)
+def narrow_array(name: str, value: npt.NDArray[np.float32], kind: int) -> npt.NDArray[Any]:
+    """A constant in float16 or bfloat16."""
+    if kind == TensorProto.FLOAT16 and (largest := float(np.abs(value).max(initial=0.0))) > LARGEST:
+        raise QuantError(
+            f"{name}: {largest:.4g} does not fit into float16 (at most {LARGEST:g}): take bf16 or fp32"
+        )
+    return value.astype(onnx.helper.tensor_dtype_to_np_dtype(kind))

@@ -51,6 +51,8 @@ class Precision:
         execution: What an engine computes in where nothing is quantised: f32, bf16 or f16.
         method: The file of this package that quantises; empty where nothing is.
         weights: How the method stores constant matrices, where it has a choice.
+        runs_on_cpu: False where ONNX Runtime has kernels for GPUs alone; the method's `edit_twin` then makes a graph
+            that gives the same numbers on a CPU, by which it is measured.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Precision:
     execution: str = "f32"
     method: str = ""
     weights: Weights = Weights()
+    runs_on_cpu: bool = True
 
     def edit(self, editor: GraphEditor) -> None:
         """Turn an opened float graph into one of this precision of ONNX.
@@ -71,6 +74,10 @@ class Precision:
         """
         if self.method:
             import_module(f"vljepa_quant.{self.method}").edit(editor)
+
+    def edit_twin(self, editor: GraphEditor) -> None:
+        """Turn an opened float graph into one that gives on a CPU what `edit`'s gives on its device."""
+        import_module(f"vljepa_quant.{self.method}").edit_twin(editor)
 
     def apply(self, model: onnx.ModelProto) -> onnx.ModelProto:
         """`edit` for a model in memory, which stays as it is."""
@@ -91,6 +98,12 @@ PRECISIONS = (
     Precision(name="int8", formats=("onnx",), label="int8-dynamic", limits=EIGHT_BIT, method="int8"),
     # About half of int8's size, and slower: ViT-L blocks 1.4 times as fast as fp32, int8 2.5 times (two cores).
     Precision(name="int4", formats=("onnx",), label="int4-weights", limits=FOUR_BIT, milder="int8", method="int4"),
+    # For GPUs: every attention, norm and gate is one of ONNX Runtime's fused kernels (docs/devices.md has numbers).
+    Precision(name="fp16", formats=("onnx",), label="fp16", limits=HALF, execution="f16", method="fused_fp16"),
+    Precision(
+        name="bf16", formats=("onnx",), label="bf16", limits=HALF, execution="bf16", method="fused_bf16",
+        runs_on_cpu=False,
+    ),
     # bfloat16 for the rest: 0-15 % faster than float32, at the same cosines.
     Precision(
         name="int8", formats=("openvino",), label="int8-static", limits=EIGHT_BIT, milder="int8-weights",
@@ -152,7 +165,7 @@ def precisions_of(format: str) -> Mapping[str, Precision]:
     Examples:
         >>> from vljepa_quant import precisions_of
         >>> [(row.name, row.label, row.milder) for row in precisions_of("onnx").values()]
-        [('int8', 'int8-dynamic', 'fp32'), ('int4', 'int4-weights', 'int8'), ('fp32', 'fp32', None)]
+        [('int8', 'int8-dynamic', 'fp32'), ('int4', 'int4-weights', 'int8'), ..., ('fp32', 'fp32', None)]
     """
     return {row.name: row for row in PRECISIONS if not row.formats or format in row.formats}
 

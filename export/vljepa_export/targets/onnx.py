@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from vljepa_quant.weights_file import PAGE, WeightsFile, is_worth_a_file
 __all__ = ["convert", "place"]
 
 SHARED_ALIGNMENT = 64
+ON_GPUS = "measured by a twin that rounds every result as a GPU does: no CPU provider runs this type"
 
 
 def convert(
@@ -31,13 +32,26 @@ def convert(
     """See `Target`; without a method it is the traced graph, nothing is calibrated, and N stays free."""
     path, file = traced.path, f"{traced.contract.name}.onnx"
     if precision.method:
-        editor = GraphEditor.open(path)
-        precision.edit(editor)
-        path = folder / file
-        with WeightsFile(path.with_suffix(".weights")) as weights:
-            editor.save(path, weights)
-    spec = graph_spec(traced.contract, file)
-    return Converted(spec=spec, files={file: path}, open=partial(onnx_runner, path), precision=precision)
+        path = _edited(traced.path, folder / file, precision.edit)
+    measured, notes = path, tuple[str, ...]()
+    if not precision.runs_on_cpu:
+        measured, notes = _edited(traced.path, folder / "twin.onnx", precision.edit_twin), (ON_GPUS,)
+    return Converted(
+        spec=graph_spec(traced.contract, file),
+        files={file: path},
+        open=partial(onnx_runner, measured),
+        notes=notes,
+        precision=precision,
+    )
+
+
+def _edited(source: Path, path: Path, edit: Callable[[GraphEditor], None]) -> Path:
+    """Write an edited graph and its weights."""
+    editor = GraphEditor.open(source)
+    edit(editor)
+    with WeightsFile(path.with_suffix(".weights")) as weights:
+        editor.save(path, weights)
+    return path
 
 
 def place(made: Mapping[str, Converted], network: str, folder: Path, *, mapped: bool) -> dict[str, Converted]:

@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from vljepa_runtime.graphs.limits import HEADS
 from vljepa_runtime.graphs.onnx_file import BITS, Constant, Node
+from vljepa_runtime.graphs.onnx_fused import FUSED, FUSED_NORM, MICROSOFT
+from vljepa_runtime.graphs.onnx_known import Inputs, Mismatch, Rule, Shape, shape_at
 
-__all__ = ["MAX_NUMBER", "OPERATORS", "Inputs", "Known", "Mismatch", "Shape", "constant_value", "slices"]
+__all__ = ["MAX_NUMBER", "OPERATORS", "constant_value", "slices"]
 
 MAX_NUMBER = 1 << 31  # of what is computed with on the way to a size: sums and products stay within 64 bits
 MAX_END = 1 << 62  # of a range: the difference of two stays within 64 bits
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a tensor.
-
-    Attributes:
-        shape: Its sizes.
-        values: Its values, where they are few and follow from sizes and constants.
-        fixed: Whether it depends on constants alone, so that an engine computes it while it loads.
-        whole: Whether it holds whole numbers.
-    """
-
-    shape: Shape
-    values: npt.NDArray[Any] | None = None
-    fixed: bool = False
-    whole: bool = False
-
-
-class Mismatch(ValueError):
-    """Sizes that no engine takes, either."""
-
-
-Inputs = Sequence["Known | None"]
-Rule = Callable[[Node, Inputs], list[Shape]]
 
 
 def _axis(axis: int, rank: int) -> int:
     if not -rank <= axis < max(rank, 1):
         raise ValueError(f"axis {axis} of {rank}")
     return axis % rank if rank else 0
-
-
-def _at(inputs: Inputs, place: int) -> Shape:
-    """The shape of an input that may not be left out."""
-    item = inputs[place]
-    if item is None:
-        raise ValueError(f"input {place} is missing")
-    return item.shape
 
 
 def _list(node: Node, inputs: Inputs, place: int, name: str) -> list[int] | None:
@@ -78,7 +41,7 @@ def _numbers(node: Node, inputs: Inputs, place: int, name: str = "") -> list[int
 
 
 def _first(node: Node, inputs: Inputs) -> list[Shape]:
-    return [_at(inputs, 0)]
+    return [shape_at(inputs, 0)]
 
 
 def _cast(node: Node, inputs: Inputs) -> list[Shape]:
@@ -119,7 +82,7 @@ def _together(*shapes: Shape) -> Shape:
 
 
 def _matmul(node: Node, inputs: Inputs) -> list[Shape]:
-    a, b = _at(inputs, 0), _at(inputs, 1)
+    a, b = shape_at(inputs, 0), shape_at(inputs, 1)
     left, right = (1, *a) if len(a) == 1 else a, (*b, 1) if len(b) == 1 else b
     if left[-1] != right[-2]:
         raise Mismatch("rows and columns differ")
@@ -128,7 +91,7 @@ def _matmul(node: Node, inputs: Inputs) -> list[Shape]:
 
 
 def _gemm(node: Node, inputs: Inputs) -> list[Shape]:
-    (m, k), (rows, n) = (_at(inputs, place) for place in (0, 1))
+    (m, k), (rows, n) = (shape_at(inputs, place) for place in (0, 1))
     m, k = (k, m) if node.attributes.get("transA") else (m, k)
     rows, n = (n, rows) if node.attributes.get("transB") else (rows, n)
     if k != rows:
@@ -138,7 +101,7 @@ def _gemm(node: Node, inputs: Inputs) -> list[Shape]:
 
 def _matmul_bits(node: Node, inputs: Inputs) -> list[Shape]:
     """Its sizes are held against its attributes here: older libraries read past the end of what is smaller."""
-    (*rows, width), packed, scales = (_at(inputs, place) for place in (0, 1, 2))
+    (*rows, width), packed, scales = (shape_at(inputs, place) for place in (0, 1, 2))
     n, k, bits, block = (node.attributes[name] for name in ("N", "K", "bits", "block_size"))
     if bits not in (2, 4, 8) or block not in (16, 32, 64, 128, 256) or width != k:
         raise ValueError(f"{bits} bits in blocks of {block} for {k} of {width} columns")
@@ -151,33 +114,22 @@ def _matmul_bits(node: Node, inputs: Inputs) -> list[Shape]:
     return [(*rows, n)]
 
 
-def _attention(node: Node, inputs: Inputs) -> list[Shape]:
-    """com.microsoft.MultiHeadAttention on (B, N, width) queries, keys and values."""
-    if len(inputs) != 3 or len(node.outputs) != 1:
-        raise ValueError("expected queries, keys and values alone")
-    query, key, value = (_at(inputs, place) for place in (0, 1, 2))
-    heads = node.attributes["num_heads"]
-    if not 0 < heads <= HEADS or query[2] % heads or value[2] % heads or query[2] != key[2]:
-        raise ValueError(f"{heads} heads of {query[2]} and {value[2]} values")
-    return [(query[0], query[1], value[2])]
-
-
 def _shape(node: Node, inputs: Inputs) -> list[Shape]:
     return [(len(_shape_values(node, inputs)),)]
 
 
 def _shape_values(node: Node, inputs: Inputs) -> Shape:
-    return _at(inputs, 0)[node.attributes.get("start", 0) : node.attributes.get("end")]
+    return shape_at(inputs, 0)[node.attributes.get("start", 0) : node.attributes.get("end")]
 
 
 def _gather(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, places = (_at(inputs, place) for place in (0, 1))
+    shape, places = (shape_at(inputs, place) for place in (0, 1))
     axis = _axis(node.attributes.get("axis", 0), len(shape))
     return [shape[:axis] + places + shape[axis + 1 :]]
 
 
 def slices(node: Node, inputs: Inputs) -> tuple[slice, ...]:
-    shape = _at(inputs, 0)
+    shape = shape_at(inputs, 0)
     starts, ends = _numbers(node, inputs, 1, "starts"), _numbers(node, inputs, 2, "ends")
     axes = _list(node, inputs, 3, "axes") or list(range(len(starts)))
     steps = _list(node, inputs, 4, "") or [1] * len(starts)
@@ -193,11 +145,11 @@ def slices(node: Node, inputs: Inputs) -> tuple[slice, ...]:
 
 def _slice(node: Node, inputs: Inputs) -> list[Shape]:
     cuts = slices(node, inputs)
-    return [tuple(len(range(*cut.indices(size))) for cut, size in zip(cuts, _at(inputs, 0)))]
+    return [tuple(len(range(*cut.indices(size))) for cut, size in zip(cuts, shape_at(inputs, 0)))]
 
 
 def _concat(node: Node, inputs: Inputs) -> list[Shape]:
-    shapes = [_at(inputs, place) for place in range(len(inputs))]
+    shapes = [shape_at(inputs, place) for place in range(len(inputs))]
     axis = _axis(node.attributes["axis"], len(shapes[0]))
     if len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) != 1:
         raise Mismatch("they differ in more than one axis")
@@ -205,7 +157,7 @@ def _concat(node: Node, inputs: Inputs) -> list[Shape]:
 
 
 def _split(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, count = _at(inputs, 0), len(node.outputs)
+    shape, count = shape_at(inputs, 0), len(node.outputs)
     axis = _axis(node.attributes.get("axis", 0), len(shape))
     sizes = _list(node, inputs, 1, "split")
     if sizes is None:
@@ -217,7 +169,7 @@ def _split(node: Node, inputs: Inputs) -> list[Shape]:
 
 
 def _reshape(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, wanted = _at(inputs, 0), _numbers(node, inputs, 1, "shape")
+    shape, wanted = shape_at(inputs, 0), _numbers(node, inputs, 1, "shape")
     keeps = not node.attributes.get("allowzero")
     sizes = [shape[place] if size == 0 and keeps else size for place, size in enumerate(wanted)]
     count = math.prod(shape)
@@ -229,12 +181,12 @@ def _reshape(node: Node, inputs: Inputs) -> list[Shape]:
 
 
 def _flatten(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, axis = _at(inputs, 0), node.attributes.get("axis", 1)
+    shape, axis = shape_at(inputs, 0), node.attributes.get("axis", 1)
     return [(math.prod(shape[:axis]), math.prod(shape[axis:]))]
 
 
 def _transpose(node: Node, inputs: Inputs) -> list[Shape]:
-    shape = _at(inputs, 0)
+    shape = shape_at(inputs, 0)
     order = node.attributes.get("perm") or range(len(shape))[::-1]
     if sorted(order) != list(range(len(shape))):
         raise ValueError("the order leaves axes out")
@@ -242,7 +194,7 @@ def _transpose(node: Node, inputs: Inputs) -> list[Shape]:
 
 
 def _squeeze(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, axes = _at(inputs, 0), _list(node, inputs, 1, "axes")
+    shape, axes = shape_at(inputs, 0), _list(node, inputs, 1, "axes")
     gone = (
         {_axis(axis, len(shape)) for axis in axes}
         if axes
@@ -253,18 +205,18 @@ def _squeeze(node: Node, inputs: Inputs) -> list[Shape]:
 
 def _unsqueeze(node: Node, inputs: Inputs) -> list[Shape]:
     axes = _numbers(node, inputs, 1, "axes")
-    left = list(_at(inputs, 0))
+    left = list(shape_at(inputs, 0))
     rank = len(left) + len(axes)
     places = {_axis(axis, rank) for axis in axes}
     return [tuple(1 if place in places else left.pop(0) for place in range(rank))]
 
 
 def _expand(node: Node, inputs: Inputs) -> list[Shape]:
-    return [_together(_at(inputs, 0), tuple(_numbers(node, inputs, 1)))]
+    return [_together(shape_at(inputs, 0), tuple(_numbers(node, inputs, 1)))]
 
 
 def _tile(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, times = _at(inputs, 0), _numbers(node, inputs, 1)
+    shape, times = shape_at(inputs, 0), _numbers(node, inputs, 1)
     return [tuple(size * count for size, count in zip(shape, times, strict=True))]
 
 
@@ -283,7 +235,7 @@ def _range(node: Node, inputs: Inputs) -> list[Shape]:
 
 
 def _pad(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, pads = _at(inputs, 0), _numbers(node, inputs, 1, "pads")
+    shape, pads = shape_at(inputs, 0), _numbers(node, inputs, 1, "pads")
     axes = _list(node, inputs, 3, "") or list(range(len(shape)))
     if node.attributes.get("mode", b"constant") != b"constant":
         raise ValueError("it pads with other values than one")
@@ -294,7 +246,7 @@ def _pad(node: Node, inputs: Inputs) -> list[Shape]:
 
 
 def _reduce(node: Node, inputs: Inputs) -> list[Shape]:
-    shape, axes = _at(inputs, 0), _list(node, inputs, 1, "axes")
+    shape, axes = shape_at(inputs, 0), _list(node, inputs, 1, "axes")
     if not axes:
         axes = [] if node.attributes.get("noop_with_empty_axes") else list(range(len(shape)))
     gone = {_axis(axis, len(shape)) for axis in axes}
@@ -326,7 +278,7 @@ def constant_value(node: Node) -> Constant:
 
 
 def _quantised(node: Node, inputs: Inputs) -> list[Shape]:
-    return [_at(inputs, 0), (), ()]
+    return [shape_at(inputs, 0), (), ()]
 
 
 def _table(rule: Rule, kinds: str, domain: str = "") -> dict[tuple[str, str], Rule]:
@@ -371,6 +323,7 @@ OPERATORS: Mapping[tuple[str, str], Rule] = {
     **_table(_pad, "Pad"),
     **_table(_constant, "Constant"),
     **_table(_quantised, "DynamicQuantizeLinear"),
-    **_table(_matmul_bits, "MatMulNBits", "com.microsoft"),
-    **_table(_attention, "MultiHeadAttention", "com.microsoft"),
+    **_table(_matmul_bits, "MatMulNBits", MICROSOFT),
+    **{(MICROSOFT, kind): rule for kind, rule in FUSED.items()},
+    ("", "SimplifiedLayerNormalization"): FUSED_NORM,
 }

@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from vljepa_runtime.graphs.onnx_file import MAX_FOLDED, MAX_RANK, Node, OnnxGraph
-from vljepa_runtime.graphs.onnx_operators import OPERATORS, Inputs, Known, Mismatch, Shape
+from vljepa_runtime.graphs.onnx_fused import largest
+from vljepa_runtime.graphs.onnx_known import Inputs, Known, Mismatch, Shape
+from vljepa_runtime.graphs.onnx_operators import OPERATORS
 from vljepa_runtime.graphs.onnx_types import whole_outputs
 from vljepa_runtime.graphs.onnx_values import VALUES
 from vljepa_runtime.graphs.wire import Damaged
@@ -55,7 +57,7 @@ def check_sizes(
     alive, computed = 0, 0
     for place, node in enumerate(graph.nodes):
         inputs = [known[name] if name in known else _missing(name) for name in node.inputs]
-        outputs = dict(zip(node.outputs, _outputs(node, inputs)))
+        outputs = {name: item for name, item in zip(node.outputs, _outputs(node, inputs)) if name}
         if twice := known.keys() & outputs.keys():
             raise Damaged(f"it computes {min(twice)[:80]!r} twice")
         known |= outputs
@@ -99,6 +101,7 @@ def _outputs(node: Node, inputs: Inputs) -> list[Known]:
             raise ValueError("it has other outputs")
         kinds = whole_outputs(node, [item is not None and item.whole for item in inputs])
         found = [Known(_checked(shape), None, fixed, kind) for shape, kind in zip(shapes, kinds, strict=True)]
+        found[0] = replace(found[0], most=largest(node, inputs, found[0].shape))
         if node.kind in VALUES and _size(found[0]) <= MAX_FOLDED:
             found[0] = replace(found[0], values=VALUES[node.kind](node, inputs, found[0].shape))
     except (

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.graphs.onnx_file import MAX_FOLDED, Node
-from vljepa_runtime.graphs.onnx_operators import MAX_NUMBER, Inputs, Shape, constant_value, slices
+from vljepa_runtime.graphs.onnx_known import Inputs, Shape
+from vljepa_runtime.graphs.onnx_operators import MAX_NUMBER, constant_value, slices
 
 __all__ = ["VALUES"]
 
