@@ -3,7 +3,7 @@
 >>> from vljepa_export import FORMATS, find_format
 >>> for name, form in FORMATS.items():
 ...     print(f"{name}: {', '.join(form.precisions)}")
-onnx: int8, int4, fp32
+onnx: int8, int4, fp16, bf16, fp32
 openvino: int8, int8-weights, fp16, bf16, fp32
 tensorrt: fp16, int8, fp8, int4, fp32
 tensorrt-rtx: fp16, int8, fp8, int4, fp32

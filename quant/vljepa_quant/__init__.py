@@ -5,7 +5,7 @@
 (['int8', 'int8-weights', 'fp16', 'bf16', 'fp32'], ['int8', 'int4', 'fp16', 'bf16', 'fp32'])
 >>> int8 = precisions_of("onnx")["int8"]
 >>> int8
-Precision(name='int8', formats=('onnx',), label='int8-dynamic', limits=Limits(...), ..., weights=Weights(dtype='', ...))
+Precision(name='int8', formats=('onnx',), label='int8-dynamic', limits=Limits(...), ..., weights=Weights(...), ...)
 >>> limits_for("int8-dynamic") == int8.limits
 True
 

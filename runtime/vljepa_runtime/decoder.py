@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import LOGITS, NEXT, PAST, PREFILL, STEP, feeds_of
-from vljepa_runtime.engines.protocol import Array, Engine, Graph
+from vljepa_runtime.engines.protocol import Engine, Graph, Tensor, run_keeping
 from vljepa_runtime.errors import BundleError, InputError, RunError
 from vljepa_runtime.tokenizer import Tokenizer
 
@@ -29,8 +29,9 @@ class Decoder:
         self._step: Graph = engine.load(bundle, STEP)
         self._past = tuple(spec.name for spec in self._step.inputs if spec.name.startswith(PAST))
         given = {spec.name for spec in self._prefill.outputs}
+        self._grown_names = tuple(_next(name) for name in self._past)
         returned = {spec.name for spec in self._step.outputs}
-        if not set(self._past) <= given or not {_next(name) for name in self._past} <= returned:
+        if not set(self._past) <= given or not set(self._grown_names) <= returned:
             raise BundleError(
                 f"{bundle.name}: {PREFILL} and {STEP} disagree on the cache, expected past_k_i, past_v_i, "
                 "next_k_i, next_v_i: export the bundle again"
@@ -57,18 +58,21 @@ class Decoder:
             raise InputError(
                 f"expected one embedding (S,) and max_tokens >= 1, got {embedding.shape} and {max_tokens}"
             )
-        outputs = self._prefill.run(feeds_of(PREFILL, embedding[None].astype(np.float32, copy=False)))
+        given: dict[str, Tensor] = {**feeds_of(PREFILL, embedding[None].astype(np.float32, copy=False))}
+        outputs = run_keeping(self._prefill, given, self._past)
         past = {name: outputs[name] for name in self._past}
         chosen: list[int] = []
         while (token := self._best(outputs[LOGITS])) != self._tokenizer.eos_id:
             chosen.append(token)
             if len(chosen) == max_tokens:
                 break
-            outputs = self._step.run(feeds_of(STEP, np.array([[token]], np.int32)) | past)
+            outputs = run_keeping(
+                self._step, {**feeds_of(STEP, np.array([[token]], np.int32)), **past}, self._grown_names
+            )
             past = {name: self._grown(past[name], outputs[_next(name)]) for name in self._past}
         return chosen
 
-    def _grown(self, before: Array, after: Array) -> Array:
+    def _grown(self, before: Tensor, after: Tensor) -> Tensor:
         """A cache that doubles at every token would fill the memory within a sentence."""
         wanted = (*before.shape[:2], before.shape[2] + 1, *before.shape[3:])
         if after.shape != wanted:
@@ -81,8 +85,8 @@ class Decoder:
         """Decode one embedding (S,) into text."""
         return self._tokenizer.decode(self.tokens(embedding, max_tokens=max_tokens))
 
-    def _best(self, logits: Array) -> int:
-        row = np.array(logits[0], np.float32)
+    def _best(self, logits: Tensor) -> int:
+        row = np.array(np.asarray(logits)[0], np.float32)
         if len(row) <= self._least:
             raise RunError(
                 f"the Y-decoder gave {len(row)} logits, expected more than {self._least} for its tokenizer: "

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.contract import EMBEDDING
-from vljepa_runtime.engines.protocol import Graph
+from vljepa_runtime.engines.protocol import Graph, Tensor, run_keeping
 from vljepa_runtime.errors import RunError
 
 __all__ = ["run_to_embeddings", "unit_rows"]
@@ -18,7 +17,7 @@ Float32 = npt.NDArray[np.float32]
 LEAST_NORM = 1e-12  # of an embedding whose squares float32 adds exactly enough
 
 
-def run_to_embeddings(graph: Graph, feeds: Mapping[str, npt.NDArray[Any]], dim: int) -> Float32:
+def run_to_embeddings(graph: Graph, feeds: Mapping[str, Tensor], dim: int) -> Float32:
     """Run a graph that gives embeddings.
 
     Args:
@@ -32,8 +31,8 @@ def run_to_embeddings(graph: Graph, feeds: Mapping[str, npt.NDArray[Any]], dim: 
     Raises:
         RunError: there are others than B of S values, or one has no direction: it is all zeros.
     """
-    found = graph.run(feeds)[EMBEDDING]
-    wanted = (len(next(iter(feeds.values()))), dim)
+    found = np.asarray(run_keeping(graph, feeds, ())[EMBEDDING])
+    wanted = (next(iter(feeds.values())).shape[0], dim)
     if found.shape != wanted:
         raise RunError(f"{graph.name} gave embeddings {found.shape}, expected {wanted}: export it again")
     rows = unit_rows(found)

@@ -22,7 +22,7 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import PREDICTOR, PREFILL, QUERY_IDS, VISUAL, X_ENCODER, Y_DECODER, feeds_of
 from vljepa_runtime.embeddings import run_to_embeddings, unit_rows
 from vljepa_runtime.engines import open_engine
-from vljepa_runtime.engines.protocol import Engine, describe
+from vljepa_runtime.engines.protocol import Engine, Tensor, describe, run_keeping
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vljepa_runtime.session import Session
     from vljepa_runtime.sources import Source
 
-__all__ = ["Model", "Scored", "load"]
+__all__ = ["Model", "Scored", "VisualTokens", "load"]
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
@@ -50,6 +50,25 @@ class Scored:
 
     label: str
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class VisualTokens:
+    """The visual tokens of a window (N, Dv), left where the engine made them; `np.asarray` copies them from there.
+
+    Attributes:
+        tensor: (1, N, Dv).
+    """
+
+    tensor: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, Dv)."""
+        return self.tensor.shape[1:]
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Float32:
+        return np.asarray(np.asarray(self.tensor)[0], dtype or np.float32)
 
 
 def load(
@@ -221,9 +240,19 @@ class Model:
         Returns:
             visual (N, Dv) float32.
         """
-        feeds = feeds_of(X_ENCODER, array(patches, "patches")[None], array(positions, "positions")[None])
-        visual = self._x_encoder.run(feeds)[VISUAL]
-        return np.asarray(visual[0], np.float32)
+        return np.asarray(self.encode_on_device(patches, positions))
+
+    def encode_on_device(self, patches: UInt8, positions: Int32) -> VisualTokens:
+        """Run the X-encoder for `predict` alone: on a GPU the visual tokens then never leave it.
+
+        Args:
+            patches: (N, P) uint8.
+            positions: (N, 3) int32 tubelet indices (t, h, w).
+        """
+        feeds: dict[str, Tensor] = {
+            **feeds_of(X_ENCODER, array(patches, "patches")[None], array(positions, "positions")[None])
+        }
+        return VisualTokens(run_keeping(self._x_encoder, feeds, (VISUAL,))[VISUAL])
 
     def encode(self, frames: Frames, *, keep: int | None = None) -> Float32:
         """Turn frames into visual tokens; one window can then be asked several queries.
@@ -237,24 +266,25 @@ class Model:
         """
         return self.encode_patches(*self.patches(frames, keep=keep))
 
-    def predict(self, visual: Float32, query: str | None = None) -> Float32:
+    def predict(self, visual: Float32 | VisualTokens, query: str | None = None) -> Float32:
         """Predict the embedding of the text that would answer a query.
 
         Args:
-            visual: (N, Dv) from `encode`.
+            visual: (N, Dv) from `encode` or `encode_on_device`.
             query: A question or instruction; None takes the bundle's caption prompt.
 
         Returns:
             (S,) float32, L2-normalised.
         """
         ids, mask = self._query_tokens(self._query_or_prompt(query, "caption"))
-        feeds = feeds_of(PREDICTOR, array(visual, "visual")[None], ids, mask)
+        tokens = visual.tensor if isinstance(visual, VisualTokens) else array(visual, "visual")[None]
+        feeds: dict[str, Tensor] = {**feeds_of(PREDICTOR, tokens, ids, mask)}
         embedding: Float32 = run_to_embeddings(self._predictor, feeds, self.embedding_dim)[0]
         return embedding
 
     def embed(self, frames: Frames, query: str | None = None, *, keep: int | None = None) -> Float32:
         """Frames (see `patches`) and a query become one embedding (S,) float32, L2-normalised."""
-        return self.predict(self.encode(frames, keep=keep), query)
+        return self.predict(self.encode_on_device(*self.patches(frames, keep=keep)), query)
 
     def embed_text(self, texts: Iterable[str]) -> Float32:
         """Embed texts into the space of the predictions; the last few thousand are remembered.

@@ -230,7 +230,7 @@ class Session(Closing):
             patches, positions = self.model.patches(window.clip, keep=self._keep)
         capture_ms = stats.complete_window()
         with stats.stage("encode") as encode:
-            visual = self.model.encode_patches(patches, positions)
+            visual = self.model.encode_on_device(patches, positions)
         stats.encoded_window(window.end_s)
         spent_ms = capture_ms + encode.ms
         for query, state in zip(self.queries, self._states):

@@ -2,6 +2,17 @@
 
 One node each for attention (with the lengths of padded rows instead of a mask), a norm together with the residual sum
 and the bias before it, rotary angles, a gate, a bias with its activation. Results differ by float rounding alone.
+
+>>> from onnx import parser
+>>> from vljepa_quant import GraphEditor
+>>> from vljepa_quant.fusion import fuse
+>>> editor = GraphEditor(parser.parse_model('''
+...     <ir_version: 10, opset_import: ["": 20]>
+...     gate (float[N, 8] x) => (float[N, 8] y) { s = Sigmoid(x) y = Mul(x, s) }
+... '''))
+>>> fuse(editor)
+>>> [node.op_type for node in editor.nodes]
+['QuickGelu']
 """
 
 from onnx import TensorProto

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 from vljepa_runtime.bundle import Bundle, GraphSpec
+from vljepa_runtime.engines.device_tensors import run_bound
 from vljepa_runtime.engines.graph_files import unpacked
-from vljepa_runtime.engines.protocol import Array, Graph, LoadedGraph, check_loaded, require_target
+from vljepa_runtime.engines.protocol import (
+    Array,
+    Graph,
+    LoadedGraph,
+    Tensor,
+    check_loaded,
+    require_target,
+)
 from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
     DeviceMissingError,
@@ -23,15 +29,22 @@ from vljepa_runtime.interruptible import interruptible
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
 
+T = TypeVar("T")
+
 CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
 # Device name -> the provider asked for, then those it hands its leftovers to.
 PROVIDERS = {
     "cpu": (CPU,),
-    "cuda": ("CUDAExecutionProvider", CPU),
-    "tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider", CPU),
-    "nvtensorrtrtx": ("NvTensorRTRTXExecutionProvider", "CUDAExecutionProvider", CPU),
+    "cuda": (CUDA, CPU),
+    "tensorrt": ("TensorrtExecutionProvider", CUDA, CPU),
+    "nvtensorrtrtx": ("NvTensorRTRTXExecutionProvider", CUDA, CPU),
     "coreml": ("CoreMLExecutionProvider", CPU),
 }
+# What a provider is told. A norm that is fused with the sum before it adds up in its own type unless this is said.
+_SETTINGS = {CUDA: {"enable_skip_layer_norm_strict_mode": "1"}}
+# Devices whose results can stay in their memory, and the library's word for that memory.
+_MEMORY = {"cuda": "cuda", "tensorrt": "cuda", "nvtensorrtrtx": "cuda"}
 _HINTS = {
     "cuda": "install onnxruntime-gpu (on a Jetson the build of its own JetPack)",
     "tensorrt": "install onnxruntime-gpu and TensorRT",
@@ -84,6 +97,7 @@ class OnnxRuntimeEngine:
     def __init__(self, device: str = "cpu", *, threads: int | None = None) -> None:
         self.name = f"onnxruntime:{device}"
         self._providers = PROVIDERS[device]
+        self._memory = _MEMORY.get(device, "")
         self._threads = threads
         if device not in available_devices():
             raise DeviceMissingError(
@@ -117,7 +131,7 @@ class OnnxRuntimeEngine:
             weights.clear()
             bundle.check_unchanged((spec.file, *spec.external))
         check_loaded(what, spec, inputs=_types(session.get_inputs()), outputs=_types(session.get_outputs()))
-        return _OnnxRuntimeGraph(graph, spec, session, self.name)
+        return _OnnxRuntimeGraph(graph, spec, session, self.name, self._memory)
 
     def _options(self) -> Any:
         onnxruntime = _library()
@@ -157,12 +171,16 @@ class OnnxRuntimeEngine:
             )
         return session
 
-    def _usable(self) -> tuple[str, ...]:
-        """Providers to name: asking for one that is not compiled in would only warn."""
+    def _usable(self) -> tuple[str | tuple[str, dict[str, str]], ...]:
+        """Providers to name, with settings: asking for one that is not compiled in would only warn."""
         onnxruntime = _library()
 
         present = set(onnxruntime.get_available_providers())
-        return tuple(provider for provider in self._providers if provider in present)
+        return tuple(
+            (provider, dict(_SETTINGS[provider])) if provider in _SETTINGS else provider
+            for provider in self._providers
+            if provider in present
+        )
 
 
 def _add_external(options: Any, bundle: Bundle, spec: GraphSpec) -> list[memoryview]:
@@ -180,29 +198,50 @@ def _as_bytes(content: memoryview) -> bytes:
 
 
 class _OnnxRuntimeGraph(LoadedGraph):
-    """A session."""
+    """A session.
 
-    def __init__(self, graph: CheckedGraph, spec: GraphSpec, session: Any, engine: str) -> None:
+    Args:
+        graph: What was looked at.
+        spec: What the manifest says.
+        session: The library's.
+        engine: What computes, for messages.
+        memory: The library's word for a memory of the device's own; empty where it computes in the host's.
+    """
+
+    def __init__(
+        self, graph: CheckedGraph, spec: GraphSpec, session: Any, engine: str, memory: str = ""
+    ) -> None:
         super().__init__(graph.name, spec, engine=engine)
         self._check_sizes = graph.check
         self._watch = Watch(f"{self.name} on {engine}")
         self._run_options = _library().RunOptions
         self._names = [output.name for output in spec.outputs]
-        self._session = session
+        self._session, self._memory = session, memory
 
     def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        self._check_sizes({name: np.shape(array) for name, array in feeds.items()})
+        values = self._watched(feeds, lambda options: self._session.run(self._names, dict(feeds), options))
+        return dict(zip(self._names, values))
+
+    def _compute_keeping(self, feeds: Mapping[str, Tensor], keep: Collection[str]) -> dict[str, Tensor]:
+        if not self._memory:
+            return super()._compute_keeping(feeds, keep)
+        outputs = [(spec.name, spec.dtype) for spec in self.outputs]
+        return self._watched(
+            feeds,
+            lambda options: run_bound(
+                self._session, feeds, outputs, keep=keep, device=self._memory, options=options
+            ),
+        )
+
+    def _watched(self, feeds: Mapping[str, Tensor], work: Callable[[Any], T]) -> T:
+        self._check_sizes({name: value.shape for name, value in feeds.items()})
         options = self._run_options()
         try:
-            values = self._watch.run(
-                lambda: self._session.run(self._names, dict(feeds), options),
-                lambda: setattr(options, "terminate", True),
-            )
+            return self._watch.run(lambda: work(options), lambda: setattr(options, "terminate", True))
         except RunError:
             raise
         except Exception as error:  # the library raises its own types and bare RuntimeError
             raise RunError(f"{self.name} failed in ONNX Runtime: {_first_line(error)}") from error
-        return dict(zip(self._names, values))
 
 
 def _types(nodes: Any) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,14 +19,32 @@ __all__ = [
     "Engine",
     "Graph",
     "LoadedGraph",
+    "Tensor",
     "check_feeds",
     "check_loaded",
     "check_results",
     "describe",
     "require_target",
+    "run_keeping",
 ]
 
 Array = npt.NDArray[Any]
+
+
+@runtime_checkable
+class Tensor(Protocol):
+    """What a graph gives or takes: a NumPy array, or one on an engine's device that becomes NumPy when asked."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its type."""
+
+    def __array__(self) -> Array:
+        """Its values in the host's memory: `np.asarray` calls this."""
 
 
 class Graph(Protocol):
@@ -74,6 +92,17 @@ class LoadedGraph(ABC):
         check_results(self, self._engine, feeds, results)
         return results
 
+    def run_keeping(self, feeds: Mapping[str, Tensor], keep: Collection[str]) -> dict[str, Tensor]:
+        """See the function of this name."""
+        check_feeds(self.name, self.inputs, feeds)
+        results = self._compute_keeping(feeds, keep)
+        check_results(self, self._engine, feeds, results)
+        return results
+
+    def _compute_keeping(self, feeds: Mapping[str, Tensor], keep: Collection[str]) -> dict[str, Tensor]:
+        """All outputs; an engine without a memory of its own has nowhere to keep them."""
+        return {**self._compute({name: np.asarray(value) for name, value in feeds.items()})}
+
     @abstractmethod
     def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """All outputs for feeds of the right names, types and shapes."""
@@ -103,6 +132,23 @@ class Detailed(Protocol):
     @property
     def detail(self) -> str:
         """Library and version, device, precision: what really runs, for people."""
+
+
+def run_keeping(graph: Graph, feeds: Mapping[str, Tensor], keep: Collection[str]) -> dict[str, Tensor]:
+    """Run a graph whose results another one reads: they need not leave the engine's device in between.
+
+    Args:
+        graph: What to run.
+        feeds: Its inputs, among them what another graph of the same engine kept.
+        keep: Names of the outputs that may stay where they are.
+
+    Raises:
+        InputError: see `Graph.run`.
+        RunError: see `Graph.run`; whether what stays on a device is finite shows in what comes of it.
+    """
+    if isinstance(graph, LoadedGraph):
+        return graph.run_keeping(feeds, keep)
+    return {**graph.run({name: np.asarray(value) for name, value in feeds.items()})}
 
 
 def describe(engine: Engine) -> str:
@@ -154,13 +200,13 @@ def check_loaded(
             raise BundleError(f"{what}: expected {kind} {expected}, the file has {dict(got)}: {remedy}")
 
 
-def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> None:
+def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Tensor]) -> None:
     """Compare feeds with a graph's contract, before the engine sees them.
 
     Args:
         graph: The graph's name, for the message.
         inputs: The inputs that the bundle lists.
-        feeds: Array per input name.
+        feeds: Array or tensor per input name.
 
     Raises:
         InputError: a name, dtype or shape differs, or one symbol would need two sizes.
@@ -170,7 +216,9 @@ def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Ar
         raise InputError(f"{graph}: expected inputs {', '.join(wanted)}, got {', '.join(feeds) or 'none'}")
     sizes: dict[str, int] = {}
     for spec in inputs:
-        array = np.asanyarray(feeds[spec.name])
+        array = feeds[spec.name]
+        if not isinstance(array, np.ndarray | Tensor):
+            array = np.asanyarray(array)
         if (got := array.dtype.name) != spec.dtype:
             raise InputError(f"{graph}.{spec.name}: expected {spec.dtype}, got {got}: convert with astype")
         if not _fits(spec.shape, array.shape, sizes):
@@ -182,7 +230,7 @@ def check_feeds(graph: str, inputs: Sequence[TensorSpec], feeds: Mapping[str, Ar
 
 
 def check_results(
-    graph: Graph, engine: str, feeds: Mapping[str, Array], results: Mapping[str, Array]
+    graph: Graph, engine: str, feeds: Mapping[str, Tensor], results: Mapping[str, Tensor]
 ) -> None:
     """Refuse what is not of the contract or not finite, before it becomes an embedding, a word or a score.
 
@@ -190,7 +238,8 @@ def check_results(
         graph: What was run.
         engine: What ran it, for the message.
         feeds: Array per input name, which fixed the sizes of symbols.
-        results: Array per output name. Whether caches are finite is not looked at: it shows in the next logits.
+        results: Array per output name. Whether caches, and what stays on a device, are finite is not looked at: it
+            shows in the next logits or the embedding.
 
     Raises:
         RunError: an output has another shape, or holds NaN or infinity.
@@ -205,7 +254,8 @@ def check_results(
                 f"{graph.name} gave {name} {array.shape} on {engine}, expected ({', '.join(map(str, spec.shape))}): "
                 "export it again"
             )
-        if array.dtype.kind == "f" and not name.startswith((PAST, NEXT)) and not np.isfinite(array).all():
+        looked_at = isinstance(array, np.ndarray) and not name.startswith((PAST, NEXT))
+        if looked_at and array.dtype.kind == "f" and not np.isfinite(array).all():
             raise RunError(
                 f"{graph.name} gave {name} that is not finite on {engine}: export it again or with another precision, "
                 "or try another --engine"
