@@ -70,7 +70,7 @@ def strip(editor: GraphEditor, known: Mapping[str, np.ndarray], path: Path) -> N
             kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
             graph.initializer.append(onnx.TensorProto(name=name, data_type=kind, dims=value.shape))
         else:
-            graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+            graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, order="C"), name))
     del model.opset_import[:]
     model.opset_import.extend(
         [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid("com.microsoft", 1)]
