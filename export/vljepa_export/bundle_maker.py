@@ -16,7 +16,7 @@ from vljepa_export.effort import Effort
 from vljepa_export.errors import ExportError
 from vljepa_export.export_report import ExportReport
 from vljepa_export.footage import OwnClips
-from vljepa_export.gates import certified, check_draft, missed_gates, record, summary
+from vljepa_export.gates import certified, check_draft, missed_gates, record, repeated, summary
 from vljepa_export.ladder import Ladder
 from vljepa_export.made import Made, all_files, graph_reports, shared_bytes
 from vljepa_export.request import ExportRequest
@@ -99,11 +99,13 @@ class BundleMaker:
         bundle = self._bundle(made)
         if not self.effort.end_to_end:
             reference = Reference(samples={item.name: item.walked.recorded for item in made})
+            reference = repeated(bundle, reference, self.effort)
             return Draft(bundle=bundle, made=made, reference=reference, results=None)
         reference = record(self.request, self.opened, made, self.scratch, like=bundle.manifest, scenes=scenes)
         while (results := check_draft(bundle, made, reference)) and (milder := self._milder(made, results)):
             bundle.close()
             made, bundle = milder, self._bundle(milder)
+        reference = repeated(bundle, reference, self.effort)
         return Draft(bundle=bundle, made=made, reference=reference, results=results)
 
     def _bundle(self, made: tuple[Made, ...]) -> Bundle:

@@ -23,6 +23,8 @@ class Effort:
         calibration_tokens: Most tokens of a window to calibrate on; 0 for all that are built for.
         end_to_end: Whether the whole bundle and the float model are shown the gates' scenes.
         mapped: Whether all weights lie beside the graphs, where engines can map them, or only those that graphs share.
+        repeated: Samples of a graph, the last ones, that the bundle records its own outputs for.
+        words: Words of the vocabulary that it records them for.
         fuse_from: Tokens from which a format that can takes fused attention in the X-encoder; 0 for never.
     """
 
@@ -31,17 +33,33 @@ class Effort:
     calibration_tokens: int
     end_to_end: bool
     mapped: bool
+    repeated: int
+    words: int
     fuse_from: int
 
 
 WHOLE = Effort(
-    clips=8, calibration_clips=32, calibration_tokens=0, end_to_end=True, mapped=False, fuse_from=0
+    clips=8,
+    calibration_clips=32,
+    calibration_tokens=0,
+    end_to_end=True,
+    mapped=False,
+    repeated=8,
+    words=1024,
+    fuse_from=0,
 )
 # At full size a clip costs a minute of torch, so there is a full window and a partial one. NNCF holds what every layer
 # gave for all windows that it calibrates on. ONNX Runtime's fused attention needs no (N, N) scores in memory and makes
 # ViT-L blocks over 2,048 tokens in int8 1.27 times as fast (two Zen 4 cores). Over 256 tokens it brings nothing.
 GRAPH_BY_GRAPH = Effort(
-    clips=2, calibration_clips=8, calibration_tokens=256, end_to_end=False, mapped=True, fuse_from=1024
+    clips=2,
+    calibration_clips=8,
+    calibration_tokens=256,
+    end_to_end=False,
+    mapped=True,
+    repeated=1,
+    words=256,
+    fuse_from=1024,
 )
 
 

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from vljepa_evaluation.gates import GateResults, Reference, Scenes, check_gates, record_reference
+from vljepa_evaluation.gates import (
+    GateResults,
+    Reference,
+    Scenes,
+    check_gates,
+    record_reference,
+    record_repeat,
+)
 from vljepa_export.bundle_manifest import float_manifest, tokenizer_files
 from vljepa_export.converted_engine import ConvertedEngine
+from vljepa_export.effort import Effort
 from vljepa_export.made import Made
 from vljepa_export.request import ExportRequest
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Certified, Manifest, write_bundle
 from vljepa_runtime.engines import open_engine
+from vljepa_runtime.errors import EngineError
 
-__all__ = ["certified", "check_draft", "missed_gates", "record", "summary"]
+__all__ = ["certified", "check_draft", "missed_gates", "record", "repeated", "summary"]
+
+REPEATED_ON = {
+    "onnx": "onnxruntime:cpu"
+}  # which every machine has; other targets take the engine that is here
 
 
 def record(
@@ -48,6 +62,25 @@ def record(
         archive=False,
     ) as bundle:
         return record_reference(bundle, open_engine("onnxruntime:cpu"), like=like, scenes=scenes)
+
+
+def repeated(draft: Bundle, reference: Reference, effort: Effort) -> Reference:
+    """With what the graphs of a bundle themselves give, where an engine of its target is here."""
+    target = draft.manifest.target
+    try:
+        one, two = (
+            open_engine(REPEATED_ON.get(target, "auto"), threads=threads, target=target) for threads in (1, 2)
+        )
+        recorded = record_repeat(
+            draft,
+            one,
+            {name: group[-effort.repeated :] for name, group in reference.samples.items()},
+            ways=[(draft, two)],
+            words=effort.words,
+        )
+    except EngineError:
+        return reference
+    return replace(reference, repeat=recorded)
 
 
 def check_draft(draft: Bundle, made: Sequence[Made], reference: Reference) -> GateResults | None:

@@ -89,8 +89,10 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
             scenes=Scenes() if scenes else None,
             progress=progress.update,
         )
-    stored = Reference.of(bundle).seal if REFERENCE_FILE in bundle.manifest.files else None
-    return replace(made, seal=stored)
+    if REFERENCE_FILE not in bundle.manifest.files:
+        return made
+    stored = Reference.of(bundle)
+    return replace(made, repeat=stored.repeat, seal=stored.seal)
 
 
 def constants(bundle: Bundle, against: str | None) -> Judgement:

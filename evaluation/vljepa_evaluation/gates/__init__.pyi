@@ -17,10 +17,13 @@ from .parity import compare_outputs as compare_outputs
 from .recorder import record_reference as record_reference
 from .reference import REFERENCE_FILE as REFERENCE_FILE
 from .reference import Reference as Reference
-from .reference import Sample as Sample
+from .repeat import Repeat as Repeat
+from .repeat import judge_repeat as judge_repeat
+from .repeat import record_repeat as record_repeat
 from .results import GateResults as GateResults
 from .results import GraphResult as GraphResult
 from .results import check_gates as check_gates
+from .sample import Sample as Sample
 from .seal import Seal as Seal
 from .verdict import Judgement as Judgement
 from .verdict import Verdict as Verdict

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
 from vljepa_evaluation.gates.behaviour import Progress, Scenes, record_behaviour
-from vljepa_evaluation.gates.reference import Reference, Sample
+from vljepa_evaluation.gates.reference import Reference
+from vljepa_evaluation.gates.sample import Sample
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.contract import (
     IDS,

@@ -13,6 +13,9 @@ from typing import Annotated, Any
 import numpy.typing as npt
 
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes
+from vljepa_evaluation.gates.repeat import Repeat
+from vljepa_evaluation.gates.repeat_entry import RepeatEntry
+from vljepa_evaluation.gates.sample import Sample
 from vljepa_evaluation.gates.seal import Seal
 from vljepa_evaluation.gates.verdict import Judgement
 from vljepa_runtime.bundle import Bundle, Manifest
@@ -21,7 +24,7 @@ from vljepa_runtime.files import AtMost, parse_json, plain, read_record
 from vljepa_runtime.files.tensors import pack, unpack
 from vljepa_runtime.files.values import Name, shown
 
-__all__ = ["REFERENCE_FILE", "Reference", "Sample"]
+__all__ = ["REFERENCE_FILE", "Reference"]
 
 REFERENCE_FILE = "reference.safetensors"
 MAX_BYTES = 1 << 30  # read as a whole; a model of 2,048 tokens and 8 layers of cache records some 100 MB
@@ -32,14 +35,6 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sample:
-    """One call of a graph: inputs by name, and the float model's outputs in order."""
-
-    feeds: Mapping[str, Array]
-    outputs: tuple[Array, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reference:
     """What to compare with.
 
@@ -47,12 +42,14 @@ class Reference:
         samples: Per graph its inputs, and what the float model gave for them.
         scenes: What was shown; None when only graphs were recorded.
         behaviour: What the float model did with them.
+        repeat: What the bundle's own graphs gave at export; None in older references, or where nothing ran them.
         seal: What the manifest said that it was made with; None in older references.
     """
 
     samples: Mapping[str, tuple[Sample, ...]]
     scenes: Scenes | None = None
     behaviour: Behaviour | None = None
+    repeat: Repeat | None = None
     seal: Seal | None = None
 
     def sealed(self, manifest: Manifest) -> Reference:
@@ -78,7 +75,11 @@ class Reference:
             arrays = {name: store.add(getattr(self.behaviour, name)) for name in BEHAVIOUR}
             seen = _Seen(checksum=self.behaviour.checksum, **arrays)
         contents = _Contents(
-            samples=samples, scenes=self.scenes if seen else None, behaviour=seen, seal=self.seal
+            samples=samples,
+            scenes=self.scenes if seen else None,
+            behaviour=seen,
+            seal=self.seal,
+            repeat=RepeatEntry.of(self.repeat, store.add) if self.repeat else None,
         )
         texts = {name: json.dumps(value) for name, value in plain(contents).items() if value is not None}
         return pack(store.arrays, texts)
@@ -104,11 +105,14 @@ class Reference:
                 for name, group in contents.samples.items()
             }
             behaviour = contents.behaviour.behaviour(arrays) if contents.behaviour else None
+            repeat = contents.repeat.read(arrays) if contents.repeat else None
         except (ValueError, KeyError) as error:
             raise BundleError(
                 f"{where} is not a reference of this version ({shown(str(error))}): export the bundle again"
             ) from error
-        return cls(samples=samples, scenes=contents.scenes, behaviour=behaviour, seal=contents.seal)
+        return cls(
+            samples=samples, scenes=contents.scenes, behaviour=behaviour, repeat=repeat, seal=contents.seal
+        )
 
     @classmethod
     def of(cls, bundle: Bundle) -> Reference:
@@ -173,6 +177,7 @@ class _Contents:
     samples: Mapping[Name, Annotated[tuple[_Call, ...], AtMost(MAX_CALLS)]]
     scenes: Scenes | None = None
     behaviour: _Seen | None = None
+    repeat: RepeatEntry | None = None
     seal: Seal | None = None
 
     def __post_init__(self) -> None:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vljepa_evaluation.gates.agreement import Agreement, compare_behaviours
 from vljepa_evaluation.gates.behaviour import Progress, record_behaviour
 from vljepa_evaluation.gates.limits import Limits, misses
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
-from vljepa_evaluation.gates.reference import Reference, Sample
+from vljepa_evaluation.gates.reference import Reference
+from vljepa_evaluation.gates.repeat import judge_repeat
+from vljepa_evaluation.gates.sample import Sample, cast
 from vljepa_evaluation.gates.verdict import Judgement
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.contract import TensorSpec
 from vljepa_runtime.engines import Engine, describe
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.model import Model
 
 __all__ = ["GateResults", "GraphResult", "check_gates"]
 
-Array = npt.NDArray[Any]
 GRAPHS_SHARE = 0.1  # of the work, as a progress line shows it, where scenes follow
 
 
@@ -124,7 +123,7 @@ def check_gates(
         agreement=agreement,
         misses=misses(Limits.loosest(allowed.values()).bundle_gates(agreement)) if agreement else (),
         note="; ".join([*notes, *([note] if note else [])]),
-        judgements=(reference.judge_seal(bundle.manifest),),
+        judgements=(judge_repeat(bundle, engine, reference.repeat), reference.judge_seal(bundle.manifest)),
     )
 
 
@@ -150,7 +149,7 @@ def _graph(
     graph = engine.load(bundle, name)
     wanted, got = [], []
     for sample in samples:
-        feeds = _cast(sample.feeds, graph.inputs)
+        feeds = cast(sample.feeds, graph.inputs)
         try:
             results = graph.run(feeds)
         except InputError:
@@ -165,11 +164,3 @@ def _graph(
             return GraphResult(name=name, precision=label, parity=None, misses=(shapes,))
     parity = compare_outputs(wanted, got)
     return GraphResult(name=name, precision=label, parity=parity, misses=misses(limits.graph_gates(parity)))
-
-
-def _cast(feeds: Mapping[str, Array], inputs: tuple[TensorSpec, ...]) -> dict[str, Array]:
-    """In the types that this bundle takes: an engine without uint8 takes the pixels as float16."""
-    types = {spec.name: spec.dtype for spec in inputs if spec.dtype != "bfloat16"}  # NumPy has none
-    return {
-        name: value.astype(types.get(name, value.dtype.name), copy=False) for name, value in feeds.items()
-    }
