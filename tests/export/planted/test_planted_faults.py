@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from planted_copy import Copy
 from planted_faults import FAULTS, By, Fault
 
-from vljepa_evaluation.gates import Reference, Scenes, Verdict
+from vljepa_evaluation.gates import Reference, Scenes, Verdict, judge_repeat
 from vljepa_export.constants import prove_bundle
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import NETWORKS
+from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
 
-KINDS = {  # format and precision of the clean bundles
-    "fp32": ("onnx", "fp32"),
-    "int8": ("onnx", "int8"),
-    "int4": ("onnx", "int4"),
-    "openvino": ("openvino", "int8"),
+
+class Kind(NamedTuple):
+    """What a clean bundle is made as, and what runs it."""
+
+    format: str
+    precision: str
+    engine: str = "onnxruntime:cpu"
+
+
+KINDS = {
+    "fp32": Kind("onnx", "fp32"),
+    "int8": Kind("onnx", "int8"),
+    "int4": Kind("onnx", "int4"),
+    "openvino": Kind("openvino", "int8", "openvino:cpu"),
 }
-READ = ("fp32", "int8", "int4", "openvino")
 GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 HERE = [fault for fault in FAULTS if fault.kind in KINDS]
 Clean = Callable[[str], Path]
@@ -37,15 +48,10 @@ def clean(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> C
     def bundle(kind: str) -> Path:
         path = folder / f"{kind}.vljepa"
         if kind not in made:
-            pytest.importorskip(KINDS[kind][0].replace("onnx", "onnxruntime"))
-            format, precision = KINDS[kind]
-            export_bundle(
-                small_checkpoint,
-                path,
-                format=format,
-                precision=precision,
-                scenes=Scenes(clips=2, seconds=4.0),
-            )
+            format, precision, engine = KINDS[kind]
+            pytest.importorskip(engine.partition(":")[0])
+            few = Scenes(clips=2, seconds=4.0)
+            export_bundle(small_checkpoint, path, format=format, precision=precision, scenes=few)
             made.add(kind)
         return path
 
@@ -75,7 +81,15 @@ def test_a_clean_bundle_is_under_its_seal(kind: str, clean: Clean) -> None:
     assert Reference.of(bundle).judge_seal(bundle.manifest).verdict is Verdict.KEPT
 
 
-@pytest.mark.parametrize("kind", READ)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clean_bundle_repeats_itself(kind: str, threads: int, clean: Clean) -> None:
+    with Bundle.open(clean(kind)) as bundle:
+        engine = open_engine(KINDS[kind].engine, threads=threads)
+        assert judge_repeat(bundle, engine, Reference.of(bundle).repeat).verdict is Verdict.KEPT
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_all_that_is_fixed_in_a_clean_bundle_is_what_was_meant(
     kind: str, clean: Clean, floats: Bundle
 ) -> None:
@@ -98,9 +112,7 @@ def test_the_seal_sees_every_edit(fault: Fault, clean: Clean) -> None:
     assert Reference.of(again).judge_seal(again.manifest).verdict is Verdict.KEPT
 
 
-@pytest.mark.parametrize(
-    "fault", [each for each in HERE if By.CONSTANTS in each.by and each.kind in READ], ids=name
-)
+@pytest.mark.parametrize("fault", [each for each in HERE if By.CONSTANTS in each.by], ids=name)
 def test_constants_say_where_it_is_once_it_is_sealed_again(
     fault: Fault, clean: Clean, floats: Bundle
 ) -> None:
@@ -115,3 +127,14 @@ def test_constants_say_where_it_is_once_it_is_sealed_again(
         }  # two graphs may share the file of weights
     else:
         assert len(faulty) == 1
+
+
+@pytest.mark.parametrize("fault", [each for each in HERE if By.REPEAT in each.by], ids=name)
+def test_the_engine_does_not_repeat_it_once_it_is_sealed_again(fault: Fault, clean: Clean) -> None:
+    copy = Copy(clean(fault.kind))
+    fault.plant(copy)
+    bundle, graph = copy.bundle(sealed=True), fault.name.partition(":")[0]
+    alone = Bundle.in_memory(replace(bundle.manifest, graphs={graph: bundle.graph(graph)}), copy.files)
+    judged = judge_repeat(alone, open_engine(KINDS[fault.kind].engine), Reference.of(bundle).repeat)
+    assert judged.verdict is Verdict.MISSED
+    assert all(miss.startswith(f"{graph}: ") for miss in judged.misses)
