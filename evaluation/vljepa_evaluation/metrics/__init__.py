@@ -1,7 +1,7 @@
 """Numbers only: arrays, texts and times in, scores with their intervals out. NumPy, no model, no world.
 
 `cider.py` words against references; `ranks.py` the right candidate among all; `matching.py` what belongs together in
-time; `curves.py` quality against decodings; `intervals.py` how sure a number is.
+time; `curves.py` quality against decodings; `intervals.py` how sure a number is; `paired.py` whether two differ.
 """
 
 import lazy_loader

@@ -9,9 +9,14 @@ from .curves import held_out as held_out
 from .curves import ratio_at_equal_quality as ratio_at_equal_quality
 from .curves import ratios as ratios
 from .intervals import Estimate as Estimate
+from .intervals import Span as Span
 from .intervals import mean_of as mean_of
+from .intervals import median_of as median_of
 from .matching import Annotation as Annotation
 from .matching import f1_of_moments as f1_of_moments
 from .matching import match_annotations as match_annotations
+from .paired import PairedDifference as PairedDifference
+from .paired import difference_of as difference_of
+from .paired import holm as holm
 from .ranks import ranks as ranks
 from .words import word_f1 as word_f1

@@ -177,7 +177,7 @@ def _words(model: _Embedder, examples: Sequence[Example]) -> WordResults | None:
         f1=float(f1.mean()),
         blind=float(blind.mean()),
         exact=float(np.mean(exact)),
-        learned=mean_of(f1 - blind).low > 0,
+        learned=mean_of(f1 - blind, span=(-1, 1)).low > 0,
         clips=len(groups),
     )
 
