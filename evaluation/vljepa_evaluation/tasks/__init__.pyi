@@ -7,6 +7,7 @@ from .own_clips import same_answers as same_answers
 from .protocol import Evaluable as Evaluable
 from .run import CLIPS as CLIPS
 from .run import TASKS as TASKS
+from .run import batches_of as batches_of
 from .run import evaluate as evaluate
 from .run import expand_tasks as expand_tasks
 from .selective import curves as curves
@@ -15,4 +16,5 @@ from .streams import FIRST_TUNING as FIRST_TUNING
 from .streams import Recording as Recording
 from .streams import StreamPlan as StreamPlan
 from .streams import record as record
+from .task import MARGIN as MARGIN
 from .task import TaskResult as TaskResult

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_data.world import BRIEF, COLOURS, QA, SHAPES, Clip, ask, question_types
-from vljepa_evaluation.metrics import mean_of, ranks
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
-from vljepa_evaluation.tasks.task import OneQuery, TaskResult
+from vljepa_evaluation.tasks.task import MARGIN, OneQuery, TaskResult
 
 __all__ = ["QUESTIONS", "Answering", "blind_guess", "grey_clip"]
 
@@ -93,20 +92,20 @@ def answered(name: str, qas: Sequence[QA], predicted: Sequence[Float32], model: 
     unseen = {
         question: model.predict(grey, question) for question in dict.fromkeys(qa.question for qa in qas)
     }
-    hits = [_hit(z, qa, model) for z, qa in zip(predicted, qas)]
-    blank = [_hit(unseen[qa.question], qa, model) for qa in qas]
+    margins = np.array([_margin(z, qa, model) for z, qa in zip(predicted, qas)])
+    blank = np.array([_margin(unseen[qa.question], qa, model) for qa in qas])
     chance = float(np.mean([1 / len(qa.candidates) for qa in qas]))
-    return TaskResult(
-        task=name,
-        headline="accuracy",
-        metrics={
-            "accuracy": mean_of(hits),
-            "blind_constant": mean_of(blind_guess(qas)),
-            "blind_grey_clip": mean_of(blank),
+    return TaskResult.of(
+        name,
+        "accuracy",
+        {
+            "accuracy": margins > 0,
+            MARGIN: margins,
+            "blind_constant": blind_guess(qas),
+            "blind_grey_clip": blank > 0,
         },
         chance=chance,
         note="blind_constant: the best fixed answer per question; blind_grey_clip: the model sees no video",
-        samples=np.array(hits),
     )
 
 
@@ -132,6 +131,8 @@ def grey_clip(size: int = 96, frames: int = 8) -> npt.NDArray[np.uint8]:
     return np.full((frames, size, size, 3), 128, np.uint8)
 
 
-def _hit(z: Float32, qa: QA, model: Evaluable) -> float:
-    scores = z[None] @ model.embed_text(qa.candidates).T
-    return float(ranks(scores, [qa.candidates.index(qa.answer)])[0] == 0)
+def _margin(z: Float32, qa: QA, model: Evaluable) -> float:
+    """How much nearer the answer is than the best other candidate; 0 counts as wrong."""
+    scores = model.embed_text(qa.candidates) @ z
+    right = qa.candidates.index(qa.answer)
+    return float(scores[right] - np.delete(scores, right).max())

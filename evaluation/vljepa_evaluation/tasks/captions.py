@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vljepa_data.world import PROMPTS, Clip, paraphrases
-from vljepa_evaluation.metrics import cider_d, mean_of
+from vljepa_evaluation.metrics import cider_d
 from vljepa_evaluation.tasks.attributes import Description, describe, matches, parse
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.task import OneQuery, TaskResult
@@ -16,6 +16,7 @@ from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 __all__ = ["Captions"]
 
 SHOWN = 8
+CIDER_SPAN = (0.0, 10.0)
 
 
 class Captions(OneQuery):
@@ -51,12 +52,11 @@ class Captions(OneQuery):
                 shares[attribute].append(right)
         every = shares.pop("all")
         order = np.argsort(every, kind="stable")[:SHOWN]  # what went wrong comes first
-        return TaskResult(
-            task=self.name,
-            headline="all_attributes",
-            metrics={"all_attributes": mean_of(every), "cider_d": mean_of(scores)}
-            | {name: mean_of(values) for name, values in shares.items()},
+        return TaskResult.of(
+            self.name,
+            "all_attributes",
+            {"all_attributes": every, "cider_d": scores, **shares},
+            spans={"cider_d": CIDER_SPAN},
             note="CIDEr-D on a scale to 10, document frequencies from these references; attributes read from the text",
-            samples=np.array(every),
             examples=tuple((texts[i], self._references[i][0]) for i in order),
         )

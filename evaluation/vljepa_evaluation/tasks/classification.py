@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_data.world import ACTIONS, COLOURS, PROMPTS, SHAPES, Clip, brief_caption, brief_captions
-from vljepa_evaluation.metrics import Estimate, mean_of, ranks
+from vljepa_evaluation.metrics import ranks
 from vljepa_evaluation.tasks.protocol import Evaluable
-from vljepa_evaluation.tasks.task import OneQuery, TaskResult
+from vljepa_evaluation.tasks.task import MARGIN, OneQuery, TaskResult
 
 __all__ = ["Classification"]
 
@@ -51,29 +51,32 @@ class Classification(OneQuery):
         truth = np.array(self._truth)
         open_hits = ranks(scores, truth) == 0
         few = np.stack([_with_distractors(t, seed, len(self._labels)) for t, seed in zip(truth, self._seeds)])
-        hits = (ranks(np.take_along_axis(scores, few, axis=1), np.zeros(len(few))) == 0).astype(float)
+        nearness = np.take_along_axis(scores, few, axis=1)
+        margins = nearness[:, 0] - nearness[:, 1:].max(axis=1)
         best = scores.argmax(axis=1)
         wrong = [i for i in range(len(truth)) if best[i] != truth[i]][:SHOWN]
-        return TaskResult(
-            task=self.name,
-            headline=f"top1_of_{CANDIDATES}",
-            metrics={
-                f"top1_of_{CANDIDATES}": mean_of(hits),
-                f"top1_of_{len(self._labels)}": mean_of(open_hits),
+        return TaskResult.of(
+            self.name,
+            f"top1_of_{CANDIDATES}",
+            {
+                f"top1_of_{CANDIDATES}": margins > 0,
+                MARGIN: margins,
+                f"top1_of_{len(self._labels)}": open_hits,
             }
             | self._parts(best, truth),
             chance=1 / CANDIDATES,
             note=f"top1_of_{CANDIDATES}: the truth and {CANDIDATES - 1} drawn; top1_of_{len(self._labels)}: all",
-            samples=hits,
             examples=tuple((self._labels[best[i]], self._labels[truth[i]]) for i in wrong),
         )
 
-    def _parts(self, best: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]) -> dict[str, Estimate]:
+    def _parts(
+        self, best: npt.NDArray[np.int64], truth: npt.NDArray[np.int64]
+    ) -> dict[str, npt.NDArray[np.bool_]]:
         """How often each attribute of the best of all captions is right."""
         sizes = (len(SHAPES), len(COLOURS), len(ACTIONS))
         got, wanted = np.unravel_index(best, sizes), np.unravel_index(truth, sizes)
         names = ("shape", "colour", "action")
-        return {name: mean_of((g == w).astype(float)) for name, g, w in zip(names, got, wanted)}
+        return {name: g == w for name, g, w in zip(names, got, wanted)}
 
 
 def _with_distractors(truth: int, seed: int, total: int) -> npt.NDArray[np.int64]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from vljepa_data.annotations import Example, Segment, by_segment, read_segment
 from vljepa_data.world import PROMPTS
 from vljepa_evaluation.metrics import Estimate, mean_of, ranks, row_cosines
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.run import measure_tasks
-from vljepa_evaluation.tasks.task import OneQuery, TaskResult
+from vljepa_evaluation.tasks.task import MARGIN, OneQuery, TaskResult
 from vljepa_runtime.preprocessing import Clip, Preprocess
 
 __all__ = ["OwnClip", "evaluate_own", "same_answers"]
 
 RECALLS = (1, 5)
+LEAST_COSINE = -1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,29 +151,30 @@ class Labels:
         counts = [len(question.candidates) for question in self._questions]
         if max(counts) < 2:
             return unlabelled
-        chosen, hits = self._choose(model)
-        return replace(
-            unlabelled,
-            headline="accuracy",
-            metrics={"accuracy": mean_of(hits, groups=videos)},
+        chosen, margins = self._choose(model)
+        return TaskResult.of(
+            self.name,
+            "accuracy",
+            {"accuracy": margins > 0, MARGIN: margins},
             chance=float(np.mean([len(q.right) / len(q.candidates) for q in self._questions])),
-            note=f"{len(hits)} questions about clips of {len(set(videos))} videos, {_span(counts)} candidates",
-            samples=np.array(hits),
+            note=f"{len(margins)} questions about clips of {len(set(videos))} videos, {_span(counts)} candidates",
+            groups=videos,
             chosen=tuple(chosen),
+            embeddings=unlabelled.embeddings,
         )
 
-    def _choose(self, model: Evaluable) -> tuple[list[int], list[float]]:
-        """Per question the best candidate, and whether it is right."""
+    def _choose(self, model: Evaluable) -> tuple[list[int], npt.NDArray[np.float64]]:
+        """Per question the best candidate, and how much nearer the nearest right one is than any wrong one."""
         names = list(dict.fromkeys(name for question in self._questions for name in question.candidates))
         index, rows = {name: place for place, name in enumerate(names)}, model.embed_text(names)
-        chosen, hits = [], []
+        chosen, margins = [], []
         for question, predicted in zip(self._questions, self._predicted):
             scores = rows[[index[name] for name in question.candidates]] @ predicted
             right = np.array([name in question.right for name in question.candidates])
-            wrong = scores[~right].max() if not right.all() else -np.inf
+            wrong = scores[~right].max() if not right.all() else LEAST_COSINE
             chosen.append(int(scores.argmax()))
-            hits.append(float(scores[right].max() > wrong))
-        return chosen, hits
+            margins.append(float(scores[right].max() - wrong))
+        return chosen, np.array(margins)
 
 
 class OwnRetrieval(OneQuery):
@@ -202,13 +205,12 @@ class OwnRetrieval(OneQuery):
             return TaskResult(task=self.name, note="skipped: all clips have one text, nothing to find")
         places = ranks(model.embed_text(texts) @ np.stack([self._predicted[n] for n in numbers]).T)
         hits = {k: (places < k).astype(float) for k in RECALLS if k < pool}
-        return TaskResult(
-            task=self.name,
-            headline="recall_at_1",
-            metrics={f"recall_at_{k}": mean_of(values, groups=videos) for k, values in hits.items()},
+        return TaskResult.of(
+            self.name,
+            "recall_at_1",
+            {f"recall_at_{k}": values for k, values in hits.items()},
             chance=1 / pool,
             note=f"one pool of {pool} clips with distinct first texts, text to video",
-            samples=hits[1],
             groups=videos,
         )
 

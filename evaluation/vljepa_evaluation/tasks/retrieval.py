@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vljepa_data.world import PROMPTS, Clip, caption
-from vljepa_evaluation.metrics import mean_of, ranks
-from vljepa_evaluation.tasks.protocol import Evaluable
-from vljepa_evaluation.tasks.task import OneQuery, TaskResult
+from vljepa_evaluation.metrics import ranks
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.task import MARGIN, OneQuery, TaskResult
 
 __all__ = ["POOL", "Retrieval"]
 
@@ -45,17 +45,26 @@ class Retrieval(OneQuery):
         pool = min(POOL, count)
         starts = range(0, count - pool + 1, pool)
         hits: dict[int, list[float]] = {1: [], 5: []}
+        margins: list[float] = []
         for start in starts:
             texts = model.embed_text(self._captions[start : start + pool])
-            places = ranks(texts @ np.stack(self._predicted[start : start + pool]).T)
+            nearness = texts @ np.stack(self._predicted[start : start + pool]).T
+            places = ranks(nearness)
+            margins += _margins(nearness) if pool > 1 else [0.0]
             for k in hits:
                 hits[k] += (places < k).astype(float).tolist()
         pools = f"{len(starts)} pools" if len(starts) > 1 else "one pool"
-        return TaskResult(
-            task=self.name,
-            headline="recall_at_1",
-            metrics={f"recall_at_{k}": mean_of(values) for k, values in hits.items()},
+        return TaskResult.of(
+            self.name,
+            "recall_at_1",
+            {f"recall_at_{k}": values for k, values in hits.items()} | {MARGIN: margins},
             chance=1 / pool,
             note=f"{pools} of {pool} clips with distinct captions, text to video",
-            samples=np.array(hits[1]),
         )
+
+
+def _margins(nearness: Float32) -> list[float]:
+    """How much nearer each text's own video is than the nearest other one."""
+    others = np.where(np.eye(len(nearness), dtype=bool), -np.inf, nearness)
+    margins: list[float] = (nearness.diagonal() - others.max(axis=1)).tolist()
+    return margins

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, islice
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol, TypeVar
@@ -16,7 +15,7 @@ from vljepa_evaluation.tasks.protocol import Evaluable, UInt8
 from vljepa_evaluation.tasks.task import Task, TaskResult
 from vljepa_runtime.preprocessing import Clip as FittedClip
 
-__all__ = ["CLIPS", "GROUPS", "TASKS", "evaluate", "expand_tasks", "measure_tasks"]
+__all__ = ["CLIPS", "GROUPS", "TASKS", "batches_of", "evaluate", "expand_tasks", "measure_tasks"]
 
 CLIPS = 2000
 PATIENCE = 8  # clips rendered per clip wanted before a task is closed with what it has,
@@ -93,6 +92,7 @@ def evaluate(
     tasks: Sequence[str] = tuple(TASKS),
     clips: int = CLIPS,
     hands: str | Path | None = None,
+    batch: int = 0,
     progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> Iterator[TaskResult]:
     """Measure a model.
@@ -102,23 +102,26 @@ def evaluate(
         tasks: Names from TASKS, or `vqa` or `all`.
         clips: Clips (questions, for VQA) per task; hands have as many as there are photographs.
         hands: Folder with the photographs of hand signs; without it that task is skipped.
+        batch: Clips of another batch are others, so that a measurement can go on; `batches_of` says how many there are.
         progress: Called with the share done (0..1) and what is being done.
 
     Yields:
         A result per task, as soon as it is there; a task that fails or lacks its data says so in its `note`.
 
     Raises:
-        ValueError: a task name is unknown or `clips` is below 1.
+        ValueError: a task name is unknown, `clips` is below 1, or there is no such batch.
 
     Examples:
         >>> from vljepa_evaluation.tasks import evaluate
         >>> from vljepa_runtime import load
         >>> for result in evaluate(load("tiny"), tasks=["composition"], clips=2):
         ...     print(result.task, result.headline, result.main)
-        composition top1_of_128 Estimate(value=1.0, low=1.0, high=1.0, n=2)
+        composition top1_of_128 Estimate(value=1.0, low=0.34..., high=1.0, n=2)
     """
     if clips < 1:
         raise ValueError(f"expected at least 1 clip, got {clips}")
+    if not 0 <= batch < batches_of(clips):
+        raise ValueError(f"expected a batch of {clips} clips among 0..{batches_of(clips) - 1}, got {batch}")
     names = expand_tasks(tasks)
     bank, missing = _load_hands(hands) if "hands" in names else (None, "")
     counts = {"hands": len(bank.all) if bank else 0}
@@ -131,9 +134,7 @@ def evaluate(
 
     for supply in dict.fromkeys(task.supply for task in open_tasks):
         group = [task for task in open_tasks if task.supply == supply]
-        yield from measure_tasks(
-            model, group, _clips_of(supply, bank, PATIENCE * clips + PATIENCE_ANYWAY), report
-        )
+        yield from measure_tasks(model, group, _clips_of(supply, bank, _seeds_of(clips), batch), report)
     if missing:
         yield TaskResult(task="hands", note=missing)
 
@@ -185,11 +186,28 @@ def _finish(task: Task[_Shown], model: Evaluable) -> TaskResult:
         return TaskResult(task=task.name, note=f"failed: {type(error).__name__}: {error}")
 
 
-def _clips_of(supply: str, bank: HandBank | None, limit: int) -> Iterator[tuple[int, Clip]]:
+def batches_of(clips: int) -> int:
+    """How many batches of so many clips there are before the seeds of one supply would be those of the next.
+
+    Examples:
+        >>> from vljepa_evaluation.tasks import batches_of
+        >>> batches_of(300)
+        357
+    """
+    return max(1, FIRST_SEED // _seeds_of(clips))
+
+
+def _seeds_of(clips: int) -> int:
+    """How many clips are looked at, at most, to find so many that a task can use."""
+    return PATIENCE * clips + PATIENCE_ANYWAY
+
+
+def _clips_of(supply: str, bank: HandBank | None, limit: int, batch: int) -> Iterator[tuple[int, Clip]]:
     if supply == "hands":
         return hand_clips(bank, HANDS_SEED) if bank else iter(())
     source = SUPPLIES[supply]
-    seeds = islice(count(source.first_seed), limit)
+    first = source.first_seed + batch * limit
+    seeds = range(first, first + limit)
     return ((seed, make_clip(seed, source.split, kind=source.kind)) for seed in seeds)
 
 

@@ -9,10 +9,16 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_evaluation.metrics import Estimate
+from vljepa_evaluation.metrics import Estimate, Span, mean_of
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_runtime.errors import InputError
 
-__all__ = ["OneQuery", "Task", "TaskResult"]
+__all__ = ["MARGIN", "OneQuery", "Task", "TaskResult"]
+
+MARGIN = "margin"
+"""Metric of many tasks: how much nearer, in cosine, the right candidate is than the best wrong one."""
+SHARE: Span = (0.0, 1.0)
+Float64 = npt.NDArray[np.float64]
 
 Shown = TypeVar("Shown", contravariant=True)
 
@@ -25,10 +31,11 @@ class TaskResult:
         task: Which task, such as `vqa/count`.
         headline: Key of the metric that stands for the task.
         metrics: Estimates by name.
+        scores: The values per clip behind each metric, in the order of the seeds, so that two models can be compared
+            clip by clip.
+        spans: Smallest and largest value of a metric that is no share of 0 to 1; None where nothing is known.
         chance: What guessing gives on the headline; None where that has no meaning.
         note: How it was measured, in a few words; or why it was not.
-        samples: The headline's value per clip, in the order of the seeds, so that two models can be compared clip
-            by clip.
         groups: Samples with equal numbers are of one video; empty where every sample stands alone.
         chosen: The candidate chosen per sample, by its number; empty where there is nothing to choose from.
         embeddings: (n, S), the predicted one per sample; empty where nobody compares them.
@@ -38,13 +45,73 @@ class TaskResult:
     task: str
     headline: str = ""
     metrics: Mapping[str, Estimate] = field(default_factory=dict)
+    scores: Mapping[str, Float64] = field(default_factory=dict)
+    spans: Mapping[str, Span | None] = field(default_factory=dict)
     chance: float | None = None
     note: str = ""
-    samples: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     groups: tuple[int, ...] = ()
     chosen: tuple[int, ...] = ()
     embeddings: Float32 = field(default_factory=lambda: np.empty((0, 0), np.float32))
     examples: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        headline: str,
+        scores: Mapping[str, npt.ArrayLike],
+        *,
+        spans: Mapping[str, Span | None] | None = None,
+        groups: Sequence[int] = (),
+        **kept: Any,
+    ) -> TaskResult:
+        """A result whose metrics are the means of these values per clip; `kept` are further attributes."""
+        spans = {MARGIN: None} | dict(spans or {})
+        values = {name: np.asarray(each, np.float64) for name, each in scores.items()}
+        metrics = {
+            name: mean_of(each, groups=groups or None, span=spans.get(name, SHARE))
+            for name, each in values.items()
+        }
+        return cls(
+            task=task,
+            headline=headline,
+            metrics=metrics,
+            scores=values,
+            spans=spans,
+            groups=tuple(groups),
+            **kept,
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[TaskResult]) -> TaskResult:
+        """The result over all clips of several batches; one that was not measured stands for all.
+
+        Raises:
+            InputError: there is no batch, or they are of different tasks.
+        """
+        if not parts or len({part.task for part in parts}) > 1:
+            raise InputError(f"expected batches of one task, got {[part.task for part in parts]}")
+        unmeasured = next((part for part in parts if not part.measured), None)
+        if unmeasured is not None or len(parts) == 1:
+            return unmeasured or parts[0]
+        first = parts[0]
+        return cls.of(
+            first.task,
+            first.headline,
+            {
+                name: np.concatenate([part.scores[name] for part in parts if name in part.scores])
+                for name in first.scores
+            },
+            spans=first.spans,
+            chance=first.chance,
+            note=first.note,
+            examples=first.examples,
+        )
+
+    @property
+    def samples(self) -> Float64:
+        """The headline's value per clip."""
+        return self.scores.get(self.headline, np.empty(0))
 
     @property
     def measured(self) -> bool:

