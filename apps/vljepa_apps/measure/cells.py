@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Cells
     from vljepa_runtime import Model
     from vljepa_runtime.contract import TensorSpec
+    from vljepa_runtime.engines import Engine
 
 __all__ = ["QUERY_TOKENS", "WholeModel", "end_to_end", "graph_cells", "sample_frames"]
 
@@ -46,19 +47,13 @@ def end_to_end(model: WholeModel, frames: npt.NDArray[np.uint8]) -> dict[str, Ca
     return {"window": lambda: model.embed(frames), "decode": lambda: model.decode(embedding)}
 
 
-def graph_cells(model: Model, *, engine: str, threads: int | None, allow_fallback: bool) -> Cells:
+def graph_cells(model: Model, engine: Engine) -> Cells:
     """Every graph of a bundle on inputs of one window, loaded a second time beside the model.
 
     Args:
         model: Gives the bundle and real inputs.
-        engine: To load the graphs on, as for `vj.load`.
-        threads: Of that engine; None takes its own choice.
-        allow_fallback: Whether another engine may take its place.
+        engine: Loads the graphs.
     """
-    from vljepa_runtime.engines import open_engine
-
-    target = model.bundle.manifest.target
-    opened = open_engine(engine, allow_fallback=allow_fallback, threads=threads, target=target)
     patches, positions = model.patches(sample_frames())
     visual = model.encode_patches(patches, positions)
     known: dict[str, npt.NDArray[Any]] = {
@@ -70,7 +65,7 @@ def graph_cells(model: Model, *, engine: str, threads: int | None, allow_fallbac
     }
 
     def runner(name: str) -> Callable[[], object]:
-        graph = opened.load(model.bundle, name)
+        graph = engine.load(model.bundle, name)
         feeds = {spec.name: _feed(spec, known) for spec in graph.inputs}
         return lambda: graph.run(feeds)
 

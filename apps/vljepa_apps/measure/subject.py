@@ -14,6 +14,7 @@ from vljepa_model.shipped import checkpoint_folder
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Cells
     from vljepa_runtime import Model
+    from vljepa_runtime.engines import Engine
 
 __all__ = ["TORCH", "Subject"]
 
@@ -66,7 +67,7 @@ class Subject:
         whole = end_to_end(model, frames)
         if isinstance(model, TorchModel):
             return {**model.cells(frames), **whole}
-        return {**graph_cells(model, **self._engine), **whole}
+        return {**graph_cells(model, self.open_engine(model)), **whole}
 
     def facts(self, model: Model | TorchModel) -> dict[str, Any]:
         """What is known without measuring: what runs, precision, size, parity."""
@@ -82,6 +83,17 @@ class Subject:
             parity = {name: asdict(item) for name, item in manifest.parity.items()}
         facts = {"spec": self.spec, "engine": engine, "precision": precision, "parity": parity}
         return facts | {"size_bytes": size}
+
+    def open_engine(self, model: Model) -> Engine:
+        """The engine that runs a bundle's graphs, once more beside the model."""
+        from vljepa_runtime.engines import open_engine
+
+        return open_engine(
+            self.engine,
+            allow_fallback=self.allow_fallback,
+            threads=self.threads,
+            target=model.bundle.manifest.target,
+        )
 
     @property
     def _engine(self) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
-from vljepa_apps.measure.latency import alternate, summarise
+from vljepa_apps.measure.latency import Latency, alternate, summarise, times_faster
 
 
 class Clock:
@@ -34,7 +35,10 @@ def test_subjects_take_turns() -> None:
         "c": {"decode": clock.work(log, "c", 0.005)},
     }
     result = alternate(subjects, rounds=2, warmup=1, clock=clock)
-    assert "".join(log) == "ab" + "ba" + "ab" + "ccc"
+    warm, first, second, alone = log[:2], log[2:4], log[4:6], log[6:]
+    assert sorted(warm) == sorted(first) == ["a", "b"]
+    assert second == first[::-1]
+    assert alone == ["c"] * 3
     assert result["a"]["window"].p50_ms == pytest.approx(10)
     assert result["b"]["window"].p95_ms == pytest.approx(20)
     assert result["a"]["window"].runs == 2
@@ -62,9 +66,50 @@ def test_a_slow_cell_gets_fewer_rounds() -> None:
     result = alternate(
         {"a": {"x": clock.work([], "", 1.0)}}, rounds=50, warmup=0, max_cell_s=4.5, clock=clock
     )
-    assert result["a"]["x"].runs == 5
+    assert result["a"]["x"].runs == 6  # rounds come in pairs
 
 
 def test_percentiles() -> None:
     times = summarise([float(value) for value in range(101)])
     assert (times.low_ms, times.p50_ms, times.high_ms, times.p95_ms) == (25, 50, 75, 95)
+
+
+def test_neither_drift_nor_who_comes_first_makes_one_faster() -> None:
+    """Both take 10 ms, whoever comes first in a turn 3 ms more, and the machine gets slower all the time."""
+    clock, calls = Clock(), list[str]()
+
+    def work(name: str) -> Callable[[], object]:
+        def call() -> None:
+            calls.append(name)
+            first = len(calls) % 2 == 1
+            clock.now += 0.010 + 0.003 * first + 1e-5 * len(calls)
+
+        return call
+
+    result = alternate({"a": {"x": work("a")}, "b": {"x": work("b")}}, rounds=60, clock=clock)
+    ratio = times_faster(result["a"]["x"], result["b"]["x"])
+    assert ratio is not None
+    assert ratio.low <= 1.0 <= ratio.high
+    assert ratio.value == pytest.approx(1.0, abs=1e-3)
+    firsts = calls[10::2]  # after the warm-up
+    assert 0.3 < firsts.count("a") / len(firsts) < 0.7
+
+
+def test_how_many_times_faster_is_a_median_over_pairs_of_rounds() -> None:
+    base = summarise([10.0, 20.0, 10.0, 20.0, 10.0, 20.0, 999.0])
+    ratio = times_faster(base, summarise([5.0, 10.0, 5.0, 10.0, 5.0, 10.0, 1.0]))
+    assert ratio is not None
+    assert (ratio.low, ratio.value, ratio.high, ratio.n) == pytest.approx((2.0, 2.0, 2.0, 3))
+    assert times_faster(base, Latency(error="no kernel")) is None
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.3])
+def test_the_interval_of_a_ratio_covers_what_is_true(spread: float) -> None:
+    random = np.random.default_rng(0)
+    covered = 0
+    for _ in range(200):
+        base, mine = random.lognormal(0, spread, size=(2, 60))
+        ratio = times_faster(summarise(base), summarise(mine))
+        assert ratio is not None
+        covered += ratio.low <= 1.0 <= ratio.high
+    assert covered >= 185
