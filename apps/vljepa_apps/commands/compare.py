@@ -11,6 +11,7 @@ from vljepa_runtime.errors import InputError
 
 NO_TASKS = "none"
 CLIPS = 300
+MAX_CLIPS = 10_000
 
 EXAMPLE = "vljepa compare tiny tiny-openvino.vljepa --tasks classification"
 
@@ -39,6 +40,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"held-out clips per task (default {CLIPS}; 2000 for figures to publish)",
     )
     parser.add_argument(
+        "--until",
+        type=half_width,
+        metavar="Npt",
+        help="draw more clips, a batch of --clips at a time, until every interval (of the differences to the first "
+        "bundle; of the accuracy of one alone) is within +-N points",
+    )
+    parser.add_argument(
+        "--max-clips",
+        type=arguments.positive_int,
+        default=MAX_CLIPS,
+        metavar="N",
+        help=f"clips per task at which --until gives up (default {MAX_CLIPS})",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep what was measured of each batch here; the same command goes on where it was stopped",
+    )
+    parser.add_argument(
+        "--expect",
+        metavar="equal|Npt",
+        help="exit with 1 unless so: equal, no difference to the first bundle was found; Npt, every task is known to "
+        "lie within N points of it",
+    )
+    parser.add_argument(
         "--hands", type=Path, metavar="DIR", help="photographs of hand signs, for the task hands"
     )
     parser.add_argument(
@@ -59,7 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the report; exit code 1 when something could not be measured."""
+    """Print the report; exit code 1 when something could not be measured, or is not as expected."""
+    from vljepa_apps.measure.compare.judging import expectation
     from vljepa_apps.measure.compare.picture import draw
     from vljepa_apps.measure.compare.run import Plan, compare
     from vljepa_apps.measure.compare.tables import markdown, text
@@ -68,6 +96,12 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_runtime.files import replace_file
     from vljepa_runtime.printable import printable
 
+    if args.expect:
+        expectation(args.expect)
+        if len(args.bundles) + bool(args.against) < 2:
+            raise InputError(
+                "expected two bundles with --expect, got one: name what it is compared with first"
+            )
     refuse_existing([args.markdown, args.png], force=args.force, inputs=args.bundles)
     if args.png:
         require_matplotlib()
@@ -78,9 +112,14 @@ def run(args: argparse.Namespace) -> int:
             f"expected --against torch or torch:FOLDER, got {args.against!r}: name bundles without it"
         )
     own = own_clips.named(args, "--data")
+    if args.until and own:
+        raise InputError("expected no --data with --until: a file has no more clips than it has")
     plan = Plan(
         tasks=tasks(args.tasks or (NO_TASKS if own else "all")),
         clips=args.clips,
+        until=args.until,
+        max_clips=args.max_clips,
+        keep=str(args.keep) if args.keep else None,
         hands=str(args.hands) if args.hands else None,
         rounds=args.rounds,
         own=own,
@@ -95,7 +134,18 @@ def run(args: argparse.Namespace) -> int:
         replace_file(args.markdown, printable(markdown(report), lines=True).encode())
     if args.png:
         draw(report, args.png)
-    return 1 if report.failed else 0
+    unexpected = [each for each in report.verdicts if args.expect and not each.keeps(args.expect)]
+    for verdict in unexpected:
+        console.note(f"not as expected ({args.expect}): {verdict}")
+    return 1 if report.failed or unexpected else 0
+
+
+def half_width(text: str) -> float:
+    """`1pt` -> 1.0, as an argument's type."""
+    number = text.removesuffix("pt")
+    if number == text:
+        raise argparse.ArgumentTypeError(f"expected a number of points such as 1pt, got {text!r}")
+    return arguments.positive(number)
 
 
 def tasks(listed: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from vljepa_apps.measure.subject import Subject
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 if TYPE_CHECKING:
+    from vljepa_evaluation.tasks import TaskResult
     from vljepa_runtime import Model, SessionStats
 
 __all__ = ["in_a_process", "main", "run_stream"]
@@ -28,7 +29,7 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
     Args:
         order: A subject's fields; with `source` a stream is run, else windows of noise are embedded; with `tasks`,
-            `clips` and `hands` they are measured too, and with `own` what an annotation file holds.
+            `clips`, `hands` and `batch` they are measured too, and with `own` what an annotation file holds.
 
     Yields:
         `kind` facts, task or error, with what was found.
@@ -50,7 +51,7 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def main(argv: list[str]) -> int:
-    """Measure what the JSON argument says: spec, engine, threads, allow_fallback; source; tasks, clips, hands; own."""
+    """Measure what the JSON argument says: a subject's fields; source; tasks, clips, hands, batch; own."""
     order = json.loads(argv[0])
     subject = Subject(
         **{key: order[key] for key in ("spec", "engine", "threads", "allow_fallback") if key in order}
@@ -113,10 +114,11 @@ def measure(model: Any, label: str, order: dict[str, Any]) -> None:
             tasks=order["tasks"],
             clips=order["clips"],
             hands=order.get("hands"),
+            batch=order.get("batch", 0),
             progress=progress.update,
         )
         for result in results:
-            say("task", **result.to_dict(), samples=[round(value, 6) for value in result.samples.tolist()])
+            say_task(result)
 
 
 def measure_own(model: Any, label: str, own: dict[str, Any]) -> None:
@@ -128,11 +130,14 @@ def measure_own(model: Any, label: str, own: dict[str, Any]) -> None:
     examples = AnnotationFile(**own).read()
     with console.Progress(f"{label}: own clips", total=1.0) as progress:
         for result in evaluate_own(model, model.preprocess, examples, progress=progress.update):
-            kept = {"groups": result.groups, "chosen": result.chosen}
-            say(
-                "task", **result.to_dict(), **kept,
-                samples=result.samples.tolist(), embeddings=result.embeddings.tolist(),
-            )  # fmt: skip
+            say_task(result)
+
+
+def say_task(result: TaskResult) -> None:
+    """One line with all that was kept clip by clip."""
+    scores = {name: values.round(6).tolist() for name, values in result.scores.items()}
+    kept = {"spans": result.spans, "groups": result.groups, "chosen": result.chosen}
+    say("task", **result.to_dict(), **kept, scores=scores, embeddings=result.embeddings.tolist())
 
 
 def say(kind: str, **values: Any) -> None:

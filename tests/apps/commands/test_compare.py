@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +16,15 @@ from vljepa_apps.commands import compare
 from vljepa_apps.demo.stream import write_video
 from vljepa_apps.main import main
 from vljepa_apps.measure import worker
+from vljepa_apps.measure.compare import batches
 from vljepa_apps.measure.compare import run as compare_run
+from vljepa_apps.measure.compare.judging import differences, judge
+from vljepa_apps.measure.compare.parity import MeasuredParity
 from vljepa_apps.measure.compare.report import Column, Comparison, speedups
-from vljepa_apps.measure.compare.run import Plan, agreements, differences
+from vljepa_apps.measure.compare.run import Plan, agreements
 from vljepa_apps.measure.compare.tables import markdown, text
 from vljepa_apps.measure.subject import Subject
+from vljepa_evaluation.gates import GraphParity, compare_outputs
 from vljepa_evaluation.tasks import TaskResult
 from vljepa_runtime.errors import BundleError, InputError
 
@@ -31,7 +36,7 @@ def test_two_subjects_of_one_name_are_told_apart() -> None:
 
 def result(samples: list[float], **kept: Any) -> TaskResult:
     """What two subjects are compared by."""
-    return TaskResult(task="t", samples=np.array(samples), **kept)
+    return TaskResult.of("t", "accuracy", {"accuracy": samples}, **kept)
 
 
 def test_clips_of_one_video_are_drawn_together() -> None:
@@ -40,7 +45,10 @@ def test_clips_of_one_video_are_drawn_together() -> None:
         for name, v in (("a", 0.0), ("b", 1.0))
     }
     (found,) = differences(results, "a")
-    assert (found.points.low, found.points.value, found.points.high) == (0.0, 50.0, 100.0)
+    estimate = found.found.estimate
+    assert estimate.value == 50.0
+    assert estimate.high - estimate.low > 80  # there are two videos
+    assert found.found.p == 1.0
 
 
 def test_agreement_is_that_of_answers_right_or_wrong() -> None:
@@ -64,8 +72,14 @@ def test_differences_are_paired_by_clip() -> None:
         "b": {"t": result([1.0, 1.0, 1.0, 0.0] * 25), "u": result([1.0])},
     }
     (found,) = differences(results, "a")
-    assert (found.task, found.label, found.points.value) == ("t", "b", 25.0)
-    assert 10 < found.points.low < 25 < found.points.high < 40
+    estimate = found.found.estimate
+    assert (found.task, found.label, estimate.value) == ("t", "b", 25.0)
+    assert 10 < estimate.low < 25 < estimate.high < 40
+
+
+def parity(error: float) -> GraphParity:
+    """Of two rows, one of them off by so much."""
+    return compare_outputs([[np.eye(2)]], [[np.eye(2) + np.array([[0, error], [0, 0]])]])
 
 
 def column(label: str, accuracy: float, p50_ms: float) -> Column:
@@ -97,6 +111,7 @@ def column(label: str, accuracy: float, p50_ms: float) -> Column:
                 "high_ms": p50_ms,
                 "runs": 9,
                 "error": "",
+                "times_ms": (p50_ms,) * 9,
             },
             "decode": {
                 "p50_ms": 0.0,
@@ -123,7 +138,13 @@ def report() -> Comparison:
         machine={"cpu": "a chip", "cores": "2"},
         settings={"clips": 300, "rounds": 60},
         columns=tuple(columns.values()),
-        differences=tuple(differences(results, "fast")),
+        differences=(found := tuple(differences(results, "fast"))),
+        verdicts=tuple(judge(found, ["fast", "slow"])),
+        parity=(
+            MeasuredParity(name="predictor", label="slow", base="fast", parity=parity(0.25)),
+            MeasuredParity(name="x_encoder", label="slow", base="fast", parity=parity(0.0)),
+            MeasuredParity(name="texts", label="slow", base="fast", note="too few numbers"),
+        ),
         agreements=tuple(agreements(results, "fast")),
         reference="slow",
         speedups=speedups(columns, "slow"),
@@ -141,15 +162,20 @@ def test_text_says_what_was_measured_and_what_was_not(report: Comparison) -> Non
     assert "n/a (failed: Oops: x)" in shown
     assert "+50.00" in shown
     assert "Times faster than slow" in shown
-    assert " 4.00" in shown
-    assert shown.endswith("- slow: it broke")
+    assert "4.000 [4.000, 4.000]" in shown
+    assert "predictor     0.9" in shown
+    assert "x_encoder     identical" in shown
+    assert "n/a (too few numbers)" in shown
+    assert "not measured here" in shown  # of the numbers that a manifest claims
+    assert "- slow: it broke" in shown
+    assert "slow against fast: not different at this size" in shown.splitlines()[-1]
 
 
 def test_markdown_has_a_table_per_title(report: Comparison) -> None:
     written = markdown(report)
     assert written.startswith("# Comparison\n\nMeasured on: cpu a chip, cores 2.")
     tables = [block for block in written.split("\n\n") if block.startswith("|")]
-    assert len(tables) == written.count("\n## ") == 7
+    assert len(tables) == written.count("\n## ") == 8
     for block in tables:
         rows = block.splitlines()
         assert len({row.count("|") for row in rows}) == 1, block
@@ -158,11 +184,22 @@ def test_markdown_has_a_table_per_title(report: Comparison) -> None:
 def test_json_is_plain_and_complete(report: Comparison) -> None:
     plain = json.loads(json.dumps(report.to_dict()))
     assert set(plain) == {
-        "format", "machine", "settings", "subjects", "differences", "agreements", "reference", "speedups",
+        "format", "machine", "settings", "subjects", "differences", "verdicts", "agreements", "parity",
+        "reference", "speedups",
     }  # fmt: skip
     assert plain["subjects"][0]["tasks"]["vqa/what"]["metrics"]["accuracy"]["value"] == 0.9
-    assert plain["speedups"] == {"fast": {"window": 4.0}}
-    assert plain["differences"][0]["points"]["n"] == 2
+    assert plain["speedups"] == {
+        "fast": {
+            "window": {"value": pytest.approx(4), "low": pytest.approx(4), "high": pytest.approx(4), "n": 4}
+        }
+    }
+    assert (
+        plain["differences"][0] | {"value": 50.0, "n": 2, "p": 1.0, "unit": "points"}
+        == plain["differences"][0]
+    )
+    assert plain["verdicts"][0]["verdict"] == "not different at this size"
+    assert plain["parity"][1]["identical"]
+    assert not plain["parity"][0]["identical"]
     assert plain["agreements"][0]["best_label"]["value"] == 1.0
 
 
@@ -188,19 +225,31 @@ def fake_measuring(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         yield {"kind": "facts", "engine": "fake", "size_bytes": 1000, "peak_rss_mb": 99.5}
         if order["own"]:
             yield {"kind": "task", "task": "own/labels", "headline": "", "metrics": {}, "note": ""} | {
-                "samples": [1.0, 0.0], "groups": [0, 0], "chosen": [0, 1], "embeddings": [[1.0, 0.0], [0.0, 1.0]],
+                "groups": [0, 0], "chosen": [0, 1], "embeddings": [[1.0, 0.0], [0.0, 1.0]],
             }  # fmt: skip
         metric = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 4}
         for task in order["tasks"]:
             result = {"headline": "accuracy", "metrics": {"accuracy": metric}, "chance": 0.1, "note": ""}
-            yield {"kind": "task", "task": task, **result, "samples": [1.0, 0.0, 1.0, 0.0]}
+            worse = order["spec"] == "worse"
+            values = [float(order["batch"] % 2), 0.0, 0.0 if worse else 1.0, 0.0]
+            yield {
+                "kind": "task",
+                "task": task,
+                **result,
+                "scores": {"accuracy": values * (order["clips"] // 4)},
+            }
 
-    def cells(subject: Subject) -> dict[str, Callable[[], object]]:
+    def load(subject: Subject) -> str:
         if subject.spec == "broken":
             raise BundleError("not a bundle")
+        return subject.spec
+
+    def cells(subject: Subject, model: str) -> dict[str, Callable[[], object]]:
         return {"window": lambda: np.zeros(1)}
 
-    monkeypatch.setattr(compare_run, "in_a_process", in_a_process)
+    monkeypatch.setattr(batches, "in_a_process", in_a_process)
+    monkeypatch.setattr(compare_run, "measured_parity", lambda *pair, labels: iter(()))
+    monkeypatch.setattr(Subject, "load", load)
     monkeypatch.setattr(Subject, "cells", cells)
     return orders
 
@@ -227,6 +276,73 @@ def test_command_goes_on_over_a_broken_bundle(
     assert "- broken: not a bundle" in out
     assert "vqa/count accuracy" in file.read_text()
     assert "n/a" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("other", "expected", "code"),
+    [("b", "equal", 0), ("worse", "equal", 1), ("b", "5pt", 0), ("b", "1pt", 1), ("worse", "80pt", 0)],
+    ids=["equal", "different", "within 5 points", "that is not known", "within 80 points"],
+)
+def test_the_exit_code_says_whether_it_is_as_expected(
+    other: str,
+    expected: str,
+    code: int,
+    fake_measuring: list[dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["a", other, "--tasks", "vqa/count", "--clips", "100", "--rounds", "0", "--expect", expected]
+    assert main(["compare", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1].startswith(f"{other} against a: ")
+    assert (f"not as expected ({expected}): {other} against a: " in err) == (code == 1)
+
+
+def test_clips_are_drawn_until_the_interval_is_narrow(
+    fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of each batch's answers differ by turns; without disagreement 95 % exclude 3.84 / (n + 3.84)."""
+    arguments = ["a", "b", "--tasks", "vqa/count", "--clips", "100", "--rounds", "0", "--until", "1pt"]
+    assert main(["compare", *arguments, "--json"]) == 0
+    out, err = capsys.readouterr()
+    (difference,) = json.loads(out)["differences"]
+    assert (difference["n"], difference["value"]) == (400, 0.0)
+    assert difference["high"] < 1.0
+    assert [order["batch"] for order in fake_measuring] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert "300 clips: +-1.26 points (vqa/count of b), +-1 wanted: about 480 will do" in err
+    assert "400 clips: every interval is within +-1 points" in err
+
+
+def test_what_is_never_narrow_ends_at_the_cap(
+    fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["a", "--tasks", "vqa/count", "--clips", "100", "--rounds", "0", "--until", "1pt"]
+    assert main(["compare", *arguments, "--max-clips", "250", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["subjects"][0]["tasks"]["vqa/count"]["metrics"]["accuracy"]["n"] == 200
+    assert "stopped, 250 are the most" in err
+
+
+def test_what_was_kept_is_not_measured_again(
+    fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Stopped after two batches by the cap; the third is new, and so is another bundle."""
+    measure = ["--tasks", "vqa/count", "--clips", "100", "--rounds", "0", "--keep", str(tmp_path / "kept")]
+    first = ["compare", "tiny", "torch", *measure, "--until", "1pt", "--max-clips", "200", "--json"]
+    assert main(first) == 0
+    before, measured = capsys.readouterr().out, len(fake_measuring)
+    assert measured == 4
+    assert main(first) == 0
+    again = capsys.readouterr()
+    assert json.loads(again.out) == json.loads(before)
+    assert "as measured before" in again.err
+    assert len(fake_measuring) == measured
+    assert main([*first, "--max-clips", "300"]) == 0
+    assert [(order["spec"], order["batch"]) for order in fake_measuring[measured:]] == [
+        ("tiny", 2),
+        ("torch", 2),
+    ]
+    assert main(["compare", "tiny", "broken", *measure]) == 1
+    assert "- broken: not a bundle" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -258,7 +374,12 @@ def test_own_clips_are_measured_in_a_process_each(own: Path, capsys: pytest.Capt
     arguments = ["--data", str(own / "clips.csv"), "--rounds", "0", "--markdown", str(file)]
     assert main(["compare", "tiny", "tiny", *arguments, "--engine", "onnxruntime:cpu"]) == 0
     out, err = capsys.readouterr()
-    assert "100.0 [100.0, 100.0]  1.00000 [1.00000, 1.00000]" in out
+    assert re.search(r"100\.0 \[\d?\d\.\d, 100\.0\]  1\.00000", out)  # one video says little
+    assert "1.00000 [1.00000, 1.00000]" in out
+    for name in ("predictor", "y_decoder_step", "texts, end to end", "windows, end to end"):
+        assert re.search(rf"{name} +identical", out), name
+    assert "words, end to end    100.0 % the same" in out
+    assert "tiny #2 against tiny: not different at this size" in out
     assert "own/labels accuracy" in out
     assert "(skipped: all clips have one text, nothing to find)" in out
     assert "looking at clips" in err
@@ -286,6 +407,9 @@ def test_missing_videos_are_named_before_any_work(
         (["a", "--tasks", "smell"], "got 'smell'"),
         (["a", "--against", "tensorflow"], "expected --against torch"),
         (["a", "--rounds", "-1"], "at least 0"),
+        (["a", "b", "--expect", "better"], "expected equal or a number of points such as 2pt, got 'better'"),
+        (["a", "--expect", "equal"], "expected two bundles with --expect"),
+        (["a", "--until", "1pt", "--data", "none.csv"], "expected no --data with --until"),
         (["a", "--markdown", "/no/such/folder/x.md"], "does not exist"),
     ],
 )

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vljepa_apps.measure.compare.judging import Difference, Verdict
+from vljepa_apps.measure.compare.parity import MeasuredParity
+from vljepa_apps.measure.latency import Latency, times_faster
 from vljepa_evaluation.metrics import Estimate
 
-__all__ = ["Agreement", "Column", "Comparison", "Difference", "speedups"]
+__all__ = ["Agreement", "Column", "Comparison", "speedups"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +23,7 @@ class Column:
     Attributes:
         label: Its name in tables.
         spec: What the user named.
-        facts: What runs, precision, size, parity, peak memory.
+        facts: What runs, precision, size, peak memory, parity as its manifest says.
         tasks: Metrics with their intervals, by task.
         latency: Times of each cell, by its name.
         errors: What could not be measured, a sentence each.
@@ -32,16 +35,6 @@ class Column:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     latency: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """How many points a subject is above (+) or below (-) another on the same clips."""
-
-    task: str
-    label: str
-    base: str
-    points: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +60,23 @@ class Comparison:
         machine: Processor, cores, system, versions.
         settings: Clips, rounds and so on.
         columns: One per subject.
-        differences: Of accuracy, paired by clip, against the first subject.
+        differences: Of every metric, paired by clip, against the first subject.
+        verdicts: One for each subject after the first.
         agreements: On one's own clips, with the first subject.
+        parity: Measured here, with the first subject.
         reference: Label of the subject that speed is compared with.
-        speedups: Reference's median over the subject's, by label and cell.
+        speedups: How many times faster than the reference, by label and cell.
     """
 
     machine: Mapping[str, str]
     settings: Mapping[str, Any]
     columns: tuple[Column, ...]
     differences: tuple[Difference, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    parity: tuple[MeasuredParity, ...] = ()
     reference: str = ""
-    speedups: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    speedups: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -97,29 +94,32 @@ class Comparison:
                 | {"tasks": c.tasks, "latency": c.latency, "errors": c.errors}
                 for c in self.columns
             ],
-            "differences": [
-                {"task": d.task, "label": d.label, "base": d.base, "points": d.points.to_dict()}
-                for d in self.differences
-            ],
+            "differences": [difference.to_dict() for difference in self.differences],
+            "verdicts": [verdict.to_dict() for verdict in self.verdicts],
             "agreements": [
                 {"label": a.label, "base": a.base}
                 | {name: estimate.to_dict() for name, estimate in a.found.items()}
                 for a in self.agreements
             ],
+            "parity": [each.to_dict() for each in self.parity],
             "reference": self.reference,
-            "speedups": {label: dict(cells) for label, cells in self.speedups.items()},
+            "speedups": {
+                label: {cell: ratio.to_dict() for cell, ratio in cells.items()}
+                for label, cells in self.speedups.items()
+            },
         }
 
 
-def speedups(columns: Mapping[str, Column], reference: str) -> dict[str, dict[str, float]]:
+def speedups(columns: Mapping[str, Column], reference: str) -> dict[str, dict[str, Estimate]]:
     """How many times faster than the reference each subject is, per cell that both have."""
     base = columns[reference].latency
-    return {
+    found = {
         label: {
-            cell: base[cell]["p50_ms"] / times["p50_ms"]
+            cell: times_faster(Latency(**base[cell]), Latency(**times))
             for cell, times in column.latency.items()
-            if times["p50_ms"] and base.get(cell, {}).get("p50_ms")
+            if cell in base
         }
         for label, column in columns.items()
         if label != reference
     }
+    return {label: {cell: e for cell, e in cells.items() if e} for label, cells in found.items()}

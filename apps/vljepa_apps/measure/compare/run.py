@@ -1,4 +1,4 @@
-"""Measures subjects against each other: accuracy and memory in a process each, latency in turns in this one."""
+"""Measures subjects against each other: accuracy and memory in a process each, parity and latency in this one."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vljepa_apps import console
-from vljepa_apps.measure.compare.report import Agreement, Column, Comparison, Difference, speedups
+from vljepa_apps.measure.compare.batches import measure_accuracy
+from vljepa_apps.measure.compare.judging import Results, differences, judge
+from vljepa_apps.measure.compare.parity import MeasuredParity, measured_parity
+from vljepa_apps.measure.compare.report import Agreement, Column, Comparison, speedups
 from vljepa_apps.measure.latency import Cells, Latency, alternate
 from vljepa_apps.measure.machine import installed, machine
 from vljepa_apps.measure.subject import Subject
-from vljepa_apps.measure.worker import in_a_process
-from vljepa_evaluation.metrics import mean_of
-from vljepa_evaluation.tasks import TaskResult, same_answers
+from vljepa_evaluation.tasks import same_answers
 from vljepa_runtime.errors import VljepaError
 
 if TYPE_CHECKING:
     from vljepa_data.annotations import AnnotationFile
 
-__all__ = ["Plan", "agreements", "compare", "differences"]
-
-Results = Mapping[str, Mapping[str, TaskResult]]
-"""What was kept sample by sample, per subject and task."""
+__all__ = ["Plan", "agreements", "compare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +29,10 @@ class Plan:
 
     Attributes:
         tasks: Task names, spelled out; none measures no accuracy.
-        clips: Clips per task.
+        clips: Clips per task; with `until`, of one batch.
+        until: Half the width, in points, that every interval shall have at most; None measures one batch.
+        max_clips: Clips per task at which `until` gives up.
+        keep: Folder for what was measured, from which the same measurement goes on.
         hands: Folder with photographs of hand signs.
         rounds: Timed runs per cell; 0 measures no latency.
         warmup: Runs of a cell that are not timed, before the others.
@@ -42,6 +41,9 @@ class Plan:
 
     tasks: tuple[str, ...] = ()
     clips: int = 300
+    until: float | None = None
+    max_clips: int = 10_000
+    keep: str | None = None
     hands: str | None = None
     rounds: int = 60
     warmup: int = 5
@@ -55,82 +57,71 @@ class Plan:
 
 def compare(subjects: Sequence[Subject], plan: Plan) -> Comparison:
     """Measure every subject; what fails is marked in the report and the rest goes on."""
-    labels = _labels(subjects)
-    columns = {label: Column(label=label, spec=subject.spec) for label, subject in zip(labels, subjects)}
-    results: dict[str, dict[str, TaskResult]] = {label: {} for label in labels}
-    for label, subject in zip(labels, subjects):
-        _measure(columns[label], results[label], subject, plan)
+    named = dict(zip(_labels(subjects), subjects))
+    labels = list(named)
+    columns = {label: Column(label=label, spec=subject.spec) for label, subject in named.items()}
+    results = measure_accuracy(named, columns, plan)
+    models = _loaded(named, columns) if plan.rounds or len(named) > 1 else {}
+    parity = tuple(_parity(named, models))
     if plan.rounds:
-        for label, latency in _latencies(dict(zip(labels, subjects)), plan, columns).items():
+        for label, latency in _latencies(named, models, plan, columns).items():
             columns[label].latency = {cell: asdict(value) for cell, value in latency.items()}
-    reference = next((label for label, s in zip(labels, subjects) if s.is_torch), labels[0])
+    reference = next((label for label, s in named.items() if s.is_torch), labels[0])
+    found = tuple(differences(results, labels[0]))
     return Comparison(
         machine=_machine(),
         settings=plan.settings(),
         columns=tuple(columns.values()),
-        differences=tuple(differences(results, labels[0])),
+        differences=found,
+        verdicts=tuple(judge(found, labels)),
         agreements=tuple(agreements(results, labels[0])),
+        parity=parity,
         reference=reference,
         speedups=speedups(columns, reference),
     )
 
 
-def differences(results: Results, base: str) -> Iterator[Difference]:
-    """Headline of each subject minus the first one's, clip by clip, so that the interval is that of the difference."""
-    for label, task, mine, other in _pairs(results, base):
-        if len(mine.samples) == len(other.samples) > 0:
-            points = mean_of(100 * (mine.samples - other.samples), groups=mine.groups or None)
-            yield Difference(task=task, label=label, base=base, points=points)
-
-
 def agreements(results: Results, base: str) -> Iterator[Agreement]:
     """How far each subject does what the first one does with one's own clips."""
-    for label, _, mine, other in _pairs(results, base):
-        if found := same_answers(mine, other):
-            yield Agreement(label=label, base=base, found=found)
-
-
-def _pairs(results: Results, base: str) -> Iterator[tuple[str, str, TaskResult, TaskResult]]:
-    """Every task that a subject and the first one have both."""
     for label, tasks in results.items():
         for task, mine in tasks.items() if label != base else ():
-            if task in results[base]:
-                yield label, task, mine, results[base][task]
+            if task in results[base] and (found := same_answers(mine, results[base][task])):
+                yield Agreement(label=label, base=base, found=found)
 
 
-def _measure(column: Column, results: dict[str, TaskResult], subject: Subject, plan: Plan) -> None:
-    order = asdict(subject) | {"tasks": plan.tasks, "clips": plan.clips, "hands": plan.hands}
-    order["own"] = asdict(plan.own) if plan.own else None
-    console.note(f"{column.label}: {'accuracy and ' if plan.tasks or plan.own else ''}memory")
-    for line in in_a_process(order):
-        kind = line.pop("kind")
-        if kind == "facts":
-            column.facts = line
-        elif kind == "task":
-            results[line["task"]] = _kept(line)
-            column.tasks[line["task"]] = line
-        else:
-            column.errors.append(line["message"])
+def _loaded(subjects: Mapping[str, Subject], columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Every subject that loads; of the others the report says why, once."""
+    models = {}
+    for label, subject in subjects.items():
+        try:
+            models[label] = subject.load()
+        except (VljepaError, OSError) as error:
+            if not columns[label].errors:
+                columns[label].errors.append(str(error))
+    return models
 
 
-def _kept(line: dict[str, Any]) -> TaskResult:
-    """What the line of a task holds sample by sample, which is taken out of it."""
-    return TaskResult(
-        task=line["task"],
-        samples=np.array(line.pop("samples"), np.float64),
-        groups=tuple(line.pop("groups", ())),
-        chosen=tuple(line.pop("chosen", ())),
-        embeddings=np.array(line.pop("embeddings", ()), np.float32),
-    )
+def _parity(subjects: Mapping[str, Subject], models: Mapping[str, Any]) -> Iterator[MeasuredParity]:
+    base, *others = subjects
+    if base not in models:
+        return
+    with console.Progress("parity", total=len(others)) as progress:
+        for label in progress.over(others):
+            if label in models:
+                pair = (subjects[base], models[base], subjects[label], models[label])
+                yield from measured_parity(*pair, labels=(label, base))
 
 
 def _latencies(
-    subjects: dict[str, Subject], plan: Plan, columns: dict[str, Column]
+    subjects: Mapping[str, Subject],
+    models: Mapping[str, Any],
+    plan: Plan,
+    columns: Mapping[str, Column],
 ) -> dict[str, dict[str, Latency]]:
     cells: dict[str, Cells] = {}
-    for label, subject in subjects.items():
+    for label, model in models.items():
         try:
-            cells[label] = subject.cells()
+            cells[label] = subjects[label].cells(model)
         except (VljepaError, OSError) as error:
             columns[label].errors.append(f"latency: {error}")
     with console.Progress("latency", total=1.0) as progress:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console, tables
-from vljepa_apps.tables import Table
+from vljepa_apps.tables import PARITY_HEADER, Table, parity_cells
+from vljepa_evaluation.tasks import MARGIN
 
 if TYPE_CHECKING:
+    from vljepa_apps.measure.compare.parity import MeasuredParity
     from vljepa_apps.measure.compare.report import Comparison
     from vljepa_evaluation.metrics import Estimate
 
@@ -25,26 +27,32 @@ def _tables(report: Comparison) -> Iterator[Table]:
         rows = list(_accuracy(report))
         yield Table("Accuracy (%) with 95 % intervals", rows, ["task", *labels, "chance"])
     if report.differences:
-        rows = [[d.task, d.label, d.base, _points(d.points)] for d in report.differences]
-        yield Table("Difference in points, clip by clip", rows, ["task", "of", "against", "points"])
+        rows = list(_differences(report))
+        header = ["of", "against", "task", "metric", "difference", "p", "same (%)", "would be seen"]
+        yield Table("Differences clip by clip (points; margins in cosine)", rows, header)
     if report.agreements:
         rows = [[a.label, a.base, *_same(a.found)] for a in report.agreements]
         header = ["of", "with", "same best label (%)", "cosine of embeddings"]
         yield Table("Agreement on your own clips with 95 % intervals", rows, header)
+    if report.parity:
+        rows = [[each.label, each.base, each.name, *_measured(each)] for each in report.parity]
+        header = ["of", "with", "graph or way", *PARITY_HEADER]
+        yield Table("Parity measured here, on the same inputs", rows, header)
     if any(column.facts.get("parity") for column in report.columns):
-        title = "Parity with the float model (worst cosine, PSNR)"
-        yield Table(title, list(_parity(report)), ["graph", *labels])
+        title = "Parity with the float model as the manifests say (worst cosine, PSNR), not measured here"
+        yield Table(title, list(_quoted_parity(report)), ["graph", *labels])
     if any(column.latency for column in report.columns):
         title = "Latency (ms): p50 / p95, middle half in brackets"
         yield Table(title, list(_latency(report)), ["cell", *labels])
     if any(report.speedups.values()):
         header = ["cell", *report.speedups]
-        yield Table(f"Times faster than {report.reference} (medians)", list(_speedups(report)), header)
+        title = f"Times faster than {report.reference}, with 95 % intervals over pairs of rounds"
+        yield Table(title, list(_speedups(report)), header)
 
 
 def text(report: Comparison) -> str:
     """Aligned tables for a terminal."""
-    return "\n\n".join([tables.text(_tables(report)), *_errors(report)])
+    return "\n\n".join([tables.text(_tables(report)), *_errors(report), *_verdicts(report)])
 
 
 def markdown(report: Comparison) -> str:
@@ -54,7 +62,7 @@ def markdown(report: Comparison) -> str:
     )
     machine = ", ".join(f"{key} {value}" for key, value in report.machine.items())
     parts = ["# Comparison", f"Measured on: {machine}.", f"Settings: {settings}."]
-    parts += [tables.markdown(_tables(report)), *_errors(report)]
+    parts += [tables.markdown(_tables(report)), *_errors(report), *_verdicts(report)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -94,7 +102,7 @@ def _estimate(result: Mapping[str, Any], metric: str) -> str:
     estimate = result.get("metrics", {}).get(metric)
     if estimate is None:
         return _note(result)
-    scale, digits = (1, 2) if metric.startswith("cider") else (100, 1)
+    scale, digits = (1, 2) if metric.startswith("cider") else (1, 4) if metric == MARGIN else (100, 1)
     return _interval(estimate, scale, digits)
 
 
@@ -113,11 +121,32 @@ def _note(result: Mapping[str, Any]) -> str:
     return f"{MISSING} ({note})" if note.startswith(("failed", "skipped")) else MISSING
 
 
-def _points(points: Estimate) -> str:
-    return f"{points.value:+.2f} [{points.low:+.2f}, {points.high:+.2f}]"
+def _differences(report: Comparison) -> Iterator[list[str]]:
+    """What the verdicts look at, and CIDEr-D; the JSON has every metric."""
+    for each in report.differences:
+        if not each.tested and not each.metric.startswith("cider"):
+            continue
+        value, digits = each.found.estimate, 2 if each.points else 4
+        shown = f"{value.value:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
+        seen = f"{each.found.visible:.{digits}f}"
+        if not value.half_width:
+            shown, seen = "none at all", ""
+        row = [each.label, each.base, each.task, each.metric, shown]
+        yield [*row, f"{each.found.p:.2g}", f"{100 * each.found.agree:.1f}", seen]
 
 
-def _parity(report: Comparison) -> Iterator[list[str]]:
+def _measured(each: MeasuredParity) -> tuple[str, ...]:
+    """Cells under `PARITY_HEADER`."""
+    if each.note:
+        return (f"{MISSING} ({each.note[:80]})", *[""] * (len(PARITY_HEADER) - 1))
+    if each.same is not None:
+        return (f"{100 * each.same:.1f} % the same", *[""] * (len(PARITY_HEADER) - 1))
+    if each.identical:
+        return ("identical", *[""] * (len(PARITY_HEADER) - 1))
+    return parity_cells(each.parity)
+
+
+def _quoted_parity(report: Comparison) -> Iterator[list[str]]:
     graphs = dict.fromkeys(graph for column in report.columns for graph in column.facts.get("parity", {}))
     for graph in graphs:
         cells = []
@@ -145,11 +174,15 @@ def _times(times: Mapping[str, Any]) -> str:
 def _speedups(report: Comparison) -> Iterator[list[str]]:
     for cell in _cells(report):
         ratios = [cells.get(cell) for cells in report.speedups.values()]
-        yield [cell, *(f"{ratio:.2f}" if ratio else MISSING for ratio in ratios)]
+        yield [cell, *(_interval(ratio.to_dict(), 1, 3) if ratio else MISSING for ratio in ratios)]
 
 
 def _cells(report: Comparison) -> Sequence[str]:
     return list(dict.fromkeys(cell for column in report.columns for cell in column.latency))
+
+
+def _verdicts(report: Comparison) -> list[str]:
+    return ["\n".join(map(str, report.verdicts))] if report.verdicts else []
 
 
 def _errors(report: Comparison) -> list[str]:
