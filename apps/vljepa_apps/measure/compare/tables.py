@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["markdown", "text"]
 
 MISSING = "n/a"
+LEAST_PAIRS = 6  # of rounds; the median of fewer has no 95 % interval
 
 
 def _tables(report: Comparison) -> Iterator[Table]:
@@ -174,7 +175,13 @@ def _times(times: Mapping[str, Any]) -> str:
 def _speedups(report: Comparison) -> Iterator[list[str]]:
     for cell in _cells(report):
         ratios = [cells.get(cell) for cells in report.speedups.values()]
-        yield [cell, *(_interval(ratio.to_dict(), 1, 3) if ratio else MISSING for ratio in ratios)]
+        yield [cell, *(_ratio(ratio) if ratio else MISSING for ratio in ratios)]
+
+
+def _ratio(ratio: Estimate) -> str:
+    if ratio.n < LEAST_PAIRS:
+        return f"{ratio.value:.3f} [n/a of {ratio.n}]"
+    return _interval(ratio.to_dict(), 1, 3)
 
 
 def _cells(report: Comparison) -> Sequence[str]:
@@ -182,7 +189,8 @@ def _cells(report: Comparison) -> Sequence[str]:
 
 
 def _verdicts(report: Comparison) -> list[str]:
-    return ["\n".join(map(str, report.verdicts))] if report.verdicts else []
+    asked = any(column.tasks for column in report.columns)
+    return ["\n".join(map(str, report.verdicts))] if report.verdicts and asked else []
 
 
 def _errors(report: Comparison) -> list[str]:
