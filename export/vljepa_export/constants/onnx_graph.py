@@ -136,7 +136,7 @@ def _defaults(kind: str, domain: str, opset: int) -> Mapping[str, bytes]:
 
 def _schema(kind: str, domain: str, opset: int) -> onnx.defs.OpSchema | None:
     """None for an operator of an engine."""
-    return onnx.defs.get_schema(kind, opset, domain) if onnx.defs.has(kind, domain) else None
+    return onnx.defs.get_schema(kind, opset, domain) if onnx.defs.has(kind, opset, domain) else None
 
 
 def told(node: onnx.NodeProto) -> str:

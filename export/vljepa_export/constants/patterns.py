@@ -27,9 +27,9 @@ class Match:
     """The constants of a row, found in two graphs.
 
     Attributes:
-        floats: Those of the float graph, by their names in the row.
+        floats: Those of the float graph, by their names in the row; also those that both have.
         written: Those of the written one.
-        names: What each is called in its graph.
+        names: What each is called in its graph, and `y` in the written one.
         attributes: What the row leaves open, by its name in the row.
         precision: What was asked for.
     """
@@ -102,7 +102,9 @@ class Finding:
         return not self.reason
 
     def unify(self, name: str, tensor: str) -> bool:
-        """Take a tensor for what the piece calls `name`."""
+        """Take a tensor for what the piece calls `name`; an input that is left out is that and nothing else."""
+        if not name or not tensor:
+            return name == tensor or self._miss(f"expected {name or 'no input'}, got {tensor or 'none'}")
         tensor = self.graph.seen_through(tensor)
         if name in self.tensors:
             return self.tensors[name] == tensor or self._miss(f"{name} is {self.tensors[name]} and {tensor}")
@@ -183,11 +185,13 @@ class Row:
         floats: What stands in the float graph.
         written: What the method writes in its place.
         rule: Compares what one of the two alone has.
+        quantised: Whether what is written stands for floats in a smaller type.
     """
 
     floats: str
     written: str
     rule: Rule
+    quantised: bool = True
 
     @cached_property
     def pieces(self) -> tuple[Piece, Piece]:

@@ -124,8 +124,9 @@ class _Walk:
             return
         self._note(theirs, same_bits(self.floats.constant(mine), self.written.constant(theirs)))
 
-    def _note(self, tensor: str, found: Compared) -> None:
-        self.compared[tensor] = max(self.compared.get(tensor, 0), found.values)
+    def _note(self, tensor: str, found: Compared, *, counted: bool = True) -> None:
+        if counted:
+            self.compared[tensor] = max(self.compared.get(tensor, 0), found.values)
         self.worst = max(self.worst, found.worst_steps)
         if found.fault:
             self.faults.append(f"{tensor}: {found.fault}")
@@ -202,22 +203,34 @@ class _Walk:
         return [(wanted.tensors[name], got.tensors[name]) for name in row.shared]
 
     def _compare(self, row: Row, wanted: Finding, got: Finding) -> None:
-        mine, theirs = (
-            {name: found.tensors[name] for name in names} for names, found in zip(row.alone, (wanted, got))
-        )
+        ours = [
+            *row.alone[0],
+            *(name for name in row.shared if self.floats.is_constant(wanted.tensors[name])),
+        ]
+        mine = {name: wanted.tensors[name] for name in ours}
+        theirs = {name: got.tensors[name] for name in row.alone[1]}
         if (key := (row.written, *mine.values(), *theirs.values())) in self._known:
             return
         self._known[key] = True
         match = Match(
             floats={name: self.floats.constant(tensor) for name, tensor in mine.items()},
             written={name: self.written.constant(tensor) for name, tensor in theirs.items()},
-            names={**mine, **theirs},
+            names={**mine, **theirs, "y": got.tensors["y"]},
             attributes={**wanted.attributes, **got.attributes},
             precision=self.precision,
         )
-        for name, found in row.rule(match):
-            self.quantised.add(theirs[name])
-            self._note(theirs[name], found)
+        try:
+            for name, found in row.rule(match):
+                self._note(match.names[name], found, counted=name in theirs)
+                if row.quantised:
+                    self.quantised.add(match.names[name])
+        except (
+            ArithmeticError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # shapes that no rule thought of
+            self.faults.append(f"{', '.join(theirs.values())}: not what {self._method} writes ({error})")
 
     @property
     def _method(self) -> str:

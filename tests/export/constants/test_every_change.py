@@ -20,41 +20,85 @@ from vljepa_quant import GraphEditor, Precision, precisions_of
 from vljepa_quant.half import to_half
 from vljepa_quant.qdq import quantise_qdq, quantised_inputs
 
-# Pixels, a tied table, a gate, a bias, a norm, an attention product: all that a method treats in a way of its own.
+# Pixels, a tied table, norms of both kinds, a gate, a bias, attention of grouped heads: all that methods know.
 FLOATS = """
 <ir_version: 10, opset_import: ["": 20]>
-network (uint8[N, 8] pixels, int64[N, L] ids, float[N, 64] other) => (float[N, L, 96] logits, float[N, 64] state)
-<int64[1] one = {1}, float tiny = {1e-5}>
+network (uint8[N, 8] pixels, int64[N, L] ids, float[N, L] mask, float[L, 1] places)
+    => (float[N, L, 96] logits, float[N, L, 64] state)
+<int64[1] zero = {0}, int64[1] one = {1}, int64[1] last = {-1}, int64[1] before = {-2}, int64[2] middle = {1, 2},
+ float two = {2}, float unity = {1}, float tiny = {1e-5}, float hidden = {-10000}, float scale = {0.125},
+ int64[4] parts_shape = {0, 0, 4, 32}, int64[2] parts = {3, 1}, int64[2] heads = {2, 1},
+ int64[4] stacked = {0, 1, -1, 32}, int64[4] apart = {0, 2, -1, 32}, int64[3] flat = {0, 0, 64}>
 {
     bright = Cast <to = 1> (pixels)
     patch = Gemm <transB = 1> (bright, patch_weight, patch_bias)
-    state = LayerNormalization <axis = -1, epsilon = 1e-5> (patch, gamma, beta)
-    apart = Unsqueeze (state, one)
+    spread = Unsqueeze (patch, one)
     words = Gather (table, ids)
-    x = Add (apart, words)
-    squares = ReduceMean <keepdims = 1> (x, one)
-    root = Add (squares, tiny)
-    scaled = Div (x, root)
-    keys = MatMul (scaled, key_weight)
-    turned = Transpose <perm = [0, 2, 1]> (keys)
-    scores = MatMul (keys, turned)
-    near = Softmax <axis = -1> (scores)
-    seen = MatMul (near, x)
-    up = MatMul (seen, up_weight)
-    gate = MatMul (seen, gate_weight)
+    x = Add (spread, words)
+    squares = Pow (x, two)
+    mean = ReduceMean <keepdims = 1> (squares, last)
+    safe = Add (mean, tiny)
+    root = Sqrt (safe)
+    unit = Div (x, root)
+    normed = Mul (unit, gamma)
+    product = MatMul (normed, qkv_weight)
+    biased = Add (product, qkv_bias)
+    view = Reshape (biased, parts_shape)
+    raw, value = Split <axis = 2> (view, parts)
+    row = Mul (places, frequencies)
+    angles = Unsqueeze (row, zero)
+    early, late = Split <axis = 2, num_outputs = 2> (angles)
+    low = Sin (early)
+    negative = Neg (low)
+    high = Sin (late)
+    sine = Concat <axis = -1> (negative, high)
+    cosine = Cos (angles)
+    cos = Unsqueeze (cosine, before)
+    sin = Unsqueeze (sine, before)
+    a, c = Split <axis = 3, num_outputs = 2> (raw)
+    straight = Mul (raw, cos)
+    swapped = Concat <axis = -1> (c, a)
+    crossed = Mul (swapped, sin)
+    turned = Add (straight, crossed)
+    q, k = Split <axis = 2> (turned, heads)
+    qt = Transpose <perm = [0, 2, 1, 3]> (q)
+    kt = Transpose <perm = [0, 2, 1, 3]> (k)
+    vt = Transpose <perm = [0, 2, 1, 3]> (value)
+    stack = Reshape (qt, stacked)
+    scaled = Mul (stack, scale)
+    columns = Transpose <perm = [0, 1, 3, 2]> (kt)
+    scores = MatMul (scaled, columns)
+    padding = Sub (unity, mask)
+    low_scores = Mul (padding, hidden)
+    bias = Unsqueeze (low_scores, middle)
+    hidden_scores = Add (scores, bias)
+    near = Softmax <axis = -1> (hidden_scores)
+    mixed = MatMul (near, vt)
+    unstacked = Reshape (mixed, apart)
+    back = Transpose <perm = [0, 2, 1, 3]> (unstacked)
+    seen = Reshape (back, flat)
+    proj = MatMul (seen, proj_weight)
+    proj_biased = Add (proj, proj_bias)
+    sum = Add (x, proj_biased)
+    state = LayerNormalization <axis = -1, epsilon = 1e-6> (sum, gamma, beta)
+    both = MatMul (state, gate_up_weight)
+    gate, up = Split <axis = 2, num_outputs = 2> (both)
     soft = Sigmoid (gate)
     open = Mul (gate, soft)
-    gated = Mul (up, open)
+    gated = Mul (open, up)
     down = MatMul (gated, down_weight)
-    sum = Add (down, other)
-    logits = Gemm <transB = 1> (sum, table)
+    down_biased = Add (down, down_bias)
+    bent = Gelu (down_biased)
+    end = Add (sum, bent)
+    logits = Gemm <transB = 1> (end, table)
 }
 """
 SHAPES = {
     "patch_weight": (64, 8), "patch_bias": (64,), "gamma": (64,), "beta": (64,), "table": (96, 64),
-    "key_weight": (64, 64), "up_weight": (64, 128), "gate_weight": (64, 128), "down_weight": (128, 64),
+    "qkv_weight": (64, 128), "qkv_bias": (128,), "proj_weight": (64, 64), "proj_bias": (64,),
+    "gate_up_weight": (64, 256), "down_weight": (128, 64), "down_bias": (64,),
 }  # fmt: skip
-SAMPLED = {f"{x}.step{width}" for x in ("seen", "gated", "sum", "scaled", "state") for width in ("", ".half")}
+SAMPLED = {f"{x}.step{width}" for x in ("normed", "seen", "state", "gated", "end") for width in ("", ".half")}
 """Steps of activations come from samples; what is wrong in one shows where outputs are repeated."""
 CASES = [
     pytest.param(format, name, id=f"{format}-{name}")
@@ -73,6 +117,8 @@ def floats() -> onnx.ModelProto:
         numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
         for name, shape in SHAPES.items()
     )
+    frequencies = np.tile(0.1 ** np.linspace(0, 4, 16, dtype=np.float32), 2)
+    model.graph.initializer.append(numpy_helper.from_array(frequencies, "frequencies"))
     return model
 
 
@@ -113,13 +159,13 @@ def test_what_was_meant_has_no_fault(format: str, name: str) -> None:
     proof = judged(model, precision)
     assert proof.faults == ()
     assert proof.compared == len(model.graph.initializer)
-    assert (proof.quantised > 0) == bool(precision.method)
+    assert (proof.quantised > 0) == (precision.method in ("int8", "int4", "qdq"))
     assert proof.worst_steps <= 0.5001
 
 
 @every_case
 @given(data=st.data())
-@settings(derandomize=True, max_examples=60, deadline=None)
+@settings(derandomize=True, max_examples=40, deadline=None)
 def test_one_bit_of_any_constant_is_found(format: str, name: str, data: st.DataObject) -> None:
     model, precision = written(format, name)
     copy = changed(model)
@@ -157,7 +203,8 @@ def test_any_attribute_is_found(format: str, name: str) -> None:
         attribute.CopyFrom(helper.make_attribute(attribute.name, other_value(attribute)))
         faults = judged(copy, precision).faults
         told = any(word in fault for fault in faults for word in (node.name, *node.input, *node.output))
-        assert told or (faults and attribute.name == "to"), (node, faults)  # a type is told where it ends
+        # A type is told where it ends, what is inside of a fused operator by what that makes.
+        assert told or (faults and (attribute.name == "to" or "fused" in precision.method)), (node, faults)
 
 
 @every_case
