@@ -63,6 +63,12 @@ def project_copy() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def published() -> ModuleType:
+    """`export/test_open_vljepa.py`: a small checkpoint as the community publishes it."""
+    return _module("export/test_open_vljepa")
+
+
+@pytest.fixture(scope="session")
 def live_servers() -> ModuleType:
     """`live_servers.py`: servers that misbehave."""
     return _module("live_servers")

@@ -1,8 +1,9 @@
 """Five newcomers go their way by what the pages show, from the first block to the last.
 
 A block belongs to a journey where `<!-- journey: NAME STEP -->` stands above it, so the pages are what is tested.
-Cameras are a file, weights are small random ones, training and export are made short (`FILES`, `SHORTER`). Lines that
-need a network, another machine or the rights of root are counted and shown, and not run (`NOT_RUN`).
+Cameras are a file, weights are small random ones, training and export are made short (`FILES`, `SHORTER`). A line that
+another newcomer has run leaves what it left there (`WRITES`). Lines that need a network, another machine or the rights
+of root are counted and shown, and not run (`NOT_RUN`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from vljepa_data.world import Split, make_stream
 
 JOURNEYS = {  # name -> who goes it, and how many lines and blocks it has
     "camera": ("someone with a webcam and a Raspberry Pi", 16),
-    "weights": ("a researcher with weights", 13),
+    "weights": ("a researcher with weights", 16),
     "app": ("an app developer", 8),
     "clips": ("a student with 50 clips", 8),
     "engine": ("a contributor with a new engine", 9),
@@ -46,11 +47,16 @@ FILES = {  # what a page names -> what stands for it
     "rtsp://user:password@10.0.0.5/stream1": "camera.mp4",
     "own": "llama",  # the Y-decoder of 0.23 B
 }
-SHORTER = {
+SHORTER = {  # how a line goes on after `vljepa` -> what is added to it
     "demo": ["--minutes", "0.25"],
-    "import": ["--layers", "2", "--dim", "24", "--frames", "4"],
+    "import parts": ["--layers", "2", "--dim", "24", "--frames", "4"],
     "train": ["--steps", "1", "--batch", "2", "--warmup", "1", "--workers", "0"],
     "export": ["--precision", "fp32", "--gates", "graphs"],
+}
+WRITES = {  # lines that are slow and the same in several journeys -> what they leave behind
+    "vljepa doctor": "",
+    "vljepa demo": "demo-out",
+    "vljepa export runs/mine/checkpoint -o mine.vljepa": "mine.vljepa",
 }
 MARKED = re.compile(r"<!-- journey: ([\w ,]+) -->\n\n(```.*?\n```\n|(?:    [^\n]*\n)+)", re.DOTALL)
 
@@ -76,29 +82,34 @@ def blocks_of(journey: str, docs: ModuleType) -> list[Block]:
     return found
 
 
-def run_line(line: str, seen: set[str]) -> str:
-    """Run one line of a shell block; what is told of it. What looks at the machine alone is run in one journey."""
+def run_line(line: str, seen: dict[str, Path]) -> str:
+    """Run one line of a shell block where we are; what is told of it."""
     if reason := next((why for start, why in NOT_RUN.items() if line.startswith(start)), ""):
         return f"{line}    (not run: needs {reason})"
-    if line in seen:
+    here = Path.cwd()
+    if before := seen.get(line):
+        if name := WRITES[line]:
+            copy = shutil.copytree if (before / name).is_dir() else shutil.copy
+            copy(before / name, here / name)
         return f"{line}    (run before)"
     program, command, *words = shlex.split(line)
     assert program == "vljepa", f"{line}: neither a command of ours nor one of NOT_RUN"
     words = [FILES.get(word, word) for word in words]
-    assert main([command, *words, *SHORTER.get(command, [])]) == 0, line
-    if command == "doctor":
-        seen.add(line)
+    shorter = next((more for start, more in SHORTER.items() if line.startswith(f"vljepa {start}")), [])
+    assert main([command, *words, *shorter]) == 0, line
+    if line in WRITES:
+        seen[line] = here
     return line
 
 
 @pytest.fixture(scope="module")
-def seen() -> set[str]:
-    """Lines that need not be run again."""
-    return set()
+def seen() -> dict[str, Path]:
+    """Lines that need not be run again, and where they were run."""
+    return {}
 
 
 @pytest.fixture
-def place(public: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(public: ModuleType, published: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where a newcomer works: a camera, a clip, a table of clips, folders of weights."""
     monkeypatch.chdir(tmp_path)
     write_video(make_stream(3, Split.TEST, minutes=0.1, size=128, fps=8), tmp_path / "clip.mp4", fps=8)
@@ -110,6 +121,9 @@ def place(public: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name in ("vision", "llama", "gemma"):
         (tmp_path / name).mkdir()
         getattr(public, f"write_{name}")(tmp_path / name)
+    (tmp_path / "open-vljepa").mkdir()
+    state, options = published.Reference(tmp_path).state(), published.options(data={"image_size": 16})
+    published.save(tmp_path / "open-vljepa", "best.pt", state, options)
     return tmp_path
 
 
@@ -120,7 +134,7 @@ def test_journey(
     docs: ModuleType,
     project_copy: ModuleType,
     place: Path,
-    seen: set[str],
+    seen: dict[str, Path],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told, shown = [], []
