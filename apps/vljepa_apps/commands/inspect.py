@@ -36,18 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Verify the bundle and all that is in it, then print its manifest; exit code 1 when that was edited."""
-    from vljepa_evaluation.gates import REFERENCE_FILE, Reference
+    from vljepa_evaluation.gates import judge_seal
     from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.errors import BundleError
     from vljepa_runtime.graphs import check_graphs
 
-    edits: tuple[str, ...] = ()
-
     with Bundle.open(args.bundle) as bundle:
         check_graphs(bundle)
         manifest = bundle.manifest
-        if REFERENCE_FILE in manifest.files:
-            edits = Reference.of(bundle).judge_seal(manifest).misses
+        edits = judge_seal(bundle).misses
     console.report(
         manifest.to_dict(), lambda: tables.text(parts(manifest, edited=bool(edits))), as_json=args.json
     )

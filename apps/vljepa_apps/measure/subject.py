@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vljepa_apps.measure.cells import end_to_end, graph_cells, sample_frames
 from vljepa_apps.measure.machine import installed
 from vljepa_apps.measure.torch_model import TorchModel
+from vljepa_evaluation.gates import judge_seal
 from vljepa_model.shipped import checkpoint_folder
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class Subject:
         return {**graph_cells(model, self.open_engine(model)), **whole}
 
     def facts(self, model: Model | TorchModel) -> dict[str, Any]:
-        """What is known without measuring: what runs, precision, size, parity."""
-        engine, parity = model.engine_name, {}
+        """What is known without measuring: what runs, precision, size, parity, what was edited since."""
+        engine, parity, edits = model.engine_name, {}, list[str]()
         if isinstance(model, TorchModel):
             size = sum(file.stat().st_size for file in model.folder.iterdir())
             precision = {"all": "fp32 (eager)"}
@@ -81,7 +82,14 @@ class Subject:
             size = sum(spec.size for spec in manifest.files.values())
             precision = dict(manifest.precision)
             parity = {name: asdict(item) for name, item in manifest.parity.items()}
-        facts = {"spec": self.spec, "engine": engine, "precision": precision, "parity": parity}
+            edits = [*judge_seal(model.bundle).misses]
+        facts = {
+            "spec": self.spec,
+            "engine": engine,
+            "precision": precision,
+            "parity": parity,
+            "edits": edits,
+        }
         return facts | {"size_bytes": size}
 
     def open_engine(self, model: Model) -> Engine:

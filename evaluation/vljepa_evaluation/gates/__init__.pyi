@@ -17,6 +17,7 @@ from .parity import compare_outputs as compare_outputs
 from .recorder import record_reference as record_reference
 from .reference import REFERENCE_FILE as REFERENCE_FILE
 from .reference import Reference as Reference
+from .reference import judge_seal as judge_seal
 from .repeat import Repeat as Repeat
 from .repeat import judge_repeat as judge_repeat
 from .repeat import record_repeat as record_repeat

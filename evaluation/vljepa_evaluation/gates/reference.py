@@ -24,7 +24,7 @@ from vljepa_runtime.files import AtMost, parse_json, plain, read_record
 from vljepa_runtime.files.tensors import pack, unpack
 from vljepa_runtime.files.values import Name, shown
 
-__all__ = ["REFERENCE_FILE", "Reference"]
+__all__ = ["REFERENCE_FILE", "Reference", "judge_seal"]
 
 REFERENCE_FILE = "reference.safetensors"
 MAX_BYTES = 1 << 30  # read as a whole; a model of 2,048 tokens and 8 layers of cache records some 100 MB
@@ -132,6 +132,23 @@ class Reference:
                 f"{REFERENCE_FILE}: expected at most {MAX_BYTES} bytes, got {size}: export it again"
             )
         return cls.from_bytes(bundle.read(REFERENCE_FILE))
+
+
+def judge_seal(bundle: Bundle) -> Judgement:
+    """Whether a bundle's manifest says what it said when the bundle was judged.
+
+    Raises:
+        BundleError: its reference is something else.
+
+    Examples:
+        >>> from vljepa_evaluation.gates import judge_seal
+        >>> from vljepa_runtime import Bundle
+        >>> judge_seal(Bundle.open("tiny")).misses
+        ()
+    """
+    if REFERENCE_FILE not in bundle.manifest.files:
+        return Judgement(name="seal", absent=f"the bundle carries no {REFERENCE_FILE}")
+    return Reference.of(bundle).judge_seal(bundle.manifest)
 
 
 def _beside(manifest: Manifest) -> Manifest:

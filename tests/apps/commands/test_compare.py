@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from vljepa_apps.measure.compare.report import Column, Comparison, speedups
 from vljepa_apps.measure.compare.run import Plan, agreements
 from vljepa_apps.measure.compare.tables import markdown, text
 from vljepa_apps.measure.subject import Subject
-from vljepa_evaluation.gates import GraphParity, compare_outputs
+from vljepa_evaluation.gates import REFERENCE_FILE, GraphParity, Reference, compare_outputs
 from vljepa_evaluation.tasks import TaskResult
+from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.errors import BundleError, InputError
 
 
@@ -75,6 +77,20 @@ def test_differences_are_paired_by_clip() -> None:
     estimate = found.found.estimate
     assert (found.task, found.label, estimate.value) == ("t", "b", 25.0)
     assert 10 < estimate.low < 25 < estimate.high < 40
+
+
+def test_a_bundle_that_was_edited_after_it_was_judged_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Bundle.open("tiny") as tiny:
+        files: dict[str, bytes | Path] = {name: tiny.read(name) for name in tiny.manifest.files}
+        files[REFERENCE_FILE] = Reference.of(tiny).sealed(tiny.manifest).to_bytes()
+        edited = replace(tiny.manifest, prompts={**tiny.manifest.prompts, "caption": "Why?"})
+        write_bundle(tmp_path / "edited.vljepa", edited, files)
+    assert main(["compare", str(tmp_path / "edited.vljepa"), "--tasks", "none", "--rounds", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "Edited:\n- edited: bundle.json says something else" in out
+    assert "(prompts.caption)" in out
 
 
 def parity(error: float) -> GraphParity:

@@ -53,7 +53,7 @@ def _tables(report: Comparison) -> Iterator[Table]:
 
 def text(report: Comparison) -> str:
     """Aligned tables for a terminal."""
-    return "\n\n".join([tables.text(_tables(report)), *_errors(report), *_verdicts(report)])
+    return "\n\n".join([tables.text(_tables(report)), *_edits(report), *_errors(report), *_verdicts(report)])
 
 
 def markdown(report: Comparison) -> str:
@@ -63,7 +63,7 @@ def markdown(report: Comparison) -> str:
     )
     machine = ", ".join(f"{key} {value}" for key, value in report.machine.items())
     parts = ["# Comparison", f"Measured on: {machine}.", f"Settings: {settings}."]
-    parts += [tables.markdown(_tables(report)), *_errors(report), *_verdicts(report)]
+    parts += [tables.markdown(_tables(report)), *_edits(report), *_errors(report), *_verdicts(report)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -191,6 +191,11 @@ def _cells(report: Comparison) -> Sequence[str]:
 def _verdicts(report: Comparison) -> list[str]:
     asked = any(column.tasks for column in report.columns)
     return ["\n".join(map(str, report.verdicts))] if report.verdicts and asked else []
+
+
+def _edits(report: Comparison) -> list[str]:
+    lines = [f"{column.label}: {edit}" for column in report.columns for edit in column.facts.get("edits", ())]
+    return ["Edited:\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
 def _errors(report: Comparison) -> list[str]:
