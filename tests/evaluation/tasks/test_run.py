@@ -16,9 +16,10 @@ from vljepa_data.world.hands import Hand
 from vljepa_data.world.language import brief_caption, brief_captions, caption, noun
 from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, SHAPES
 from vljepa_evaluation.metrics import mean_of
-from vljepa_evaluation.tasks import TASKS, TaskResult, evaluate, expand_tasks, run
+from vljepa_evaluation.tasks import MARGIN, TASKS, TaskResult, batches_of, evaluate, expand_tasks, run
 from vljepa_evaluation.tasks.answering import Answering, blind_guess
 from vljepa_evaluation.tasks.hands import hand_clips
+from vljepa_runtime.errors import InputError
 
 S = 64
 CLIPS = 16
@@ -151,6 +152,35 @@ def test_a_clip_is_encoded_once_for_all_tasks() -> None:
 def test_the_same_clips_for_every_model() -> None:
     first, second = (list(evaluate(Ignorant(), clips=8, tasks=["classification"])) for _ in range(2))
     assert first[0].to_dict() == second[0].to_dict()
+
+
+def test_other_batches_have_other_clips_and_each_the_same_every_time() -> None:
+    def margins(batch: int) -> list[float]:
+        (result,) = evaluate(Ignorant(), clips=6, tasks=["classification"], batch=batch)
+        return result.scores[MARGIN].tolist()
+
+    batches = [margins(batch) for batch in (0, 1, 2)]
+    assert margins(1) == batches[1]
+    assert len({value for batch in batches for value in batch}) == 18
+    last = batches_of(6) - 1
+    assert len(margins(last)) == 6
+    with pytest.raises(ValueError, match=rf"expected a batch of 6 clips among 0\.\.{last}, got {last + 1}"):
+        margins(last + 1)
+
+
+def test_batches_are_joined_clip_by_clip() -> None:
+    one = TaskResult.of("t", "accuracy", {"accuracy": [1, 0], MARGIN: [0.1, -0.1]}, chance=0.5)
+    two = TaskResult.of("t", "accuracy", {"accuracy": [1, 1, 1], MARGIN: [0.2, 0.3, 0.1]}, chance=0.5)
+    joined = TaskResult.joined([one, two])
+    assert joined.main == mean_of([1, 0, 1, 1, 1])
+    assert joined.scores[MARGIN].tolist() == [0.1, -0.1, 0.2, 0.3, 0.1]
+    assert TaskResult.joined([one]) is one
+    skipped = TaskResult(task="t", note="skipped: no folder")
+    assert TaskResult.joined([one, skipped]) is skipped
+    with pytest.raises(InputError, match="batches of one task"):
+        TaskResult.joined([one, TaskResult(task="u")])
+    with pytest.raises(InputError, match="batches of one task"):
+        TaskResult.joined([])
 
 
 def test_a_task_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
