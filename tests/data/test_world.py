@@ -11,6 +11,7 @@ import pytest
 from vljepa_data.world import (
     QUESTION_TYPES,
     Split,
+    answers,
     ask,
     caption_lesson,
     draw_lesson,
@@ -19,6 +20,7 @@ from vljepa_data.world import (
     question_lesson,
     question_types,
     tubelet_truth,
+    wordings,
 )  # fmt: skip
 from vljepa_data.world.language import LEVELS, brief_caption, meaning, near_miss, paraphrases
 from vljepa_data.world.render import RGB
@@ -126,14 +128,16 @@ def test_brief_captions_of_all_combinations_are_distinct() -> None:
 )
 def test_answers_are_balanced(kind: str, chance: float) -> None:
     rng = np.random.default_rng(1)
-    answers: Counter[str] = Counter()
+    given: Counter[str] = Counter()
     for seed in range(900):
         clip = make_clip(seed, Split.TEST, size=8, kind="pair" if kind == "first" else "single")
         if kind in question_types(clip):
             qa = ask(clip, kind, rng)
             assert qa.answer in qa.candidates
-            answers[qa.answer] += 1
-    assert max(answers.values()) / sum(answers.values()) < chance * 1.35
+            assert qa.question in wordings(kind)
+            assert qa.candidates == answers(kind)
+            given[qa.answer] += 1
+    assert max(given.values()) / sum(given.values()) < chance * 1.35
 
 
 def test_answers_are_true() -> None:

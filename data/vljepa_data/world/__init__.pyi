@@ -2,6 +2,7 @@ from .clips import Clip as Clip
 from .clips import make_clip as make_clip
 from .hands import HandBank as HandBank
 from .language import BRIEF as BRIEF
+from .language import LEVELS as LEVELS
 from .language import brief_caption as brief_caption
 from .language import brief_captions as brief_captions
 from .language import caption as caption
@@ -16,8 +17,10 @@ from .lessons import draw_lesson as draw_lesson
 from .lessons import question_lesson as question_lesson
 from .questions import QA as QA
 from .questions import QUESTION_TYPES as QUESTION_TYPES
+from .questions import answers as answers
 from .questions import ask as ask
 from .questions import question_types as question_types
+from .questions import wordings as wordings
 from .stream import EventStream as EventStream
 from .stream import StreamEvent as StreamEvent
 from .stream import make_stream as make_stream

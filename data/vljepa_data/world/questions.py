@@ -10,9 +10,20 @@ from vljepa_data.world.clips import Clip
 from vljepa_data.world.language import BRIEF, noun
 from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, SHAPES, Thing
 
-__all__ = ["QA", "QUESTION_TYPES", "ask", "question_types"]
+__all__ = ["QA", "QUESTION_TYPES", "answers", "ask", "question_types", "wordings"]
 
 QUESTION_TYPES = ("what", "colour", "count", "presence", "exists", "direction", "first", "digit")
+ANSWERS = {
+    "what": tuple(f"the {shape}" for shape in SHAPES),
+    "first": tuple(f"the {shape}" for shape in SHAPES),
+    "colour": COLOURS,
+    "count": COUNTS,
+    "presence": ("yes", "no"),
+    "exists": ("yes", "no"),
+    "direction": ("to the left", "to the right"),
+    "digit": DIGITS,
+}
+FIRST, COUNT, DIGIT = "What moved first?", "How many objects are there?", "Which digit does the hand show?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +64,51 @@ def ask(clip: Clip, kind: str, rng: np.random.Generator) -> QA:
         raise ValueError(
             f"this clip cannot answer a {kind!r} question; it can: {', '.join(question_types(clip))}"
         )
-    shapes = tuple(f"the {shape}" for shape in SHAPES)
+    candidates = ANSWERS[kind]
     event = clip.events[0] if clip.events else None
     if event is None:
-        return QA("Which digit does the hand show?", DIGITS[clip.digits[0]], DIGITS, kind)
+        return QA(DIGIT, DIGITS[clip.digits[0]], candidates, kind)
     if kind == "what":
-        question = BRIEF[event.action][0].format(s="What") + "?"
-        return QA(question, shapes[event.actor.shape], shapes, kind)
+        return QA(_what(event.action), candidates[event.actor.shape], candidates, kind)
     if kind == "first":
-        return QA("What moved first?", shapes[event.actor.shape], shapes, kind)
+        return QA(FIRST, candidates[event.actor.shape], candidates, kind)
     if kind == "count":
-        return QA("How many objects are there?", COUNTS[len(clip.things) - 1], COUNTS, kind)
+        return QA(COUNT, candidates[len(clip.things) - 1], candidates, kind)
     if kind == "direction":
-        sides = ("to the left", "to the right")
-        answer = sides[event.direction == "right"]
-        return QA(f"Which way does the {SHAPES[event.actor.shape]} move?", answer, sides, kind)
+        answer = candidates[event.direction == "right"]
+        return QA(_direction(SHAPES[event.actor.shape]), answer, candidates, kind)
     if kind == "presence":
         return _presence(clip, rng)
     thing = clip.things[int(rng.integers(len(clip.things)))]
     if kind == "colour":
-        return QA(f"What colour is the {SHAPES[thing.shape]}?", COLOURS[thing.colour], COLOURS, kind)
+        return QA(_colour(SHAPES[thing.shape]), COLOURS[thing.colour], candidates, kind)
     return _exists(clip, thing, rng)
+
+
+def answers(kind: str) -> tuple[str, ...]:
+    """All that a question of a type may be answered with, in the order of `QA.candidates`."""
+    return ANSWERS[kind]
+
+
+def wordings(kind: str) -> tuple[str, ...]:
+    """Every question of a type that `ask` may make.
+
+    Examples:
+        >>> from vljepa_data.world import answers, wordings
+        >>> wordings("direction")[0], answers("direction")
+        ('Which way does the ball move?', ('to the left', 'to the right'))
+    """
+    every = {
+        "what": map(_what, BRIEF),
+        "first": (FIRST,),
+        "colour": map(_colour, SHAPES),
+        "count": (COUNT,),
+        "presence": (*map(_has_shape, SHAPES), *map(_has_colour, COLOURS)),
+        "exists": (_is_there(Thing(s, c)) for s in range(len(SHAPES)) for c in range(len(COLOURS))),
+        "direction": map(_direction, SHAPES),
+        "digit": (DIGIT,),
+    }
+    return tuple(every[kind])
 
 
 def _presence(clip: Clip, rng: np.random.Generator) -> QA:
@@ -83,8 +118,8 @@ def _presence(clip: Clip, rng: np.random.Generator) -> QA:
     seen = {thing.shape if of_shape else thing.colour for thing in clip.things}
     present = bool(rng.random() < 0.5)
     name = names[rng.choice([value for value in range(len(names)) if (value in seen) == present])]
-    question = f"Is there a {name}?" if of_shape else f"Is there anything {name}?"
-    return QA(question, "yes" if present else "no", ("yes", "no"), "presence")
+    question = _has_shape(name) if of_shape else _has_colour(name)
+    return QA(question, _yes_or_no(present), ANSWERS["presence"], "presence")
 
 
 def _exists(clip: Clip, thing: Thing, rng: np.random.Generator) -> QA:
@@ -97,4 +132,32 @@ def _exists(clip: Clip, thing: Thing, rng: np.random.Generator) -> QA:
             shape = int(rng.integers(len(SHAPES)))
         else:
             colour = int(rng.integers(len(COLOURS)))
-    return QA(f"Is there {noun(Thing(shape, colour))}?", "yes" if present else "no", ("yes", "no"), "exists")
+    return QA(_is_there(Thing(shape, colour)), _yes_or_no(present), ANSWERS["exists"], "exists")
+
+
+def _what(action: str) -> str:
+    return BRIEF[action][0].format(s="What") + "?"
+
+
+def _colour(shape: str) -> str:
+    return f"What colour is the {shape}?"
+
+
+def _direction(shape: str) -> str:
+    return f"Which way does the {shape} move?"
+
+
+def _is_there(thing: Thing) -> str:
+    return f"Is there {noun(thing)}?"
+
+
+def _has_shape(shape: str) -> str:
+    return f"Is there a {shape}?"
+
+
+def _has_colour(colour: str) -> str:
+    return f"Is there anything {colour}?"
+
+
+def _yes_or_no(present: bool) -> str:
+    return "yes" if present else "no"
