@@ -112,7 +112,8 @@ class SampleChain:
         return feeds
 
     def _query(self, visual: Array, index: int) -> Feeds:
-        return feeds_of(PREDICTOR, visual, *self._ids(PREDICTOR, [self._queries[index]]))
+        queries = self._queries[index :: len(self._windows)]
+        return feeds_of(PREDICTOR, np.repeat(visual, len(queries), axis=0), *self._ids(PREDICTOR, queries))
 
     def _ids(self, role: str, texts: Sequence[str]) -> tuple[Array, Array]:
         ids, mask = self._readers[role].encode(texts)

@@ -113,7 +113,7 @@ def _chains(
         shown = (
             own_footage(pre, own.calibration)
             if own
-            else world(clips=effort.calibration_clips, seed=CALIBRATION_SEED)
+            else world(clips=effort.calibration_clips, seed=CALIBRATION_SEED, varied=True)
         )
         calibration = SampleChain(opened, shown, sizes=few)
     parity = SampleChain(opened, own_footage(pre, own.parity) if own else world(), sizes=budgets)

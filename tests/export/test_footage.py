@@ -9,10 +9,13 @@ import pytest
 
 from vljepa_apps.demo.stream import write_video
 from vljepa_data.annotations import AnnotationFile
-from vljepa_data.world import PROMPTS, Split, make_clip
+from vljepa_data.world import PROMPTS, QUESTION_TYPES, Split, make_clip, wordings
 from vljepa_evaluation.gates import Reference
 from vljepa_export import effort, export_bundle
 from vljepa_export.footage import choose, own_footage, world_footage
+from vljepa_export.graphs import graph_definition
+from vljepa_export.samples import SampleChain
+from vljepa_model.checkpoint import open_checkpoint
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Preprocess
@@ -69,6 +72,24 @@ def test_the_world_is_as_it_was() -> None:
         PROMPTS["classify"], PROMPTS["retrieval"], "What colour is the ball?", "How many objects are there?",
         PROMPTS["caption"],
     )  # fmt: skip
+
+
+def test_ranges_are_fixed_on_all_that_is_asked() -> None:
+    """An int8 predictor that was calibrated on five queries had a cosine of 0.57 for a sixth."""
+    footage = world_footage(PRE, clips=32, seed=10_000, varied=True)
+    asked = {question for kind in QUESTION_TYPES for question in wordings(kind)}
+    assert asked | set(PROMPTS.values()) <= set(footage.queries)
+    assert len(footage.queries) == 4 * len(footage.windows)
+    assert any(" standing by" in text for text in footage.texts)
+
+
+def test_several_queries_of_a_window_are_one_batch(small_checkpoint: Path) -> None:
+    opened = open_checkpoint(small_checkpoint)
+    chain = SampleChain(opened, world_footage(opened.preprocess, clips=2, varied=True))
+    chain.feeds(graph_definition("x_encoder", opened.x_encoder(), opened.config))
+    feeds = chain.feeds(graph_definition("predictor", opened.predictor(), opened.config))
+    assert [len(each["query_ids"]) for each in feeds] == [4, 4]
+    assert all(np.array_equal(each["visual"][0], each["visual"][3]) for each in feeds)
 
 
 def largest_pixel(path: Path) -> int:
