@@ -10,6 +10,7 @@ from vljepa_evaluation.gates import (
     GateResults,
     Reference,
     Scenes,
+    Verdict,
     check_gates,
     record_reference,
     record_repeat,
@@ -93,18 +94,18 @@ def check_draft(draft: Bundle, made: Sequence[Made], reference: Reference) -> Ga
 
 def certified(made: Sequence[Made], results: GateResults | None, scenes: Scenes | None) -> Certified:
     """Whether all gates were kept."""
-    if any(item.faults for item in made) or (results is not None and not results.passed):
+    if any(item.faults for item in made) or (results and results.verdict is Verdict.MISSED):
         return Certified.NO
     unjudged = any(item.constants is not None and item.constants.unjudged for item in made)
-    return Certified.NOT_JUDGED if results is None or scenes is None or unjudged else Certified.YES
+    judged = results and results.verdict and scenes and not unjudged
+    return Certified.YES if judged else Certified.NOT_JUDGED
 
 
 def summary(results: GateResults | None) -> dict[str, float]:
     """What was measured end to end, for the manifest."""
-    if results is None or results.agreement is None:
-        return {}
+    measured = [each for each in (results.agreement, results.usage) if each] if results else []
     # Rounded: the last digits differ between CPUs and say nothing.
-    return {name: round(value, 6) for name, value in results.agreement.to_dict().items()}
+    return {name: round(value, 6) for each in measured for name, value in each.to_dict().items()}
 
 
 def missed_gates(results: GateResults | None) -> tuple[str, ...]:

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from vljepa_evaluation.gates import GateResults, GraphResult, Judgement, Reference
     from vljepa_runtime.bundle import Bundle
 
+EXIT_CODES = {"kept": 0, "missed": 1, "not judged": 3}
+LAST_WORDS = {
+    "kept": "all gates kept",
+    "missed": "outside its gates",
+    "not judged": "not judged: what was compared is inside its gates, and not all of it could be compared",
+}
 HEADER = ("graph", "precision", *PARITY_HEADER, "gates")
+GATES_HEADER = ("gate", "measured", "limit")
 
 EXAMPLE = "vljepa verify tiny-openvino.vljepa"
 
@@ -35,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the results; exit code 1 when a gate is missed."""
+    """Print the results; exit code 1 when something is missed, 3 when not all could be judged."""
     from vljepa_evaluation.gates import check_gates
     from vljepa_quant import limits_for
     from vljepa_runtime.bundle import Bundle
@@ -46,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     check_graphs(bundle)
     reference = stored_or_made(bundle, args.against, scenes=args.gates == "all")
     if args.gates == "graphs":
-        reference = replace(reference, scenes=None, behaviour=None)
+        reference = reference.graphs_alone
     engine = open_engine(
         args.engine, threads=args.threads, allow_fallback=args.allow_fallback, target=bundle.manifest.target
     )
@@ -54,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         results = check_gates(bundle, engine, reference, limits=limits_for, progress=progress.update)
     results = replace(results, judgements=(*results.judgements, constants(bundle, args.against)))
     console.report(results.to_dict(), lambda: text(bundle.name, results), as_json=args.json)
-    return 0 if results.passed else 1
+    return EXIT_CODES[results.verdict.value]
 
 
 def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Reference:
@@ -117,26 +124,30 @@ def constants(bundle: Bundle, against: str | None) -> Judgement:
 
 def text(name: str, results: GateResults) -> str:
     """The results for people."""
+    lines = [f"{name} on {results.engine}", "each graph against the float model:"]
+    lines.append(console.table([row(graph) for graph in results.graphs], header=HEADER))
+    if gates := end_to_end(results):
+        lines += ["end to end against the float model:", console.table(gates, header=GATES_HEADER)]
+    for each in results.judgements:
+        what = "gate" if each.name == "distance" else each.name
+        lines += [f"{what} missed: {miss}" for miss in each.misses]
+    lines += [f"{each.name} not judged: {why}" for each in results.judgements for why in each.unjudged]
+    lines += [f"{each.name} not judged here: {each.absent}" for each in results.judgements if each.absent]
+    if results.note:
+        lines.append(f"not measured: {results.note}")
+    return "\n".join([*lines, LAST_WORDS[results.verdict.value]])
+
+
+def end_to_end(results: GateResults) -> list[tuple[str, str, str]]:
+    """The rows of what was measured end to end: name, value, limit."""
     from vljepa_evaluation.gates import Limits
     from vljepa_quant import limits_for
 
-    lines = [f"{name} on {results.engine}", "each graph against the float model:"]
-    lines.append(console.table([row(graph) for graph in results.graphs], header=HEADER))
-    if results.agreement is not None:
-        limits = Limits.loosest(limits_for(graph.precision) for graph in results.graphs)
-        gates = limits.bundle_gates(results.agreement)
-        found = [(what, f"{value:.6f}", f"at least {limit:g}") for what, (value, limit) in gates.items()]
-        lines += [
-            "end to end against the float model:",
-            console.table(found, header=("gate", "measured", "limit")),
-        ]
-    lines += [f"gate missed: {graph.name}: {miss}" for graph in results.graphs for miss in graph.misses]
-    lines += [f"gate missed: {miss}" for miss in results.misses]
-    lines += [f"{each.name} missed: {miss}" for each in results.judgements for miss in each.misses]
-    lines += [f"{each.name} not judged: {why}" for each in results.judgements for why in each.unjudged]
-    if results.note:
-        lines.append(f"not measured: {results.note}")
-    return "\n".join([*lines, "all gates kept" if results.passed else "outside its gates"])
+    limits = Limits.loosest(limits_for(graph.precision) for graph in results.graphs)
+    gates = limits.bundle_gates(results.agreement) if results.agreement else {}
+    if results.usage:
+        gates = {**gates, **limits.picture_gates(results.usage), **limits.usage_gates(results.usage)}
+    return [(what, f"{value:.6f}", f"at least {limit:g}") for what, (value, limit) in gates.items()]
 
 
 def row(graph: GraphResult) -> tuple[str, ...]:

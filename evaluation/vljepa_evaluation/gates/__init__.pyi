@@ -1,10 +1,15 @@
 from .agreement import Agreement as Agreement
 from .agreement import compare_behaviours as compare_behaviours
+from .asked import Asked as Asked
+from .asked import Asking as Asking
+from .asked import ask_all as ask_all
 from .behaviour import Behaviour as Behaviour
 from .behaviour import Scenes as Scenes
 from .behaviour import record_behaviour as record_behaviour
 from .constants import ConstantsProof as ConstantsProof
 from .constants import judge_constants as judge_constants
+from .footage import Footage as Footage
+from .footage import draw_footage as draw_footage
 from .limits import EIGHT_BIT as EIGHT_BIT
 from .limits import FLOAT as FLOAT
 from .limits import FOUR_BIT as FOUR_BIT
@@ -26,6 +31,11 @@ from .results import GraphResult as GraphResult
 from .results import check_gates as check_gates
 from .sample import Sample as Sample
 from .seal import Seal as Seal
+from .usage import FloatUsage as FloatUsage
+from .usage import Usage as Usage
+from .usage import record_usage as record_usage
+from .usage_agreement import UsageAgreement as UsageAgreement
+from .usage_agreement import compare_usages as compare_usages
 from .verdict import Judgement as Judgement
 from .verdict import Verdict as Verdict
 from .verdict import verdict_of as verdict_of

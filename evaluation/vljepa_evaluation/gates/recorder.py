@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_data.world import PROMPTS, Split, caption_lesson, make_clip
+from vljepa_evaluation.gates.asked import ask_all
 from vljepa_evaluation.gates.behaviour import Progress, Scenes, record_behaviour
+from vljepa_evaluation.gates.footage import draw_footage
 from vljepa_evaluation.gates.reference import Reference
 from vljepa_evaluation.gates.sample import Sample
+from vljepa_evaluation.gates.usage import FloatUsage, record_usage
 from vljepa_runtime.bundle import Bundle, GraphSpec, Manifest
 from vljepa_runtime.contract import (
     IDS,
@@ -64,8 +67,22 @@ def record_reference(
     samples = _Recorder(bundle, engine, like or bundle.manifest).samples()
     if scenes is None:
         return Reference(samples=samples)
-    behaviour = record_behaviour(Model(bundle, engine), bundle.manifest.preprocess, scenes, progress)
-    return Reference(samples=samples, scenes=scenes, behaviour=behaviour)
+    model = Model(bundle, engine)
+    behaviour = record_behaviour(model, bundle.manifest.preprocess, scenes, progress)
+    asked, footage = ask_all(model.prompts, keep=_budget(like or bundle.manifest)), draw_footage()
+    usage = FloatUsage(footage=footage, asked=asked, usage=record_usage(model, footage, asked, scenes))
+    return Reference(samples=samples, scenes=scenes, behaviour=behaviour, usage=usage)
+
+
+def _budget(manifest: Manifest) -> int:
+    """Half of a window's tokens, or what is nearest to it that the bundle takes; 0 where that is whole windows."""
+    tokens, spec = manifest.preprocess.tokens, manifest.graphs[X_ENCODER]
+    if isinstance(_axis(spec, PATCHES, 1), int):
+        return 0
+    counts = [count for count in spec.token_budgets if count < tokens]
+    if spec.token_budgets:
+        return min(counts, key=lambda count: abs(count - tokens // 2), default=0)
+    return tokens // 2
 
 
 class _Recorder:

@@ -17,6 +17,8 @@ from vljepa_evaluation.gates.repeat import Repeat
 from vljepa_evaluation.gates.repeat_entry import RepeatEntry
 from vljepa_evaluation.gates.sample import Sample
 from vljepa_evaluation.gates.seal import Seal
+from vljepa_evaluation.gates.usage import FloatUsage
+from vljepa_evaluation.gates.usage_entry import UsageEntry
 from vljepa_evaluation.gates.verdict import Judgement
 from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError, InputError
@@ -43,6 +45,7 @@ class Reference:
         scenes: What was shown; None when only graphs were recorded.
         behaviour: What the float model did with them.
         repeat: What the bundle's own graphs gave at export; None in older references, or where nothing ran them.
+        usage: What the float model did for a user, with the footage; None in older references.
         seal: What the manifest said that it was made with; None in older references.
     """
 
@@ -50,7 +53,13 @@ class Reference:
     scenes: Scenes | None = None
     behaviour: Behaviour | None = None
     repeat: Repeat | None = None
+    usage: FloatUsage | None = None
     seal: Seal | None = None
+
+    @property
+    def graphs_alone(self) -> Reference:
+        """The same without what is compared end to end."""
+        return replace(self, scenes=None, behaviour=None, usage=None)
 
     def sealed(self, manifest: Manifest) -> Reference:
         """The same with the seal of the manifest that it will lie beside.
@@ -78,8 +87,9 @@ class Reference:
             samples=samples,
             scenes=self.scenes if seen else None,
             behaviour=seen,
-            seal=self.seal,
+            usage=UsageEntry.of(self.usage, store.add) if seen and self.usage else None,
             repeat=RepeatEntry.of(self.repeat, store.add) if self.repeat else None,
+            seal=self.seal,
         )
         texts = {name: json.dumps(value) for name, value in plain(contents).items() if value is not None}
         return pack(store.arrays, texts)
@@ -106,12 +116,18 @@ class Reference:
             }
             behaviour = contents.behaviour.behaviour(arrays) if contents.behaviour else None
             repeat = contents.repeat.read(arrays) if contents.repeat else None
+            usage = contents.usage.read(arrays) if contents.usage else None
         except (ValueError, KeyError) as error:
             raise BundleError(
                 f"{where} is not a reference of this version ({shown(str(error))}): export the bundle again"
             ) from error
         return cls(
-            samples=samples, scenes=contents.scenes, behaviour=behaviour, repeat=repeat, seal=contents.seal
+            samples=samples,
+            scenes=contents.scenes,
+            behaviour=behaviour,
+            usage=usage,
+            repeat=repeat,
+            seal=contents.seal,
         )
 
     @classmethod
@@ -195,11 +211,12 @@ class _Contents:
     scenes: Scenes | None = None
     behaviour: _Seen | None = None
     repeat: RepeatEntry | None = None
+    usage: UsageEntry | None = None
     seal: Seal | None = None
 
     def __post_init__(self) -> None:
-        if (self.scenes is None) != (self.behaviour is None):
-            raise InputError("expected scenes and behaviour together, got one of them")
+        if (self.scenes is None) != (self.behaviour is None) or (self.usage and self.scenes is None):
+            raise InputError("expected scenes, behaviour and usage together, got some of them")
 
 
 class _Store:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from vljepa_evaluation.gates.agreement import Agreement, compare_behaviours
-from vljepa_evaluation.gates.behaviour import Progress, record_behaviour
+from vljepa_evaluation.gates.agreement import Agreement
+from vljepa_evaluation.gates.behaviour import Progress
+from vljepa_evaluation.gates.end_to_end import EndToEnd, compare_end_to_end
 from vljepa_evaluation.gates.limits import Limits, misses
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
 from vljepa_evaluation.gates.reference import Reference
 from vljepa_evaluation.gates.repeat import judge_repeat
 from vljepa_evaluation.gates.sample import Sample, cast
-from vljepa_evaluation.gates.verdict import Judgement
+from vljepa_evaluation.gates.usage_agreement import UsageAgreement
+from vljepa_evaluation.gates.verdict import Judgement, Verdict, verdict_of
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import Engine, describe
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.model import Model
 
 __all__ = ["GateResults", "GraphResult", "check_gates"]
 
@@ -50,31 +51,41 @@ class GateResults:
     Attributes:
         engine: What really ran, in full.
         graphs: The results of each graph.
-        agreement: End to end; None when it was not measured.
+        agreement: End to end on drawn scenes; None when it was not measured.
+        usage: End to end on recorded footage; None when it was not measured.
         misses: Gates missed end to end, in words.
         note: Why something was not measured; empty when all was.
-        judgements: What else the bundle was asked.
+        judgements: The distance to the float model, and what else the bundle was asked.
     """
 
     engine: str
     graphs: tuple[GraphResult, ...]
     agreement: Agreement | None
+    usage: UsageAgreement | None = None
     misses: tuple[str, ...]
     note: str = ""
     judgements: tuple[Judgement, ...] = ()
 
     @property
+    def verdict(self) -> Verdict:
+        """What all judgements come to together."""
+        return verdict_of(self.judgements)
+
+    @property
     def passed(self) -> bool:
-        """Whether every gate that could be measured was kept, and at least one was measured."""
-        measured = any(graph.parity for graph in self.graphs)
-        if self.misses or any(graph.misses for graph in self.graphs):
-            return False
-        return measured and not any(each.misses for each in self.judgements)
+        """Whether all that the reference can judge was judged, and kept."""
+        return bool(self.verdict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         judgements = [each.to_dict() for each in self.judgements]
-        return {"passed": self.passed, **asdict(self), "judgements": judgements}
+        return {
+            "verdict": self.verdict.value,
+            "passed": self.passed,
+            **asdict(self),
+            "usage": self.usage and self.usage.to_dict(),
+            "judgements": judgements,
+        }
 
 
 def check_gates(
@@ -114,33 +125,31 @@ def check_gates(
     for name, label in labels.items():
         graphs.append(_graph(bundle, engine, name, label, allowed[name], reference.samples.get(name, ())))
         report(share * len(graphs) / len(labels))
-    unmeasured = [graph.name for graph in graphs if graph.parity is None]
-    notes = [f"the reference has no inputs for {', '.join(unmeasured)}"] if unmeasured else []
-    agreement, note = _end_to_end(bundle, engine, reference, lambda done: report(share + (1 - share) * done))
+    loosest = Limits.loosest(allowed.values())
+    found = compare_end_to_end(
+        bundle, engine, reference, loosest, lambda done: report(share + (1 - share) * done)
+    )
     return GateResults(
         engine=describe(engine),
         graphs=tuple(graphs),
-        agreement=agreement,
-        misses=misses(Limits.loosest(allowed.values()).bundle_gates(agreement)) if agreement else (),
-        note="; ".join([*notes, *([note] if note else [])]),
-        judgements=(judge_repeat(bundle, engine, reference.repeat), reference.judge_seal(bundle.manifest)),
+        agreement=found.agreement,
+        usage=found.usage,
+        misses=found.misses,
+        note=found.note,
+        judgements=(
+            _distance(graphs, found),
+            judge_repeat(bundle, engine, reference.repeat),
+            reference.judge_seal(bundle.manifest),
+        ),
     )
 
 
-def _end_to_end(
-    bundle: Bundle, engine: Engine, reference: Reference, progress: Progress
-) -> tuple[Agreement | None, str]:
-    """How far the bundle does what the reference did, or why that was not measured."""
-    if reference.scenes is None or reference.behaviour is None:
-        return None, "the reference holds graphs only, so nothing was compared end to end"
-    pre = bundle.manifest.preprocess
-    behaviour = record_behaviour(Model(bundle, engine), pre, reference.scenes, progress)
-    if behaviour.checksum != reference.behaviour.checksum:
-        return None, (
-            "this machine or version draws the scenes with other pixels than the reference saw, so nothing was "
-            "compared end to end: pass --against FP32_BUNDLE to make a reference here"
-        )
-    return compare_behaviours(reference.behaviour, behaviour), ""
+def _distance(graphs: Sequence[GraphResult], found: EndToEnd) -> Judgement:
+    """How far the bundle is from the float model, as one judgement."""
+    missed = [f"{graph.name}: {miss}" for graph in graphs for miss in graph.misses]
+    unmeasured = [graph.name for graph in graphs if graph.parity is None and not graph.misses]
+    left = (f"the reference has no inputs that {', '.join(unmeasured)} take",) if unmeasured else ()
+    return Judgement(name="distance", misses=(*missed, *found.misses), unjudged=(*left, *found.unjudged))
 
 
 def _graph(

@@ -17,9 +17,11 @@ from vljepa_runtime.engines import open_engine
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
-    return record_reference(
+    """Scenes alone: with what users do, see tests/evaluation/gates/test_usage.py, it would take its time."""
+    made = record_reference(
         Bundle.open("tiny"), open_engine("onnxruntime:cpu"), scenes=Scenes(clips=2, seconds=4.0)
     )
+    return replace(made, usage=None)
 
 
 def written(path: Path, reference: Reference | None, **changes: object) -> str:
@@ -58,6 +60,23 @@ def test_one_outside_its_gates_exits_1_and_says_which(
     assert verdict["agreement"] is None
     assert main(["verify", path, "--gates", "graphs"]) == 1
     assert "gate missed: predictor: expected a mean cosine of at least" in capsys.readouterr().out
+
+
+def test_one_that_cannot_be_judged_exits_3_and_says_why(
+    reference: Reference, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert reference.behaviour is not None
+    elsewhere = replace(reference, behaviour=replace(reference.behaviour, checksum=1))
+    path = written(tmp_path / "elsewhere.vljepa", elsewhere)
+    assert main(["verify", path]) == 3
+    out = capsys.readouterr().out
+    assert (
+        "distance not judged: this machine or version, or an edit of bundle.json, gives other pixels" in out
+    )
+    assert "all gates kept" not in out
+    assert main(["verify", path, "--json"]) == 3
+    said = json.loads(capsys.readouterr().out)
+    assert (said["verdict"], said["passed"]) == ("not judged", False)
 
 
 def test_an_edited_manifest_exits_1_and_says_what_was_edited(
