@@ -60,6 +60,7 @@ class FixedCacheWalk(Walk):
             found = compare(value, row, slack=WORKED_OUT)
             if found.fault:
                 self._fault(wanted, f"{found.fault} at length {length} ({table})")
+                break  # one names the table
         self.ledger.note(wanted, rows.values)
 
     def _special(

@@ -77,7 +77,7 @@ class _Reader:
             scale, zero = (_along(arrays[key], data.ndim, axis) for key in ("scale", "zero_point"))
             return Stored(values=data, scale=scale, zero=zero if zero.any() else None)
         if item.kind == "constexpr_lut_to_dense":
-            return _palette(arrays["indices"], arrays["lut"], arrays.get("shape"))
+            return _palette(item.outputs[0][0], arrays["indices"], arrays["lut"])
         raise Unreadable(f"{item.outputs[0][0]} is unpacked by {item.kind}")
 
     def _put(self, kind: str, item: Operation, inputs: Sequence[str], **options: Any) -> None:
@@ -234,15 +234,8 @@ def _along(values: Array, rank: int, axis: int) -> Array:
     return values.reshape([-1 if index == axis else 1 for index in range(rank)])
 
 
-def _palette(indices: Array, table: Array, shape: Array | None) -> Stored:
-    """iOS 18 has indices of a type and a table per block; iOS 16 packs them, and has one table."""
-    if shape is None:
-        if table.shape[-1] != 1:
-            raise Unreadable("a palette has vectors for entries")
-        return Stored(values=indices, table=table[..., 0])
-    sizes = tuple(int(size) for size in shape)
-    bits = int(table.size).bit_length() - 1
-    count = int(np.prod(sizes, dtype=np.int64))
-    loose = np.unpackbits(indices.reshape(-1), bitorder="little", count=count * bits).reshape(count, bits)
-    unpacked = (loose @ (1 << np.arange(bits))).astype(np.uint8).reshape(sizes)
-    return Stored(values=unpacked, table=table.reshape((1,) * len(sizes) + (-1,)))
+def _palette(name: str, indices: Array, table: Array) -> Stored:
+    """As of iOS 18, which has indices of a type of their own and a table per block."""
+    if table.ndim != indices.ndim + 2 or table.shape[-1] != 1:
+        raise Unreadable(f"{name} has packed indices, or vectors for entries")
+    return Stored(values=indices, table=table[..., 0])
