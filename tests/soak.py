@@ -4,6 +4,7 @@
     python tests/soak.py --hours 2 --source FILE    a file of yours, looped
     python tests/soak.py --hours 2 --source URL     a live stream, at its own pace
 
+With glibc, set MALLOC_ARENA_MAX=2 as docs/service.md does: else threads that come and go fill pool after pool.
 Hours are those of the stream. Prints one JSON object: the slope of RSS with its 95 % interval, threads and open files
 at the start and the end. Exits 1 when the slope is above --limit MB an hour.
 """
