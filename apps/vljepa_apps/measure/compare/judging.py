@@ -88,10 +88,12 @@ class Verdict:
 
     @property
     def kind(self) -> str:
-        """`different`, `not different at this size`, or `not judged`."""
+        """`different`, `different in margins alone`, `not different at this size`, or `not judged`."""
         if self.p is None:
             return "not judged"
-        return "different" if self.found else "not different at this size"
+        if not self.found:
+            return "not different at this size"
+        return "different" if any(each.headline for each in self.found) else "different in margins alone"
 
     def keeps(self, expected: str) -> bool:
         """Whether it is as expected: `equal`, no difference was found; `Npt`, all are known to lie within N points."""

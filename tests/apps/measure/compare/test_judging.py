@@ -51,7 +51,8 @@ def test_what_differs_is_named_first() -> None:
 
 def test_margins_show_what_answers_do_not_yet() -> None:
     found = verdict(a=measured(280), b=measured(280, shift=-0.001))
-    assert found.kind == "different"
+    assert found.kind == "different in margins alone"
+    assert not found.keeps("equal")
     assert "margin -0.0010" in str(found)
     assert "accuracy" not in str(found)
     assert "up to 1.26 points (vqa/count) cannot be excluded" in str(found)
