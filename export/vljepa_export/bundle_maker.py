@@ -99,13 +99,13 @@ class BundleMaker:
         bundle = self._bundle(made)
         if not self.effort.end_to_end:
             reference = Reference(samples={item.name: item.walked.recorded for item in made})
-            reference = repeated(bundle, reference, self.effort)
+            reference = repeated(bundle, made, reference, self.effort)
             return Draft(bundle=bundle, made=made, reference=reference, results=None)
         reference = record(self.request, self.opened, made, self.scratch, like=bundle.manifest, scenes=scenes)
         while (results := check_draft(bundle, made, reference)) and (milder := self._milder(made, results)):
             bundle.close()
             made, bundle = milder, self._bundle(milder)
-        reference = repeated(bundle, reference, self.effort)
+        reference = repeated(bundle, made, reference, self.effort)
         return Draft(bundle=bundle, made=made, reference=reference, results=results)
 
     def _bundle(self, made: tuple[Made, ...]) -> Bundle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from vljepa_evaluation.gates import (
@@ -19,6 +20,7 @@ from vljepa_export.bundle_manifest import float_manifest, tokenizer_files
 from vljepa_export.converted_engine import ConvertedEngine
 from vljepa_export.effort import Effort
 from vljepa_export.made import Made
+from vljepa_export.nudged import nudged
 from vljepa_export.request import ExportRequest
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_quant import limits_for
@@ -65,22 +67,24 @@ def record(
         return record_reference(bundle, open_engine("onnxruntime:cpu"), like=like, scenes=scenes)
 
 
-def repeated(draft: Bundle, reference: Reference, effort: Effort) -> Reference:
+def repeated(draft: Bundle, made: Sequence[Made], reference: Reference, effort: Effort) -> Reference:
     """With what the graphs of a bundle themselves give, where an engine of its target is here."""
+    if not all(item.converted.runs_here for item in made):
+        return reference
     target = draft.manifest.target
+    engine = partial(open_engine, REPEATED_ON.get(target, "auto"), target=target)
     try:
-        one, two = (
-            open_engine(REPEATED_ON.get(target, "auto"), threads=threads, target=target) for threads in (1, 2)
-        )
-        recorded = record_repeat(
-            draft,
-            one,
-            {name: group[-effort.repeated :] for name, group in reference.samples.items()},
-            ways=[(draft, two)],
-            words=effort.words,
-        )
+        one, two = engine(threads=1), engine(threads=2)
     except EngineError:
         return reference
+    alike = nudged(draft) if effort.end_to_end else None  # which is in memory as a whole
+    recorded = record_repeat(
+        draft,
+        one,
+        {name: group[-effort.repeated :] for name, group in reference.samples.items()},
+        ways=[(draft, two), *([(alike, engine(threads=1))] if alike else [])],
+        words=effort.words,
+    )
     return replace(reference, repeat=recorded)
 
 

@@ -15,11 +15,13 @@ import numpy.typing as npt
 from vljepa_evaluation.gates.sample import Sample, cast
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import (
+    EMBEDDING,
     IDS,
     MASK,
     NEXT,
     PAST,
     PREDICTOR,
+    PREFILL,
     QUERY_IDS,
     QUERY_MASK,
     STEP,
@@ -36,6 +38,7 @@ __all__ = ["Feeds", "calls", "probes_of"]
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
+ROWS = 16
 VISUAL_TOKENS = 16  # that stand for a window where the query is what matters
 
 
@@ -58,6 +61,8 @@ def probes_of(
     if Y_ENCODER in asked:
         ids, mask = _words(bundle, Y_ENCODER, LENGTHS[0], words)
         asked[Y_ENCODER].append({IDS: ids, MASK: mask})
+    if feeds := asked.get(PREFILL):
+        asked[PREFILL].append({EMBEDDING: _others(feeds[0][EMBEDDING][:1])})
     if feeds := asked.get(STEP):
         tokens, _ = _words(bundle, Y_DECODER, MAX_TOKENS, words)
         asked[STEP].append({**feeds[0], TOKEN: tokens})
@@ -79,6 +84,11 @@ def calls(graph: Graph, feeds: Feeds) -> Iterator[tuple[Array, ...]]:
                 PAST + name.removeprefix(NEXT): results[name] for name in names if name.startswith(NEXT)
             }
         yield tuple(np.asarray(results[name]) for name in names)
+
+
+def _others(embedding: Array) -> Array:
+    """Embeddings of the same length, (ROWS, S)."""
+    return np.concatenate([np.roll(embedding, 1 + row, axis=1) for row in range(ROWS)])
 
 
 def _words(bundle: Bundle, role: str, width: int, most: int) -> tuple[Array, Array]:

@@ -26,22 +26,23 @@ __all__ = ["Answer", "Probe", "Repeat", "Spread", "judge_repeat", "record_repeat
 
 SPREADS = 4.0  # of what was measured at export
 WORDS = 1024
-FLOOR = 1e-5  # of a row's length: what float32 alone costs, several times over
+# What a type alone may cost, as a share of a row's length. A device without a type computes in float32.
+FLOORS = {"f32": 3e-6, "f16": 2e-3, "bf16": 2e-2}
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """How far the ways to compute a graph are apart, as shares of a row's length.
+    """How far ways to compute a graph are apart that are as right as each other, as shares of a row's length.
 
     Attributes:
-        median: Of the usual row.
+        median: Of the usual row; None where no such way was tried.
         worst: Of the worst row.
         exact: Whether there was another way to compute the same files, and all gave the same bits.
     """
 
-    median: float = 0.0
-    worst: float = 0.0
+    median: float | None = None
+    worst: float | None = None
     exact: bool = False
 
 
@@ -51,7 +52,8 @@ class Answer:
 
     Attributes:
         digests: Of the bits of all outputs, per call.
-        rows: (R, 1 + SKETCHED), sketches of the rows of all calls; of several calls, of their first output.
+        rows: (R, 1 + SKETCHED), sketches of the rows of all calls; of a batch or of several calls, of their first
+            output alone.
     """
 
     digests: tuple[str, ...]
@@ -118,7 +120,8 @@ def record_repeat(
         probes[name] = tuple(_probes(graph, asked))
         found = [_answers(other.load(held, name), probes[name]) for held, other in ways]
         same = [answers for (held, _), answers in zip(ways, found) if held is bundle]
-        spreads[name] = _spread(probes[name], found, same)
+        alike = [answers for (held, _), answers in zip(ways, found) if held is not bundle]
+        spreads[name] = _spread([probe.answer for probe in probes[name]], same, alike)
     return Repeat(environment=Environment.of(engine), probes=probes, spreads=spreads)
 
 
@@ -135,27 +138,34 @@ def judge_repeat(bundle: Bundle, engine: Engine, recorded: Repeat | None) -> Jud
     family = recorded.environment.family
     if engine.name.partition(" ")[0] != family:
         return Judgement(name="repeat", absent=f"its graphs' outputs were recorded on {family} alone")
-    misses, unjudged = [], []
-    found = {
-        name: _again(engine.load(bundle, name), recorded.probes.get(name, ()))
-        for name in bundle.manifest.graphs
-    }
+    graphs = {name: engine.load(bundle, name) for name in bundle.manifest.graphs}
     here = Environment.of(engine)
-    for name, answers in found.items():
-        probes = recorded.probes.get(name, ())
-        if not probes:
-            unjudged.append(f"{name}: nothing was recorded of it")
-        elif isinstance(answers, str):
-            misses.append(f"{name}: {answers}")
-        elif here == recorded.environment and recorded.spreads[name].exact:
-            misses += [f"{name}: {miss}" for miss in _other_bits(probes, answers)]
-        elif here.saturates != recorded.environment.saturates and "int8" in bundle.manifest.precision.get(
-            name, ""
-        ):
-            unjudged.append(f"{name}: one of this CPU and the exporter's cuts off sums of 8-bit products")
-        else:
-            misses += [f"{name}: {miss}" for miss in _too_far(probes, answers, recorded.spreads[name])]
+    misses, unjudged = [], []
+    for name, graph in graphs.items():
+        wrong, why = _judge(bundle, graph, recorded, here)
+        misses += [f"{name}: {miss}" for miss in wrong]
+        unjudged += [f"{name}: {why}"] if why else []
     return Judgement(name="repeat", misses=tuple(misses), unjudged=tuple(unjudged))
+
+
+def _judge(bundle: Bundle, graph: Graph, recorded: Repeat, here: Environment) -> tuple[tuple[str, ...], str]:
+    """What is wrong with one graph, or why that is not known."""
+    probes = recorded.probes.get(graph.name, ())
+    if not probes:
+        return (), "nothing was recorded of it"
+    answers = _again(graph, probes)
+    if isinstance(answers, str):
+        return (answers,), ""
+    spread = recorded.spreads[graph.name]
+    if here == recorded.environment and spread.exact:
+        return tuple(_other_bits(probes, answers)), ""
+    eight = "int8" in bundle.manifest.precision.get(graph.name, "")
+    if eight and here.saturates != recorded.environment.saturates:
+        return (), "one of this CPU and the exporter's cuts off sums of 8-bit products"
+    if spread.median is None or spread.worst is None:
+        return (), "recorded with another version or CPU, and not how far those may be apart"
+    floor = FLOORS[bundle.manifest.execution.get(graph.name, "f32")]
+    return tuple(_too_far(probes, answers, (spread.median, spread.worst), floor)), ""
 
 
 def _probes(graph: Graph, asked: Sequence[Feeds]) -> Iterator[Probe]:
@@ -183,18 +193,19 @@ def _answers(graph: Graph, probes: Sequence[Probe]) -> list[Answer]:
 
 def _answer(graph: Graph, feeds: Feeds) -> Answer:
     every = list(calls(graph, feeds))
-    kept = every[0] if len(every) == 1 else [outputs[0] for outputs in every]
+    alone = len(every) == len(every[0][0]) == 1
+    kept = every[0] if alone else [outputs[0] for outputs in every]
     return Answer(
         digests=tuple(map(digest_of, every)), rows=np.concatenate([sketch(array) for array in kept])
     )
 
 
-def _spread(probes: Sequence[Probe], ways: Sequence[list[Answer]], same: Sequence[list[Answer]]) -> Spread:
-    wanted = [probe.answer for probe in probes]
-    apart = [_distances(wanted, answers) for answers in ways if wanted]
+def _spread(wanted: Sequence[Answer], same: Sequence[list[Answer]], alike: Sequence[list[Answer]]) -> Spread:
+    """From what the same files gave in other ways, and files that are as right."""
+    apart = [_distances(wanted, answers) for answers in alike if wanted]
     return Spread(
-        median=max((float(np.median(each)) for each in apart), default=0.0),
-        worst=max((float(each.max()) for each in apart), default=0.0),
+        median=max((float(np.median(each)) for each in apart), default=None),
+        worst=max((float(each.max()) for each in apart), default=None),
         exact=bool(same)
         and all(one.digests == other.digests for answers in same for one, other in zip(wanted, answers)),
     )
@@ -218,10 +229,11 @@ def _other_bits(probes: Sequence[Probe], answers: Sequence[Answer]) -> Iterator[
         )
 
 
-def _too_far(probes: Sequence[Probe], answers: Sequence[Answer], spread: Spread) -> Iterator[str]:
-    median, worst = _apart(probes, answers)
-    for what, value, measured in (("usual", median, spread.median), ("worst", worst, spread.worst)):
-        limit = FLOOR + SPREADS * measured
+def _too_far(
+    probes: Sequence[Probe], answers: Sequence[Answer], spread: tuple[float, float], floor: float
+) -> Iterator[str]:
+    for what, value, measured in zip(("usual", "worst"), _apart(probes, answers), spread):
+        limit = SPREADS * max(measured, floor)
         if not value <= limit:
             yield (
                 f"expected the {what} row within {limit:.2g} of its length of what the graph gave at export, "
