@@ -16,6 +16,7 @@ from vljepa_runtime.model import Model
 
 GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 Feeds = Callable[..., dict[str, np.ndarray]]
+Same = Callable[[np.ndarray, np.ndarray], bool]
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
@@ -96,20 +97,20 @@ def test_any_batch_and_number_of_tokens(
 
 
 def test_a_change_of_sizes_and_back_changes_nothing(
-    engine: Engine, graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds
+    engine: Engine, graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds, same: Same
 ) -> None:
     usual = feeds(bundle, graph_name)
     first = graph.run(usual)
     if isinstance(graph.inputs[0].shape[0], str):
         graph.run(feeds(bundle, graph_name, batch=2))
     again = graph.run(usual)
-    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert all(same(first[name], again[name]) for name in first)
     loaded_again = engine.load(bundle, graph_name).run(usual)
-    assert all(np.array_equal(first[name], loaded_again[name]) for name in first)
+    assert all(same(first[name], loaded_again[name]) for name in first)
 
 
 def test_runs_are_repeatable_and_leave_their_inputs_alone(
-    graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds
+    graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds, same: Same
 ) -> None:
     given = feeds(bundle, graph_name)
     copies = {name: array.copy() for name, array in given.items()}
@@ -118,12 +119,12 @@ def test_runs_are_repeatable_and_leave_their_inputs_alone(
     graph.run(feeds(bundle, graph_name, seed=2))
     assert all(np.array_equal(first[name], results[name]) for name in first)  # results belong to the caller
     again = graph.run(given)
-    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert all(same(first[name], again[name]) for name in first)
     assert all(np.array_equal(given[name], copies[name]) for name in given)
 
 
 def test_inputs_need_not_be_writable_or_contiguous(
-    graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds
+    graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds, same: Same
 ) -> None:
     given = feeds(bundle, graph_name)
     expected = graph.run(given)
@@ -131,25 +132,27 @@ def test_inputs_need_not_be_writable_or_contiguous(
     for array in strange.values():
         array.setflags(write=False)
     got = graph.run(strange)
-    assert all(np.array_equal(expected[name], got[name]) for name in got)
+    assert all(same(expected[name], got[name]) for name in got)
 
 
-def test_threads_may_share_a_graph(graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds) -> None:
+def test_threads_may_share_a_graph(
+    graph: Graph, bundle: Bundle, graph_name: str, feeds: Feeds, same: Same
+) -> None:
     given = [feeds(bundle, graph_name, seed=seed) for seed in range(4)]
     expected = [graph.run(each) for each in given]
-    same: list[bool] = []
+    agreed: list[bool] = []
 
     def work(index: int) -> None:
         for _ in range(3):
             got = graph.run(given[index])
-            same.append(all(np.array_equal(got[name], expected[index][name]) for name in got))
+            agreed.append(all(same(got[name], expected[index][name]) for name in got))
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert same == [True] * 12
+    assert agreed == [True] * 12
 
 
 @pytest.mark.parametrize("fault", ["missing", "unknown", "dtype", "rank"])
