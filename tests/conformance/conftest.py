@@ -46,7 +46,8 @@ NEEDS = {"onnx": "onnx", "openvino": "nncf", "tensorrt-rtx": "tensorrt_rtx", "co
 WITHOUT = {"coreml": ("y_decoder_prefill", "y_decoder_step")}
 
 # Cases that not every engine for their target has kernels for, and those that have.
-ONLY = {"onnx-fp16": ("onnxruntime:cpu", "onnxruntime:cuda"), "onnx-bf16": ("onnxruntime:cuda",)}
+ONNX_GPU = ("onnxruntime:cuda", "onnxruntime:cuda-graph")
+ONLY = {"onnx-fp16": ("onnxruntime:cpu", *ONNX_GPU), "onnx-bf16": ONNX_GPU}
 
 Feeds = Callable[..., dict[str, np.ndarray]]
 Same = Callable[[np.ndarray, np.ndarray], bool]
@@ -55,7 +56,9 @@ Same = Callable[[np.ndarray, np.ndarray], bool]
 NEAR = 0.999
 # Engines whose kernels add up in an order that is another at each run (seen on an H200: float32 products of the
 # predictor): what they give twice agrees to this cosine, and to the bit nowhere.
-CHANGING_SUMS = ("onnxruntime:cuda", "onnxruntime:tensorrt", "onnxruntime:nvtensorrtrtx")
+CHANGING_SUMS = tuple(
+    f"onnxruntime:{device}" for device in ("cuda", "cuda-graph", "tensorrt", "nvtensorrtrtx")
+)
 CHANGED_ORDER = 0.9999
 CALIBRATED = "-static"
 # A bundle of one's own with calibrated ranges cannot be as near as its gates ask, whatever runs it: most inputs here

@@ -6,7 +6,11 @@ import posixpath
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
+import numpy as np
+
 from vljepa_runtime.bundle import Bundle, GraphSpec
+from vljepa_runtime.contract import PREDICTOR, X_ENCODER
+from vljepa_runtime.engines.captured import CapturedRuns
 from vljepa_runtime.engines.device_tensors import run_bound
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import (
@@ -24,7 +28,7 @@ from vljepa_runtime.errors import (
     LibraryMissingError,
     RunError,
 )
-from vljepa_runtime.graphs.checking import CheckedGraph, checked_graph
+from vljepa_runtime.graphs.checking import CheckedGraph, checked_graph, feed_shapes
 from vljepa_runtime.interruptible import interruptible
 
 __all__ = ["PROVIDERS", "OnnxRuntimeEngine", "available_devices"]
@@ -37,6 +41,7 @@ CUDA = "CUDAExecutionProvider"
 PROVIDERS = {
     "cpu": (CPU,),
     "cuda": (CUDA, CPU),
+    "cuda-graph": (CUDA, CPU),
     "tensorrt": ("TensorrtExecutionProvider", CUDA, CPU),
     "nvtensorrtrtx": ("NvTensorRTRTXExecutionProvider", CUDA, CPU),
     "coreml": ("CoreMLExecutionProvider", CPU),
@@ -44,9 +49,14 @@ PROVIDERS = {
 # What a provider is told. A norm that is fused with the sum before it adds up in its own type unless this is said.
 _SETTINGS = {CUDA: {"enable_skip_layer_norm_strict_mode": "1"}}
 # Devices whose results can stay in their memory, and the library's word for that memory.
-_MEMORY = {"cuda": "cuda", "tensorrt": "cuda", "nvtensorrtrtx": "cuda"}
+_MEMORY = {"cuda": "cuda", "cuda-graph": "cuda", "tensorrt": "cuda", "nvtensorrtrtx": "cuda"}
+# The one device that captures, and the graphs that have a usual size: those of a window.
+_CAPTURE = "enable_cuda_graph"
+_CAPTURING, _CAPTURED = "cuda-graph", (X_ENCODER, PREDICTOR)
 _HINTS = {
-    "cuda": "install onnxruntime-gpu (on a Jetson the build of its own JetPack)",
+    **dict.fromkeys(
+        ("cuda", "cuda-graph"), "install onnxruntime-gpu (on a Jetson the build of its own JetPack)"
+    ),
     "tensorrt": "install onnxruntime-gpu and TensorRT",
     "nvtensorrtrtx": "install an onnxruntime built with TensorRT for RTX",
     "coreml": "use macOS, where the onnxruntime wheel has it",
@@ -98,6 +108,7 @@ class OnnxRuntimeEngine:
         self.name = f"onnxruntime:{device}"
         self._providers = PROVIDERS[device]
         self._memory = _MEMORY.get(device, "")
+        self._captures = device == _CAPTURING
         self._threads = threads
         if device not in available_devices():
             raise DeviceMissingError(
@@ -105,7 +116,7 @@ class OnnxRuntimeEngine:
                 f"{_HINTS.get(device, 'reinstall it')}, or pass allow_fallback=True (--allow-fallback)"
             )
         if device != "cpu":
-            self._session(_PROBE, self._options(), "a probe")
+            self._session(_PROBE, self._options(), "a probe", captured=False)
 
     @property
     def detail(self) -> str:
@@ -120,18 +131,21 @@ class OnnxRuntimeEngine:
         require_target(self.name, bundle, "onnx")
         graph = checked_graph(bundle, graph_name)
         options = self._options()
-        what = f"{bundle.name}/{graph_name}"
+        what, captured = f"{bundle.name}/{graph_name}", self._captures and graph_name in _CAPTURED
         if spec.external and not hasattr(options, _IN_MEMORY):
             # Before 1.24, which Python 3.10 is limited to: from a folder of our own, where nothing else lies.
             with unpacked(bundle, spec) as path:
-                session = self._session(str(path), options, what)
+                session = self._session(str(path), options, what, captured=captured)
         else:
             weights = _add_external(options, bundle, spec)  # copied, but not before the session is made
-            session = self._session(_as_bytes(graph.content), options, what)
+            session = self._session(_as_bytes(graph.content), options, what, captured=captured)
             weights.clear()
             bundle.check_unchanged((spec.file, *spec.external))
         check_loaded(what, spec, inputs=_types(session.get_inputs()), outputs=_types(session.get_outputs()))
-        return _OnnxRuntimeGraph(graph, spec, session, self.name, self._memory)
+        made = _OnnxRuntimeGraph(graph, spec, session, self.name, self._memory)
+        if captured:
+            made.capture(feed_shapes(bundle.manifest, spec))
+        return made
 
     def _options(self) -> Any:
         onnxruntime = _library()
@@ -150,12 +164,12 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.load_model_format", "ONNX")
         return options
 
-    def _session(self, content: str | bytes, options: Any, what: str) -> Any:
-        onnxruntime = _library()
+    def _session(self, content: str | bytes, options: Any, what: str, *, captured: bool) -> Any:
+        onnxruntime, providers = _library(), list(self._usable({_CAPTURE: "1"} if captured else {}))
 
         try:
             session = interruptible(
-                lambda: onnxruntime.InferenceSession(content, options, providers=list(self._usable())),
+                lambda: onnxruntime.InferenceSession(content, options, providers=providers),
                 lambda: getattr(options, "set_load_cancellation_flag", bool)(True),
                 name=what,
             )
@@ -171,13 +185,13 @@ class OnnxRuntimeEngine:
             )
         return session
 
-    def _usable(self) -> tuple[str | tuple[str, dict[str, str]], ...]:
+    def _usable(self, more: Mapping[str, str]) -> tuple[str | tuple[str, dict[str, str]], ...]:
         """Providers to name, with settings: asking for one that is not compiled in would only warn."""
         onnxruntime = _library()
 
         present = set(onnxruntime.get_available_providers())
         return tuple(
-            (provider, dict(_SETTINGS[provider])) if provider in _SETTINGS else provider
+            (provider, {**_SETTINGS[provider], **more}) if provider in _SETTINGS else provider
             for provider in self._providers
             if provider in present
         )
@@ -217,14 +231,24 @@ class _OnnxRuntimeGraph(LoadedGraph):
         self._run_options = _library().RunOptions
         self._names = [output.name for output in spec.outputs]
         self._session, self._memory = session, memory
+        self._captured: CapturedRuns | None = None
+
+    def capture(self, usual: Mapping[str, tuple[int, ...]]) -> None:
+        """Capture the first run of these shapes, and replay it from then on."""
+        self._captured = CapturedRuns(self._session, self.inputs, self.outputs, usual, device=self._memory)
 
     def _compute(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        if self._captured is not None:
+            return {name: np.asarray(value) for name, value in self._compute_keeping(feeds, ()).items()}
         values = self._watched(feeds, lambda options: self._session.run(self._names, dict(feeds), options))
         return dict(zip(self._names, values))
 
     def _compute_keeping(self, feeds: Mapping[str, Tensor], keep: Collection[str]) -> dict[str, Tensor]:
         if not self._memory:
             return super()._compute_keeping(feeds, keep)
+        captured = self._captured
+        if captured is not None:
+            return self._watched(feeds, lambda options: captured.run(feeds, keep=keep, options=options))
         outputs = [(spec.name, spec.dtype) for spec in self.outputs]
         return self._watched(
             feeds,

@@ -96,7 +96,7 @@ _FAMILIES: Mapping[str, Family] = {
             name="onnxruntime",
             module="onnxruntime",
             opens="OnnxRuntimeEngine",
-            devices=("cpu", "cuda", "tensorrt", "nvtensorrtrtx", "coreml"),
+            devices=("cpu", "cuda", "cuda-graph", "tensorrt", "nvtensorrtrtx", "coreml"),
             targets=("onnx",),
             aliases={"cpu": "cpu", "ort": "cpu", "cuda": "cuda", "gpu": "cuda"},
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from vljepa_runtime.engines.device_tensors import DeviceTensor
 from vljepa_runtime.engines.onnxruntime import OnnxRuntimeEngine
 from vljepa_runtime.engines.protocol import Engine, Tensor, run_keeping
 from vljepa_runtime.errors import InputError, RunError
+from vljepa_runtime.graphs.checking import feed_shapes
 
 CLIP = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
 
@@ -66,6 +69,38 @@ def test_what_is_kept_is_held_to_the_contract(usual: vj.Model, keeping: vj.Model
     }
     with pytest.raises(InputError, match="expected shape"):
         run_keeping(keeping._predictor, wrong, ())
+
+
+@pytest.fixture(scope="module")
+def captured(usual: vj.Model) -> vj.Model:
+    """Buffers and threads as where a device captures; the host's memory captures nothing."""
+    engine = OnnxRuntimeEngine("cpu", threads=1)
+    engine._memory = "cpu"
+    model = vj.Model(usual.bundle, engine)
+    for graph in (model._x_encoder, model._predictor):
+        graph.capture(feed_shapes(model.bundle.manifest, model.bundle.graph(graph.name)))
+    return model
+
+
+def test_a_captured_run_gives_what_a_plain_one_gives(usual: vj.Model, captured: vj.Model) -> None:
+    for clip in (CLIP, 255 - CLIP, CLIP):
+        assert np.array_equal(captured.embed(clip), usual.embed(clip))
+        assert np.array_equal(captured.encode(clip), usual.encode(clip))
+    half = usual.patches(CLIP, keep=64)  # another size than the usual one
+    assert np.array_equal(captured.encode_patches(*half), usual.encode_patches(*half))
+
+
+def test_what_a_captured_run_keeps_is_not_overwritten(usual: vj.Model, captured: vj.Model) -> None:
+    first = captured.encode_on_device(*usual.patches(CLIP))
+    captured.encode_on_device(*usual.patches(255 - CLIP))
+    assert np.array_equal(np.asarray(first), usual.encode(CLIP))
+
+
+def test_threads_share_captured_runs(usual: vj.Model, captured: vj.Model) -> None:
+    clips = [CLIP, 255 - CLIP] * 4
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(captured.embed, clips))
+    assert all(np.array_equal(one, usual.embed(clip)) for one, clip in zip(found, clips))
 
 
 class Half:
