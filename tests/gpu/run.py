@@ -28,11 +28,14 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("runtime", "data", "evaluation", "model", "quant", "export", "apps")
 PRECISIONS = ("fp16", "bf16")
 # Device, and what its provider is told besides what the engine says: kernels of attention, how it finds products.
-VARIANTS: dict[str, tuple[str, dict[str, str], dict[str, str]]] = {
-    "usual": ("cuda", {}, {}),
-    "captured": ("cuda-graph", {}, {}),
-    "captured, cudnn": ("cuda-graph", {"sdpa_kernel": "26"}, {}),
-    "captured, tuned": ("cuda-graph", {}, {"ORT_CUDA_GEMM_AUTO_TUNE": "1"}),
+# By section: what breaks with one kernel leaves the others alone.
+VARIANTS: dict[str, dict[str, tuple[str, dict[str, str], dict[str, str]]]] = {
+    "ours": {"usual": ("cuda", {}, {})},
+    "captured": {"captured": ("cuda-graph", {}, {})},
+    "variants": {
+        "captured, tuned": ("cuda-graph", {}, {"ORT_CUDA_GEMM_AUTO_TUNE": "1"}),
+        "captured, cudnn": ("cuda-graph", {"sdpa_kernel": "26"}, {}),
+    },
 }
 QUERIES = ("What happens?", "What colour is it?", "Where is it?", "How many are there?")
 STEPS = 24
@@ -253,7 +256,7 @@ def ours(args: argparse.Namespace, results: Results) -> None:
             bundles[precision] = bundle_of(args, network_, which, precision, names)
             results.add(f"{precision} bundle", "made")
     for precision, bundle in bundles.items():
-        for variant, (device, options, environment) in VARIANTS.items():
+        for variant, (device, options, environment) in VARIANTS[args.section].items():
             if args.device == "cpu" and variant != "usual":
                 continue
             with results.part(f"{precision} {variant}"):
@@ -275,8 +278,8 @@ def ours(args: argparse.Namespace, results: Results) -> None:
     del network_
     if args.device == "cuda":
         torch.cuda.empty_cache()
-    (args.out / "ours-ready").touch()
-    wait_for(args.out / "ours-go")
+    (args.out / f"{args.section}-ready").touch()
+    wait_for(args.out / f"{args.section}-go")
     for (precision, variant), model in models.items():
         with results.part(f"{precision} {variant} timed"):
             found = window_ms(model, frames, wanted, tokens)
@@ -443,7 +446,7 @@ def torch_step_ms(args: argparse.Namespace, decoder: Any) -> float:
     return round(statistics.median(decode() for _ in range(8)), 3)
 
 
-SECTIONS = {"checks": checks, "ours": ours, "theirs": theirs}
+SECTIONS = {"checks": checks, "ours": ours, "theirs": theirs, "captured": ours, "variants": ours}
 
 
 def start(args: argparse.Namespace, section: str) -> subprocess.Popen[bytes]:
@@ -466,7 +469,7 @@ def orchestrate(args: argparse.Namespace) -> None:
             running["checks"].wait(left(0.6))
     except subprocess.TimeoutExpired:
         print("the checks go on beside the timings", flush=True)
-    for name in ("ours", "theirs"):
+    for name in [section for section in SECTIONS if section != "checks"]:
         if name not in running:
             continue
         try:
@@ -489,7 +492,7 @@ def table(args: argparse.Namespace) -> None:
     print(json.dumps(found.get("checks", {}), indent=1)[:3000])
     columns = ("embed", "x_encoder", "predictor", "four queries", "step")
     print(f"{'':34}" + "".join(f"{column:>14}" for column in columns))
-    for section in ("theirs", "ours"):
+    for section in ("theirs", *VARIANTS):
         for name, values in found.get(section, {}).items():
             if isinstance(values, dict):
                 print(f"{name:34}" + "".join(f"{values.get(column, '')!s:>14}" for column in columns))
