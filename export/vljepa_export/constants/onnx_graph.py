@@ -172,15 +172,17 @@ _TYPES = {
 
 def _elements(item: TensorProto, data: memoryview) -> Array:
     """A view of stored bytes; two 4-bit elements of a byte come apart."""
-    import ml_dtypes  # comes with onnx
-
     shape = tuple(item.dims)
     if item.data_type == TensorProto.INT4:
         packed = np.frombuffer(data, np.uint8)
         signed = np.stack([packed << 4, packed & 0xF0], axis=-1).reshape(-1).view(np.int8) >> 4
         return signed[: int(np.prod(shape))].reshape(shape)
-    narrow = {
-        int(TensorProto.FLOAT8E4M3FN): ml_dtypes.float8_e4m3fn, int(TensorProto.BFLOAT16): ml_dtypes.bfloat16,
-    }  # fmt: skip
-    dtype = narrow.get(item.data_type) or helper.tensor_dtype_to_np_dtype(item.data_type)
-    return np.frombuffer(data, dtype).reshape(shape)
+    return np.frombuffer(data, _dtype(item.data_type)).reshape(shape)
+
+
+def _dtype(kind: int) -> Any:
+    if kind not in (TensorProto.FLOAT8E4M3FN, TensorProto.BFLOAT16):
+        return helper.tensor_dtype_to_np_dtype(kind)
+    import ml_dtypes  # older versions of onnx read these types as others
+
+    return np.dtype(ml_dtypes.bfloat16 if kind == TensorProto.BFLOAT16 else ml_dtypes.float8_e4m3fn)
