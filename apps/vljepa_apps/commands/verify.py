@@ -20,6 +20,7 @@ LAST_WORDS = {
     "missed": "outside its gates",
     "not judged": "not judged: what was compared is inside its gates, and not all of it could be compared",
 }
+NOTHING_RUN = "all that is fixed is what was meant; nothing was run"
 HEADER = ("graph", "precision", *PARITY_HEADER, "gates")
 GATES_HEADER = ("gate", "measured", "limit")
 
@@ -35,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with this fp32 ONNX bundle of the same model, run here, instead of the stored reference",
     )
     parser.add_argument(
-        "--gates", choices=("all", "graphs"), default="all", help="all (default); graphs: not end to end"
+        "--gates",
+        choices=("all", "graphs", "constants"),
+        default="all",
+        help="all (default); graphs: not end to end; constants: run nothing, compare all that is fixed with "
+        "--against, also of a bundle that no engine here runs",
     )
     arguments.add_json(parser)
     arguments.add_engine(parser)
@@ -43,14 +48,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the results; exit code 1 when something is missed, 3 when not all could be judged."""
-    from vljepa_evaluation.gates import check_gates
-    from vljepa_quant import limits_for
     from vljepa_runtime.bundle import Bundle
-    from vljepa_runtime.engines import open_engine
     from vljepa_runtime.graphs import check_graphs
 
     bundle = Bundle.open(args.bundle)
     check_graphs(bundle)
+    results = at_rest(bundle, args.against) if args.gates == "constants" else measured(bundle, args)
+    console.report(results.to_dict(), lambda: text(bundle.name, results), as_json=args.json)
+    return EXIT_CODES[results.verdict.value]
+
+
+def at_rest(bundle: Bundle, against: str | None) -> GateResults:
+    """What can be said of a bundle that is not run.
+
+    Raises:
+        InputError: there is no float bundle to compare with.
+        BundleError: it is of another model or is not float.
+    """
+    from vljepa_evaluation.gates import REFERENCE_FILE, GateResults, Judgement, Reference
+    from vljepa_runtime.errors import InputError
+
+    if against is None:
+        raise InputError("--gates constants compares with float graphs: pass --against FP32_BUNDLE, too")
+    float_bundle(bundle, against).close()
+    judgements = [
+        Judgement(name=name, absent="--gates constants runs nothing") for name in ("distance", "repeat")
+    ]
+    if REFERENCE_FILE in bundle.manifest.files:
+        judgements.append(Reference.of(bundle).judge_seal(bundle.manifest))
+    judgements.append(constants(bundle, against))
+    return GateResults(engine="no engine", graphs=(), agreement=None, misses=(), judgements=tuple(judgements))
+
+
+def measured(bundle: Bundle, args: argparse.Namespace) -> GateResults:
+    """All judgements, on an engine."""
+    from vljepa_evaluation.gates import check_gates
+    from vljepa_quant import limits_for
+    from vljepa_runtime.engines import open_engine
+
     reference = stored_or_made(bundle, args.against, scenes=args.gates == "all")
     if args.gates == "graphs":
         reference = reference.graphs_alone
@@ -59,9 +94,7 @@ def run(args: argparse.Namespace) -> int:
     )
     with console.Progress("verifying", total=1.0) as progress:
         results = check_gates(bundle, engine, reference, limits=limits_for, progress=progress.update)
-    results = replace(results, judgements=(*results.judgements, constants(bundle, args.against)))
-    console.report(results.to_dict(), lambda: text(bundle.name, results), as_json=args.json)
-    return EXIT_CODES[results.verdict.value]
+    return replace(results, judgements=(*results.judgements, constants(bundle, args.against)))
 
 
 def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Reference:
@@ -71,24 +104,11 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
         BundleError: there is no reference, or the other bundle is another model or is not float.
     """
     from vljepa_evaluation.gates import REFERENCE_FILE, Reference, Scenes, record_reference
-    from vljepa_runtime.bundle import Bundle
     from vljepa_runtime.engines import open_engine
-    from vljepa_runtime.errors import BundleError
 
     if against is None:
         return Reference.of(bundle)
-    floats = Bundle.open(against)
-    if set(floats.manifest.precision.values()) - {"fp32"} or floats.manifest.target != "onnx":
-        raise BundleError(
-            f"expected an fp32 ONNX bundle to compare with, {against} holds {floats.manifest.precision}"
-        )
-    mine, theirs = (each.manifest.source.checkpoint_sha256 for each in (bundle, floats))
-    if mine != theirs:
-        raise BundleError(
-            f"{against} is made from another checkpoint ({theirs[:12]}) than {bundle.name} ({mine[:12]}): "
-            "export both from one"
-        )
-    with console.Progress("reference", total=1.0) as progress:
+    with float_bundle(bundle, against) as floats, console.Progress("reference", total=1.0) as progress:
         made = record_reference(
             floats,
             open_engine("onnxruntime:cpu"),
@@ -100,6 +120,29 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
         return made
     stored = Reference.of(bundle)
     return replace(made, repeat=stored.repeat, seal=stored.seal)
+
+
+def float_bundle(bundle: Bundle, against: str) -> Bundle:
+    """The float bundle to compare with, opened.
+
+    Raises:
+        BundleError: it is of another model or is not float.
+    """
+    from vljepa_runtime.bundle import Bundle
+    from vljepa_runtime.errors import BundleError
+
+    floats = Bundle.open(against)
+    if set(floats.manifest.precision.values()) - {"fp32"} or floats.manifest.target != "onnx":
+        raise BundleError(
+            f"expected an fp32 ONNX bundle to compare with, {against} holds {floats.manifest.precision}"
+        )
+    mine, theirs = (each.manifest.source.checkpoint_sha256 for each in (bundle, floats))
+    if mine != theirs:
+        raise BundleError(
+            f"{against} is made from another checkpoint ({theirs[:12]}) than {bundle.name} ({mine[:12]}): "
+            "export both from one"
+        )
+    return floats
 
 
 def constants(bundle: Bundle, against: str | None) -> Judgement:
@@ -124,9 +167,11 @@ def constants(bundle: Bundle, against: str | None) -> Judgement:
 
 def text(name: str, results: GateResults) -> str:
     """The results for people."""
-    lines = [f"{name} on {results.engine}", "each graph against the float model:"]
-    lines.append(console.table([row(graph) for graph in results.graphs], header=HEADER))
-    if gates := end_to_end(results):
+    lines = [f"{name} on {results.engine}"]
+    if results.graphs:
+        rows = [row(graph) for graph in results.graphs]
+        lines += ["each graph against the float model:", console.table(rows, header=HEADER)]
+    if results.graphs and (gates := end_to_end(results)):
         lines += ["end to end against the float model:", console.table(gates, header=GATES_HEADER)]
     for each in results.judgements:
         what = "gate" if each.name == "distance" else each.name
@@ -135,7 +180,8 @@ def text(name: str, results: GateResults) -> str:
     lines += [f"{each.name} not judged here: {each.absent}" for each in results.judgements if each.absent]
     if results.note:
         lines.append(f"not measured: {results.note}")
-    return "\n".join([*lines, LAST_WORDS[results.verdict.value]])
+    last = NOTHING_RUN if results.passed and not results.graphs else LAST_WORDS[results.verdict.value]
+    return "\n".join([*lines, last])
 
 
 def end_to_end(results: GateResults) -> list[tuple[str, str, str]]:

@@ -77,6 +77,17 @@ def test_verify_names_what_is_wrong(
 
 
 @pytest.mark.slow
+def test_a_bundle_that_nothing_here_runs_is_compared_all_the_same(
+    streamed: Exported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed, floats = str(streamed("tensorrt", "fp8")), str(streamed("onnx", "fp32"))
+    assert main(["verify", typed, "--gates", "constants", "--against", floats]) == 0
+    assert capsys.readouterr().out.endswith("all that is fixed is what was meant; nothing was run\n")
+    assert main(["verify", typed, "--gates", "constants"]) == 1
+    assert "pass --against FP32_BUNDLE" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_an_export_that_writes_other_constants_certifies_nothing(
     small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
