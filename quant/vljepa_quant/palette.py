@@ -56,7 +56,8 @@ def palette(values: npt.ArrayLike, bits: int) -> tuple[Float32, npt.NDArray[np.u
             break
         table = new
         edges[1:-1] = np.searchsorted(ordered, (table[1:] + table[:-1]) / 2)
-    nearest = np.searchsorted((table[1:] + table[:-1]) / 2, flat)
+    # What lies between two goes up, as in the rounds: an entry is the mean of what is stored as it.
+    nearest = np.searchsorted((table[1:] + table[:-1]) / 2, flat, side="right")
     return table.astype(np.float32), nearest.astype(np.uint8)
 
 

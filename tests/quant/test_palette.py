@@ -36,3 +36,9 @@ def test_rows_of_a_group_share_a_palette() -> None:
     np.testing.assert_array_equal(tables[1], table)
     np.testing.assert_array_equal(indices.reshape(MATRIX.shape)[16:32].reshape(-1), index)
     assert palettes(MATRIX, 4, 48)[0].shape == (1, 16)  # does not divide
+
+
+def test_an_entry_is_the_mean_of_what_is_stored_as_it() -> None:
+    values = np.array([0, 0, 0, 0, 2, 4, 6])  # 2 lies in the middle between 0 and the mean of the rest
+    table, index = palette(values, 1)
+    assert [values[index == entry].mean() for entry in (0, 1)] == table.tolist()
