@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from xml.etree import ElementTree
 
-import ml_dtypes
 import numpy as np
 
 from vljepa_export.constants.foreign.graph import NeutralGraph, Unreadable
@@ -23,7 +22,7 @@ Attributes = Mapping[str, str]
 
 _TYPES = {
     "f32": "<f4", "f16": "<f2", "f64": "<f8", "i64": "<i8", "i32": "<i4", "i16": "<i2", "i8": "i1", "u8": "u1",
-    "u32": "<u4", "u64": "<u8", "boolean": "u1", "bf16": ml_dtypes.bfloat16,
+    "u32": "<u4", "u64": "<u8", "boolean": "u1",
 }  # fmt: skip
 _ALIKE = {
     "Add": "Add", "Subtract": "Sub", "Multiply": "Mul", "Divide": "Div", "Power": "Pow", "Sqrt": "Sqrt", "Sin": "Sin",
