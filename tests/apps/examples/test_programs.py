@@ -33,7 +33,7 @@ def called(name: str, *arguments: str | Path) -> list[str | Path]:
 
 def printed(name: str, *arguments: str | Path) -> str:
     """What a program prints that ends well."""
-    done = subprocess.run(called(name, *arguments), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(called(name, *arguments), capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
