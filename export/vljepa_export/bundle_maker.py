@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from vljepa_evaluation.gates import GateResults, Reference, Scenes, judge_constants
+from vljepa_evaluation.gates import GateResults, Reference, Scenes, judge_constants, near_limits
 from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
 from vljepa_export.constants.proving import prove_converted
 from vljepa_export.constants.tokenizers import prove_tokenizers, tokenizers_of
@@ -16,13 +16,22 @@ from vljepa_export.effort import Effort
 from vljepa_export.errors import ExportError
 from vljepa_export.export_report import ExportReport
 from vljepa_export.footage import OwnClips
-from vljepa_export.gates import certified, check_draft, missed_gates, record, repeated, summary
+from vljepa_export.gates import (
+    certified,
+    check_draft,
+    missed_gates,
+    record,
+    repeated,
+    summary,
+    worst_parities,
+)
 from vljepa_export.ladder import Ladder
 from vljepa_export.made import Made, all_files, graph_reports, shared_bytes
 from vljepa_export.request import ExportRequest
 from vljepa_export.targets.protocol import Places
 from vljepa_export.walk import walk
 from vljepa_model.checkpoint import CheckpointFolder
+from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Manifest, write_bundle
 from vljepa_runtime.contract import NETWORKS
 from vljepa_runtime.peak_memory import peak_rss_mb
@@ -52,6 +61,7 @@ class Draft:
             self.bundle.manifest,
             certified=certified(self.made, self.results, scenes),
             gates=summary(self.results),
+            parity=worst_parities(self.bundle.manifest, self.results),
         )
 
 
@@ -170,6 +180,7 @@ def report_of(draft: Draft, bundle: Bundle, *, seconds: float) -> ExportReport:
         seconds=seconds,
         agreement=draft.results.agreement if draft.results else None,
         misses=missed_gates(draft.results),
+        near=near_limits(bundle.manifest, limits_for),
         certified=bundle.manifest.certified,
         peak_rss_mb=peak_rss_mb() or 0.0,
         parity_data=bundle.manifest.parity_data,

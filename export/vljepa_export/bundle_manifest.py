@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vljepa_export.request import ExportRequest
     from vljepa_model.checkpoint import CheckpointFolder
 
-__all__ = ["float_manifest", "manifest_of", "tokenizer_files"]
+__all__ = ["float_manifest", "manifest_of", "summarised", "tokenizer_files"]
 
 TOOLS = ("vljepa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -73,7 +73,7 @@ def manifest_of(
         execution={} if set(execution.values()) == {"f32"} else execution,
         graphs={item.name: item.converted.spec for item in made},
         calibration=_calibration(request, made, calibration_clips, own),
-        parity={item.name: _summary(item.parity) for item in made if item.parity is not None},
+        parity={item.name: summarised(item.parity) for item in made if item.parity is not None},
         parity_data=f"{len(own.parity)} own clips ({own.name})" if own else "",
         constants={
             item.name: item.constants.compared for item in made if item.constants and item.constants.kept
@@ -102,7 +102,8 @@ def tokenizer_files(opened: CheckpointFolder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in opened.tokenizers.values()}
 
 
-def _summary(parity: GraphParity) -> Parity:
+def summarised(parity: GraphParity) -> Parity:
+    """What a manifest keeps of a graph's parity."""
     # Rounded: the last digits differ between CPUs and say nothing.
     return Parity(
         cosine=round(parity.worst_cosine, 6),

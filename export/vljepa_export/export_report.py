@@ -53,6 +53,7 @@ class ExportReport:
         seconds: Time of the whole export.
         agreement: With the float model, end to end; None when it was not measured.
         misses: Gates missed end to end, in words.
+        near: Gates that came near their limit, in words.
         certified: As in the manifest: whether every gate was kept.
         peak_rss_mb: Most memory this process ever held, in MB.
         parity_data: As in the manifest: what the graphs' parity was measured on; empty for the procedural world.
@@ -66,6 +67,7 @@ class ExportReport:
     seconds: float
     agreement: Agreement | None = None
     misses: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
     certified: Certified = Certified.NOT_JUDGED
     peak_rss_mb: float = 0.0
     parity_data: str = ""

@@ -16,7 +16,7 @@ from vljepa_evaluation.gates import (
     record_reference,
     record_repeat,
 )
-from vljepa_export.bundle_manifest import float_manifest, tokenizer_files
+from vljepa_export.bundle_manifest import float_manifest, summarised, tokenizer_files
 from vljepa_export.converted_engine import ConvertedEngine
 from vljepa_export.effort import Effort
 from vljepa_export.made import Made
@@ -24,11 +24,11 @@ from vljepa_export.nudged import nudged
 from vljepa_export.request import ExportRequest
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_quant import limits_for
-from vljepa_runtime.bundle import Bundle, Certified, Manifest, write_bundle
+from vljepa_runtime.bundle import Bundle, Certified, Manifest, Parity, write_bundle
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import EngineError
 
-__all__ = ["certified", "check_draft", "missed_gates", "record", "repeated", "summary"]
+__all__ = ["certified", "check_draft", "missed_gates", "record", "repeated", "summary", "worst_parities"]
 
 REPEATED_ON = {
     "onnx": "onnxruntime:cpu"
@@ -110,6 +110,14 @@ def summary(results: GateResults | None) -> dict[str, float]:
     measured = [each for each in (results.agreement, results.usage) if each] if results else []
     # Rounded: the last digits differ between CPUs and say nothing.
     return {name: round(value, 6) for each in measured for name, value in each.to_dict().items()}
+
+
+def worst_parities(manifest: Manifest, results: GateResults | None) -> dict[str, Parity]:
+    """What the manifest says of each graph, with what the gates measured on their own inputs where that is worse."""
+    worst = {graph.name: graph.worst for graph in results.graphs if graph.worst} if results else {}
+    return {
+        name: summarised(worst[name]) if name in worst else parity for name, parity in manifest.parity.items()
+    }
 
 
 def missed_gates(results: GateResults | None) -> tuple[str, ...]:

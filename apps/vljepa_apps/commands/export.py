@@ -166,6 +166,7 @@ def text(report: ExportReport) -> str:
         lines += ["notes:", *(f"  {line}" for line in told)]
     lines += [f"gate missed: {graph.name}: {miss}" for graph in report.graphs for miss in graph.misses]
     lines += [f"gate missed: {miss}" for miss in report.misses]
+    lines += [f"near its limit: {words}" for words in report.near]
     shared = f", {console.size(report.shared_bytes)} shared between graphs" if report.shared_bytes else ""
     lines.append(
         f"{report.path}: {console.size(report.bytes)}{shared}, {console.duration(report.seconds)}, "

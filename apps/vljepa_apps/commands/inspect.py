@@ -60,6 +60,9 @@ def parts(manifest: Manifest, *, edited: bool = False) -> Iterator[Table]:
         manifest: What the bundle says.
         edited: Whether it says something else than when it was judged.
     """
+    from vljepa_evaluation.gates import near_limits
+    from vljepa_quant import limits_for
+
     yield Table("bundle", overview(manifest, edited=edited))
     yield Table("runs on", list(runners(manifest)))
     yield Table("window", window(manifest.preprocess))
@@ -72,12 +75,16 @@ def parts(manifest: Manifest, *, edited: bool = False) -> Iterator[Table]:
     ]
     if parity:
         seen = f", on {manifest.parity_data}" if manifest.parity_data else ""
-        yield Table(f"parity against the float model{seen}", parity, PARITY_HEADER)
+        yield Table(
+            f"parity against the float model{seen}, the worst that was measured", parity, PARITY_HEADER
+        )
     else:
         yield Table("parity", NOT_MEASURED)
     if manifest.gates:
         gates = [(name.replace("_", " "), f"{value:.6f}") for name, value in manifest.gates.items()]
         yield Table("agreement with the float model, end to end", gates)
+    if near := near_limits(manifest, limits_for):
+        yield Table("near a limit: less than a fifth of what it allows is left", [(words,) for words in near])
     if manifest.notes:
         notes = {name: manifest.notes.get(name, "") for name in manifest.graphs}
         yield Table("notes", [(line,) for line in tables.notes(notes, width=tables.WIDTH - 2)])

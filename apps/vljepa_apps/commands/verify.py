@@ -21,8 +21,8 @@ LAST_WORDS = {
     "not judged": "not judged: what was compared is inside its gates, and not all of it could be compared",
 }
 NOTHING_RUN = "all that is fixed is what was meant; nothing was run"
-HEADER = ("graph", "precision", *PARITY_HEADER, "gates")
-GATES_HEADER = ("gate", "measured", "limit")
+HEADER = ("graph", "precision", *PARITY_HEADER, "worst ever", "gates")
+GATES_HEADER = ("gate", "measured", "worst ever", "limit")
 
 EXAMPLE = "vljepa verify tiny-openvino.vljepa"
 
@@ -171,8 +171,14 @@ def text(name: str, results: GateResults) -> str:
     if results.graphs:
         rows = [row(graph) for graph in results.graphs]
         lines += ["each graph against the float model:", console.table(rows, header=HEADER)]
-    if results.graphs and (gates := end_to_end(results)):
+    if results.gates:
+        gates = [
+            (what, f"{here:.6f}", f"{worst:.6f}", f"at least {limit:g}")
+            for what, (here, worst, limit) in results.gates.items()
+        ]
         lines += ["end to end against the float model:", console.table(gates, header=GATES_HEADER)]
+    lines += [f"near its limit: {graph.name}: {words}" for graph in results.graphs for words in graph.near]
+    lines += [f"near its limit: {words}" for words in results.near]
     for each in results.judgements:
         what = "gate" if each.name == "distance" else each.name
         lines += [f"{what} missed: {miss}" for miss in each.misses]
@@ -184,19 +190,8 @@ def text(name: str, results: GateResults) -> str:
     return "\n".join([*lines, last])
 
 
-def end_to_end(results: GateResults) -> list[tuple[str, str, str]]:
-    """The rows of what was measured end to end: name, value, limit."""
-    from vljepa_evaluation.gates import Limits
-    from vljepa_quant import limits_for
-
-    limits = Limits.loosest(limits_for(graph.precision) for graph in results.graphs)
-    gates = limits.bundle_gates(results.agreement) if results.agreement else {}
-    if results.usage:
-        gates = {**gates, **limits.picture_gates(results.usage), **limits.usage_gates(results.usage)}
-    return [(what, f"{value:.6f}", f"at least {limit:g}") for what, (value, limit) in gates.items()]
-
-
 def row(graph: GraphResult) -> tuple[str, ...]:
     """One line of the table of graphs."""
     kept = "missed" if graph.misses else "n/a" if graph.parity is None else "kept"
-    return graph.name, graph.precision, *parity_cells(graph.parity), kept
+    worst = f"{graph.worst.worst_cosine:.6f}" if graph.worst else "n/a"
+    return graph.name, graph.precision, *parity_cells(graph.parity), worst, kept

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from vljepa_evaluation.gates.repeat import judge_repeat
 from vljepa_evaluation.gates.sample import Sample, cast
 from vljepa_evaluation.gates.usage_agreement import UsageAgreement
 from vljepa_evaluation.gates.verdict import Judgement, Verdict, verdict_of
-from vljepa_runtime.bundle import Bundle
+from vljepa_evaluation.gates.worst import end_to_end_gates, near_misses, worst_agreement, worst_parity
+from vljepa_runtime.bundle import Bundle, Parity
 from vljepa_runtime.engines import Engine, describe
 from vljepa_runtime.errors import InputError
 
@@ -36,12 +37,16 @@ class GraphResult:
         precision: As the manifest labels it; it decides the limits.
         parity: None when the reference has no inputs that fit it.
         misses: Gates that it does not keep, in words.
+        worst: The parity with what was measured where it was exported, where that is worse.
+        near: Gates that come near their limit there, in words.
     """
 
     name: str
     precision: str
     parity: GraphParity | None
     misses: tuple[str, ...]
+    worst: GraphParity | None = None
+    near: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,8 @@ class GateResults:
         usage: End to end on recorded footage; None when it was not measured.
         misses: Gates missed end to end, in words.
         note: Why something was not measured; empty when all was.
+        gates: End to end per gate: what was measured here, the worst that ever was, and the limit.
+        near: Gates that come near their limit, end to end, in words.
         judgements: The distance to the float model, and what else the bundle was asked.
     """
 
@@ -64,6 +71,8 @@ class GateResults:
     usage: UsageAgreement | None = None
     misses: tuple[str, ...]
     note: str = ""
+    gates: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    near: tuple[str, ...] = ()
     judgements: tuple[Judgement, ...] = ()
 
     @property
@@ -123,12 +132,14 @@ def check_gates(
     share = 1.0 if reference.scenes is None or reference.behaviour is None else GRAPHS_SHARE
     graphs = []
     for name, label in labels.items():
-        graphs.append(_graph(bundle, engine, name, label, allowed[name], reference.samples.get(name, ())))
+        made = _graph(bundle, engine, name, label, allowed[name], reference.samples.get(name, ()))
+        graphs.append(_with_worst(made, bundle.manifest.parity.get(name), allowed[name]))
         report(share * len(graphs) / len(labels))
     loosest = Limits.loosest(allowed.values())
     found = compare_end_to_end(
         bundle, engine, reference, loosest, lambda done: report(share + (1 - share) * done)
     )
+    gates = _gates(found, bundle.manifest.gates, loosest)
     return GateResults(
         engine=describe(engine),
         graphs=tuple(graphs),
@@ -136,12 +147,34 @@ def check_gates(
         usage=found.usage,
         misses=found.misses,
         note=found.note,
+        gates=gates,
+        near=near_misses({name: (worst, limit) for name, (_, worst, limit) in gates.items()}),
         judgements=(
             _distance(graphs, found),
             judge_repeat(bundle, engine, reference.repeat),
             reference.judge_seal(bundle.manifest),
         ),
     )
+
+
+def _with_worst(graph: GraphResult, told: Parity | None, limits: Limits) -> GraphResult:
+    if graph.parity is None:
+        return graph
+    worst = worst_parity(graph.parity, told)
+    return replace(graph, worst=worst, near=near_misses(limits.graph_gates(worst)))
+
+
+def _gates(
+    found: EndToEnd, told: Mapping[str, float], limits: Limits
+) -> dict[str, tuple[float, float, float]]:
+    """Per gate end to end what was measured here, the worst that ever was, and the limit."""
+    worst = end_to_end_gates(
+        limits,
+        found.agreement and worst_agreement(found.agreement, told),
+        found.usage and worst_agreement(found.usage, told),
+    )
+    here = end_to_end_gates(limits, found.agreement, found.usage)
+    return {name: (value, worst[name][0], limit) for name, (value, limit) in here.items()}
 
 
 def _distance(graphs: Sequence[GraphResult], found: EndToEnd) -> Judgement:
