@@ -131,7 +131,7 @@ class TensorsTarget(_Json):
 class ReferenceTarget(TensorsTarget):
     """The parts of a reference as one JSON document; its texts become those of the header."""
 
-    parts = ("samples", "scenes", "behaviour", "seal", "tensors")
+    parts = ("samples", "scenes", "behaviour", "usage", "seal", "tensors")
 
     def change(self, draw: Random) -> bytes:
         parts = _Json.change(self, draw)
