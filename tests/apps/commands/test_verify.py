@@ -10,18 +10,26 @@ import pytest
 
 import vljepa_evaluation.gates as gates
 from vljepa_apps.main import main
-from vljepa_evaluation.gates import REFERENCE_FILE, Reference, Scenes, record_reference
+from vljepa_evaluation.gates import (
+    REFERENCE_FILE,
+    Footage,
+    Reference,
+    Scenes,
+    draw_footage,
+    record_behaviour,
+    record_reference,
+)
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
+from vljepa_runtime.model import Model
 
 
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     """Scenes alone: with what users do, see tests/evaluation/gates/test_usage.py, it would take its time."""
-    made = record_reference(
-        Bundle.open("tiny"), open_engine("onnxruntime:cpu"), scenes=Scenes(clips=2, seconds=4.0)
-    )
-    return replace(made, usage=None)
+    tiny, engine, scenes = Bundle.open("tiny"), open_engine("onnxruntime:cpu"), Scenes(clips=2, seconds=4.0)
+    seen = record_behaviour(Model(tiny, engine), tiny.manifest.preprocess, scenes)
+    return replace(record_reference(tiny, engine), scenes=scenes, behaviour=seen)
 
 
 def written(path: Path, reference: Reference | None, **changes: object) -> str:
@@ -99,6 +107,9 @@ def test_against_another_bundle_needs_float_graphs_of_the_same_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gates, "Scenes", lambda: Scenes(clips=1, seconds=3.0))
+    whole = draw_footage()[0]
+    piece = Footage(frames=whole.frames[:14], times_s=whole.times_s[:15])
+    monkeypatch.setattr("vljepa_evaluation.gates.recorder.draw_footage", lambda: (piece,))
     bare = written(tmp_path / "bare.vljepa", None)
     assert main(["verify", bare]) == 1
     assert "carries no reference.safetensors" in capsys.readouterr().err

@@ -38,8 +38,9 @@ def small() -> Bundle:
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     """Scenes alone: what users do takes its time, and has a file of its own."""
-    made = record_reference(Bundle.open("tiny"), open_engine("onnxruntime:cpu"), scenes=FEW)
-    return replace(made, usage=None)
+    tiny, engine = Bundle.open("tiny"), open_engine("onnxruntime:cpu")
+    seen = record_behaviour(Model(tiny, engine), tiny.manifest.preprocess, FEW)
+    return replace(record_reference(tiny, engine), scenes=FEW, behaviour=seen)
 
 
 def header(**entry: Any) -> bytes:
