@@ -41,4 +41,3 @@ from .verdict import Verdict as Verdict
 from .verdict import verdict_of as verdict_of
 from .worst import near_limits as near_limits
 from .worst import near_misses as near_misses
-from .worst import worst_parity as worst_parity

@@ -14,8 +14,8 @@ from vljepa_evaluation.gates import (
     check_gates,
     near_limits,
     near_misses,
-    worst_parity,
 )
+from vljepa_evaluation.gates.worst import worst_parity
 from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, Parity, write_bundle
 from vljepa_runtime.engines import open_engine
