@@ -71,8 +71,8 @@ def prove_graph(
         return ConstantsProof(name=name, unjudged=str(error))
 
 
-def prove_converted(traced: TracedGraph, made: Converted, *, target: str) -> ConstantsProof | None:
-    """Compare files before they are a bundle; None where nothing reads files of this target back.
+def prove_converted(traced: TracedGraph, made: Converted, *, target: str) -> ConstantsProof:
+    """Compare files before they are a bundle.
 
     Args:
         traced: The float graph.
@@ -82,8 +82,6 @@ def prove_converted(traced: TracedGraph, made: Converted, *, target: str) -> Con
     spec, files, source = made.spec, made.files, made.built_from
     if source is not None:
         spec, files, target = replace(spec, file=source.name), {source.name: source}, "tensorrt"
-    if target not in TARGETS:
-        return None
     floats, label = OnnxGraph.open(traced.path), made.precision.label
     proof = prove_graph(traced.contract.name, floats, spec, reader(files), target=target, label=label)
     return proof if source is None else replace(proof, note=BUILT)
