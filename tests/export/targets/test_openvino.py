@@ -96,9 +96,7 @@ def test_outside_its_gates_it_is_written_uncertified_and_exit_1(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    impossible = Limits(
-        mean_cosine=2, p1_cosine=2, worst_cosine=2, embedding_cosine=2, overlap=2, labels=2, triggers=2
-    )
+    impossible = replace(EIGHT_BIT, mean_cosine=2, p1_cosine=2, worst_cosine=2)
     hold_int8_to(impossible, monkeypatch)
     out = tmp_path / "off.vljepa"
     arguments = ["--precision", "predictor=int8", "--gates", "graphs", "-o", str(out)]
