@@ -22,6 +22,7 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import PREDICTOR, PREFILL, QUERY_IDS, VISUAL, X_ENCODER, Y_DECODER, feeds_of
 from vljepa_runtime.embeddings import run_to_embeddings, unit_rows
 from vljepa_runtime.engines import open_engine
+from vljepa_runtime.engines.advice import advice, made_for
 from vljepa_runtime.engines.protocol import Engine, Tensor, describe, run_keeping
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
@@ -101,8 +102,13 @@ def load(
         ('onnxruntime:cpu', 256, True)
     """
     bundle = Bundle.open(path)
-    target = bundle.manifest.target
-    opened = open_engine(engine, allow_fallback=allow_fallback, threads=threads, target=target)
+    opened = open_engine(
+        engine,
+        allow_fallback=allow_fallback,
+        threads=threads,
+        target=bundle.manifest.target,
+        made_for=made_for(bundle.manifest),
+    )
     return Model(bundle, opened)
 
 
@@ -159,8 +165,9 @@ class Model:
 
     @property
     def engine_text(self) -> str:
-        """The same in full: library, version, device, precision; and that it is a fall-back, when it is one."""
-        return describe(self._engine)
+        """The same in full: library, version, device; that it is a fall-back, or what would suit the device better."""
+        better = advice(self._bundle.manifest, self.engine_name)
+        return f"{describe(self._engine)}; {better}" if better else describe(self._engine)
 
     @property
     def preprocess(self) -> Preprocess:

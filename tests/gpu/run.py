@@ -20,6 +20,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -334,7 +335,6 @@ def torch_feeds(args: argparse.Namespace, model: Any, frames: Any) -> list[Any]:
     import torch
 
     import vljepa_runtime as vj
-    from vljepa_runtime.contract import PREDICTOR
     from vljepa_runtime.preprocessing import fit_frames, patchify
 
     sizes = model.config.x_encoder
@@ -342,9 +342,18 @@ def torch_feeds(args: argparse.Namespace, model: Any, frames: Any) -> list[Any]:
         frames=sizes.frames, fps=4.0, size=sizes.size, patch=sizes.patch, tubelet=sizes.tubelet
     )
     patches, positions = patchify(fit_frames(frames, pre))
-    ids, mask = vj.Bundle.open("tiny").tokenizer_for(PREDICTOR).encode([QUERIES[0]])
-    given = (patches[None], positions[None], ids, mask)
+    given = (patches[None], positions[None], *words())
     return [torch.from_numpy(array).to(args.device) for array in given]
+
+
+@cache
+def words() -> tuple[Any, Any]:
+    """The first query, once: `Model` remembers its own, too."""
+    import vljepa_runtime as vj
+    from vljepa_runtime.contract import PREDICTOR
+
+    ids, mask = vj.Bundle.open("tiny").tokenizer_for(PREDICTOR).encode([QUERIES[0]])
+    return ids, mask
 
 
 def step_ms(model: Any) -> float:
@@ -384,13 +393,13 @@ def theirs(args: argparse.Namespace, results: Results) -> None:
         frames = frames_of(model)
         encoder = graph_definition(X_ENCODER, model.x_encoder, model.config).module.to(torch.bfloat16)
         predictor, decoder = model.predictor.to(torch.bfloat16), model.y_decoder.to(torch.bfloat16)
-        modes = {"eager": (encoder, predictor)}
+        modes = {"eager": (encoder, predictor), "eager again": (encoder, predictor)}
         with results.part("compile"):
             started = time.monotonic()
             compiled = torch.compile(encoder), torch.compile(predictor)
             torch_embed(args, model, frames, *compiled)
             results.add("compiled in s", round(time.monotonic() - started, 1))
-            modes["compile"] = compiled
+            modes = {"eager": modes["eager"], "compile": compiled, "compile again": compiled}
         (args.out / "theirs-ready").touch()
         wait_for(args.out / "theirs-go")
         for mode, (x, p) in modes.items():
@@ -469,14 +478,12 @@ def orchestrate(args: argparse.Namespace) -> None:
             running["checks"].wait(left(0.6))
     except subprocess.TimeoutExpired:
         print("the checks go on beside the timings", flush=True)
-    for name in [section for section in SECTIONS if section != "checks"]:
-        if name not in running:
-            continue
+    timed = [name for name in running if name != "checks"]
+    while left(0.75) > 1 and not all(is_ready(args, name, running[name]) for name in timed):
+        time.sleep(0.1)
+    for name in timed:
+        (args.out / f"{name}-go").touch()
         try:
-            ready = args.out / f"{name}-ready"
-            while not ready.exists() and running[name].poll() is None and left(0.85) > 1:
-                time.sleep(0.1)
-            (args.out / f"{name}-go").touch()
             running[name].wait(left(1.0))
         except subprocess.TimeoutExpired:
             print(f"{name} did not end in time", flush=True)
@@ -485,6 +492,10 @@ def orchestrate(args: argparse.Namespace) -> None:
             process.kill()
     print(f"{time.monotonic() - started:.0f} s in all", flush=True)
     table(args)
+
+
+def is_ready(args: argparse.Namespace, name: str, process: subprocess.Popen[bytes]) -> bool:
+    return (args.out / f"{name}-ready").exists() or process.poll() is not None
 
 
 def table(args: argparse.Namespace) -> None:

@@ -129,6 +129,11 @@ class OnnxRuntimeEngine:
         """See `Engine.load`."""
         spec = bundle.graph(graph_name)
         require_target(self.name, bundle, "onnx")
+        if self._providers[0] == CPU and bundle.manifest.execution.get(graph_name) == "bf16":
+            raise GraphRefusedError(
+                f"{self.name} has no kernels for bfloat16, which {bundle.name}/{graph_name} is in: "
+                "use --engine onnxruntime:cuda, or export with --precision int8 or fp32"
+            )
         graph = checked_graph(bundle, graph_name)
         options = self._options()
         what, captured = f"{bundle.name}/{graph_name}", self._captures and graph_name in _CAPTURED

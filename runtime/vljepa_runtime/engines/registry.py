@@ -183,7 +183,12 @@ def available_engines() -> tuple[str, ...]:
 
 
 def open_engine(
-    name: str = "auto", *, allow_fallback: bool = False, threads: int | None = None, target: str = "onnx"
+    name: str = "auto",
+    *,
+    allow_fallback: bool = False,
+    threads: int | None = None,
+    target: str = "onnx",
+    made_for: str = "",
 ) -> Engine:
     """Open an engine.
 
@@ -193,6 +198,7 @@ def open_engine(
         allow_fallback: Take the best other engine when the named one is not available; `describe` then says so.
         threads: Threads on a CPU; None lets the engine choose.
         target: What the bundle to be loaded is made for, which decides what `auto` and a fall-back may be.
+        made_for: Its device, `cpu` or `gpu`, where it is fast on one alone: `auto` and a fall-back try that first.
 
     Returns:
         The engine; its `name` is what really runs.
@@ -218,7 +224,7 @@ def open_engine(
         )
     choice(target, "target", TARGETS)
     if name == "auto":
-        return _best(target, threads)
+        return _best(target, threads, made_for)
     family, device = _split(name, target)
     try:
         return family.open(device, threads=threads)
@@ -226,12 +232,15 @@ def open_engine(
         if not allow_fallback:
             raise
         reason = str(error).partition(", or pass allow_fallback")[0]
-        return _Fallback(_best(target, threads), f"{name} was asked for and is not here ({reason})")
+        return _Fallback(_best(target, threads, made_for), f"{name} was asked for and is not here ({reason})")
 
 
-def _best(target: str, threads: int | None) -> Engine:
+def _best(target: str, threads: int | None, made_for: str) -> Engine:
     failures: list[EngineError] = []
-    for name in TARGETS[target].engines:
+    # What is made for CPUs runs there also where a GPU is; anything else tries the GPU first.
+    for name in sorted(
+        TARGETS[target].engines, key=lambda name: made_for == "cpu" and not name.endswith(":cpu")
+    ):
         family, device = _split(name, target)
         try:
             if target == "onnx" and device not in family.available_devices():

@@ -12,6 +12,7 @@ from pathlib import Path
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.protocol import Graph, require_target
 from vljepa_runtime.engines.trt.cache import Machine, content_hash
+from vljepa_runtime.engines.trt.chips import require_chip
 from vljepa_runtime.engines.trt.cuda import bindings_installed
 from vljepa_runtime.engines.trt.engine import TrtEngine
 from vljepa_runtime.engines.trt.library import Library
@@ -39,11 +40,12 @@ class TensorRtRtxEngine(TrtEngine):
 
     Raises:
         MissingEngineExtraError: the library or cuda-bindings is not installed.
-        DeviceMissingError: there is no GPU.
+        DeviceMissingError: there is no GPU, or it is none of those that the library is for.
     """
 
     def __init__(self, device: str = "", *, threads: int | None = None, cache: Path | None = None) -> None:
         super().__init__(TARGETS[0], cache)
+        require_chip(self._library, self._device)
 
     def load(self, bundle: Bundle, graph_name: str) -> Graph:
         """See `Engine.load`."""

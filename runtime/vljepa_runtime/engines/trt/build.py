@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines.trt.builder import build_engine
 from vljepa_runtime.engines.trt.cache import CachedEngine, EngineCache, Machine, content_hash
+from vljepa_runtime.engines.trt.chips import require_chip
 from vljepa_runtime.engines.trt.cuda import Cuda
 from vljepa_runtime.engines.trt.estimate import BuildEstimate, estimate_build
 from vljepa_runtime.engines.trt.layers import summary
 from vljepa_runtime.engines.trt.library import Library
 from vljepa_runtime.engines.trt.recipe import BuildRecipe, read_recipe
-from vljepa_runtime.errors import WrongTargetError
+from vljepa_runtime.errors import EngineError, WrongTargetError
 from vljepa_runtime.graphs.checking import checked_graph
 
 __all__ = ["Step", "plan_builds", "require_buildable", "run_build", "to_do"]
@@ -68,13 +69,24 @@ def plan_builds(bundle: Bundle, library: Library, cache: EngineCache) -> tuple[S
     """Look at every graph of a bundle; nothing is built.
 
     Raises:
-        DeviceMissingError: TensorRT finds no GPU.
+        DeviceMissingError: TensorRT finds no GPU, or TensorRT for RTX finds one that it does not run on.
         MissingEngineExtraError: cuda-bindings is not installed.
         BundleError: a graph has no recipe.
     """
+    if library.portable:
+        _require_chip_here(library)
     here = None if library.portable else Machine.here(library, Cuda())
     history = list(cache.entries())
     return tuple(_step(bundle, name, library, here, cache, history) for name in bundle.manifest.graphs)
+
+
+def _require_chip_here(library: Library) -> None:
+    """A machine without a GPU builds for others; one with a GPU builds for itself."""
+    try:
+        gpu = Cuda()
+    except EngineError:
+        return
+    require_chip(library, gpu)
 
 
 def to_do(steps: Sequence[Step], *, force: bool = False) -> tuple[Step, ...]:

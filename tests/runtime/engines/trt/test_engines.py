@@ -13,6 +13,7 @@ from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import tensorrt, tensorrt_rtx
 from vljepa_runtime.engines.trt import cuda, library
 from vljepa_runtime.engines.trt.cache import Machine
+from vljepa_runtime.engines.trt.chips import require_chip
 from vljepa_runtime.errors import (
     BundleError,
     DeviceMissingError,
@@ -65,7 +66,8 @@ def install(monkeypatch: pytest.MonkeyPatch, api: ModuleType | None) -> None:
 
 def install_library(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     module = ModuleType(library.LIBRARIES[name])
-    module.__dict__.update(__version__="10.3.0", ILogger=Logger)
+    chips = SimpleNamespace(__members__={"SM87": 0})
+    module.__dict__.update(__version__="10.3.0", ILogger=Logger, ComputeCapability=chips)
     monkeypatch.setitem(sys.modules, library.LIBRARIES[name], module)
 
 
@@ -166,3 +168,23 @@ def test_available_needs_library_and_bindings(name: str, monkeypatch: pytest.Mon
     for there, devices in ((True, ("",)), (False, ())):
         monkeypatch.setattr(module, "bindings_installed", lambda answer=there: answer)
         assert module.available_devices() == devices
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs"), [("8.9", True), ("12.0", True), ("9.0", False), ("8.7", False)]
+)
+def test_a_chip_that_the_library_does_not_run_on_is_refused_before_anything_is_built(
+    capability: str, runs: bool
+) -> None:
+    known = SimpleNamespace(__members__=dict.fromkeys(("CURRENT", "SM75", "SM89", "SM120")))
+    rtx: Any = SimpleNamespace(
+        name="tensorrt-rtx", version="1.7", module=SimpleNamespace(ComputeCapability=known)
+    )
+    gpu: Any = SimpleNamespace(name="NVIDIA H200", compute_capability=capability)
+    if runs:
+        require_chip(rtx, gpu)
+        return
+    with pytest.raises(
+        DeviceMissingError, match=rf"RTX cards \(7.5, 8.9, 12.0\), NVIDIA H200 is {capability}"
+    ):
+        require_chip(rtx, gpu)
