@@ -69,7 +69,7 @@ def record(
 
 def repeated(draft: Bundle, made: Sequence[Made], reference: Reference, effort: Effort) -> Reference:
     """With what the graphs of a bundle themselves give, where an engine of its target is here."""
-    if not all(item.converted.runs_here for item in made):
+    if not all(item.converted.runs_here and item.precision.runs_on_cpu for item in made):
         return reference
     target = draft.manifest.target
     engine = partial(open_engine, REPEATED_ON.get(target, "auto"), target=target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,6 +14,8 @@ import pytest
 import torch
 from onnx import TensorProto
 
+from vljepa_evaluation.gates import Scenes
+from vljepa_export import export_bundle
 from vljepa_export.graphs import graph_definition
 from vljepa_export.onnx_export import export_graph
 from vljepa_model import VLJEPA, ModelConfig
@@ -20,7 +23,9 @@ from vljepa_model.config import TextStackConfig, XEncoderConfig, YDecoderConfig
 from vljepa_quant import GraphEditor, precisions_of
 from vljepa_quant.fusion import fuse
 from vljepa_quant.half import tensor_types
+from vljepa_runtime import Bundle, Model, open_engine
 from vljepa_runtime.contract import NETWORKS
+from vljepa_runtime.errors import GraphRefusedError
 
 # Graphs of every token at once, and the casts in them whatever their depth: inputs, outputs, angles, sums over tokens.
 CASTS = {"x_encoder": 5, "predictor": 11, "y_encoder": 10, "gemma": 12}
@@ -169,3 +174,21 @@ def test_padding_does_not_matter() -> None:
     short = {key: value[:1, :5] if key.startswith("query") else value[:1] for key, value in given.items()}
     whole = {key: value[:1] for key, value in given.items()}
     assert worst_cosine(run(model, whole), run(model, short)) > 0.999999
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_a_bundle_of_fused_graphs_keeps_its_gates(
+    precision: str, small_checkpoint: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.vljepa"
+    report = export_bundle(small_checkpoint, path, precision=precision, scenes=Scenes(clips=2, seconds=6.0))
+    assert not report.misses
+    with Bundle.open(path) as bundle:
+        assert set(bundle.manifest.precision.values()) == {precision}
+        frames = np.zeros((4, 48, 48, 3), np.uint8)
+        if precision == "fp16":
+            model = Model(bundle, open_engine("onnxruntime:cpu"))
+            assert abs(np.linalg.norm(model.embed(frames)) - 1) < 1e-5
+        else:
+            with pytest.raises(GraphRefusedError, match="no kernels for bfloat16"):
+                Model(bundle, open_engine("onnxruntime:cpu"))
