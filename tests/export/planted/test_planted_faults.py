@@ -11,8 +11,9 @@ import pytest
 from planted_copy import Copy
 from planted_faults import FAULTS, By, Fault
 
-from vljepa_evaluation.gates import Reference, Scenes, Verdict, judge_repeat
+from vljepa_evaluation.gates import Reference, Scenes, Verdict, check_gates, judge_repeat
 from vljepa_export.constants import prove_bundle
+from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import NETWORKS
 from vljepa_runtime.engines import open_engine
@@ -35,6 +36,14 @@ KINDS = {
 }
 GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 HERE = [fault for fault in FAULTS if fault.kind in KINDS]
+USED = [  # one of a sort, as each costs two seconds; `plant.py` has all
+    fault
+    for fault in HERE
+    if By.DISTANCE in fault.by
+    and fault.name.endswith(
+        ("two words exchanged", "fps 2", "stretch", "classify exchanged", "budget", "no prompts")
+    )
+]
 Clean = Callable[[str], Path]
 
 
@@ -138,3 +147,13 @@ def test_the_engine_does_not_repeat_it_once_it_is_sealed_again(fault: Fault, cle
     judged = judge_repeat(alone, open_engine(KINDS[fault.kind].engine), Reference.of(bundle).repeat)
     assert judged.verdict is Verdict.MISSED
     assert all(miss.startswith(f"{graph}: ") for miss in judged.misses)
+
+
+@pytest.mark.parametrize("fault", USED, ids=name)
+def test_what_users_do_shows_it_once_it_is_sealed_again(fault: Fault, clean: Clean) -> None:
+    copy = Copy(clean(fault.kind))
+    fault.plant(copy)
+    bundle = copy.bundle(sealed=True)
+    reference = replace(Reference.of(bundle), samples={}, repeat=None)
+    found = check_gates(bundle, open_engine(KINDS[fault.kind].engine), reference, limits=limits_for)
+    assert [each.name for each in found.judgements if each.misses] == ["distance"]
