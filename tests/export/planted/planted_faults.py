@@ -159,7 +159,9 @@ FAULTS: tuple[Fault, ...] = (
         "y_decoder_step: epsilon of all norms 1e-3": constant("y_decoder_step", "epsilon", filled(1e-3)),
         "y_decoder_step: two words exchanged in the table": words_in_table("y_decoder_step", "small", "large"),
     }),
-    *rows("openvino", "constants repeat", {
+    *rows("openvino", "constants", {  # where threads change the last bits, repeat allows for more than some of these
+        "y_decoder_step: reads values for keys": ir_exchange("y_decoder_step", "past_k_0", "past_v_0"),
+        "y_encoder: two words exchanged in the table": ir_words("y_encoder", "small", "large"),
         "predictor: one scale x 1.02": ir("predictor", r"stack\..*qkv\.weight\.T/scale", times(1.02, 0, 3)),
         "x_encoder: scales of a layer x 1.02": ir("x_encoder", r"Constant_\d+", times(1.02), kind="f32"),
         "x_encoder: range of an activation x 1.05": ir("x_encoder", r"LayerNorm.*output_high", times(1.05)),
@@ -168,8 +170,6 @@ FAULTS: tuple[Fault, ...] = (
         "y_decoder_step: one weight + 1 step": ir("y_decoder_step", r".*proj\.weight\.T", one_step(1, 1), kind="i8"),
         "y_encoder: a layer x 1.05": ir("y_encoder", r"stack\..*down\.weight\.T/scale", times(1.05)),
         "x_encoder: smoothing x 1.05": ir("x_encoder", r"LayerNormalization.*smooth_quant/scale", times(1.05)),
-        "y_decoder_step: reads values for keys": ir_exchange("y_decoder_step", "past_k_0", "past_v_0"),
-        "y_encoder: two words exchanged in the table": ir_words("y_encoder", "small", "large"),
     }),
     *rows("trained", "constants repeat", {
         **{f"y_encoder: {a} and {b} exchanged": words_in_table("y_encoder", a, b) for a, b in PAIRS},

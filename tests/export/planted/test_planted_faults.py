@@ -24,17 +24,19 @@ class Kind(NamedTuple):
     """What a clean bundle is made as, and what runs it."""
 
     format: str
-    precision: str
+    precision: str | dict[str, str]
     engine: str = "onnxruntime:cpu"
 
 
+GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 KINDS = {
     "fp32": Kind("onnx", "fp32"),
     "int8": Kind("onnx", "int8"),
     "int4": Kind("onnx", "int4"),
-    "openvino": Kind("openvino", "int8", "openvino:cpu"),
+    "openvino": Kind(
+        "openvino", {**dict.fromkeys(GRAPHS, "int8-weights"), "x_encoder": "int8"}, "openvino:cpu"
+    ),
 }
-GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 HERE = [fault for fault in FAULTS if fault.kind in KINDS]
 USED = [  # one of a sort, as each costs two seconds; `plant.py` has all
     fault
