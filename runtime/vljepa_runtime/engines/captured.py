@@ -62,7 +62,7 @@ class CapturedRuns:
             self._bind()
         for name, value in feeds.items():
             given = value.value if isinstance(value, DeviceTensor) else np.ascontiguousarray(value)
-            self._buffers[name].update_inplace(given)
+            _copy(given, self._buffers[name])
         self._session.run_with_iobinding(self._binding, options)
         return {spec.name: self._result(spec, keep) for spec in self._outputs}
 
@@ -86,7 +86,7 @@ class CapturedRuns:
         if spec.name not in keep:
             return np.array(buffer.numpy())
         own = self._empty(tuple(buffer.shape()), spec.dtype)
-        own.update_inplace(buffer)
+        _copy(buffer, own)
         return DeviceTensor(own, spec.dtype)
 
     def _empty(self, shape: tuple[int, ...], dtype: str) -> Any:
@@ -95,3 +95,11 @@ class CapturedRuns:
         return onnxruntime.OrtValue.ortvalue_from_shape_and_type(
             list(shape), np.dtype(dtype), self._device, 0
         )
+
+
+def _copy(source: Any, buffer: Any) -> None:
+    """Values of NumPy or of a device into a buffer; older libraries take NumPy's alone."""
+    try:
+        buffer.update_inplace(source)
+    except TypeError:
+        buffer.update_inplace(source.numpy())
