@@ -159,7 +159,7 @@ FAULTS: tuple[Fault, ...] = (
         "y_decoder_step: epsilon of all norms 1e-3": constant("y_decoder_step", "epsilon", filled(1e-3)),
         "y_decoder_step: two words exchanged in the table": words_in_table("y_decoder_step", "small", "large"),
     }),
-    *rows("openvino", "constants", {  # where threads change the last bits, repeat allows for more than some of these
+    *rows("openvino", "constants repeat", {
         "y_decoder_step: reads values for keys": ir_exchange("y_decoder_step", "past_k_0", "past_v_0"),
         "y_encoder: two words exchanged in the table": ir_words("y_encoder", "small", "large"),
         "predictor: one scale x 1.02": ir("predictor", r"stack\..*qkv\.weight\.T/scale", times(1.02, 0, 3)),
