@@ -92,11 +92,12 @@ def test_numbers_are_sealed_as_they_are_read_again(manifest: Manifest) -> None:
 
 
 def test_a_seal_survives_the_disk_and_the_reference_is_apart(manifest: Manifest, tmp_path: Path) -> None:
+    other = replace(manifest, accuracy={"top1": 1})
     with Bundle.open("tiny") as tiny:
         files: dict[str, bytes | Path] = {name: tiny.read(name) for name in tiny.manifest.files}
-        reference = Reference.of(tiny).sealed(tiny.manifest)
+        reference = Reference.of(tiny).sealed(other)
     files[REFERENCE_FILE] = reference.to_bytes()
-    with write_bundle(tmp_path / "sealed.vljepa", manifest, files) as bundle:
+    with write_bundle(tmp_path / "sealed.vljepa", other, files) as bundle:
         assert bundle.manifest.files[REFERENCE_FILE] != manifest.files[REFERENCE_FILE]
         assert Reference.of(bundle).judge_seal(bundle.manifest).verdict is Verdict.KEPT
 
