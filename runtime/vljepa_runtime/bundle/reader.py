@@ -47,7 +47,7 @@ class Bundle(Closing):
         tiny ['x_encoder', 'predictor', 'y_encoder', 'y_decoder_prefill', 'y_decoder_step']
         ('B', 256) b'{'
         >>> bundle
-        <Bundle tiny for onnx: 5 graphs of int8-dynamic, 8.6 MB>
+        <Bundle tiny for onnx: 5 graphs of int8-dynamic, 9.2 MB>
     """
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
