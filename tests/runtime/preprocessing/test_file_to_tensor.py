@@ -65,7 +65,7 @@ class Watched:
     def __init__(self, model: vj.Model, monkeypatch: pytest.MonkeyPatch) -> None:
         self.patches: list[UInt8] = []
         self.embeddings: list[npt.NDArray[np.float32]] = []
-        encode, predict = model.encode_patches, model.predict
+        encode, predict = model.encode_on_device, model.predict
 
         def encoding(patches: UInt8, positions: Any) -> Any:
             self.patches.append(patches.copy())
@@ -75,7 +75,7 @@ class Watched:
             self.embeddings.append(predict(*args))
             return self.embeddings[-1]
 
-        monkeypatch.setattr(model, "encode_patches", encoding)
+        monkeypatch.setattr(model, "encode_on_device", encoding)
         monkeypatch.setattr(model, "predict", predicting)
 
     def forget(self) -> None:
