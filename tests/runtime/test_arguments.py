@@ -286,7 +286,6 @@ def test_names_and_texts(
         "answer": lambda: model.answer(clip, value, [RED]),
         "session.decode": lambda: model.session(decode=value),
         "session.select": lambda: model.session(select=value),
-        "session.run": lambda: model.session().run(value),
         "Session": lambda: vj.Session(value),
         "Model": lambda: vj.Model(value, value),
         "Uniform": lambda: vj.Uniform(1.0, pooling=value),
@@ -318,8 +317,9 @@ def test_names_and_texts(
     if not isinstance(value, dict):
         refused["Preprocess.from_dict"] = lambda: vj.Preprocess.from_dict(value)
         refused["write_bundle.files"] = lambda: vj.write_bundle(tmp_path / "b", manifest, value)
-    if not isinstance(value, int):
+    if not isinstance(value, int):  # a camera's number
         refused["open_source"] = lambda: vj.open_source(value)
+        refused["session.run"] = lambda: model.session().run(value)
     assert not taken(refused)
 
 
