@@ -27,7 +27,9 @@ def folder(tmp_path: Path) -> Path:
     [
         pytest.param({"format": "onx"}, ExportError, "did you mean 'onnx'", id="format"),
         pytest.param({"precision": "int9"}, ExportError, "did you mean 'int8'", id="precision"),
-        pytest.param({"precision": "half"}, ExportError, "choose from int8, int4, fp32", id="unlike-any"),
+        pytest.param(
+            {"precision": "half"}, ExportError, "choose from int8, int4, fp16, bf16, fp32", id="unlike-any"
+        ),
         pytest.param({"format": "mlpackge"}, ExportError, "did you mean 'mlpackage'", id="alias"),
         pytest.param(
             {"format": "openvino", "precision": "fp8"},

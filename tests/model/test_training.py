@@ -102,8 +102,9 @@ def test_a_stopped_run_ends_with_the_same_weights_as_an_unbroken_one(tmp_path: P
     assert whole.preprocess.size == 96
 
 
-def test_a_folder_with_another_recipe_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_has_learned_something_refuses_another_recipe(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps(SMALL.to_dict()))
+    (tmp_path / "state.pt").touch()
     with pytest.raises(CheckpointError, match="lr differ"):
         train(tmp_path, recipe=replace(SMALL, lr=1.0))
 

@@ -417,7 +417,7 @@ def test_words_are_measured_against_one_text_said_of_all(
     small: Path, films: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     examples = [
-        Example(segment=example.segment, text="a red ball" if i < 9 else "a blue box")
+        Example(segment=example.segment, text="a red ball" if i < 6 else "a blue box")
         for i, example in enumerate(read_annotations(films)[::2])
     ]
 
@@ -428,10 +428,14 @@ def test_words_are_measured_against_one_text_said_of_all(
         return found
 
     constant = measured(*["a red ball"] * 12)
-    assert (constant.f1, constant.exact, constant.learned) == (constant.blind, 0.75, False)
-    assert constant.blind == pytest.approx(0.75 + 0.25 / 3)
-    right = measured(*["A red ball"] * 9, *["a blue box"] * 3)
+    assert (constant.exact, constant.learned) == (0.5, False)
+    assert constant.f1 == pytest.approx(constant.blind)
+    assert constant.blind == pytest.approx(0.5 + 0.5 / 3)
+    right = measured(*["A red ball"] * 6, *["a blue box"] * 6)
     assert (right.f1, right.exact, right.learned, right.clips) == (1.0, 1.0, True, 12)
+    few = measured(*["a red ball"] * 6, *["a blue box"] * 3, *["a red ball"] * 3)
+    assert few.f1 > few.blind
+    assert not few.learned  # right where one text is wrong three times: a coin does that in one of eight runs
 
 
 @pytest.mark.parametrize(

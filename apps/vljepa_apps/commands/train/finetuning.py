@@ -191,7 +191,7 @@ def told(found: HeldOutResults) -> Iterator[str]:
         )
         if not words.learned:
             yield (
-                "the Y-decoder has learned too little: its words fit no better than one text said of every clip, "
+                "the Y-decoder has learned too little: its words fit not clearly better than one text said of all, "
                 "so use labels (vljepa classify, vljepa run --label), or learn from more clips"
             )
 
