@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from vljepa_export.graphs import GraphDefinition, graph_definition
 from vljepa_export.onnx_export import trace_graph
 from vljepa_model import VLJEPA, ModelConfig, load_checkpoint
 from vljepa_model.shipped import checkpoint_folder
-from vljepa_quant import GraphEditor
+from vljepa_quant import GraphEditor, precisions_of
+from vljepa_runtime import Bundle, Preprocess
+from vljepa_runtime.bundle import GraphSpec
 from vljepa_runtime.contract import GRAPH_NAMES, NETWORKS
 
 SMALL = 4096  # bytes; what is smaller stays in the file
@@ -91,6 +93,43 @@ def trace(model: VLJEPA, folder: Path) -> None:
         definition = graph_definition(name, getattr(model, NETWORKS[name]), model.config)
         strip(trace_graph(definition), parameters(definition), folder / f"{name}.onnx")
         print(folder.name, name, flush=True)
+
+
+def bundle_of(folder: Path, model: VLJEPA, precision: str, names: Sequence[str]) -> Bundle:
+    """A bundle of a network in a precision, in memory; texts and prompts are the shipped ones.
+
+    Args:
+        folder: Of the network's stripped graphs.
+        model: The network.
+        precision: A row of ONNX's.
+        names: Which graphs.
+    """
+    row, shipped = precisions_of("onnx")[precision], Bundle.open("tiny")
+    files = {
+        name: bytes(shipped.read(name))
+        for name in shipped.manifest.files
+        if not name.endswith((".onnx", ".weights"))
+    }
+    graphs = {}
+    for name in names:
+        definition = graph_definition(name, getattr(model, NETWORKS[name]), model.config)
+        editor = filled(folder / f"{name}.onnx", definition)
+        row.edit(editor)
+        files[f"{name}.onnx"] = editor.finish().SerializeToString()
+        graphs[name] = GraphSpec(file=f"{name}.onnx", inputs=definition.inputs, outputs=definition.outputs)
+    sizes = model.config.x_encoder
+    pre = Preprocess(frames=sizes.frames, fps=4.0, size=sizes.size, patch=sizes.patch, tubelet=sizes.tubelet)
+    manifest = replace(
+        shipped.manifest,
+        name=f"{folder.name}-{precision}",
+        graphs=graphs,
+        precision=dict.fromkeys(names, row.label),
+        execution=dict.fromkeys(names, row.execution),
+        embedding_dim=model.config.embedding_dim,
+        preprocess=shipped.manifest.preprocess if folder.name == "tiny" else pre,
+        parity={}, accuracy={}, constants={}, notes={}, gates={},
+    )  # fmt: skip
+    return Bundle.in_memory(manifest, files)
 
 
 def tiny() -> VLJEPA:
