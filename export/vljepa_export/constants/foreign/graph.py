@@ -12,7 +12,38 @@ from typing import Any
 
 from vljepa_export.constants.foreign.stored import Stored
 
-__all__ = ["Node", "NeutralGraph", "Unreadable"]
+__all__ = ["ELEMENTWISE", "SWAPS", "Node", "NeutralGraph", "Unreadable"]
+
+SWAPS = frozenset(["Add", "Mul", "Max", "Min", "And", "Or", "Equal"])
+"""Of two operands in either order."""
+ELEMENTWISE = SWAPS | frozenset(
+    [
+        "Sub",
+        "Div",
+        "Pow",
+        "Sqrt",
+        "Sin",
+        "Cos",
+        "Neg",
+        "Sigmoid",
+        "Tanh",
+        "Erf",
+        "Exp",
+        "Log",
+        "Abs",
+        "Where",
+        "Greater",
+        "Less",
+        "GreaterOrEqual",
+        "LessOrEqual",
+        "Not",
+        "Gelu",
+        "Reciprocal",
+        "Softplus",
+        "Cast",
+    ]
+)
+"""What does the same to every element, however the axes are ordered."""
 
 
 class Unreadable(Exception):

@@ -8,46 +8,13 @@ import numpy as np
 import onnx
 
 from vljepa_export.constants.foreign.fixed_sizes import FixedSizes, attributes_of
-from vljepa_export.constants.foreign.graph import NeutralGraph, Unreadable
+from vljepa_export.constants.foreign.graph import ELEMENTWISE, NeutralGraph, Unreadable
 from vljepa_export.constants.foreign.stored import Array, Stored
 from vljepa_export.constants.onnx_graph import OnnxGraph
 
 __all__ = ["FloatGraph"]
 
-_ALIKE = {
-    *(
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Pow",
-        "Sqrt",
-        "Sin",
-        "Cos",
-        "Neg",
-        "Sigmoid",
-        "Tanh",
-        "Erf",
-        "Exp",
-        "Log",
-        "Abs",
-    ),
-    *(
-        "Where",
-        "Equal",
-        "Greater",
-        "Less",
-        "GreaterOrEqual",
-        "LessOrEqual",
-        "And",
-        "Or",
-        "Not",
-        "Max",
-        "Min",
-        "Range",
-    ),
-    *("Expand", "Reciprocal", "Softplus", "CumSum", "Identity", "Tile"),
-}
+_ALIKE = ELEMENTWISE - {"Gelu", "Cast"} | {"Range", "Expand", "CumSum", "Identity", "Tile"}
 _AXIS = {"Softmax": -1, "Concat": None, "Gather": 0, "LogSoftmax": -1}
 
 

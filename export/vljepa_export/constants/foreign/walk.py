@@ -23,7 +23,7 @@ from vljepa_export.constants.foreign.effects import (
     quantisation_fault,
     without_effect,
 )
-from vljepa_export.constants.foreign.graph import NeutralGraph, Node
+from vljepa_export.constants.foreign.graph import ELEMENTWISE, SWAPS, NeutralGraph, Node
 from vljepa_export.constants.foreign.ledger import Ledger
 from vljepa_export.constants.foreign.orders import Order, composed, inverse, keeps, swapped
 from vljepa_export.constants.foreign.stored import Array, Stored
@@ -34,26 +34,6 @@ Held = tuple[
     str, str, Order
 ]  # a value of the float graph, one of the artefact, and the order of the axes of that
 
-_SWAPS = frozenset({"Add", "Mul", "Max", "Min", "And", "Or", "Equal"})
-_ELEMENTWISE = _SWAPS | {
-    *(
-        "Sub",
-        "Div",
-        "Pow",
-        "Sqrt",
-        "Sin",
-        "Cos",
-        "Neg",
-        "Sigmoid",
-        "Tanh",
-        "Erf",
-        "Exp",
-        "Log",
-        "Abs",
-        "Where",
-    ),
-    *("Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Not", "Gelu", "Reciprocal", "Softplus", "Cast"),
-}
 WORKED_OUT = 2.0**-20  # of the largest: sines and powers that were worked out by two libraries
 
 
@@ -151,7 +131,7 @@ class Walk:
 
     def _operands(self, wanted: str, float_node: Node, node: Node, order: Order) -> Sequence[Held]:
         """The same operation: its options, and what it reads."""
-        if order and node.kind not in _ELEMENTWISE:
+        if order and node.kind not in ELEMENTWISE:
             self._fault(wanted, f"its axes are in the order {order}, which {node.kind} does not follow")
             return ()
         if len(float_node.inputs) != len(node.inputs):
@@ -159,7 +139,7 @@ class Walk:
             return ()
         self._options(wanted, float_node, node)
         mine, theirs = float_node.inputs, node.inputs
-        if float_node.kind in _SWAPS:  # which does not care about the order of its operands
+        if float_node.kind in SWAPS:  # which does not care about the order of its operands
             looks = [glance(self.wanted, name) for name in mine], [glance(self.got, name) for name in theirs]
             if looks[0] != looks[1] and looks[0] == looks[1][::-1]:
                 theirs = theirs[::-1]
