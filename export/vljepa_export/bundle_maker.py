@@ -105,7 +105,7 @@ class BundleMaker:
         return tuple(made)
 
     def draft(self, made: tuple[Made, ...], scenes: Scenes | None) -> Draft:
-        """The graphs as a bundle, those milder that miss a gate on the reference's inputs."""
+        """The graphs as a bundle, those milder that miss a gate of their own on what the reference shows."""
         bundle = self._bundle(made)
         if not self.effort.end_to_end:
             reference = Reference(samples={item.name: item.walked.recorded for item in made})
@@ -141,8 +141,8 @@ class BundleMaker:
         return bundle
 
     def _milder(self, made: tuple[Made, ...], results: GateResults) -> tuple[Made, ...] | None:
-        """All graphs, those milder that missed a gate on the reference's inputs; None when nothing changes."""
-        missed = {graph.name: graph.misses for graph in results.graphs if graph.misses}
+        """All graphs, those milder that missed a gate of their own; None when nothing changes."""
+        missed = results.misses_by_graph
         milder = {
             item.name: self.ladder.milder(item, missed[item.name]) for item in made if item.name in missed
         }

@@ -18,6 +18,8 @@ Gates = Mapping[str, tuple[float, float]]
 PSNR_FLOOR_DB = 35.0
 """Below this a graph is broken, whatever its cosine says."""
 
+OF_TEXTS = "worst embedding cosine of a text"
+"""The gate end to end that the Y-encoder alone decides."""
 PICTURES = 0.99
 """Mean colours of tubelets may be 2.5 of 255 levels apart: resizing differs by one between versions of OpenCV."""
 
@@ -83,7 +85,7 @@ class Limits:
         found = {
             "worst embedding cosine on recorded footage": (usage.footage_worst, self.embedding_cosine),
             "worst embedding cosine of a question": (usage.questions_worst, self.embedding_cosine),
-            "worst embedding cosine of a text": (usage.texts_worst, self.text_cosine),
+            OF_TEXTS: (usage.texts_worst, self.text_cosine),
             "answer agreement": (usage.answers, self.answers),
             "segment agreement on recorded footage": (usage.segments, self.triggers),
             "label-change agreement": (usage.changes, self.triggers),

@@ -11,7 +11,7 @@ import numpy as np
 from vljepa_evaluation.gates.agreement import Agreement
 from vljepa_evaluation.gates.behaviour import Progress
 from vljepa_evaluation.gates.end_to_end import EndToEnd, compare_end_to_end
-from vljepa_evaluation.gates.limits import Limits, misses
+from vljepa_evaluation.gates.limits import OF_TEXTS, Limits, misses
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
 from vljepa_evaluation.gates.reference import Reference
 from vljepa_evaluation.gates.repeat import judge_repeat
@@ -20,6 +20,7 @@ from vljepa_evaluation.gates.usage_agreement import UsageAgreement
 from vljepa_evaluation.gates.verdict import Judgement, Verdict, verdict_of
 from vljepa_evaluation.gates.worst import end_to_end_gates, near_misses, worst_agreement, worst_parity
 from vljepa_runtime.bundle import Bundle, Parity
+from vljepa_runtime.contract import Y_ENCODER
 from vljepa_runtime.engines import Engine, describe
 from vljepa_runtime.errors import InputError
 
@@ -84,6 +85,15 @@ class GateResults:
     def passed(self) -> bool:
         """Whether all that the reference can judge was judged, and kept."""
         return bool(self.verdict)
+
+    @property
+    def misses_by_graph(self) -> dict[str, tuple[str, ...]]:
+        """What each graph misses on its own, also end to end; graphs that miss nothing are left out."""
+        found = {graph.name: graph.misses for graph in self.graphs}
+        if Y_ENCODER in found and OF_TEXTS in self.gates:
+            value, _, limit = self.gates[OF_TEXTS]
+            found[Y_ENCODER] += misses({OF_TEXTS: (value, limit)})
+        return {name: missed for name, missed in found.items() if missed}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""

@@ -12,6 +12,8 @@ import pytest
 
 from vljepa_evaluation.gates import (
     REFERENCE_FILE,
+    GateResults,
+    GraphResult,
     Reference,
     Scenes,
     Verdict,
@@ -19,6 +21,7 @@ from vljepa_evaluation.gates import (
     record_behaviour,
     record_reference,
 )
+from vljepa_evaluation.gates.limits import OF_TEXTS
 from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.engines import open_engine
@@ -142,3 +145,22 @@ def test_sizes_that_a_bundle_does_not_take_are_left_out(small: Bundle, reference
 
 def test_the_file_is_named_once() -> None:
     assert REFERENCE_FILE.endswith(".safetensors")
+
+
+@pytest.mark.parametrize(("cosine", "missing"), [(0.966, True), (0.98, False)])
+def test_texts_are_the_y_encoders_own(cosine: float, missing: bool) -> None:
+    graphs = tuple(
+        GraphResult(name=name, precision="int8", parity=None, misses=missed)
+        for name, missed in {"x_encoder": (), "predictor": ("PSNR 30 dB",), "y_encoder": ()}.items()
+    )
+    results = GateResults(
+        engine="openvino",
+        graphs=graphs,
+        agreement=None,
+        misses=(),
+        gates={"answer agreement": (0.1, 0.1, 0.9), OF_TEXTS: (cosine, cosine, 0.97)},
+    )
+    missed = results.misses_by_graph
+    assert missed.pop("predictor") == ("PSNR 30 dB",)
+    assert list(missed) == (["y_encoder"] if missing else [])
+    assert all("0.966" in said and OF_TEXTS in said for says in missed.values() for said in says)
