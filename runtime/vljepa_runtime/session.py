@@ -85,7 +85,7 @@ class Session(Closing):
         min_score: float | None = None,
         embeddings: bool = False,
     ) -> None:
-        if not callable(getattr(model, "encode_patches", None)):
+        if not callable(getattr(model, "encode_on_device", None)):
             raise InputError(
                 f"expected a model, got {model!r}: vj.load opens one, model.session() the session"
             )
