@@ -11,6 +11,7 @@ import numpy as np
 from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.contract import PREDICTOR, X_ENCODER
 from vljepa_runtime.engines.captured import CapturedRuns
+from vljepa_runtime.engines.cores import usable_cores
 from vljepa_runtime.engines.device_tensors import run_bound
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import (
@@ -98,7 +99,7 @@ class OnnxRuntimeEngine:
 
     Args:
         device: A key of `PROVIDERS`.
-        threads: Threads inside an operator; None lets ONNX Runtime take one per core.
+        threads: Threads inside an operator; None takes one per core.
 
     Raises:
         DeviceMissingError: the provider is not installed or does not start.
@@ -158,7 +159,7 @@ class OnnxRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what goes wrong is raised, with a hint
         options.inter_op_num_threads = 1
-        options.intra_op_num_threads = self._threads or 0
+        options.intra_op_num_threads = self._threads or usable_cores()  # a number given is tied to no core
         # Idle threads that spin take the cores that decode video: on two busy server cores a small
         # attention stack took 28-33 ms without and 52-66 ms with spinning.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -145,6 +145,7 @@ class OpenVinoEngine:
         options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if self._device != "CPU":
             return options
+        options["ENABLE_CPU_PINNING"] = False  # see cores.py
         if at_once:
             # No stream of its own: the calling thread computes. Handing a step of the decoder of `tiny` to another
             # thread and back took 11 ms on two busy cores, the step itself 1 ms.
