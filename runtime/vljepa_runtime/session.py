@@ -25,6 +25,9 @@ from vljepa_runtime.sources.protocol import Frame, Item, Source, SourceStatus
 from vljepa_runtime.statistics import SessionStats, StatsRecorder
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from vljepa_runtime.model import Model
     from vljepa_runtime.preprocessing.preprocess import Preprocess
 
@@ -33,6 +36,7 @@ __all__ = ["Session"]
 DECODE_MODES = ("auto", "always", "never")
 
 Read = Callable[[], Iterator[Item]]
+OnWindow = Callable[[Window, str, "npt.NDArray[np.float32]"], object]
 
 
 class Session(Closing):
@@ -114,6 +118,7 @@ class Session(Closing):
         self._keep = None if keep is None else whole(keep, "keep", least=1)
         self._stats = StatsRecorder()
         self._source: Source | None = None
+        self._on_window: OnWindow | None = None
         self._stream = ""
         self._started = self._stopped = False
 
@@ -145,6 +150,7 @@ class Session(Closing):
         *,
         max_seconds: float | None = None,
         on_frame: Callable[[Frame], object] | None = None,
+        on_window: OnWindow | None = None,
     ) -> Iterator[Event]:
         """Run one stream to its end and close the source.
 
@@ -156,6 +162,8 @@ class Session(Closing):
             max_seconds: End after so much of the source's own time, or of the clock when it is live.
             on_frame: Called with every frame on its way, as `VideoSink.write_frame` wants them; then the source is
                 asked for all.
+            on_window: Called with every window, each query and its predicted embedding (S,), before what selection
+                makes of it; what a log keeps.
 
         Raises:
             InputError: the session ran before.
@@ -168,8 +176,11 @@ class Session(Closing):
             number(max_seconds, "max_seconds", above=0)
         if on_frame is not None and not callable(on_frame):
             raise InputError(f"expected on_frame as a function or None, got {on_frame!r}")
+        if on_window is not None and not callable(on_window):
+            raise InputError(f"expected on_window as a function or None, got {on_window!r}")
         opened = source if isinstance(source, Source) else open_source(source)
         self._started, self._source, self._stream = True, opened, opened.name
+        self._on_window = on_window
         hints = hints_for(self.model.preprocess)
         read = partial(limited_frames, opened, hints, max_seconds=max_seconds, on_frame=on_frame)
         return self._closing(self._stats.busy(self._events(read, live=opened.live)))
@@ -237,6 +248,8 @@ class Session(Closing):
             with stats.stage("predict") as predict:
                 embedding = self.model.predict(visual, query)
             spent_ms += predict.ms
+            if self._on_window is not None:
+                self._on_window(window, query, embedding)
             observation = Observation(
                 index=window.index,
                 start_s=window.start_s,

@@ -15,6 +15,8 @@ COMMANDS = {
     "embed": "print the embedding of a clip, of texts, or both with their similarity",
     "classify": "rank labels in your own words for a clip",
     "ask": "answer a question about a clip, from candidates or in words",
+    "index": "put the embeddings of videos into a log that can be searched",
+    "search": "find moments of a log by words, by a picture, or by another moment",
     "inspect": "show what a bundle holds: graphs, precisions, parity, accuracy",
     "doctor": "show what really runs on this machine",
     "train": "train a model on the procedural world, or fine-tune one on annotated videos",

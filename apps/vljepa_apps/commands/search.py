@@ -1,0 +1,123 @@
+"""`vljepa search`: moments of a log that are near to words, to another moment or to a picture. Nothing is decoded."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from vljepa_log import LogReader, Moment
+    from vljepa_runtime import Model
+
+EXAMPLE = "vljepa search LOG 'a red ball falls' --k 3"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("log", type=Path, metavar="LOG", help="folder of a log")
+    parser.add_argument("words", nargs="?", metavar="WORDS", help="what to look for, in your own words")
+    parser.add_argument("--like", metavar="STREAM@S", help="moments like the one of STREAM at S seconds")
+    parser.add_argument("--picture", metavar="SOURCE", help="moments like a picture or a clip")
+    arguments.add_number(parser, "--k", 10, "moments to show")
+    parser.add_argument(
+        "--from", type=moment, dest="since", metavar="T", help="from this time on, such as 2026-11-27T08:00"
+    )
+    parser.add_argument("--to", type=moment, dest="until", metavar="T", help="before this time")
+    parser.add_argument(
+        "--stream", action="append", default=[], metavar="S", help="of this stream; may be repeated"
+    )
+    parser.add_argument("--thumbnails", type=Path, metavar="DIR", help="write each moment's picture into DIR")
+    parser.add_argument(
+        "--bundle", default="tiny", metavar="BUNDLE", help="that wrote the log (default: tiny)"
+    )
+    arguments.add_engine(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of text")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the moments, best first."""
+    from vljepa_log import LogReader, Where
+
+    if [args.words, args.like, args.picture].count(None) != 2:
+        raise InputError("expected WORDS, --like STREAM@S or --picture SOURCE, one of them")
+    where = Where(streams=tuple(args.stream), since=args.since, until=args.until)
+    model = arguments.load_model(args)
+    with LogReader(args.log, model.bundle.manifest) as log:
+        moments = log.search(wanted(args, model, log), k=args.k, where=where)
+        if args.thumbnails:
+            write_thumbnails(log, moments, args.thumbnails)
+    if args.json:
+        for each in moments:
+            console.document(plain(each))
+    else:
+        console.result(text(moments))
+    return 0
+
+
+def wanted(args: argparse.Namespace, model: Model, log: LogReader) -> npt.NDArray[np.float32]:
+    """The embedding that is searched for."""
+    if args.words:
+        row: npt.NDArray[np.float32] = model.embed_text([args.words])[0]
+        return row
+    if args.picture:
+        return model.embed(args.picture)
+    stream, at, seconds = args.like.rpartition("@")
+    if not at:
+        raise InputError(f"expected --like STREAM@SECONDS, got {args.like!r}")
+    return log.embedding_at(stream, arguments.non_negative(seconds))
+
+
+def moment(value: str) -> float:
+    """A time as seconds since 1970, for argparse; without an offset from UTC it is this machine's."""
+    try:
+        return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a time such as 2026-11-27T08:00, got {value!r}") from None
+
+
+def plain(moment: Moment) -> dict[str, Any]:
+    """A moment for JSON."""
+    return {
+        "stream": moment.stream,
+        "start_s": round(moment.start_s, 3),
+        "end_s": round(moment.end_s, 3),
+        "time": datetime.fromtimestamp(moment.time, timezone.utc).isoformat(timespec="milliseconds"),
+        "score": round(moment.score, 4),
+        "text": moment.text,
+    }
+
+
+def text(moments: list[Moment]) -> str:
+    """The moments for people."""
+    if not moments:
+        return "nothing in the log is meant: see vljepa index, or look at --from, --to and --stream"
+    rows = [
+        (
+            f"{each.score:.3f}",
+            f"{each.start_s:.1f} to {each.end_s:.1f} s",
+            datetime.fromtimestamp(each.time).astimezone().isoformat(" ", "seconds"),
+            each.stream,
+            each.text,
+        )
+        for each in moments
+    ]
+    return console.table(rows, header=("score", "in stream time", "ended", "stream", "words"))
+
+
+def write_thumbnails(log: LogReader, moments: list[Moment], folder: Path) -> None:
+    """Pictures of the moments by their rank: 01.jpg is the best one's."""
+    from vljepa_runtime.files import check_folder, replace_file
+
+    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for rank, each in enumerate(moments, start=1):
+        if found := log.thumbnail(each.stream, (each.start_s + each.end_s) / 2):
+            replace_file(folder / f"{rank:02}.jpg", found.jpeg)

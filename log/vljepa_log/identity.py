@@ -1,0 +1,29 @@
+"""What the embeddings of a log mean: which weights, and what they saw."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vljepa_runtime import Manifest
+
+__all__ = ["identity_of"]
+
+
+def identity_of(manifest: Manifest) -> dict[str, str]:
+    """What must be equal for embeddings to be comparable: the weights and how frames reach them, not the precision.
+
+    Examples:
+        >>> from vljepa_log import identity_of
+        >>> from vljepa_runtime import Bundle
+        >>> identity_of(Bundle.open("tiny").manifest)
+        {'checkpoint': '8f03281465ca...', 'preprocessing': '...', 'embedding_dim': '256'}
+    """
+    seen = json.dumps(manifest.preprocess.to_dict(), sort_keys=True)
+    return {
+        "checkpoint": manifest.source.checkpoint_sha256 or manifest.name,
+        "preprocessing": hashlib.sha256(seen.encode()).hexdigest(),
+        "embedding_dim": str(manifest.embedding_dim),
+    }

@@ -1,0 +1,201 @@
+"""What a stream gives, gathered and stored in steps: few writes, and at most one step lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_log.identity import identity_of
+from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail
+from vljepa_log.store import Contents, Position, Store
+from vljepa_log.stores import open_store
+from vljepa_runtime.closing import Closing
+
+if TYPE_CHECKING:
+    from vljepa_runtime import Event, Manifest
+
+__all__ = ["LogWriter", "Steps"]
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """When what was gathered is stored.
+
+    Attributes:
+        windows: As soon as so many windows wait.
+        seconds: Or so long after the first of them came; a killed process loses what came since.
+    """
+
+    windows: int = 512
+    seconds: float = 10.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Windows of one stream and query that are not stored yet."""
+
+    windows: list[tuple[int, float, float, float, float]] = field(default_factory=list)
+    embeddings: list[Float32] = field(default_factory=list)
+
+
+class LogWriter(Closing):
+    """The one writer of a log; its methods may be called from several threads, one per stream.
+
+    Args:
+        place: Folder of the log; it is made.
+        manifest: Of the bundle whose embeddings are logged; a log of another model is refused.
+        steps: When to store.
+        clock: Wall clock, in seconds since 1970.
+
+    Raises:
+        LogError: the log is another model's, or has its writer.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_log import LogWriter, LogReader
+        >>> from vljepa_runtime import Bundle
+        >>> with LogWriter("LOG", Bundle.open("tiny").manifest) as log:
+        ...     log.add_window("door", "What happens?", start_s=0, end_s=2, embedding=np.eye(256)[0])
+        >>> with LogReader("LOG") as log:
+        ...     log.streams()
+        [StreamSummary(name='door', windows=1, ...)]
+    """
+
+    def __init__(
+        self,
+        place: str | Path,
+        manifest: Manifest,
+        *,
+        steps: Steps = Steps(),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store: Store = open_store(place, identity=identity_of(manifest), writable=True)
+        self._steps, self._clock = steps, clock
+        self._lock = threading.Lock()
+        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._events: list[StoredEvent] = []
+        self._thumbnails: list[Thumbnail] = []
+        self._positions: dict[str, Position] = {}
+        self._sources: dict[str, str] = {}
+        self._before: dict[tuple[str, str], Float32] = {}
+        self._since: float | None = None
+        self._count = 0
+
+    @property
+    def store(self) -> Store:
+        """Where it is kept."""
+        return self._store
+
+    def position(self, stream: str) -> Position | None:
+        """How far a stream is stored; None where nothing is."""
+        return self._store.positions().get(stream)
+
+    def begin(self, stream: str, *, source: str) -> None:
+        """Say what a stream is read from, so that its position tells another content of the same name."""
+        self._sources[stream] = source
+
+    def complete(self, stream: str, *, end_s: float) -> None:
+        """Note that a stream has ended, here in stream time: it need not be read again."""
+        with self._lock:
+            source = self._sources.get(stream, "")
+            self._positions[stream] = Position(at_s=end_s, complete=True, source=source)
+            self._store_gathered()
+
+    def add_window(
+        self,
+        stream: str,
+        query: str,
+        *,
+        start_s: float,
+        end_s: float,
+        embedding: Float32,
+        at: float | None = None,
+    ) -> None:
+        """Take in one window.
+
+        Args:
+            stream: Name of the stream.
+            query: What the embedding answers.
+            start_s: Begin, in stream time.
+            end_s: End, in stream time.
+            embedding: (S,) float32, L2-normalised.
+            at: Wall clock of its end, in seconds since 1970; None for now.
+
+        Raises:
+            LogError: what was gathered could not be stored; it is kept, and tried again with the next step.
+        """
+        source = (stream, query)
+        with self._lock:
+            before = self._before.get(source)
+            distance = 0.0 if before is None else 1.0 - float(before @ embedding)
+            waiting = self._waiting.setdefault(source, _Waiting())
+            waiting.windows.append((0, start_s, end_s, self._clock() if at is None else at, distance))
+            waiting.embeddings.append(embedding)
+            self._before[source] = embedding
+            self._positions[stream] = Position(at_s=end_s, source=self._sources.get(stream, ""))
+            self._count += 1
+            self._store_if_due()
+
+    def add_event(self, event: Event, *, at: float | None = None) -> None:
+        """Take in what was told of a stream: a segment, an answer or an alert; `at` as in `add_window`."""
+        with self._lock:
+            self._events.append(StoredEvent(number=0, time=self._clock() if at is None else at, event=event))
+            self._store_if_due()
+
+    def add_thumbnail(self, stream: str, *, at_s: float, jpeg: bytes, at: float | None = None) -> None:
+        """Take in a small picture of the moment `at_s` in stream time; `at` as in `add_window`."""
+        with self._lock:
+            moment = self._clock() if at is None else at
+            self._thumbnails.append(Thumbnail(stream=stream, at_s=at_s, time=moment, jpeg=jpeg))
+            self._store_if_due()
+
+    def flush(self) -> None:
+        """Store what was gathered, now.
+
+        Raises:
+            LogError: the disk is full, say; what was gathered is kept.
+        """
+        with self._lock:
+            self._store_gathered()
+
+    def close(self) -> None:
+        """Store what was gathered and let the log go."""
+        try:
+            self.flush()
+        finally:
+            self._store.close()
+
+    def _store_if_due(self) -> None:
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if self._count >= self._steps.windows or now - self._since >= self._steps.seconds:
+            self._store_gathered()
+
+    def _store_gathered(self) -> None:
+        contents = Contents(
+            batches=[
+                Batch(
+                    stream=stream,
+                    query=query,
+                    windows=np.array(waiting.windows, WINDOW),
+                    embeddings=np.stack(waiting.embeddings),
+                )
+                for (stream, query), waiting in self._waiting.items()
+            ],
+            events=self._events,
+            thumbnails=self._thumbnails,
+            positions=self._positions,
+        )
+        if contents:
+            self._store.append(contents)  # may raise: nothing is let go before it is stored
+        self._waiting, self._events, self._thumbnails, self._positions = {}, [], [], {}
+        self._since, self._count = None, 0
