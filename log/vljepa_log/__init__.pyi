@@ -5,6 +5,7 @@ from .indexing import Pictures as Pictures
 from .indexing import index_source as index_source
 from .moments import Moment as Moment
 from .moments import merge as merge
+from .neighbours import Neighbours as Neighbours
 from .reader import LogReader as LogReader
 from .reader import StreamSummary as StreamSummary
 from .rows import WINDOW as WINDOW

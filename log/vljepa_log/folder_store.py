@@ -3,6 +3,7 @@
     LOG/log.sqlite     identity, parts and how many of their rows count, events, thumbnails, positions
     LOG/N.windows      rows of part N, each a `WINDOW`
     LOG/N.embeddings   its embeddings, float16, row by row
+    LOG/index/         what makes it quick to search; may be removed
 
 A step writes arrays first and their counts afterwards, in one transaction with everything else of the step. Rows beyond
 the count are what a killed process left; the next step overwrites them. So nothing is torn and nothing is there twice.
@@ -30,10 +31,10 @@ __all__ = ["FILE", "FolderStore"]
 
 FILE = "log.sqlite"
 LAYOUT = 1
-ROWS = 1 << 16
-"""Of a part, 18 hours at a window a second: what is opened, mapped, replaced and removed as one."""
+ROWS = 1 << 17
+"""Of a part, a day and a half at a window a second: what is opened, mapped, replaced and removed as one."""
 KEY_BITS = 20
-"""A key is the part's number and then the row: a part of a thinned log may hold more rows than `ROWS`, never these."""
+"""A key is the part's number and then, in so many bits, the row."""
 BUSY_S = 30.0
 EMBEDDING = np.dtype("<f2")
 
@@ -41,7 +42,8 @@ _TABLES = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS parts (
     number INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, query TEXT NOT NULL,
-    rows INTEGER NOT NULL, first REAL NOT NULL, last REAL NOT NULL, sealed INTEGER NOT NULL);
+    rows INTEGER NOT NULL, first REAL NOT NULL, last REAL NOT NULL,
+    sealed INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, time REAL NOT NULL, event TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS events_by_time ON events (time);
@@ -67,6 +69,7 @@ class FolderStore:
 
     def __init__(self, folder: str | Path, *, identity: Mapping[str, str] | None, writable: bool) -> None:
         self.folder = Path(folder)
+        self.cache: Path | None = self.folder / "index"
         self._writable = writable
         self._held = ExitStack()
         with ExitStack() as opening:
@@ -147,7 +150,7 @@ class FolderStore:
     def _new_part(self, batch: Batch) -> Part:
         time = float(batch.windows["time"][0])
         number = self._database.execute(
-            "INSERT INTO parts (stream, query, rows, first, last, sealed) VALUES (?, ?, 0, ?, ?, 0)",
+            "INSERT INTO parts (stream, query, rows, first, last) VALUES (?, ?, 0, ?, ?)",
             (batch.stream, batch.query, time, time),
         ).lastrowid
         (part,) = self._parts("number = ?", (number,))
@@ -178,12 +181,12 @@ class FolderStore:
 
     def _parts(self, condition: str, values: Sequence[object]) -> list[Part]:
         found = self._database.execute(
-            "SELECT number, stream, query, rows, first, last, sealed FROM parts "
+            "SELECT number, stream, query, rows, first, last, sealed, thinned FROM parts "
             f"WHERE {condition} ORDER BY first, number",
             values,
         )
         names = ("number", "stream", "query", "rows", "first", "last")
-        return [Part(**dict(zip(names, row)), sealed=bool(row[-1])) for row in found]
+        return [Part(**dict(zip(names, row)), sealed=bool(row[-2]), thinned=bool(row[-1])) for row in found]
 
     def read(self, part: Part) -> Batch:
         """See `Store`; the arrays are maps of the files, which a removed part keeps alive."""
@@ -236,10 +239,13 @@ class FolderStore:
         """See `Store`."""
         with self._trouble("write"):
             with self._step():
-                if windows is not None and len(windows):
+                while windows is not None and len(windows):
                     new = self._new_part(windows)
-                    self._write(new, windows)
-                    self._database.execute("UPDATE parts SET sealed = 1 WHERE number = ?", (new.number,))
+                    self._write(new, windows.take(slice(ROWS)))
+                    self._database.execute(
+                        "UPDATE parts SET sealed = 1, thinned = 1 WHERE number = ?", (new.number,)
+                    )
+                    windows = windows.take(slice(ROWS, None))
                 self._database.executemany(
                     "DELETE FROM parts WHERE number = ?", [(part.number,) for part in parts]
                 )
@@ -258,7 +264,7 @@ class FolderStore:
     def bytes(self) -> int:
         """See `Store`."""
         total = 0
-        for path in self.folder.iterdir():
+        for path in self.folder.rglob("*"):
             with suppress(FileNotFoundError):  # removed by the writer meanwhile
                 total += path.stat().st_size
         return total

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from vljepa_log.errors import LogError
 from vljepa_log.identity import identity_of
 from vljepa_log.moments import Moment, merge
+from vljepa_log.neighbours import Hit, Neighbours
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
-from vljepa_log.search import Hit, nearest
 from vljepa_log.store import EVERYTHING, Part, Store, Where
 from vljepa_log.stores import open_store
 from vljepa_runtime.closing import Closing
@@ -76,6 +76,7 @@ class LogReader(Closing):
     def __init__(self, place: str | Path, manifest: Manifest | None = None) -> None:
         identity = None if manifest is None else identity_of(manifest)
         self._store: Store = open_store(place, identity=identity, writable=False)
+        self._neighbours = Neighbours(self._store, self._store.cache)
 
     @property
     def store(self) -> Store:
@@ -100,8 +101,12 @@ class LogReader(Closing):
 
     def search(self, embedding: Float32, *, k: int = 10, where: Where = EVERYTHING) -> list[Moment]:
         """The k moments nearest to an embedding (S,), best first. Nothing is decoded."""
-        hits = nearest(self._store, embedding, k=k * WINDOWS_PER_MOMENT, where=where)
+        hits = self._neighbours.nearest(embedding, k=k * WINDOWS_PER_MOMENT, where=where)
         return [self._with_words(moment) for moment in merge(map(self._moment, hits), limit=k)]
+
+    def update(self) -> None:
+        """Take what was logged since into the graphs that make large logs quick to search; see `Neighbours`."""
+        self._neighbours.update()
 
     def embedding_at(self, stream: str, at_s: float, query: str | None = None) -> Float32:
         """The embedding (S,) float32 of the window of a stream whose middle is nearest to a time, for more like it.

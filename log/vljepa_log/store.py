@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
@@ -78,6 +79,7 @@ class Part:
         first: Wall clock of its oldest window.
         last: Wall clock of its newest window.
         sealed: Whether it will not grow any more.
+        thinned: Whether it stands for parts that it replaced.
     """
 
     number: int
@@ -87,10 +89,17 @@ class Part:
     first: float
     last: float
     sealed: bool
+    thinned: bool
 
 
 class Store(Protocol):
-    """Rows of a log. One process writes; any number may read at the same time, and see whole steps only."""
+    """Rows of a log. One process writes; any number may read at the same time, and see whole steps only.
+
+    Attributes:
+        cache: A folder for what can be made again; None where there is none.
+    """
+
+    cache: Path | None
 
     def append(self, contents: Contents) -> None:
         """Store all of it in one step, which a killed process leaves done or undone.
@@ -115,7 +124,7 @@ class Store(Protocol):
         """Per stream, how far it is stored."""
 
     def replace(self, parts: Sequence[Part], windows: Batch | None) -> None:
-        """Put other windows in the place of parts of one stream and query, in one step; None for none."""
+        """Put other windows, which count as thinned, in the place of parts of one stream and query; None for none."""
 
     def forget(self, before: float) -> None:
         """Remove events and thumbnails older than this by the wall clock, and positions of streams without rows."""

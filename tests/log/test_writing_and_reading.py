@@ -106,7 +106,9 @@ def test_what_could_not_be_stored_is_stored_with_the_next_step(
     with LogWriter(tmp_path / "LOG", manifest, steps=Steps(windows=2, seconds=3600)) as log:
         fill(log, 1)
         with monkeypatch.context() as patch:
-            patch.setattr("os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+            patch.setattr(
+                "os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+            )
             with pytest.raises(LogError, match="cannot write the log .*: No space left on device"):
                 fill(log, 1)
         log.flush()
@@ -115,7 +117,9 @@ def test_what_could_not_be_stored_is_stored_with_the_next_step(
 
 def test_streams_write_from_their_own_threads(tmp_path: Path, manifest: vj.Manifest) -> None:
     with LogWriter(tmp_path / "LOG", manifest, steps=Steps(windows=16)) as log:
-        threads = [threading.Thread(target=fill, args=(log, 50), kwargs={"stream": f"s{n}"}) for n in range(4)]
+        threads = [
+            threading.Thread(target=fill, args=(log, 50), kwargs={"stream": f"s{n}"}) for n in range(4)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
