@@ -15,7 +15,16 @@ from vljepa_apps.demo.stream import write_video
 from vljepa_data.world import Split, make_stream
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("runtime", "data", "evaluation", "model", "quant", "export")
+PACKAGES = {
+    "vljepa_runtime": "runtime",
+    "vljepa_data": "data",
+    "vljepa_evaluation": "evaluation",
+    "vljepa_model": "model",
+    "vljepa_quant": "quant",
+    "vljepa_export": "export",
+    "vljepa_log": "apps",
+}
+"""Those that a user imports, and the folder of each."""
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -23,8 +32,7 @@ PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def modules() -> list[str]:
     """Every module of the packages that a user imports."""
     found = []
-    for folder in PACKAGES:
-        package = f"vljepa_{folder}"
+    for package, folder in PACKAGES.items():
         inside = pkgutil.walk_packages([str(ROOT / folder / package)], prefix=f"{package}.")
         found += [package, *(info.name for info in inside)]
     return found
@@ -32,10 +40,9 @@ def modules() -> list[str]:
 
 def with_examples() -> list[str]:
     """Those whose text has an example."""
-    roots = {f"vljepa_{folder}": ROOT / folder for folder in PACKAGES}
     found = []
     for name in modules():
-        path = roots[name.partition(".")[0]] / name.replace(".", "/")
+        path = ROOT / PACKAGES[name.partition(".")[0]] / name.replace(".", "/")
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         if ">>> " in file.read_text(encoding="utf-8"):
             found.append(name)

@@ -26,16 +26,18 @@ PACKAGES = {
     "vljepa_model": "model",
     "vljepa_quant": "quant",
     "vljepa_export": "export",
+    "vljepa_log": "apps",
     "vljepa_apps": "apps",
 }
-LIGHT = ("vljepa_runtime", "vljepa_data", "vljepa_evaluation")
+LIGHT = ("vljepa_runtime", "vljepa_data", "vljepa_evaluation", "vljepa_log")
 ALLOWED = {  # package -> what it may import; runtime at the bottom, quant and model beside each other
     "vljepa_runtime": set(),
     "vljepa_data": {"vljepa_runtime"},
     "vljepa_evaluation": {"vljepa_data", "vljepa_runtime"},
     "vljepa_model": {"vljepa_evaluation", "vljepa_data", "vljepa_runtime"},
     "vljepa_quant": {"vljepa_evaluation", "vljepa_data", "vljepa_runtime"},
-    "vljepa_export": set(PACKAGES) - {"vljepa_export", "vljepa_apps"},
+    "vljepa_log": {"vljepa_runtime"},
+    "vljepa_export": set(PACKAGES) - {"vljepa_export", "vljepa_log", "vljepa_apps"},
     "vljepa_apps": set(PACKAGES) - {"vljepa_apps"},
 }
 HEAVY = {"torch", "transformers", "onnx", "onnxscript", "matplotlib", "safetensors", "fastapi", "flask"}

@@ -109,7 +109,7 @@ def test_what_could_not_be_stored_is_stored_with_the_next_step(
             patch.setattr(
                 "os.write", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
             )
-            with pytest.raises(LogError, match="cannot write the log .*: No space left on device"):
+            with pytest.raises(LogError, match=r"cannot write the log .*: No space left on device"):
                 fill(log, 1)
         log.flush()
         assert [part.rows for part in log.store.parts()] == [2]

@@ -63,9 +63,9 @@ class LogWriter(Closing):
         >>> import numpy as np
         >>> from vljepa_log import LogWriter, LogReader
         >>> from vljepa_runtime import Bundle
-        >>> with LogWriter("LOG", Bundle.open("tiny").manifest) as log:
+        >>> with LogWriter("door.log", Bundle.open("tiny").manifest) as log:
         ...     log.add_window("door", "What happens?", start_s=0, end_s=2, embedding=np.eye(256)[0])
-        >>> with LogReader("LOG") as log:
+        >>> with LogReader("door.log") as log:
         ...     log.streams()
         [StreamSummary(name='door', windows=1, ...)]
     """

@@ -1,8 +1,9 @@
 """Windows nearest to an embedding: exact over small logs, by a graph of neighbours (HNSW) over large ones.
 
-A part gets its graph when it has `FROM_ROWS` rows. The graph of a sealed part is a file of the cache `LOG/index`, mapped,
-that anybody may remove; that of a growing part is in memory, and takes in what came since with each `update`. What no graph
-holds yet is multiplied exactly. Graphs hold int8; what they find is scored again with the float16 of the log.
+A part gets its graph when it has `FROM_ROWS` rows. The graph of a sealed part is a file of the cache `LOG/index`,
+mapped, that anybody may remove; that of a growing part is in memory, and takes in what came since with each `update`.
+What no graph holds yet is multiplied exactly. Graphs hold int8; what they find is scored again with the float16 of the
+log.
 """
 
 from __future__ import annotations
