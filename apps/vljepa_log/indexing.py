@@ -49,7 +49,20 @@ class Indexed:
 
 
 class Pictures:
-    """The middle frames of the last windows of one stream, of which a segment gets the one nearest to its middle."""
+    """The middle frames of the last windows of one stream, of which a segment gets the one nearest to its middle.
+
+    Examples:
+        >>> from vljepa_log import Pictures
+        >>> from vljepa_runtime import WindowSampler, load, open_source
+        >>> pictures, sampler = Pictures(), WindowSampler(load("tiny").preprocess, 1.0)
+        >>> with open_source("clip.mp4") as source:
+        ...     for frame in source:
+        ...         for window in sampler.push(frame):
+        ...             pictures.add(window)
+        >>> at_s, jpeg = pictures.of(2.0, 4.0)
+        >>> at_s
+        3.0
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[float, UInt8]] = deque(maxlen=WAITING)
@@ -99,6 +112,14 @@ def index_source(
     Raises:
         SourceError: the source cannot be opened, or broke off; what came before is in the log.
         LogError: the log cannot be written.
+
+    Examples:
+        >>> from vljepa_log import LogWriter, index_source
+        >>> from vljepa_runtime import load
+        >>> model = load("tiny")
+        >>> with LogWriter("clips.log", model.bundle.manifest) as log:
+        ...     index_source(model, "clip.mp4", log)
+        Indexed(stream='clip.mp4', windows=5, end_s=..., skipped=False)
     """
     stream, origin = source_name(source), _origin(source)
     before = log.position(stream)

@@ -86,6 +86,15 @@ def thin(batch: Batch, *, within: float) -> Batch:
     Args:
         batch: Windows of one stream and query, oldest first.
         within: Cosine distance from the run's first.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_log import WINDOW, Batch, thin
+        >>> windows = np.zeros(3, WINDOW)
+        >>> windows["end_s"] = 2, 3, 4
+        >>> batch = Batch(stream="door", query="q", windows=windows, embeddings=np.eye(2)[[0, 0, 1]])
+        >>> thin(batch, within=0.02).windows["end_s"].tolist()
+        [3.0, 4.0]
     """
     firsts = list(_firsts(batch.embeddings.astype(np.float32), 1 - within))
     kept = batch.take(np.array(firsts))

@@ -20,7 +20,25 @@ STORES = {
 
 
 def open_store(place: str | Path, *, identity: Mapping[str, str] | None, writable: bool) -> Store:
-    """Open the store of a log; see `FolderStore` for what is refused."""
+    """Open the store of a log; see `FolderStore` for what is refused.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_log import WINDOW, Batch, Contents, Position, StoredEvent, Thumbnail, open_store
+        >>> from vljepa_runtime import Event
+        >>> store = open_store("yard.log", identity={"embedding_dim": "4"}, writable=True)
+        >>> batch = Batch(stream="yard", query="q", windows=np.zeros(2, WINDOW), embeddings=np.eye(2, 4))
+        >>> event = StoredEvent(number=0, time=9.0, event=Event(stream="yard", kind="segment", query="q"))
+        >>> picture = Thumbnail(stream="yard", at_s=1.0, time=9.0, jpeg=b"...")
+        >>> store.append(
+        ...     Contents(
+        ...         batches=[batch], events=[event], thumbnails=[picture], positions={"yard": Position(at_s=2.0)}
+        ...     )
+        ... )
+        >>> store.positions()
+        {'yard': Position(at_s=2.0, complete=False, source='')}
+        >>> store.close()
+    """
     scheme, colon, rest = str(place).partition(":")
     known = bool(colon) and scheme in STORES
     module, name = STORES[scheme if known else ""].split(":")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vljepa_runtime as vj
-from vljepa_log import LogError, LogReader, LogWriter, Moment, Position, Steps, Where, merge
-from vljepa_log.moments import GAP_S, MARGIN
+from vljepa_log import LogError, LogReader, LogWriter, Moment, Position, Steps, Where
+from vljepa_log.moments import GAP_S, MARGIN, merge
 
 SIDE = 256
 
