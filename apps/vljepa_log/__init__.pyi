@@ -1,5 +1,4 @@
 from .errors import LogError as LogError
-from .identity import identity_of as identity_of
 from .indexing import Indexed as Indexed
 from .indexing import Pictures as Pictures
 from .indexing import index_source as index_source

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_log.errors import LogError
-from vljepa_log.identity import identity_of
 from vljepa_log.moments import Moment, merge
 from vljepa_log.neighbours import Hit, Neighbours
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 from vljepa_log.store import EVERYTHING, Part, Store, Where
 from vljepa_log.stores import open_store
+from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
 
 if TYPE_CHECKING:

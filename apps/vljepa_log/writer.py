@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_log.identity import identity_of
 from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail
 from vljepa_log.store import Contents, Position, Store
 from vljepa_log.stores import open_store
+from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
 
 if TYPE_CHECKING:

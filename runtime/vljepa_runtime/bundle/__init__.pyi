@@ -4,6 +4,7 @@ from .entries import FileSpec as FileSpec
 from .entries import GraphSpec as GraphSpec
 from .entries import Origin as Origin
 from .entries import Parity as Parity
+from .identity import identity_of as identity_of
 from .manifest import Manifest as Manifest
 from .place import check_place as check_place
 from .reader import Bundle as Bundle

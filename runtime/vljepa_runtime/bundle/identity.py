@@ -1,13 +1,11 @@
-"""What the embeddings of a log mean: which weights, and what they saw."""
+"""What embeddings that somebody kept mean: which weights made them, and what those saw."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from vljepa_runtime import Manifest
+from vljepa_runtime.bundle.manifest import Manifest
 
 __all__ = ["identity_of"]
 
@@ -16,8 +14,7 @@ def identity_of(manifest: Manifest) -> dict[str, str]:
     """What must be equal for embeddings to be comparable: the weights and how frames reach them, not the precision.
 
     Examples:
-        >>> from vljepa_log import identity_of
-        >>> from vljepa_runtime import Bundle
+        >>> from vljepa_runtime.bundle import Bundle, identity_of
         >>> identity_of(Bundle.open("tiny").manifest)
         {'checkpoint': '8f03281465ca...', 'preprocessing': '...', 'embedding_dim': '256'}
     """
