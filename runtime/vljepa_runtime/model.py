@@ -256,10 +256,25 @@ class Model:
             patches: (N, P) uint8.
             positions: (N, 3) int32 tubelet indices (t, h, w).
         """
-        feeds: dict[str, Tensor] = {
-            **feeds_of(X_ENCODER, array(patches, "patches")[None], array(positions, "positions")[None])
-        }
-        return VisualTokens(run_keeping(self._x_encoder, feeds, (VISUAL,))[VISUAL])
+        return VisualTokens(
+            self.encode_batch(array(patches, "patches")[None], array(positions, "positions")[None])
+        )
+
+    def encode_batch(self, patches: UInt8, positions: Int32) -> Tensor:
+        """Run the X-encoder on several windows at once, for `predict_batch` alone.
+
+        An encoder in int8 with scales of its own for each run (`int8-dynamic`) has one scale for the whole batch, so a
+        window's embedding then depends a little on what else is in it.
+
+        Args:
+            patches: (B, N, P) uint8.
+            positions: (B, N, 3) int32 tubelet indices (t, h, w).
+
+        Returns:
+            visual (B, N, Dv), left where the engine made it.
+        """
+        feeds: dict[str, Tensor] = {**feeds_of(X_ENCODER, patches, positions)}
+        return run_keeping(self._x_encoder, feeds, (VISUAL,))[VISUAL]
 
     def encode(self, frames: Frames, *, keep: int | None = None) -> Float32:
         """Turn frames into visual tokens; one window can then be asked several queries.
@@ -283,11 +298,33 @@ class Model:
         Returns:
             (S,) float32, L2-normalised.
         """
-        ids, mask = self._query_tokens(self._query_or_prompt(query, "caption"))
         tokens = visual.tensor if isinstance(visual, VisualTokens) else array(visual, "visual")[None]
-        feeds: dict[str, Tensor] = {**feeds_of(PREDICTOR, tokens, ids, mask)}
-        embedding: Float32 = run_to_embeddings(self._predictor, feeds, self.embedding_dim)[0]
+        embedding: Float32 = self.predict_batch(tokens, query)[0]
         return embedding
+
+    def predict_batch(self, visual: Tensor, query: str | None = None) -> Float32:
+        """Ask several windows one query at once.
+
+        Args:
+            visual: (B, N, Dv) from `encode_batch`.
+            query: See `predict`.
+
+        Returns:
+            (B, S) float32, L2-normalised.
+
+        Examples:
+            >>> import numpy as np
+            >>> import vljepa_runtime as vj
+            >>> model = vj.load("tiny")
+            >>> tokens = [model.patches(vj.read_clip("clip.mp4", start_s=s, seconds=2)) for s in (0, 3)]
+            >>> patches, positions = (np.stack(each) for each in zip(*tokens))
+            >>> model.predict_batch(model.encode_batch(patches, positions)).shape
+            (2, 256)
+        """
+        ids, mask = self._query_tokens(self._query_or_prompt(query, "caption"))
+        rows = visual.shape[0]
+        feeds: dict[str, Tensor] = {**feeds_of(PREDICTOR, visual, ids.repeat(rows, 0), mask.repeat(rows, 0))}
+        return run_to_embeddings(self._predictor, feeds, self.embedding_dim)
 
     def embed(self, frames: Frames, query: str | None = None, *, keep: int | None = None) -> Float32:
         """Frames (see `patches`) and a query become one embedding (S,) float32, L2-normalised."""

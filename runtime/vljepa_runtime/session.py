@@ -15,6 +15,7 @@ from vljepa_runtime.arguments import choice, instance, number, text, texts, whol
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
+from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.policies import resolve_policy
@@ -179,11 +180,50 @@ class Session(Closing):
         if on_window is not None and not callable(on_window):
             raise InputError(f"expected on_window as a function or None, got {on_window!r}")
         opened = source if isinstance(source, Source) else open_source(source)
-        self._started, self._source, self._stream = True, opened, opened.name
-        self._on_window = on_window
+        self._source = opened
+        first = self.begin(opened.name, on_window=on_window)
         hints = hints_for(self.model.preprocess)
         read = partial(limited_frames, opened, hints, max_seconds=max_seconds, on_frame=on_frame)
-        return self._closing(self._stats.busy(self._events(read, live=opened.live)))
+        return self._closing(self._stats.busy(self._events(first, read, live=opened.live)))
+
+    def begin(self, stream: str, *, on_window: OnWindow | None = None) -> Event:
+        """First step of `run`, for whoever takes a stream step by step, as `SessionGroup` does.
+
+        Args:
+            stream: What its events name.
+            on_window: See `run`.
+
+        Returns:
+            The status that names engine, bundle and stream.
+
+        Raises:
+            InputError: the session ran before.
+        """
+        if self._started:
+            raise InputError("a session runs one stream: open another with model.session()")
+        self._started, self._stream, self._on_window = True, stream, on_window
+        model, windows = self.model.bundle.name, _windows_text(self.model.preprocess)
+        wordless = "; it has no Y-decoder, so segments come without words" if self._is_wordless else ""
+        return self.note(
+            "status", f"{model} on {self.model.engine_text} reading {stream}, {windows}{wordless}"
+        )
+
+    def items(self, read: Read, *, live: bool) -> Iterator[Item]:
+        """Items of the source until it ends or the session is stopped; waiting for a live one is not work."""
+        items = self._stats.each(None if live else "capture", read())
+        while not self._stopped and (item := next(items, None)) is not None:
+            yield item
+
+    def prepare(self, frame: Frame | None) -> Iterator[PreparedWindow]:
+        """Windows that a frame completes; with None, at the end of the stream, those that were still open."""
+        if frame is not None:
+            instance(frame, f"an item of {self._stream}", Frame, SourceStatus)
+        windows = self._sampler.flush() if frame is None else self._sampler.push(frame)
+        for window in self._stats.each("fit", windows):
+            with self._stats.stage("fit"):
+                patches, positions = self.model.patches(window.clip, keep=self._keep)
+            waited_ms = self._stats.complete_window()
+            yield PreparedWindow(window=window, patches=patches, positions=positions, capture_ms=waited_ms)
 
     def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
         try:
@@ -191,12 +231,9 @@ class Session(Closing):
         finally:
             self.close()
 
-    def _events(self, read: Read, *, live: bool) -> Iterator[Event]:
+    def _events(self, first: Event, read: Read, *, live: bool) -> Iterator[Event]:
         """Everything told of a stream: what runs, then what comes of it, to its end or its failure."""
-        model, windows = self.model.bundle.name, _windows_text(self.model.preprocess)
-        wordless = "; it has no Y-decoder, so segments come without words" if self._is_wordless else ""
-        reading = f"{model} on {self.model.engine_text} reading {self._stream}, {windows}{wordless}"
-        yield self._note("status", reading)
+        yield first
         try:
             try:
                 yield from self._stream_events(read, live=live)
@@ -205,49 +242,37 @@ class Session(Closing):
                 raise
             yield from self._last_events()
         except Exception as error:
-            yield self._note("error", f"{type(error).__name__}: {error}")
+            yield self.note("error", f"{type(error).__name__}: {error}")
             raise
 
     def _stream_events(self, read: Read, *, live: bool) -> Iterator[Event]:
-        for item in self._items(read, live=live):
+        for item in self.items(read, live=live):
             if isinstance(item, SourceStatus):
                 if item.kind != "waiting":  # that came so that `stop` is seen
-                    yield self._note("status", f"{item.kind}: {item.message}")
-                continue
-            instance(item, f"an item of {self._stream}", Frame, SourceStatus)
-            yield from self._events_of(self._sampler.push(item))
-
-    def _items(self, read: Read, *, live: bool) -> Iterator[Item]:
-        """Items of the source until it ends or the session is stopped; waiting for a live one is not work."""
-        items = self._stats.each(None if live else "capture", read())
-        while not self._stopped and (item := next(items, None)) is not None:
-            yield item
+                    yield self.note("status", f"{item.kind}: {item.message}")
+            else:
+                yield from self._events_of(item)
 
     def _last_events(self) -> Iterator[Event]:
         """Windows and segments that were still open at the end."""
-        yield from self._events_of(self._sampler.flush())
-        for query, state in zip(self.queries, self._states):
-            for decision in self._selected(state.finish):
-                yield self._segment(query, decision, LatencyMs())
+        yield from self._events_of(None)
+        yield from self.finish()
 
-    def _events_of(self, windows: Iterator[Window]) -> Iterator[Event]:
-        for window in self._stats.each("fit", windows):
-            yield from self._window_events(window)
+    def _events_of(self, frame: Frame | None) -> Iterator[Event]:
+        for window in self.prepare(frame):
+            (predicted,) = predict_windows(self.model, [window], self.queries)
+            yield from self.tell(predicted)
 
-    def _window_events(self, window: Window) -> Iterator[Event]:
-        """A window is encoded once; each query has its own embedding, policy state and segments."""
-        stats = self._stats
-        with stats.stage("fit"):
-            patches, positions = self.model.patches(window.clip, keep=self._keep)
-        capture_ms = stats.complete_window()
-        with stats.stage("encode") as encode:
-            visual = self.model.encode_on_device(patches, positions)
+    def tell(self, predicted: PredictedWindow) -> Iterator[Event]:
+        """What comes of a window: each query has its own policy state and segments."""
+        stats, window = self._stats, predicted.window
+        stats.took("encode", predicted.encode_ms)
         stats.encoded_window(window.end_s)
-        spent_ms = capture_ms + encode.ms
-        for query, state in zip(self.queries, self._states):
-            with stats.stage("predict") as predict:
-                embedding = self.model.predict(visual, query)
-            spent_ms += predict.ms
+        spent_ms = predicted.capture_ms + predicted.encode_ms
+        asked = zip(self.queries, self._states, predicted.embeddings, predicted.predict_ms)
+        for query, state, embedding, predict_ms in asked:
+            stats.took("predict", predict_ms)
+            spent_ms += predict_ms
             if self._on_window is not None:
                 self._on_window(window, query, embedding)
             observation = Observation(
@@ -257,10 +282,16 @@ class Session(Closing):
                 embedding=embedding,
                 held=window.held,
             )
-            latency = LatencyMs(capture=capture_ms, encode=encode.ms, predict=predict.ms)
+            latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
             for decision in self._selected(partial(state.push, observation)):
                 yield self._segment(query, decision, latency)
         stats.predicted_window(spent_ms)
+
+    def finish(self) -> Iterator[Event]:
+        """Last step: segments that were still open at the end."""
+        for query, state in zip(self.queries, self._states):
+            for decision in self._selected(state.finish):
+                yield self._segment(query, decision, LatencyMs())
 
     def _selected(self, ask: Callable[[], list[Decision]]) -> list[Decision]:
         with self._stats.stage("select"):
@@ -291,7 +322,8 @@ class Session(Closing):
             embedding=tuple(decision.embedding.tolist()) if self._embeddings else None,
         )
 
-    def _note(self, kind: Literal["status", "error"], text: str) -> Event:
+    def note(self, kind: Literal["status", "error"], text: str) -> Event:
+        """An event that tells something of the stream as a whole."""
         now_s = self._stats.media_s
         return Event(stream=self._stream, kind=kind, start_s=now_s, end_s=now_s, time=wall_clock(), text=text)
 

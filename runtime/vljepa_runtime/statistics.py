@@ -132,6 +132,10 @@ class StatsRecorder:
             timer.ms = spent_s * 1000
             self._add(stage, spent_s)
 
+    def took(self, stage: Stage, spent_ms: float) -> None:
+        """Count a stage that somebody else timed."""
+        self._add(stage, spent_ms / 1000)
+
     def each(self, stage: Stage | None, items: Iterator[Item]) -> Iterator[Item]:
         """The same items; the time they take counts as a stage, or as waiting where there is none."""
         while True:
@@ -181,7 +185,7 @@ class StatsRecorder:
             decisions=self.decisions,
             decodings=self.decodings,
             media_s=self.media_s,
-            busy_s=self._busy_s,
+            busy_s=self._busy_s or sum(self._totals_s.values()),
             p50_ms=percentile(self._windows_ms, 50),
             p95_ms=percentile(self._windows_ms, 95),
             latency={stage: self._summary(stage) for stage in STAGES},
@@ -209,4 +213,5 @@ class StatsRecorder:
 
 def percentile(samples: Sequence[float], rank: float) -> float:
     """A percentile in the samples' unit, 0 where there is none."""
-    return float(np.percentile(samples, rank)) if samples else 0.0
+    held = tuple(samples)  # in one step, since another thread may add to them
+    return float(np.percentile(held, rank)) if held else 0.0

@@ -30,6 +30,15 @@ def test_encode_once_then_predict_equals_embed(model: vj.Model, clip: np.ndarray
     assert np.array_equal(model.predict(visual, "what is there ?"), model.embed(clip, "what is there ?"))
 
 
+def test_a_batch_gives_what_its_windows_give(model: vj.Model, clip: np.ndarray) -> None:
+    clips = [clip, clip[::-1], 255 - clip]
+    patches, positions = (np.stack(each) for each in zip(*map(model.patches, clips)))
+    rows = model.predict_batch(model.encode_batch(patches, positions), "what is there ?")
+    assert rows.shape == (3, 8)
+    assert rows == pytest.approx(np.stack([model.embed(each, "what is there ?") for each in clips]), abs=1e-5)
+    assert not np.allclose(rows[0], rows[2], atol=1e-3)
+
+
 @pytest.mark.parametrize("shape", [(20, 30, 3), (1, 5, 5, 3), (4, 12, 12, 3), (31, 40, 10, 3)], ids=str)
 def test_frames_of_any_size_and_count(model: vj.Model, shape: tuple[int, ...]) -> None:
     frames = np.random.RandomState(0).randint(0, 256, shape).astype(np.uint8)

@@ -1,0 +1,110 @@
+"""Windows, ready for the X-encoder, become predicted embeddings. Keeps no state, knows no stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from vljepa_runtime.model import Model
+    from vljepa_runtime.preprocessing.sampling import Window
+
+__all__ = ["PredictedWindow", "PreparedWindow", "predict_windows"]
+
+Float32 = npt.NDArray[np.float32]
+Int32 = npt.NDArray[np.int32]
+UInt8 = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedWindow:
+    """A window as the X-encoder takes it.
+
+    Attributes:
+        window: Where it was cut from its stream.
+        patches: (N, P) uint8.
+        positions: (N, 3) int32.
+        capture_ms: Time spent on reading, fitting and cutting it.
+    """
+
+    window: Window
+    patches: UInt8
+    positions: Int32
+    capture_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PredictedWindow:
+    """A window and what was predicted for each query, with the times that took.
+
+    Attributes:
+        window: Where it was cut from its stream.
+        embeddings: (Q, S) float32, one row per query, L2-normalised.
+        capture_ms: See `PreparedWindow`.
+        encode_ms: Of the X-encoder; of a batch, its share.
+        predict_ms: Of the predictor, per query; of a batch, its share.
+    """
+
+    window: Window
+    embeddings: Float32
+    capture_ms: float
+    encode_ms: float
+    predict_ms: tuple[float, ...]
+
+
+def predict_windows(
+    model: Model, windows: Sequence[PreparedWindow], queries: Sequence[str]
+) -> list[PredictedWindow]:
+    """Encode each window once and ask it every query; several windows go through the graphs as one batch.
+
+    Args:
+        model: What encodes and predicts.
+        windows: All with the same number of tubelets.
+        queries: What each is asked.
+    """
+    if len(windows) == 1:  # the same runs as for a stream alone, so the same bits
+        return [_alone(model, windows[0], queries)]
+    begun = time.perf_counter()
+    visual = model.encode_batch(
+        np.stack([window.patches for window in windows]), np.stack([window.positions for window in windows])
+    )
+    encode_ms = _ms_since(begun) / len(windows)
+    asked = []
+    for query in queries:
+        begun = time.perf_counter()
+        asked.append((model.predict_batch(visual, query), _ms_since(begun) / len(windows)))
+    return [
+        _predicted(window, encode_ms, [(embeddings[row], spent_ms) for embeddings, spent_ms in asked])
+        for row, window in enumerate(windows)
+    ]
+
+
+def _alone(model: Model, window: PreparedWindow, queries: Sequence[str]) -> PredictedWindow:
+    begun = time.perf_counter()
+    visual = model.encode_on_device(window.patches, window.positions)
+    encode_ms, asked = _ms_since(begun), []
+    for query in queries:
+        begun = time.perf_counter()
+        asked.append((model.predict(visual, query), _ms_since(begun)))
+    return _predicted(window, encode_ms, asked)
+
+
+def _predicted(
+    window: PreparedWindow, encode_ms: float, asked: Sequence[tuple[Float32, float]]
+) -> PredictedWindow:
+    return PredictedWindow(
+        window=window.window,
+        embeddings=np.stack([embedding for embedding, _ in asked]),
+        capture_ms=window.capture_ms,
+        encode_ms=encode_ms,
+        predict_ms=tuple(spent_ms for _, spent_ms in asked),
+    )
+
+
+def _ms_since(begun: float) -> float:
+    return (time.perf_counter() - begun) * 1000
