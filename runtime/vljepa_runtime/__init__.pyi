@@ -46,4 +46,6 @@ from .sources import Source as Source
 from .sources import SourceStatus as SourceStatus
 from .sources import open_source as open_source
 from .statistics import SessionStats as SessionStats
+from .streams.group import SessionGroup as SessionGroup
+from .streams.statistics import StreamStats as StreamStats
 from .version import __version__ as __version__

@@ -36,7 +36,6 @@ __all__ = ["Session"]
 
 DECODE_MODES = ("auto", "always", "never")
 
-Read = Callable[[], Iterator[Item]]
 OnWindow = Callable[[Window, str, "npt.NDArray[np.float32]"], object]
 
 
@@ -180,11 +179,9 @@ class Session(Closing):
         if on_window is not None and not callable(on_window):
             raise InputError(f"expected on_window as a function or None, got {on_window!r}")
         opened = source if isinstance(source, Source) else open_source(source)
-        self._source = opened
         first = self.begin(opened.name, on_window=on_window)
-        hints = hints_for(self.model.preprocess)
-        read = partial(limited_frames, opened, hints, max_seconds=max_seconds, on_frame=on_frame)
-        return self._closing(self._stats.busy(self._events(first, read, live=opened.live)))
+        items = self.items(opened, max_seconds=max_seconds, on_frame=on_frame)
+        return self._closing(self._stats.busy(self._events(first, items)))
 
     def begin(self, stream: str, *, on_window: OnWindow | None = None) -> Event:
         """First step of `run`, for whoever takes a stream step by step, as `SessionGroup` does.
@@ -208,11 +205,18 @@ class Session(Closing):
             "status", f"{model} on {self.model.engine_text} reading {stream}, {windows}{wordless}"
         )
 
-    def items(self, read: Read, *, live: bool) -> Iterator[Item]:
-        """Items of the source until it ends or the session is stopped; waiting for a live one is not work."""
-        items = self._stats.each(None if live else "capture", read())
-        while not self._stopped and (item := next(items, None)) is not None:
-            yield item
+    def items(
+        self,
+        source: Source,
+        *,
+        max_seconds: float | None = None,
+        on_frame: Callable[[Frame], object] | None = None,
+    ) -> Iterator[Item]:
+        """Items of an open source until it ends or the session is stopped; waiting for a live one is not work."""
+        self._source = source
+        hints = hints_for(self.model.preprocess)
+        read = limited_frames(source, hints, max_seconds=max_seconds, on_frame=on_frame)
+        return self._until_stopped(self._stats.each(None if source.live else "capture", read))
 
     def prepare(self, frame: Frame | None) -> Iterator[PreparedWindow]:
         """Windows that a frame completes; with None, at the end of the stream, those that were still open."""
@@ -225,18 +229,22 @@ class Session(Closing):
             waited_ms = self._stats.complete_window()
             yield PreparedWindow(window=window, patches=patches, positions=positions, capture_ms=waited_ms)
 
+    def _until_stopped(self, items: Iterator[Item]) -> Iterator[Item]:
+        while not self._stopped and (item := next(items, None)) is not None:
+            yield item
+
     def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
         try:
             yield from events
         finally:
             self.close()
 
-    def _events(self, first: Event, read: Read, *, live: bool) -> Iterator[Event]:
+    def _events(self, first: Event, items: Iterator[Item]) -> Iterator[Event]:
         """Everything told of a stream: what runs, then what comes of it, to its end or its failure."""
         yield first
         try:
             try:
-                yield from self._stream_events(read, live=live)
+                yield from self._stream_events(items)
             except KeyboardInterrupt:
                 yield from self._last_events()
                 raise
@@ -245,8 +253,8 @@ class Session(Closing):
             yield self.note("error", f"{type(error).__name__}: {error}")
             raise
 
-    def _stream_events(self, read: Read, *, live: bool) -> Iterator[Event]:
-        for item in self.items(read, live=live):
+    def _stream_events(self, items: Iterator[Item]) -> Iterator[Event]:
+        for item in items:
             if isinstance(item, SourceStatus):
                 if item.kind != "waiting":  # that came so that `stop` is seen
                     yield self.note("status", f"{item.kind}: {item.message}")

@@ -1,0 +1,2 @@
+from .group import SessionGroup as SessionGroup
+from .statistics import StreamStats as StreamStats

@@ -1,0 +1,308 @@
+"""Several sessions as one: their streams are read side by side, their windows take turns on one model.
+
+Knows who is next and what becomes of it; how a stream is read is `reader.py`, what a window comes to `session.py`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from vljepa_runtime.arguments import instance, number, text, whole
+from vljepa_runtime.closing import Closing
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.events import Event
+from vljepa_runtime.session import OnWindow, Session
+from vljepa_runtime.sources.naming import source_name
+from vljepa_runtime.sources.protocol import Frame, Source, SourceStatus
+from vljepa_runtime.streams.reader import Ended, Plan, StreamReader, Waiting
+from vljepa_runtime.streams.statistics import StreamStats
+from vljepa_runtime.streams.workers import Outcome, Workers, predict_each
+
+__all__ = ["SessionGroup"]
+
+WAKE_S = 0.5  # so that Ctrl-C works everywhere
+PENDING_S = 2.0  # what a reader gets after `stop` to give what is pending
+Job = list[tuple[StreamReader, Waiting, Outcome]]
+
+
+class SessionGroup(Closing):
+    """Runs several streams through one model; use it in a `with` block, `add` streams and `run` it once.
+
+    Each stream has a session, and gives the events that it would give alone. Windows go through the model by turns,
+    one of each stream. Files lose none: each is read as far as its turn has come. Of a live stream the newest window
+    waits and replaces an older one, so that what it tells is late by one turn of all at most. A stream that fails says
+    so in an event of the kind `error`, and the others go on.
+
+    Args:
+        batch: Windows of several streams that go through the graphs at once. Above 1 an embedding differs by the
+            engine's tolerance from that of a stream alone; on CPUs nothing is gained.
+        workers: Windows, or batches of them, that are predicted at the same time while the words of others are made.
+
+    Attributes:
+        failures: What ended each stream that failed, by its name.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> model = vj.load("tiny")
+        >>> with vj.SessionGroup() as group:
+        ...     for name in ("door", "yard"):
+        ...         group.add("clip.mp4", model.session(), name=name, max_seconds=3)
+        ...     events = list(group.run())
+        'door'
+        'yard'
+        >>> sorted((event.stream, event.text) for event in events if event.kind == "segment")
+        [('door', 'a white box bounces'), ('yard', 'a white box bounces')]
+        >>> yard: vj.StreamStats = group.stats["yard"]
+        >>> yard.state, yard.session.windows, yard.dropped
+        ('ended', 2, 0)
+    """
+
+    def __init__(self, *, batch: int = 1, workers: int = 2) -> None:
+        self.failures: dict[str, Exception] = {}
+        self._batch, self._count = whole(batch, "batch", least=1), whole(workers, "workers", least=1)
+        self._changed = threading.Condition()
+        self._readers: dict[str, StreamReader] = {}
+        self._turns: deque[StreamReader] = deque()
+        self._telling: deque[tuple[StreamReader, Iterator[Event]]] = deque()
+        self._workers: Workers[Job] | None = None
+        self._give_up_s = float("inf")
+
+    def __repr__(self) -> str:
+        states = ", ".join(f"{name} {reader.state}" for name, reader in self._readers.items())
+        return f"<SessionGroup of {len(self._readers)} streams: {states}>"
+
+    @property
+    def stats(self) -> Mapping[str, StreamStats]:
+        """How each stream fares, by its name; may be read while the group runs."""
+        return {name: reader.stats for name, reader in self._readers.items()}
+
+    def add(
+        self,
+        source: Source | str | Path | int,
+        session: Session,
+        *,
+        name: str | None = None,
+        max_seconds: float | None = None,
+        stretch: bool = False,
+        on_frame: Callable[[Frame], object] | None = None,
+        on_window: OnWindow | None = None,
+    ) -> str:
+        """Add a stream, before `run`.
+
+        Args:
+            source: What `open_source` takes, or an open source. What is named is opened when the group runs: a camera
+                or server that is not there is tried again as long as another stream of the group gives pictures, and
+                three times at least.
+            session: Its state, of the model that all share; queries and policies may differ.
+            name: What its events name; None takes the source's own name, with a number behind it if that is taken.
+            max_seconds: See `Session.run`.
+            stretch: See `open_source`.
+            on_frame: See `Session.run`; called on the thread that reads this stream.
+            on_window: See `Session.run`; called on the thread that runs the group.
+
+        Returns:
+            The name.
+
+        Raises:
+            InputError: the name is taken, the session has run or is of another model, or the group runs already.
+            SourceError: nothing has the name of the source.
+        """
+        if self._workers is not None:
+            raise InputError("the group runs already: add all streams before run")
+        instance(session, "session", Session)
+        first = next(iter(self._readers.values()), None)
+        if first is not None and first.session.model is not session.model:
+            raise InputError("expected sessions of one model, got two models: open a group for each")
+        if max_seconds is not None:
+            number(max_seconds, "max_seconds", above=0)
+        if name is None:
+            named = source.name if isinstance(source, Source) else source_name(source)
+            name = _numbered(named, self._readers)
+        elif text(name, "name") in self._readers:
+            raise InputError(f"expected a name for each stream, got {name!r} twice")
+        plan = Plan(
+            name=name,
+            source=source,
+            session=session,
+            max_seconds=max_seconds,
+            stretch=stretch,
+            on_frame=on_frame,
+            on_window=on_window,
+        )
+        self._readers[name] = StreamReader(plan, self._changed, partial(self._others_run, name))
+        return name
+
+    def stop(self) -> None:
+        """End all streams after the items in work, giving what is pending. Safe from a signal handler."""
+        self._give_up_s = min(self._give_up_s, time.monotonic() + PENDING_S)
+        for reader in self._readers.values():
+            reader.stop()
+
+    def close(self) -> None:
+        """Close all sources, also those of a run that was left early."""
+        with self._changed:
+            for reader in self._readers.values():
+                reader.leave()
+        for reader in self._readers.values():
+            reader.close()
+        if self._workers is not None:
+            self._workers.close()
+
+    def run(self) -> Iterator[Event]:
+        """Run all streams to their ends; the events of each come in its order, those of several as they happen.
+
+        The first event of each is a status that names engine, bundle and stream. On Ctrl-C what is pending in all of
+        them is given before the interrupt goes on. That a stream failed raises nothing: see `failures`.
+
+        Raises:
+            InputError: there is no stream, or the group or one of the sessions ran before.
+        """
+        if not self._readers:
+            raise InputError("expected streams to run: add them first")
+        if self._workers is not None:
+            raise InputError("a group runs once: open another")
+        plans = [reader.plan for reader in self._readers.values()]
+        first = [plan.session.begin(plan.name, on_window=plan.on_window) for plan in plans]
+        self._workers = Workers(self._count, self._changed)
+        self._turns.extend(self._readers.values())
+        return self._closing(self._run(first, self._workers))
+
+    def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
+        try:
+            yield from events
+        finally:
+            self.close()
+
+    def _run(self, first: list[Event], workers: Workers[Job]) -> Iterator[Event]:
+        yield from first
+        for reader in self._readers.values():
+            reader.start()
+        try:
+            yield from self._events(workers)
+        except KeyboardInterrupt:
+            self.stop()
+            yield from self._events(workers)
+            raise
+
+    def _events(self, workers: Workers[Job]) -> Iterator[Event]:
+        """One event of each stream in turn: between two of one stream lies one decoding of each other at most."""
+        while self._telling or not all(reader.is_over for reader in self._readers.values()):
+            with self._changed:
+                self._collect(workers)
+                self._hand_out(workers)
+                if not self._telling:
+                    self._changed.wait(WAKE_S)
+                    self._give_up(workers)
+                    continue
+                reader, events = self._telling.popleft()
+            event = self._next_event(reader, events)
+            if event is not None:
+                self._telling.append((reader, events))
+                yield event
+
+    def _next_event(self, reader: StreamReader, events: Iterator[Event]) -> Event | None:
+        """The next event of what is told of a stream; with the last one it may go on."""
+        event = None
+        try:
+            event = next(events, None)
+        except Exception as error:
+            self._fail(reader, error)
+        finally:
+            if event is None:
+                with self._changed:
+                    reader.handled()
+        return event
+
+    def _collect(self, workers: Workers[Job]) -> None:
+        """Take what was predicted."""
+        while (done := workers.take()) is not None:
+            for reader, waiting, outcome in done:
+                if reader.is_over:
+                    continue
+                if isinstance(outcome, Exception):
+                    self._fail(reader, outcome)
+                else:
+                    reader.predicted(waiting.since_s)
+                    self._telling.append((reader, reader.session.tell(outcome)))
+
+    def _hand_out(self, workers: Workers[Job]) -> None:
+        """Give what waits to those who work on it."""
+        for reader in self._turns:
+            item = reader.head()
+            if isinstance(item, SourceStatus):
+                reader.take()
+                note = reader.session.note("status", f"{item.kind}: {item.message}")
+                self._telling.append((reader, iter((note,))))
+            elif isinstance(item, Ended):
+                reader.take()
+                self._telling.append((reader, self._ending(reader, item.error)))
+        while workers.idle and (windows := self._next_batch()):
+            workers.submit(partial(_predict, windows))
+
+    def _next_batch(self) -> list[tuple[StreamReader, Waiting]]:
+        """The windows whose turn it is: one of each stream, those whose turn was longest ago first."""
+        taken: list[tuple[StreamReader, Waiting]] = []
+        for reader in tuple(self._turns):
+            item = reader.head()
+            if isinstance(item, Waiting) and (not taken or _go_together(taken[0], (reader, item))):
+                reader.take()
+                taken.append((reader, item))
+                self._turns.remove(reader)
+                self._turns.append(reader)
+            if len(taken) == self._batch:
+                break
+        return taken
+
+    def _ending(self, reader: StreamReader, error: BaseException | None) -> Iterator[Event]:
+        """What comes last of a stream."""
+        if isinstance(error, Exception):
+            self._fail(reader, error)
+            return
+        yield from reader.session.finish()
+        with self._changed:
+            reader.end()
+        if error is not None:
+            raise error
+
+    def _fail(self, reader: StreamReader, error: Exception) -> None:
+        """Tell that a stream ends here by an error."""
+        with self._changed:
+            reader.end(error)
+        self.failures[reader.plan.name] = error
+        note = reader.session.note("error", f"{type(error).__name__}: {error}")
+        self._telling.append((reader, iter((note,))))
+
+    def _give_up(self, workers: Workers[Job]) -> None:
+        """Some time after `stop`, wait no longer for what hangs."""
+        if time.monotonic() < self._give_up_s or workers.busy or self._telling:
+            return
+        for reader in self._readers.values():
+            if not reader.is_over and reader.head() is None:
+                self._telling.append((reader, self._ending(reader, None)))
+
+    def _others_run(self, name: str) -> bool:
+        return any(each.state == "running" for key, each in self._readers.items() if key != name)
+
+
+def _predict(windows: list[tuple[StreamReader, Waiting]]) -> Job:
+    session = windows[0][0].session
+    outcomes = predict_each(session.model, [waiting.window for _, waiting in windows], session.queries)
+    return [(reader, waiting, outcome) for (reader, waiting), outcome in zip(windows, outcomes)]
+
+
+def _go_together(one: tuple[StreamReader, Waiting], other: tuple[StreamReader, Waiting]) -> bool:
+    same_size = one[1].window.patches.shape == other[1].window.patches.shape
+    return same_size and one[0].session.queries == other[0].session.queries
+
+
+def _numbered(name: str, taken: Mapping[str, object]) -> str:
+    found, count = name, 1
+    while found in taken:
+        count += 1
+        found = f"{name} #{count}"
+    return found

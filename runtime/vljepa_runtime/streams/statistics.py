@@ -1,0 +1,38 @@
+"""How each stream of a group fares. Knows no source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vljepa_runtime.statistics import SessionStats
+
+__all__ = ["StreamState", "StreamStats"]
+
+StreamState = Literal["opening", "running", "reconnecting", "ended", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStats:
+    """What one stream of a group did so far, and how it is.
+
+    Attributes:
+        state: `opening` until its first picture, then `running`; `reconnecting` while it is lost; at last `ended` or
+            `failed`.
+        live: Whether it has no end of its own.
+        dropped: Windows of a live stream that a newer one replaced before their turn came.
+        reconnects: How often it was lost, or was not there yet.
+        delay_p50_ms: Median time from when a window was complete to when its prediction was there.
+        delay_p95_ms: 95th percentile of the same.
+        session: Counts and times, as of a stream alone; `busy_s` is the sum of its stages.
+        error: Why it failed, empty if it did not.
+    """
+
+    state: StreamState
+    live: bool
+    dropped: int
+    reconnects: int
+    delay_p50_ms: float
+    delay_p95_ms: float
+    session: SessionStats
+    error: str = ""
