@@ -13,7 +13,12 @@ from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError, OutputError, VljepaError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from vljepa_runtime import Window
     from vljepa_runtime.events import Event
+    from vljepa_runtime.sinks import Sink
     from vljepa_runtime.sources import Frame
 
 __all__ = ["Outputs", "refuse_existing"]
@@ -110,6 +115,19 @@ class Outputs(Closing):
             if not self.files:
                 raise
             self._tell(error)
+
+    def add(self, sink: Sink) -> None:
+        """Have one more, which no option of `SINKS` opens."""
+        self.files.add(sink)
+        self._prints = console.has_stdout()
+
+    def write_window(
+        self, stream: str, window: Window, query: str, embedding: npt.NDArray[np.float32]
+    ) -> None:
+        """Give a window to the files, whole even when a signal comes."""
+        with deferred() as ending:
+            self.files.write_window(stream, window, query, embedding)
+        ending.raise_if_came()
 
     def write_frame(self, frame: Frame) -> None:
         """Give a frame to the files, whole even when a signal comes."""

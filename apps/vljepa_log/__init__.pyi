@@ -1,10 +1,11 @@
 from .errors import LogError as LogError
 from .indexing import Indexed as Indexed
-from .indexing import Pictures as Pictures
 from .indexing import index_source as index_source
 from .moments import Moment as Moment
+from .pictures import Pictures as Pictures
 from .reader import LogReader as LogReader
 from .reader import StreamSummary as StreamSummary
+from .recording import StreamRecorder as StreamRecorder
 from .retention import Freed as Freed
 from .retention import Retention as Retention
 from .retention import apply_retention as apply_retention
@@ -13,6 +14,7 @@ from .rows import WINDOW as WINDOW
 from .rows import Batch as Batch
 from .rows import StoredEvent as StoredEvent
 from .rows import Thumbnail as Thumbnail
+from .sink import LogSink as LogSink
 from .store import EVERYTHING as EVERYTHING
 from .store import Contents as Contents
 from .store import Position as Position

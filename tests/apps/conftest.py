@@ -53,6 +53,7 @@ class FakeSession(Closing):
 
     def run(self, source: Any, **options: Any) -> Iterator[Event]:
         yield Event(stream=source.name, kind="status", text="fake engine")
+        options.pop("on_window", None)
         for item in limited_frames(source, EVERY_FRAME, **options):
             if self.stopped:
                 return

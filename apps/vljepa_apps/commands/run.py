@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from vljepa_apps.signals import deferred
 from vljepa_runtime.sinks import SINKS
 
 if TYPE_CHECKING:
+    from vljepa_log import LogSink
+    from vljepa_runtime import Model, Source
     from vljepa_runtime.statistics import SessionStats
 
 EXAMPLE = "vljepa run tiny clip.mp4 --query 'How many objects are there?' --jsonl events.jsonl"
@@ -48,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for sink in SINKS:
         parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=sink.help)
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="LOG",
+        help="also put embeddings, events and pictures into a log (vljepa search)",
+    )
     parser.add_argument(
         "--max-seconds", type=arguments.positive, metavar="S", help="stop after S seconds of the source"
     )
@@ -91,9 +100,14 @@ def run(args: argparse.Namespace) -> int:
             if not (model.has_decoder or labels or args.decode == "never"):
                 console.note(wordless(model.bundle.name))
             stack.callback(lambda: conclude(session.stats))
+        if args.log:
+            outputs.add(opened_log(args, model, source))
+        on_window = partial(outputs.write_window, source.name) if outputs.files.takes_windows else None
         on_frame = outputs.write_frame if outputs.files.takes_frames else None
         try:
-            for event in session.run(source, on_frame=on_frame, max_seconds=args.max_seconds):
+            for event in session.run(
+                source, on_frame=on_frame, on_window=on_window, max_seconds=args.max_seconds
+            ):
                 outputs.print(event)
                 with deferred() as ending:
                     outputs.files.write(event)
@@ -105,6 +119,15 @@ def run(args: argparse.Namespace) -> int:
             if not source.live:  # part of a file is no result
                 raise
     return 1 if outputs.failed else 0
+
+
+def opened_log(args: argparse.Namespace, model: Model, source: Source) -> LogSink:
+    """The log that a run writes, which expects its source."""
+    from vljepa_log import LogSink
+
+    log = LogSink(args.log, model.bundle.manifest)
+    log.add_stream(args.source, source, to_its_end=args.max_seconds is None)
+    return log
 
 
 def wordless(bundle: str) -> str:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.events import Event
 from vljepa_runtime.sinks.protocol import Sink
 from vljepa_runtime.sources.protocol import Frame
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from vljepa_runtime.preprocessing import Window
+
 __all__ = ["SinkGroup"]
 
 
 class SinkGroup(Sink):
-    """Gives each event and frame to all its sinks; one that cannot be written is closed and the others go on.
+    """Gives each event, frame and window to all its sinks; one that cannot be written is closed and the others go on.
 
     Args:
         on_failure: Called once for each sink that failed, with what happened.
@@ -33,6 +40,11 @@ class SinkGroup(Sink):
         """Whether one of the sinks wants every frame."""
         return any(sink.takes_frames for sink in self._sinks)
 
+    @property
+    def takes_windows(self) -> bool:
+        """Whether one of the sinks wants every window."""
+        return any(sink.takes_windows for sink in self._sinks)
+
     def add(self, sink: Sink) -> None:
         """Have this sink too; it is closed with the group."""
         self._sinks.append(sink)
@@ -47,6 +59,14 @@ class SinkGroup(Sink):
         for sink in tuple(self._sinks):
             if sink.takes_frames:
                 self._try(sink, partial(sink.write_frame, frame))
+
+    def write_window(
+        self, stream: str, window: Window, query: str, embedding: npt.NDArray[np.float32]
+    ) -> None:
+        """Give a window to those that take windows."""
+        for sink in tuple(self._sinks):
+            if sink.takes_windows:
+                self._try(sink, partial(sink.write_window, stream, window, query, embedding))
 
     def close(self) -> None:
         """Finish all files; one that cannot be finished does not keep the others open."""

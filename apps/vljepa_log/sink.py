@@ -1,0 +1,119 @@
+"""A log as one of the outputs of a run: a full disk ends it and not the run. Knows no session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_log.errors import LogError
+from vljepa_log.recording import StreamRecorder
+from vljepa_log.writer import LogWriter, Steps
+from vljepa_runtime.errors import OutputError
+from vljepa_runtime.sinks import Sink
+
+if TYPE_CHECKING:
+    from vljepa_runtime import Event, Manifest, Source, Window
+
+__all__ = ["LogSink"]
+
+
+@dataclass(slots=True)
+class _Stream:
+    recorder: StreamRecorder
+    to_its_end: bool
+
+
+class LogSink(Sink):
+    """Stores windows, small pictures, segments, answers and alerts of one or several streams.
+
+    Args:
+        place: Folder of the log; it is made, or goes on.
+        manifest: Of the bundle whose embeddings are logged.
+        steps: When what was gathered is stored; None takes what `Steps` says.
+
+    Raises:
+        LogError: the log is another model's, or has its writer.
+
+    Examples:
+        >>> from functools import partial
+        >>> import vljepa_runtime as vj
+        >>> from vljepa_log import LogReader, LogSink
+        >>> model = vj.load("tiny")
+        >>> with LogSink("run.log", model.bundle.manifest) as log, model.session() as session:
+        ...     source = vj.open_source("clip.mp4")
+        ...     log.add_stream("clip.mp4", source)
+        ...     for event in session.run(source, on_window=partial(log.write_window, source.name)):
+        ...         log.write(event)
+        >>> with LogReader("run.log") as log:
+        ...     [(each.event.start_s, each.event.text) for each in log.events()]
+        [(0.0, 'a white box bounces'), (4..., ...)]
+    """
+
+    def __init__(self, place: str | Path, manifest: Manifest, *, steps: Steps | None = None) -> None:
+        self._log: LogWriter | None = LogWriter(place, manifest, steps=steps or Steps())
+        self._streams: dict[str, _Stream] = {}
+        self._failed = False
+
+    @property
+    def takes_windows(self) -> bool:
+        """Every window is to be given to `write_window`."""
+        return True
+
+    def add_stream(self, source: str | Path | int, opened: Source, *, to_its_end: bool = True) -> None:
+        """Expect a stream; events and windows of others are not kept.
+
+        Args:
+            source: As the user named it.
+            opened: The same, open.
+            to_its_end: Whether it is read to its end, so that it need not be read again.
+        """
+        if self._log is not None:
+            recorder = StreamRecorder(self._log, source, opened)
+            self._streams[recorder.stream] = _Stream(recorder, to_its_end and not opened.live)
+
+    def write_window(
+        self, stream: str, window: Window, query: str, embedding: npt.NDArray[np.float32]
+    ) -> None:
+        """See `Sink.write_window`."""
+        if found := self._streams.get(stream):
+            with self._trouble():
+                found.recorder.add(window, query, embedding)
+
+    def write(self, event: Event) -> None:
+        """See `Sink.write`."""
+        if found := self._streams.get(event.stream):
+            with self._trouble():
+                found.recorder.tell(event)
+
+    def close(self) -> None:
+        """Store everything; what was read to its end is noted as done."""
+        self._close(ended=not self._failed)
+
+    def abandon(self) -> None:
+        """Store everything; nothing was read to its end."""
+        self._close(ended=False)
+
+    def _close(self, *, ended: bool) -> None:
+        log, streams = self._log, self._streams
+        self._log, self._streams = None, {}
+        if log is None:
+            return
+        with self._trouble(), log:
+            for each in streams.values():
+                each.recorder.finish()
+                if ended and each.to_its_end:
+                    log.complete(each.recorder.stream, end_s=each.recorder.end_s)
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except LogError as error:
+            self._failed = True
+            raise OutputError(str(error)) from error
