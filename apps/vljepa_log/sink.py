@@ -52,7 +52,7 @@ class LogSink(Sink):
         ...         log.write(event)
         >>> with LogReader("run.log") as log:
         ...     [(each.event.start_s, each.event.text) for each in log.events()]
-        [(0.0, 'a white box bounces'), (4..., ...)]
+        [(0.0, 'a white box bounces'), (3.0, 'a purple ball jumps')]
     """
 
     def __init__(self, place: str | Path, manifest: Manifest, *, steps: Steps | None = None) -> None:
