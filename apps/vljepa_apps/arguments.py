@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from vljepa_runtime.errors import InputError, MissingExtraError
 from vljepa_runtime.files import split_lines
 
 if TYPE_CHECKING:
+    from vljepa_log import Retention
     from vljepa_runtime import Clip, Model
     from vljepa_runtime.selection import Policy
 
@@ -24,8 +26,11 @@ __all__ = [
     "add_labels",
     "add_number",
     "add_quiet",
+    "add_retention",
     "add_select",
     "add_stretch",
+    "age",
+    "byte_count",
     "count",
     "engine_options",
     "given",
@@ -36,9 +41,13 @@ __all__ = [
     "read_clip",
     "read_lines",
     "require_extra",
+    "retention_of",
     "texts_from",
 ]
 
+AGES = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+SIZES = {"K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+LARGEST = 1e15  # seconds or bytes: more means no limit
 MAX_LABELS = 16 << 20  # bytes; the 21,841 names of ImageNet have half a megabyte
 SOURCE_HELP = "video or image file, folder of images, camera index or device, rtsp:// or http:// address"
 
@@ -115,6 +124,52 @@ def add_labels(parser: argparse.ArgumentParser, *, what: str) -> None:
         "--label", action="append", default=[], metavar="TEXT", help=f"{what}; may be repeated"
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help=f"{what}s, one on each line of FILE")
+
+
+def add_retention(parser: argparse.ArgumentParser) -> None:
+    """--keep, --max-size and --thin-after: how long a log keeps what."""
+    group = parser.add_argument_group("how long the log keeps what (default: everything for ever)")
+    group.add_argument("--keep", type=age, metavar="AGE", help="remove what is older, such as 30d, 12h or 2w")
+    group.add_argument(
+        "--max-size",
+        type=byte_count,
+        metavar="SIZE",
+        help="remove the oldest above this, such as 2GB or 500MB",
+    )
+    group.add_argument(
+        "--thin-after", type=age, metavar="AGE",
+        help="of what is older, keep one window of those in a row that say the same",
+    )  # fmt: skip
+
+
+def retention_of(args: argparse.Namespace) -> Retention | None:
+    """What `add_retention` declared; None where none of it was given."""
+    from vljepa_log import Retention
+
+    if args.keep is args.max_size is args.thin_after is None:
+        return None
+    return Retention(max_age_s=args.keep, max_bytes=args.max_size, thin_after_s=args.thin_after)
+
+
+def age(text: str) -> float:
+    """A length of time such as `30d` in seconds, for argparse."""
+    return _with_unit(text, AGES, "an age such as 30d, 12h, 90m or 2w")
+
+
+def byte_count(text: str) -> int:
+    """A size such as `2GB` in bytes (powers of 1000, as disks are sold), for argparse."""
+    return max(
+        1, round(_with_unit(text.upper().removesuffix("B"), SIZES, "a size such as 2GB or 500MB", said=text))
+    )
+
+
+def _with_unit(text: str, units: Mapping[str, float], what: str, *, said: str | None = None) -> float:
+    """A number above 0 and its unit."""
+    number, unit = text[:-1], text[-1:]
+    with suppress(ValueError):
+        if unit in units and 0 < (value := float(number) * units[unit]) < LARGEST:
+            return value
+    raise argparse.ArgumentTypeError(f"expected {what}, got {(said or text)!r}")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,6 @@ from .recording import StreamRecorder as StreamRecorder
 from .retention import Freed as Freed
 from .retention import Retention as Retention
 from .retention import apply_retention as apply_retention
-from .retention import thin as thin
 from .rows import WINDOW as WINDOW
 from .rows import Batch as Batch
 from .rows import StoredEvent as StoredEvent
@@ -17,9 +16,11 @@ from .rows import Thumbnail as Thumbnail
 from .sink import LogSink as LogSink
 from .store import EVERYTHING as EVERYTHING
 from .store import Contents as Contents
+from .store import Held as Held
 from .store import Position as Position
 from .store import Store as Store
 from .store import Where as Where
 from .stores import open_store as open_store
+from .thinning import thin as thin
 from .writer import LogWriter as LogWriter
 from .writer import Steps as Steps

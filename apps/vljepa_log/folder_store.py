@@ -1,7 +1,7 @@
 """The store on a disk: SQLite says what counts, flat files beside it hold the arrays. Standard library and NumPy.
 
     LOG/log.sqlite     identity, parts and how many of their rows count, events, thumbnails, positions
-    LOG/N.windows      rows of part N, each a `WINDOW`
+    LOG/N.windows      rows of part N
     LOG/N.embeddings   its embeddings, float16, row by row
     LOG/index/         what makes it quick to search; may be removed
 
@@ -11,47 +11,36 @@ the count are what a killed process left; the next step overwrites them. So noth
 
 from __future__ import annotations
 
-import json
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from vljepa_log.database import Database, trouble
 from vljepa_log.errors import LogError
-from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail
-from vljepa_log.store import EVERYTHING, Contents, Part, Position, Where
-from vljepa_runtime import Event
+from vljepa_log.moments import Moment
+from vljepa_log.neighbours import Neighbours
+from vljepa_log.parts import ROW, Opened, Part, PartFiles, row_of, windows_of
+from vljepa_log.rows import Batch, StoredEvent, Thumbnail
+from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
+from vljepa_log.thinning import thin
 from vljepa_runtime.files import claimed
 
-__all__ = ["FILE", "FolderStore"]
+__all__ = ["FolderStore"]
 
+Array = npt.NDArray[Any]
+Float32 = npt.NDArray[np.float32]
 FILE = "log.sqlite"
-LAYOUT = 1
 ROWS = 1 << 17
-"""Of a part, a day and a half at a window a second: what is opened, mapped, replaced and removed as one."""
-KEY_BITS = 20
-"""A key is the part's number and then, in so many bits, the row."""
-BUSY_S = 30.0
-EMBEDDING = np.dtype("<f2")
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS parts (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, query TEXT NOT NULL,
-    rows INTEGER NOT NULL, first REAL NOT NULL, last REAL NOT NULL,
-    sealed INTEGER NOT NULL DEFAULT 0, thinned INTEGER NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, time REAL NOT NULL, event TEXT NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_time ON events (time);
-CREATE TABLE IF NOT EXISTS thumbnails (
-    stream TEXT NOT NULL, at_s REAL NOT NULL, time REAL NOT NULL, jpeg BLOB NOT NULL, PRIMARY KEY (stream, at_s));
-CREATE TABLE IF NOT EXISTS positions (
-    stream TEXT PRIMARY KEY, at_s REAL NOT NULL, complete INTEGER NOT NULL, source TEXT NOT NULL) WITHOUT ROWID;
-"""
+"""Of a part, a day and a half of one camera at a window a second: what is opened, mapped and removed as one."""
+PIECE = 1 << 13
+"""Rows read at once: 4 MB at 256 dimensions. A smaller part is written anew to remove any row, a larger one half."""
+SMALL_PARTS = 8
+"""So many sealed parts of less than half are joined."""
+ATTEMPTS = 10
 
 
 class FolderStore:
@@ -59,297 +48,303 @@ class FolderStore:
 
     Args:
         folder: Of the log; made by its first writer.
-        identity: Of what its embeddings mean, by name; a log that says otherwise is refused. None reads any log.
+        identity: Of what its embeddings mean, by name; a log that says otherwise is refused. None opens any log that
+            is there.
         writable: Be its one writer.
 
     Raises:
-        LogError: it is no log, of another model, or being written already.
-        InputError: the folder cannot be written.
+        LogError: it is no log, of another model, or damaged.
+        InputError: the folder cannot be written, or has its writer.
     """
 
     def __init__(self, folder: str | Path, *, identity: Mapping[str, str] | None, writable: bool) -> None:
         self.folder = Path(folder)
-        self.cache: Path | None = self.folder / "index"
         self._writable = writable
-        self._held = ExitStack()
         with ExitStack() as opening:
+            if not (self.folder / FILE).is_file() and (identity is None or not writable):
+                raise LogError(f"{self.folder} holds no log: write one with vljepa index or vljepa run --log")
             if writable:
                 opening.enter_context(claimed(self.folder / FILE))
-            elif not (self.folder / FILE).is_file():
-                raise LogError(f"{self.folder} holds no log: write one with vljepa index or vljepa run --log")
-            self._database = opening.enter_context(closing(self._connect()))
-            with self._trouble("open"):
-                self._prepare(identity)
-            self._width = int(self.identity["embedding_dim"])
+            self._database = opening.enter_context(
+                closing(Database(self.folder / FILE, identity=identity, writable=writable))
+            )
+            self._files = PartFiles(self.folder, int(self._database.identity["embedding_dim"]))
+            self._neighbours = Neighbours(self.folder / "index")
             if writable:
-                self._sweep()
-            self._held = opening.pop_all()
-
-    def _connect(self) -> sqlite3.Connection:
-        mode = "rwc" if self._writable else "rw"  # who reads a log in WAL writes its index of pages
-        address = f"{(self.folder / FILE).absolute().as_uri()}?mode={mode}"
-        return sqlite3.connect(
-            address, uri=True, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-
-    def _prepare(self, identity: Mapping[str, str] | None) -> None:
-        run = self._database.execute
-        if self._writable:
-            run("PRAGMA auto_vacuum = INCREMENTAL")
-            run("PRAGMA journal_mode = WAL")
-            run("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_TABLES)
-        if self._writable and not self._about():
-            with self._step():
-                self._database.executemany(
-                    "INSERT INTO about VALUES (?, ?)",
-                    [("layout", str(LAYOUT)), ("identity", json.dumps(dict(identity or {}), sort_keys=True))],
-                )
-        _check(self.folder, self._about(), identity)
-
-    def _about(self) -> dict[str, str]:
-        return dict(self._database.execute("SELECT name, value FROM about"))
+                with self._trouble("write"):
+                    self._database.drop_unfinished()
+                    self._sweep()
+            self._held_open = opening.pop_all()
 
     @property
     def identity(self) -> dict[str, str]:
         """Of what its embeddings mean."""
-        found: dict[str, str] = json.loads(self._about()["identity"])
-        return found
+        return self._database.identity
 
     def append(self, contents: Contents) -> None:
         """See `Store`."""
-        with self._trouble("write"), self._step():
+        with self._trouble("write"), self._database.step() as step:
             for batch in contents.batches:
-                self._append_windows(batch)
-            run = self._database.executemany
-            run(
-                "INSERT INTO events (stream, time, event) VALUES (?, ?, ?)",
-                [(each.event.stream, each.time, each.event.to_json()) for each in contents.events],
-            )
-            run(
-                "INSERT OR REPLACE INTO thumbnails VALUES (?, ?, ?, ?)",
-                [(each.stream, each.at_s, each.time, each.jpeg) for each in contents.thumbnails],
-            )
-            run(
-                "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)",
-                [(name, each.at_s, each.complete, each.source) for name, each in contents.positions.items()],
-            )
+                self._append(step.source(batch.stream, batch.query), batch)
+            step.add(contents)
 
-    def _append_windows(self, batch: Batch) -> None:
+    def _append(self, source: int, batch: Batch) -> None:
         """Rows go to the end of the open part, and on into new ones."""
-        while len(batch):
-            part = self._open_part(batch)
+        rows = _stored(batch, source)
+        embeddings = batch.embeddings
+        while len(rows):
+            part = self._database.open_part()
             room = ROWS - part.rows
-            self._write(part, batch.take(slice(room)))
-            batch = batch.take(slice(room, None))
+            self._files.write(part.number, part.rows, rows[:room], embeddings[:room])
+            self._database.count(part.number, rows[:room], sealed=len(rows) >= room)
+            rows, embeddings = rows[room:], embeddings[room:]
 
-    def _open_part(self, batch: Batch) -> Part:
-        found = self._parts("stream = ? AND query = ? AND NOT sealed", (batch.stream, batch.query))
-        return found[0] if found else self._new_part(batch)
-
-    def _new_part(self, batch: Batch) -> Part:
-        time = float(batch.windows["time"][0])
-        number = self._database.execute(
-            "INSERT INTO parts (stream, query, rows, first, last) VALUES (?, ?, 0, ?, ?)",
-            (batch.stream, batch.query, time, time),
-        ).lastrowid
-        (part,) = self._parts("number = ?", (number,))
-        return part
-
-    def _write(self, part: Part, batch: Batch) -> None:
-        """Arrays first: their count makes them true."""
-        if not len(batch):
-            return
-        windows = batch.windows.copy()
-        windows["key"] = (part.number << KEY_BITS) + part.rows + np.arange(len(batch))
-        rows = part.rows + len(batch)
-        for path, array in zip(self._files(part.number), (windows, batch.embeddings.astype(EMBEDDING))):
-            _write_at(path, part.rows * array[:1].nbytes, array.tobytes())
-        self._database.execute(
-            "UPDATE parts SET rows = ?, first = min(first, ?), last = max(last, ?), sealed = ? WHERE number = ?",
-            (rows, float(windows["time"].min()), float(windows["time"].max()), rows >= ROWS, part.number),
-        )
-
-    def parts(self, where: Where = EVERYTHING) -> list[Part]:
+    def held(self, where: Where = EVERYTHING) -> list[Held]:
         """See `Store`."""
-        conditions, values = _conditions(where, since="last >= ?", until="first < ?")
-        if where.queries:
-            conditions.append(f"query IN ({', '.join('?' * len(where.queries))})")
-            values += where.queries
         with self._trouble("read"):
-            return self._parts(" AND ".join(conditions or ["TRUE"]), values)
+            return self._database.held(where)
 
-    def _parts(self, condition: str, values: Sequence[object]) -> list[Part]:
-        found = self._database.execute(
-            "SELECT number, stream, query, rows, first, last, sealed, thinned FROM parts "
-            f"WHERE {condition} ORDER BY first, number",
-            values,
-        )
-        names = ("number", "stream", "query", "rows", "first", "last")
-        return [Part(**dict(zip(names, row)), sealed=bool(row[-2]), thinned=bool(row[-1])) for row in found]
+    def windows(self, where: Where = EVERYTHING) -> Iterator[Batch]:
+        """See `Store`; embeddings of a part with one source are views of its file."""
+        sources = self._database.sources(where)
+        for opened in self._opened(where):
+            for start in range(0, opened.part.rows, PIECE):
+                rows = np.arange(start, min(start + PIECE, opened.part.rows))
+                within = _within(opened.rows[start : rows[-1] + 1], where)
+                for source, (stream, query) in sources.items():
+                    chosen = rows[within & (opened.rows["source"][start : rows[-1] + 1] == source)]
+                    if len(chosen):
+                        yield _batch(opened, chosen, stream, query)
 
-    def read(self, part: Part) -> Batch:
-        """See `Store`; the arrays are maps of the files, which a removed part keeps alive."""
-        paths = self._files(part.number)
+    def nearest(self, embedding: Float32, *, k: int, where: Where = EVERYTHING) -> list[Moment]:
+        """See `Store`."""
+        embedding = np.ascontiguousarray(embedding, np.float32)
+        sources = self._database.sources(where)
+        best: list[tuple[float, Opened, int]] = []
+        for opened in self._opened(where) if sources else []:
+            within = self._mask(opened, where, sources)
+            if within is None or within.any():
+                rows, scores = self._neighbours.nearest(opened, within, embedding, k)
+                best += [(score, opened, row) for score, row in zip(scores.tolist(), rows.tolist())]
+        best.sort(key=lambda each: -each[0])
+        return [_moment(opened, row, score, sources) for score, opened, row in best[:k]]
+
+    def _mask(self, opened: Opened, where: Where, sources: Mapping[int, object]) -> Array | None:
+        """(N,) which rows of a part are meant; None where all are, as its row in the database tells."""
+        part = opened.part
+        since = where.since is not None and part.first < where.since
+        until = where.until is not None and part.last >= where.until
+        some = bool(where.streams or where.queries) and not self._database.holds_only(part.number, sources)
+        if not (since or until or some):
+            return None
+        within = _within(opened.rows, where)
+        return within & np.isin(opened.rows["source"], list(sources)) if some else within
+
+    def around(self, window: Moment, *, count: int) -> Batch | None:
+        """See `Store`."""
+        number, row = row_of(window.key)
         with self._trouble("read"):
-            if not part.rows:
-                return _batch(part, np.zeros(0, WINDOW), np.zeros((0, self._width), EMBEDDING))
-            windows = np.memmap(paths[0], WINDOW, "r", shape=(part.rows,))
-            embeddings = np.memmap(paths[1], EMBEDDING, "r", shape=(part.rows, self._width))
-        return _batch(part, windows, embeddings)
+            part = self._database.part(number)
+            if part is None or row >= part.rows:
+                return None
+            try:
+                opened = self._files.open(part)
+            except FileNotFoundError:
+                return None
+        reach = count * part.sources
+        rows = np.arange(max(0, row - reach), min(part.rows, row + reach + 1))
+        same = opened.rows["source"][rows[0] : rows[-1] + 1] == opened.rows["source"][row]
+        return _batch(opened, rows[same], window.stream, window.query)
 
     def events(self, where: Where = EVERYTHING) -> Iterator[StoredEvent]:
         """See `Store`."""
-        conditions, values = _conditions(where, since="time >= ?", until="time < ?")
-        after = -1
+        after = None
         while True:  # in pages, so that a writer is not kept from tidying its journal
             with self._trouble("read"):
-                rows = self._database.execute(
-                    "SELECT number, time, event FROM events "
-                    f"WHERE {' AND '.join([*conditions, 'number > ?'])} ORDER BY number LIMIT 1000",
-                    [*values, after],
-                ).fetchall()
-            for number, time, line in rows:
-                event = Event.from_json(line)
-                if not where.queries or event.query in where.queries:
-                    yield StoredEvent(number=number, time=time, event=event)
-            if not rows:
+                page, after = self._database.events(where, after=after)
+            yield from page
+            if after is None:
                 return
-            after = rows[-1][0]
 
-    def thumbnail(self, stream: str, at_s: float) -> Thumbnail | None:
+    def thumbnail(self, stream: str, at_s: float, *, time: float | None = None) -> Thumbnail | None:
         """See `Store`."""
         with self._trouble("read"):
-            row = self._database.execute(
-                "SELECT stream, at_s, time, jpeg FROM thumbnails WHERE stream = ? ORDER BY abs(at_s - ?) LIMIT 1",
-                (stream, at_s),
-            ).fetchone()
-        return Thumbnail(**dict(zip(("stream", "at_s", "time", "jpeg"), row))) if row else None
+            return self._database.thumbnail(stream, at_s, time)
 
     def positions(self) -> dict[str, Position]:
         """See `Store`."""
         with self._trouble("read"):
-            rows = self._database.execute("SELECT stream, at_s, complete, source FROM positions").fetchall()
-        return {
-            name: Position(at_s=at_s, complete=bool(complete), source=source)
-            for name, at_s, complete, source in rows
-        }
+            return self._database.positions()
 
-    def replace(self, parts: Sequence[Part], windows: Batch | None) -> None:
-        """See `Store`."""
-        with self._trouble("write"):
-            with self._step():
-                while windows is not None and len(windows):
-                    new = self._new_part(windows)
-                    self._write(new, windows.take(slice(ROWS)))
-                    self._database.execute(
-                        "UPDATE parts SET sealed = 1, thinned = 1 WHERE number = ?", (new.number,)
-                    )
-                    windows = windows.take(slice(ROWS, None))
-                self._database.executemany(
-                    "DELETE FROM parts WHERE number = ?", [(part.number,) for part in parts]
-                )
-            self._sweep()
+    def thin(self, *, until: float, within: float) -> int:
+        """See `Store`; a growing part is thinned when all of it is old."""
+        parts = [part for part in self._parts(Where(until=until)) if part.last < until and not part.thinned]
+        removed = 0
+        for part in parts:
+            opened = self._sealed(part)
+            kept = np.concatenate(list(self._thinned(opened, within)))
+            order = np.argsort(kept["rows"]["time"], kind="stable")
+            self._replace(
+                [opened.part], kept["rows"][order], opened.embeddings[kept["at"][order]], thinned=True
+            )
+            removed += opened.part.rows - len(kept)
+        return removed
 
-    def forget(self, before: float) -> None:
+    def _thinned(self, opened: Opened, within: float) -> Iterator[Array]:
+        """What is left of each source: its rows, and where their embeddings lie."""
+        for source in np.unique(opened.rows["source"]):
+            at = np.flatnonzero(opened.rows["source"] == source)
+            batch = thin(_batch(opened, at, "", ""), within=within)
+            kept = np.empty(len(batch), [("rows", ROW), ("at", np.int64)])
+            kept["rows"] = _stored(batch, int(source))
+            kept["at"] = [row_of(int(key))[1] for key in batch.windows["key"]]
+            yield kept
+
+    def forget(self, before: float) -> int:
         """See `Store`."""
+        removed = 0
+        for part in self._parts(Where(until=before)):
+            if part.last < before:
+                self._replace([part], np.zeros(0, ROW), np.zeros((0, 0)), thinned=False)
+                removed += part.rows
+                continue
+            stay = np.flatnonzero(self._open(part).rows["time"] >= before)
+            if len(stay) < part.rows and (2 * len(stay) <= part.rows or part.rows <= PIECE):
+                opened = self._sealed(part)
+                stay = np.flatnonzero(opened.rows["time"] >= before)
+                self._replace([opened.part], opened.rows[stay], opened.embeddings[stay], thinned=part.thinned)
+                removed += opened.part.rows - len(stay)
         with self._trouble("write"):
-            with self._step():
-                for table in ("events", "thumbnails"):
-                    self._database.execute(f"DELETE FROM {table} WHERE time < ?", (before,))
-                self._database.execute("DELETE FROM positions WHERE stream NOT IN (SELECT stream FROM parts)")
-            self._database.execute("PRAGMA incremental_vacuum").fetchall()
-            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._database.forget(before)
+        return removed
+
+    def tidy(self) -> None:
+        """See `Store`."""
+        small = [part for part in self._parts() if part.sealed and part.rows < ROWS // 2]
+        while len(small) >= SMALL_PARTS:
+            some = [small.pop(0)]
+            while small and sum(part.rows for part in some) + small[0].rows <= ROWS:
+                some.append(small.pop(0))
+            if len(some) > 1:
+                opened = [self._open(part) for part in some]
+                rows = np.concatenate([each.rows for each in opened])
+                embeddings = np.concatenate([each.embeddings for each in opened])
+                self._replace(some, rows, embeddings, thinned=all(part.thinned for part in some))
+        with self._trouble("write"):
+            self._database.shrink()
+
+    def update(self, *, lasting: bool = False, ended: Callable[[], bool] = lambda: False) -> None:
+        """See `Store`."""
+        self._neighbours.update(self._opened(EVERYTHING), lasting=lasting, ended=ended)
+
+    def behind(self) -> bool:
+        """See `Store`."""
+        return any(self._neighbours.behind(part) for part in self._parts())
 
     def bytes(self) -> int:
         """See `Store`."""
-        total = 0
-        for path in self.folder.rglob("*"):
-            with suppress(FileNotFoundError):  # removed by the writer meanwhile
-                total += path.stat().st_size
-        return total
+        return sum(_size(path) for path in self.folder.rglob("*"))
 
     def close(self) -> None:
         """See `Store`."""
-        self._held.close()
+        self._held_open.close()
 
-    def _files(self, number: int) -> tuple[Path, Path]:
-        return self.folder / f"{number}.windows", self.folder / f"{number}.embeddings"
+    def _parts(self, where: Where = EVERYTHING) -> list[Part]:
+        with self._trouble("read"):
+            return self._database.parts(where)
+
+    def _open(self, part: Part) -> Opened:
+        with self._trouble("read"):
+            return self._files.open(part)
+
+    def _opened(self, where: Where) -> list[Opened]:
+        """All parts that may hold what is meant, mapped at one moment; a part that is removed meanwhile is no error."""
+        for attempt in range(ATTEMPTS):
+            parts = self._parts(where)
+            with self._trouble("read"):
+                try:
+                    opened = [self._files.open(part) for part in parts]
+                except FileNotFoundError:
+                    if attempt + 1 == ATTEMPTS:
+                        raise
+                    continue
+                if where == EVERYTHING:
+                    alive = {part.number for part in parts}
+                    self._files.forget_but(alive)
+                    self._neighbours.forget_but(alive)
+                return opened
+        return []
+
+    def _sealed(self, part: Part) -> Opened:
+        """A part that will not grow any more, so that it can be written anew beside what comes."""
+        with self._trouble("write"):
+            return self._files.open(self._database.seal(part.number))
+
+    def _replace(self, parts: list[Part], rows: Array, embeddings: Array, *, thinned: bool) -> None:
+        """Put other rows in the place of sealed parts; the files are written while they do not count yet."""
+        with self._trouble("write"):
+            number = self._database.begin_part(thinned=thinned) if len(rows) else None
+            if number is not None:
+                self._files.write(number, 0, rows, embeddings)
+            with self._database.step():
+                if number is not None:
+                    self._database.count(number, rows, sealed=True)
+                self._database.drop([part.number for part in parts])
+            self._sweep()
 
     def _sweep(self) -> None:
         """Remove the files of parts that are no more; whoever maps them may go on."""
-        alive = {number for (number,) in self._database.execute("SELECT number FROM parts")}
-        for path in self.folder.iterdir():
-            if (
-                path.suffix in (".windows", ".embeddings")
-                and path.stem.isdecimal()
-                and int(path.stem) not in alive
-            ):
-                path.unlink(missing_ok=True)
-
-    @contextmanager
-    def _step(self) -> Iterator[None]:
-        """All that is written inside, or nothing."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+        alive = self._database.numbers()
+        self._files.remove_but(alive)
+        self._neighbours.remove_but(alive)
 
     @contextmanager
     def _trouble(self, what: str) -> Iterator[None]:
-        try:
+        with trouble(what, self.folder):
             yield
-        except (sqlite3.Error, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise LogError(f"cannot {what} the log {self.folder}: {reason}") from error
 
 
-def _batch(part: Part, windows: Any, embeddings: Any) -> Batch:
-    return Batch(stream=part.stream, query=part.query, windows=windows, embeddings=embeddings)
+def _stored(batch: Batch, source: int) -> Array:
+    rows = np.empty(len(batch), ROW)
+    rows["source"] = source
+    for name in ("score", "start_s", "end_s", "time"):
+        rows[name] = batch.windows[name]
+    return rows
 
 
-def _conditions(where: Where, *, since: str, until: str) -> tuple[list[str], list[object]]:
-    conditions: list[str] = []
-    values: list[object] = []
-    if where.streams:
-        conditions.append(f"stream IN ({', '.join('?' * len(where.streams))})")
-        values += where.streams
-    for condition, value in ((since, where.since), (until, where.until)):
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
-    return conditions, values
+def _batch(opened: Opened, rows: Array, stream: str, query: str) -> Batch:
+    """Some rows of a part, in order; a view where they are neighbours."""
+    neighbours = len(rows) and rows[-1] - rows[0] + 1 == len(rows)
+    chosen = opened.embeddings[rows[0] : rows[-1] + 1] if neighbours else opened.embeddings[rows]
+    return Batch(stream=stream, query=query, windows=windows_of(opened, rows), embeddings=chosen)
 
 
-def _write_at(path: Path, start: int, content: bytes) -> None:
-    """Write and reach the disk; what lies beyond is left from a step that never was."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        os.ftruncate(descriptor, start)
-        os.lseek(descriptor, start, os.SEEK_SET)
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _check(folder: Path, about: Mapping[str, str], identity: Mapping[str, str] | None) -> None:
-    """Refuse a log of another layout, or one whose embeddings mean something else."""
-    if about.get("layout") != str(LAYOUT):
-        raise LogError(
-            f"{folder} is a log of layout {about.get('layout', 'unknown')}, this version reads {LAYOUT}: "
-            "update vljepa-edge, or begin a new log"
-        )
-    written = json.loads(about["identity"])
-    if identity is None or written == dict(identity):
-        return
-    other = sorted(name for name in {*written, *identity} if written.get(name) != identity.get(name))
-    raise LogError(
-        f"{folder} was written by another model ({', '.join(other)} differ): embeddings of both cannot be compared; "
-        "name the bundle that wrote it, or another folder for a new log"
+def _moment(opened: Opened, row: int, score: float, sources: Mapping[int, tuple[str, str]]) -> Moment:
+    (window,) = windows_of(opened, np.array([row]))
+    stream, query = sources[int(opened.rows["source"][row])]
+    return Moment(
+        stream=stream,
+        query=query,
+        start_s=float(window["start_s"]),
+        end_s=float(window["end_s"]),
+        time=float(window["time"]),
+        score=score,
+        key=int(window["key"]),
     )
+
+
+def _within(rows: Array, where: Where) -> Array:
+    """(N,) which rows end in the time that is meant."""
+    within = np.ones(len(rows), bool)
+    if where.since is not None:
+        within &= rows["time"] >= where.since
+    if where.until is not None:
+        within &= rows["time"] < where.until
+    return within
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except FileNotFoundError:  # removed by the writer meanwhile
+        return 0

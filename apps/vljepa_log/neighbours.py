@@ -1,4 +1,4 @@
-"""Windows nearest to an embedding: exact over small logs, by a graph of neighbours (HNSW) over large ones.
+"""Windows of a part that are nearest to an embedding: exact in small parts, by a graph (HNSW) in large ones.
 
 A part gets its graph when it has `FROM_ROWS` rows. The graph of a sealed part is a file of the cache `LOG/index`,
 mapped, that anybody may remove; that of a growing part is in memory, and takes in what came since with each `update`.
@@ -9,6 +9,7 @@ log.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,39 +19,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_log.rows import Batch
-from vljepa_log.store import Part, Store, Where
+from vljepa_log.parts import Opened, Part
 from vljepa_runtime.files import cache_file
 
-__all__ = ["Hit", "Neighbours"]
+__all__ = ["Neighbours"]
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
-BLOCK = 1 << 13  # windows multiplied at once: 8 MB of float32 at 256 values each
-FROM_ROWS = 1 << 14  # an exact search of fewer takes about a millisecond
-STEP = 256  # rows taken into a graph at once, some 30 ms: whoever waits for a search waits no longer
+BLOCK = 1 << 10  # rows multiplied at once; their float32 stays in a core's cache
+FROM_ROWS = 1 << 14  # an exact search of fewer takes a few milliseconds
+STEP = 16  # rows taken into a graph at once, some 3 ms: whoever waits for a search waits no longer
 RESCORED = 4  # times as many as are wanted are scored again: int8 changes their order
+MOST_FROM_GRAPH = 4096  # candidates; beyond, the graph is no quicker than the product
+LEAST_SHARE = 1 / 16  # of a part that is meant, down to which its graph is asked
 SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 96, "expansion_search": 192}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hit:
-    """One window that was found.
-
-    Attributes:
-        part: Where it lies.
-        row: Which of the part's windows it is.
-        score: Cosine with what was searched for.
-    """
-
-    part: Part
-    row: int
-    score: float
 
 
 @dataclass(slots=True)
 class _Graph:
-    """The neighbours of the first `rows` windows of a part, and whether they are in the cache."""
+    """The neighbours of the first `rows` windows of a part, and whether it is in the cache."""
 
     index: Any
     rows: int
@@ -58,93 +45,132 @@ class _Graph:
 
 
 class Neighbours:
-    """Searches a store; its methods may be called from several threads.
+    """The graphs of a log's parts; methods may be called from several threads, `update` from one at a time.
 
     Args:
-        store: Whose windows.
-        cache: Folder for the graphs of sealed parts; None keeps them in memory.
+        cache: Folder for the graphs of sealed parts.
     """
 
-    def __init__(self, store: Store, cache: Path | None) -> None:
-        self._store, self._cache = store, cache
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
         self._graphs: dict[int, _Graph] = {}
+        self._done: set[int] = set()
         self._lock = threading.Lock()
         self._available = find_spec("usearch") is not None
 
-    def update(self) -> None:
-        """Take what came since into the graphs, and let those of removed parts go; for a thread that has time."""
-        if not self._available:
-            return
-        parts = {part.number: part for part in self._store.parts() if part.rows >= FROM_ROWS}
-        with self._lock:
-            for number in set(self._graphs) - set(parts):
-                del self._graphs[number]
-        for part in parts.values():
-            self._take_in(part)
+    def behind(self, part: Part, *, lasting: bool = False) -> bool:
+        """Whether so much of a part is in no graph that `update` is worth its time."""
+        if not self._available or part.rows < FROM_ROWS:
+            return False
+        if lasting:
+            return part.sealed and part.number not in self._done and not self._file(part).is_file()
+        graph = self._graph(part)
+        return graph is None or part.rows - graph.rows >= FROM_ROWS
 
-    def nearest(self, embedding: Float32, *, k: int, where: Where) -> list[Hit]:
-        """The k windows that are nearest to an embedding (S,), best first."""
-        best: list[Hit] = []
-        for part in self._store.parts(where):
-            batch = self._store.read(part)
-            rows = self._candidates(part, batch, embedding, k, where)
-            scores = _scores(batch, embedding, rows)
-            order = np.argsort(-scores, kind="stable")[:k]
-            best += [Hit(part=part, row=int(rows[i]), score=float(scores[i])) for i in order]
-        return sorted(best, key=lambda hit: -hit.score)[:k]
+    def update(self, parts: Iterable[Opened], *, lasting: bool, ended: Callable[[], bool]) -> None:
+        """Take what came since into the graphs; `lasting` only of sealed parts, into the cache; until `ended`."""
+        for opened in parts:
+            part = opened.part
+            if not self.behind(part, lasting=lasting):
+                continue
+            if not ended():
+                self._take_in(opened, ended)
+            if lasting:  # whoever writes does not search, and wants its memory back
+                self._graphs.pop(part.number, None)
+                self._done.add(part.number)
 
-    def _candidates(self, part: Part, batch: Batch, embedding: Float32, k: int, where: Where) -> Array:
+    def forget_but(self, alive: set[int]) -> None:
+        """Let the graphs of other parts go."""
+        for number in set(self._graphs) - alive:
+            self._graphs.pop(number, None)
+
+    def remove_but(self, alive: set[int]) -> None:
+        """Remove the graphs of other parts from the cache too."""
+        self.forget_but(alive)
+        for path in self._cache.glob("*.usearch"):
+            number = path.stem.partition("-")[0]
+            if number.isdecimal() and int(number) not in alive:
+                path.unlink(missing_ok=True)
+
+    def nearest(
+        self, opened: Opened, within: Array | None, embedding: Float32, k: int
+    ) -> tuple[Array, Float32]:
+        """Rows of a part that are nearest to an embedding (S,), and their cosines, best first.
+
+        Args:
+            opened: The part.
+            within: (N,) which rows are meant; None for all.
+            embedding: What is looked for.
+            k: How many at most.
+        """
+        rows = self._candidates(opened, within, embedding, k)
+        scores = _scores(opened.embeddings, embedding, rows)
+        if len(scores) > 4 * k:
+            largest = np.argpartition(-scores, k)[:k]
+            rows, scores = rows[largest], scores[largest]
+        order = np.argsort(-scores, kind="stable")[:k]
+        return rows[order], scores[order]
+
+    def _candidates(self, opened: Opened, within: Array | None, embedding: Float32, k: int) -> Array:
         """Rows of a part among which its k best are: from its graph, and those that the graph lacks."""
-        within = _within(batch, where)
-        graph = self._graphs.get(part.number)
-        if graph is None or not within.all():  # a graph cannot leave windows out
-            return np.flatnonzero(within)
+        part = opened.part
+        graph = self._graph(part) if self._available and part.rows >= FROM_ROWS else None
+        share = 1.0 if within is None else float(within.mean())
+        wanted = round(RESCORED * k / max(share, LEAST_SHARE))
+        if graph is None or share < LEAST_SHARE or wanted > MOST_FROM_GRAPH:
+            return np.arange(part.rows) if within is None else np.flatnonzero(within)
         with self._lock:
-            found = graph.index.search(embedding, min(RESCORED * k, graph.rows)).keys
-        return np.concatenate([np.asarray(found, np.int64), np.arange(graph.rows, len(batch))])
+            found = np.asarray(graph.index.search(embedding, min(wanted, graph.rows)).keys, np.int64)
+        rows = np.concatenate([found[found < part.rows], np.arange(graph.rows, part.rows)])
+        if within is None:
+            return rows
+        meant = rows[within[rows]]
+        return meant if len(meant) >= min(k, within.sum()) else np.flatnonzero(within)
 
-    def _take_in(self, part: Part) -> None:
-        graph = self._graphs.get(part.number) or self._opened(part)
-        embeddings = self._store.read(part).embeddings
+    def _graph(self, part: Part) -> _Graph | None:
+        """A part's graph, from memory or the cache."""
+        graph = self._graphs.get(part.number)
+        if graph is None and part.sealed and (graph := _restored(self._file(part), part.rows)):
+            self._graphs[part.number] = graph
+        return graph
+
+    def _take_in(self, opened: Opened, ended: Callable[[], bool]) -> None:
+        part, embeddings = opened.part, opened.embeddings
+        graph = self._graph(part) or _new(embeddings.shape[1])
         for start in range(graph.rows, part.rows, STEP):
+            if ended():
+                return
             rows = np.arange(start, min(start + STEP, part.rows))
             with self._lock:
-                graph.index.add(rows, embeddings[rows].astype(np.float32))
+                graph.index.add(rows, embeddings[rows].astype(np.float32), threads=1)
                 graph.rows = int(rows[-1]) + 1
-        with self._lock:
-            self._graphs[part.number] = graph
-        if part.sealed and not graph.kept and self._cache is not None:
-            self._keep(part, graph, self._cache)
+        self._graphs[part.number] = graph
+        if part.sealed and not graph.kept:
+            self._keep(part, graph)
 
-    def _opened(self, part: Part) -> _Graph:
-        """The graph of a part from the cache, or a new one."""
-        if self._cache is not None and (found := _restored(_file(self._cache, part), part.rows)):
-            return found
-        from usearch.index import Index
-
-        width = self._store.read(part).embeddings.shape[1]
-        return _Graph(index=Index(ndim=width, **SETTINGS), rows=0)
-
-    def _keep(self, part: Part, graph: _Graph, cache: Path) -> None:
+    def _keep(self, part: Part, graph: _Graph) -> None:
         """Move a sealed part's graph from memory to the cache, where its pages are the system's to drop."""
-        file = _file(cache, part)
-        cache_file(file, bytes(graph.index.save()))
-        graph.kept = True
-        if mapped := _restored(file, part.rows):
-            with self._lock:
+        with suppress(OSError):  # a disk that is full or may not be written: it stays in memory
+            cache_file(self._file(part), bytes(graph.index.save()))
+            if mapped := _restored(self._file(part), part.rows):
                 self._graphs[part.number] = mapped
 
+    def _file(self, part: Part) -> Path:
+        return self._cache / f"{part.number}-{part.rows}.usearch"
 
-def _file(cache: Path, part: Part) -> Path:
-    return cache / f"{part.number}-{part.rows}.usearch"
+
+def _new(width: int) -> _Graph:
+    from usearch.index import Index
+
+    return _Graph(index=Index(ndim=width, **SETTINGS), rows=0)
 
 
 def _restored(file: Path, rows: int) -> _Graph | None:
     """A graph from the cache, mapped; None where it is missing or damaged: it can be made again."""
-    from usearch.index import Index
-
     if not file.is_file():
         return None
+    from usearch.index import Index
+
     with suppress(Exception):
         index = Index.restore(str(file), view=True)
         if index is not None and len(index) == rows:
@@ -153,19 +179,14 @@ def _restored(file: Path, rows: int) -> _Graph | None:
     return None
 
 
-def _scores(batch: Batch, embedding: Float32, rows: Array) -> Float32:
-    blocks = [
-        batch.embeddings[rows[start : start + BLOCK]].astype(np.float32) @ embedding
-        for start in range(0, len(rows), BLOCK)
-    ]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-
-
-def _within(batch: Batch, where: Where) -> Array:
-    """(N,) which windows end in the time that is meant."""
-    within = np.ones(len(batch), bool)
-    if where.since is not None:
-        within &= batch.windows["time"] >= where.since
-    if where.until is not None:
-        within &= batch.windows["time"] < where.until
-    return within
+def _scores(embeddings: Array, wanted: Float32, rows: Array) -> Float32:
+    """Cosines of some rows with what is wanted."""
+    scores = np.empty(len(rows), np.float32)
+    whole = len(rows) == len(embeddings)
+    block = np.empty((BLOCK, embeddings.shape[1]), np.float32)
+    for start in range(0, len(rows), BLOCK):
+        part = slice(start, min(start + BLOCK, len(rows)))
+        some = block[: part.stop - start]
+        np.copyto(some, embeddings[part] if whole else embeddings[rows[part]])
+        np.dot(some, wanted, out=scores[part])
+    return scores

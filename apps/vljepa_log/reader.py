@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_log.background import Background
 from vljepa_log.errors import LogError
-from vljepa_log.moments import Moment, merge
-from vljepa_log.neighbours import Hit, Neighbours
+from vljepa_log.moments import GAP_S, MARGIN, Moment, merge
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
-from vljepa_log.store import EVERYTHING, Part, Store, Where
+from vljepa_log.store import EVERYTHING, Held, Store, Where
 from vljepa_log.stores import open_store
+from vljepa_runtime import InputError
 from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
 
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["LogReader", "StreamSummary"]
 
 Float32 = npt.NDArray[np.float32]
-WINDOWS_PER_MOMENT = 32
-"""How many windows are looked for, for each moment that is wanted: an event of half a minute at one a second."""
+FIRST, MOST = 4, 64
+"""How many windows are looked for, for each moment that is wanted, at first and where they make too few moments."""
+REACH = 32, 4096
+"""How far a moment is followed to either side of its best window, in windows, at first and at most."""
+TOLD_LATE_S = 60.0
+"""So long after its end a segment may have been told."""
+UPDATE_S = 5.0  # between looks for what is to be indexed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,8 @@ class LogReader(Closing):
     def __init__(self, place: str | Path, manifest: Manifest | None = None) -> None:
         identity = None if manifest is None else identity_of(manifest)
         self._store: Store = open_store(place, identity=identity, writable=False)
-        self._neighbours = Neighbours(self._store, self._store.cache)
+        self._width: int | None = None if manifest is None else manifest.embedding_dim
+        self._upkeep = Background(self._update, every_s=UPDATE_S)
 
     @property
     def store(self) -> Store:
@@ -85,28 +92,73 @@ class LogReader(Closing):
 
     def streams(self) -> list[StreamSummary]:
         """What it holds, by the name of the stream."""
-        found: dict[str, list[Part]] = {}
-        for part in self._store.parts():
-            found.setdefault(part.stream, []).append(part)
+        found: dict[str, list[Held]] = {}
+        for held in self._store.held():
+            found.setdefault(held.stream, []).append(held)
         return [
             StreamSummary(
                 name=name,
-                windows=sum(part.rows for part in parts),
-                queries=tuple(dict.fromkeys(part.query for part in parts)),
-                first=min(part.first for part in parts),
-                last=max(part.last for part in parts),
+                windows=sum(held.windows for held in several),
+                queries=tuple(held.query for held in several),
+                first=min(held.first for held in several),
+                last=max(held.last for held in several),
             )
-            for name, parts in sorted(found.items())
+            for name, several in sorted(found.items())
         ]
 
     def search(self, embedding: Float32, *, k: int = 10, where: Where = EVERYTHING) -> list[Moment]:
-        """The k moments nearest to an embedding (S,), best first. Nothing is decoded."""
-        hits = self._neighbours.nearest(embedding, k=k * WINDOWS_PER_MOMENT, where=where)
-        return [self._with_words(moment) for moment in merge(map(self._moment, hits), limit=k)]
+        """The k moments nearest to an embedding (S,), best first. Nothing is decoded.
 
-    def update(self) -> None:
-        """Take what was logged since into the graphs that make large logs quick to search; see `Neighbours`."""
-        self._neighbours.update()
+        What makes large logs quick to search is made meanwhile, in a thread of low priority.
+
+        Raises:
+            InputError: the embedding has another length than those of the log, or k is below 1.
+            LogError: the log cannot be read.
+        """
+        if k < 1:
+            raise InputError(f"expected k of at least 1, got {k}")
+        if self._width is not None and np.shape(embedding) != (self._width,):
+            raise InputError(
+                f"expected an embedding ({self._width},), got one of shape {np.shape(embedding)}"
+            )
+        moments = self._moments(embedding, k, where)
+        if self._store.behind():
+            self._upkeep.wake()
+        return [self._with_words(moment) for moment in moments]
+
+    def _moments(self, embedding: Float32, k: int, where: Where) -> list[Moment]:
+        """Windows that were found, each followed to both sides; more are looked for while they make too few."""
+        wanted = FIRST * k
+        while True:
+            windows = self._store.nearest(embedding, k=wanted, where=where)
+            found = merge(windows, limit=k)
+            found = merge([self._followed(moment, embedding, where) for moment in found], limit=k)
+            if len(found) >= k or len(windows) < wanted or wanted >= MOST * k:
+                return found
+            wanted *= 4
+
+    def _followed(self, moment: Moment, embedding: Float32, where: Where) -> Moment:
+        """A moment with the windows beside its best one that say the same, also those that were not found."""
+        (reach, most), before = REACH, 0
+        while True:
+            batch = self._store.around(moment, count=reach)
+            if batch is None:
+                return moment
+            first, last = _run(batch, moment, embedding, where)
+            inside = first > 0 and last < len(batch) - 1
+            if inside or reach >= most or len(batch) == before:
+                break
+            reach, before = 4 * reach, len(batch)
+        times = batch.windows[[first, last]]
+        return replace(
+            moment,
+            start_s=min(moment.start_s, float(times["start_s"][0])),
+            end_s=max(moment.end_s, float(times["end_s"][1])),
+            time=max(moment.time, float(times["time"][1])),
+        )
+
+    def _update(self) -> None:
+        self._store.update(ended=lambda: self._upkeep.ended)
 
     def embedding_at(self, stream: str, at_s: float, query: str | None = None) -> Float32:
         """The embedding (S,) float32 of the window of a stream whose middle is nearest to a time, for more like it.
@@ -119,7 +171,7 @@ class LogReader(Closing):
         for batch in self.windows(where):
             away = np.abs((batch.windows["start_s"] + batch.windows["end_s"]) / 2 - at_s)
             row = int(away.argmin())
-            if best is None or away[row] < best[0]:
+            if best is None or away[row] <= best[0]:  # of several runs of a camera the last one
                 best = float(away[row]), batch.embeddings[row].astype(np.float32)
         if best is None:
             known = ", ".join(each.name for each in self.streams()) or "none"
@@ -127,43 +179,61 @@ class LogReader(Closing):
         return best[1]
 
     def windows(self, where: Where = EVERYTHING) -> Iterator[Batch]:
-        """Windows, part by part, oldest first."""
-        for part in self._store.parts(where):
-            batch = self._store.read(part)
-            if len(batch):
-                yield batch
+        """Windows in pieces of one stream and query, of each the oldest first."""
+        return self._store.windows(where)
 
     def events(self, where: Where = EVERYTHING) -> Iterator[StoredEvent]:
         """What was told of the streams, oldest first."""
         return self._store.events(where)
 
-    def thumbnail(self, stream: str, at_s: float) -> Thumbnail | None:
-        """The picture nearest to a moment of a stream."""
-        return self._store.thumbnail(stream, at_s)
+    def thumbnail(self, stream: str, at_s: float, *, time: float | None = None) -> Thumbnail | None:
+        """The picture nearest to a moment of a stream, in stream time.
+
+        Args:
+            stream: Name of the stream.
+            at_s: In stream time; of a camera that was started several times, each run begins at 0.
+            time: Wall clock of the moment, in seconds since 1970: where given, this is what counts.
+        """
+        return self._store.thumbnail(stream, at_s, time=time)
+
+    def picture(self, moment: Moment) -> Thumbnail | None:
+        """The picture nearest to the middle of a moment."""
+        half = (moment.end_s - moment.start_s) / 2
+        return self._store.thumbnail(moment.stream, moment.start_s + half, time=moment.time - half)
 
     def close(self) -> None:
         """Let the log go."""
+        self._upkeep.close()
         self._store.close()
 
-    def _moment(self, hit: Hit) -> Moment:
-        window = self._store.read(hit.part).windows[hit.row]
-        return Moment(
-            stream=hit.part.stream,
-            query=hit.part.query,
-            start_s=float(window["start_s"]),
-            end_s=float(window["end_s"]),
-            time=float(window["time"]),
-            score=hit.score,
-            key=int(window["key"]),
-        )
-
     def _with_words(self, moment: Moment) -> Moment:
-        """The words of the decoded segment that a moment shares most time with."""
-        span = Where(streams=(moment.stream,), since=moment.time - (moment.end_s - moment.start_s) - 60)
+        """The words of the decoded segment that a moment shares most time with, of the same run of its stream."""
+        began = moment.time - (moment.end_s - moment.start_s)
+        told = Where(streams=(moment.stream,), queries=(moment.query,), since=began - TOLD_LATE_S)
         best, words = 0.0, ""
-        for stored in self._store.events(replace(span, queries=(moment.query,))):
+        for stored in self._store.events(told):
             event = stored.event
+            late = (stored.time - event.end_s) - (moment.time - moment.end_s)
             shared = min(event.end_s, moment.end_s) - max(event.start_s, moment.start_s)
-            if event.text and shared > best:
+            if event.text and abs(late) <= TOLD_LATE_S and shared > best:
                 best, words = shared, event.text
+            if stored.time > moment.time + TOLD_LATE_S and event.start_s >= moment.end_s:
+                break  # those that come share nothing with it
         return replace(moment, text=words)
+
+
+def _run(batch: Batch, moment: Moment, embedding: Float32, where: Where) -> tuple[int, int]:
+    """First and last row of the windows around a moment's best one that belong to it."""
+    windows = batch.windows
+    best = int(np.flatnonzero(windows["key"] == moment.key)[0])
+    scores = batch.embeddings.astype(np.float32) @ embedding
+    same = moment.score - scores <= MARGIN
+    same &= windows["time"] >= (-np.inf if where.since is None else where.since)
+    same &= windows["time"] < (np.inf if where.until is None else where.until)
+    gaps = windows["start_s"][1:] - windows["end_s"][:-1]
+    apart = (gaps > GAP_S) | (np.diff(windows["start_s"]) < 0)  # a pause, or a stream that began anew
+    before = np.flatnonzero(~same[:best] | apart[:best])
+    after = np.flatnonzero(~same[best + 1 :] | apart[best:])
+    first = int(before[-1]) + 1 if len(before) else 0
+    last = best + int(after[0]) if len(after) else len(batch) - 1
+    return first, last

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -167,7 +168,7 @@ class StreamRecorder:
 
 def _shift(log: LogWriter, stream: str, before: Position | None) -> float:
     """What the times of a live stream are moved by, so that they go on where they ended."""
-    last = max((part.last for part in log.store.parts(Where(streams=(stream,)))), default=None)
+    last = max((held.last for held in log.store.held(Where(streams=(stream,)))), default=None)
     if before is None or last is None:
         return 0.0
     return before.at_s + max(0.0, time.time() - last)
@@ -180,24 +181,29 @@ def _key(event: Event) -> tuple[object, ...]:
 
 
 def origin_of(source: str | Path | int) -> str:
-    """What tells this content of a file from another under its name; empty where there is none."""
+    """What tells this content of a file or folder from another under its name; empty where there is none."""
     found = resolve(source)
-    if not isinstance(found, Path) or not found.is_file():
+    if not isinstance(found, Path) or not found.exists():
         return ""
+    if found.is_dir():
+        changed = [path.stat().st_mtime_ns for path in found.iterdir() if path.is_file()]
+        return f"{len(changed)} files up to {max(changed, default=0)}"
     status = found.stat()
     return f"{status.st_size} bytes of {status.st_mtime_ns}"
 
 
 def file_time(source: str | Path | int) -> float:
-    """When a recording began, as its container says; else when the file was changed last."""
+    """When a recording began, as its container says; else its length before the file was changed last."""
     import av
 
     found = resolve(source)
     if not isinstance(found, Path):
         return time.time()
-    if found.is_file():
-        with av.open(os.fspath(found)) as container:
-            said = container.metadata.get("creation_time")
-        if said:
+    changed = found.stat().st_mtime
+    if not found.is_file():
+        return changed
+    with suppress(av.FFmpegError, ValueError), av.open(os.fspath(found)) as container:
+        if said := container.metadata.get("creation_time"):
             return datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
-    return found.stat().st_mtime
+        return changed - (container.duration or 0) / av.time_base
+    return changed

@@ -1,15 +1,20 @@
-"""What a store of a log offers, and which there are. A store keeps rows; it knows no model, no search and no clock."""
+"""What every store of a log offers. A store keeps windows and finds the nearest; it knows no model and no clock."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_log.moments import Moment
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 
-__all__ = ["EVERYTHING", "Contents", "Part", "Position", "Store", "Where"]
+__all__ = ["EVERYTHING", "Contents", "Held", "Position", "Store", "Where"]
+
+Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +25,7 @@ class Where:
         streams: Names; empty for all.
         queries: Texts; empty for all.
         since: Wall clock, in seconds since 1970, from which on they end; None from the first.
-        until: Before which they end; None to the last.
+        until: Wall clock before which they end; None to the last.
     """
 
     streams: tuple[str, ...] = ()
@@ -68,38 +73,29 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """Windows of one stream and query that lie together, oldest first; it only grows until another one begins.
+class Held:
+    """How much is stored of one stream and query.
 
     Attributes:
-        number: Of no other part, also of none that was removed.
         stream: Name of the stream.
         query: What its embeddings answer.
-        rows: How many windows it holds.
-        first: Wall clock of its oldest window.
-        last: Wall clock of its newest window.
-        sealed: Whether it will not grow any more.
-        thinned: Whether it stands for parts that it replaced.
+        windows: How many.
+        first: Wall clock of the oldest, in seconds since 1970.
+        last: Wall clock of the newest.
     """
 
-    number: int
     stream: str
     query: str
-    rows: int
+    windows: int
     first: float
     last: float
-    sealed: bool
-    thinned: bool
 
 
 class Store(Protocol):
-    """Rows of a log. One process writes; any number may read at the same time, and see whole steps only.
+    """What a log is kept in. One process writes; any number may read at the same time, and see whole steps only.
 
-    Attributes:
-        cache: A folder for what can be made again; None where there is none.
+    Reading goes on while rows are removed. Methods may be called from several threads.
     """
-
-    cache: Path | None
 
     def append(self, contents: Contents) -> None:
         """Store all of it in one step, which a killed process leaves done or undone.
@@ -108,29 +104,47 @@ class Store(Protocol):
             LogError: the disk is full; what was stored before stays, and the same may be tried again.
         """
 
-    def parts(self, where: Where = EVERYTHING) -> list[Part]:
-        """What may hold rows of these, oldest first."""
+    def held(self, where: Where = EVERYTHING) -> list[Held]:
+        """How much there is of each stream and query; of times, `where` is held to roughly."""
 
-    def read(self, part: Part) -> Batch:
-        """The windows of a part, as many as it said; arrays may be views of a file and must not be written."""
+    def windows(self, where: Where = EVERYTHING) -> Iterator[Batch]:
+        """Windows in pieces of one stream and query, of each the oldest first; arrays must not be written."""
+
+    def nearest(self, embedding: Float32, *, k: int, where: Where = EVERYTHING) -> list[Moment]:
+        """The k windows that are nearest to an embedding (S,), best first, each as a moment without words."""
+
+    def around(self, window: Moment, *, count: int) -> Batch | None:
+        """A window with up to so many of its stream and query on either side; None when it is no more."""
 
     def events(self, where: Where = EVERYTHING) -> Iterator[StoredEvent]:
         """Events, oldest first."""
 
-    def thumbnail(self, stream: str, at_s: float) -> Thumbnail | None:
-        """The picture of a stream nearest to a moment, in stream time."""
+    def thumbnail(self, stream: str, at_s: float, *, time: float | None = None) -> Thumbnail | None:
+        """The picture of a stream nearest to a moment, in stream time or, where given, by the wall clock."""
 
     def positions(self) -> Mapping[str, Position]:
         """Per stream, how far it is stored."""
 
-    def replace(self, parts: Sequence[Part], windows: Batch | None) -> None:
-        """Put other windows, which count as thinned, in the place of parts of one stream and query; None for none."""
+    def thin(self, *, until: float, within: float) -> int:
+        """Thin windows that ended before this, once each; see `thin`. Gives how many went."""
 
-    def forget(self, before: float) -> None:
-        """Remove events and thumbnails older than this by the wall clock, and positions of streams without rows."""
+    def forget(self, before: float) -> int:
+        """Remove windows, events and thumbnails older than this by the wall clock. Gives how many windows went.
+
+        Where removing a few would mean to write many anew, they stay until more are as old.
+        """
+
+    def tidy(self) -> None:
+        """Join what lies in small pieces, free the disk of what was removed, index what is not: for idle times."""
+
+    def update(self, *, lasting: bool = False, ended: Callable[[], bool] = lambda: False) -> None:
+        """Index what is not indexed yet, `lasting` only what is then there for all processes, until `ended`."""
+
+    def behind(self) -> bool:
+        """Whether `update` is worth its time: searching would be slow for want of it."""
 
     def bytes(self) -> int:
-        """What it takes on disk."""
+        """What it takes."""
 
     def close(self) -> None:
         """Let go of everything."""

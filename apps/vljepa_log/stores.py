@@ -37,6 +37,8 @@ def open_store(place: str | Path, *, identity: Mapping[str, str] | None, writabl
         ... )
         >>> store.positions()
         {'yard': Position(at_s=2.0, complete=False, source='')}
+        >>> store.held()
+        [Held(stream='yard', query='q', windows=2, first=0.0, last=0.0)]
         >>> store.close()
     """
     scheme, colon, rest = str(place).partition(":")

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_log.background import Background
+from vljepa_log.retention import Freed, Retention, apply_retention
 from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail
 from vljepa_log.store import Contents, Position, Store
 from vljepa_log.stores import open_store
+from vljepa_runtime import InputError
 from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
 
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["LogWriter", "Steps"]
 
 Float32 = npt.NDArray[np.float32]
+UPKEEP_S = 60.0  # between looks for what is to be indexed
+RETENTION_S = 900.0  # between looks for what is to go
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +59,12 @@ class LogWriter(Closing):
         place: Folder of the log; it is made.
         manifest: Of the bundle whose embeddings are logged; a log of another model is refused.
         steps: When to store.
+        retention: How long what is kept, looked at every quarter of an hour; None keeps everything.
         clock: Wall clock, in seconds since 1970.
 
     Raises:
-        LogError: the log is another model's, or has its writer.
+        LogError: the log is another model's.
+        InputError: it has its writer, or its folder cannot be written.
 
     Examples:
         >>> import numpy as np
@@ -76,9 +83,11 @@ class LogWriter(Closing):
         manifest: Manifest,
         *,
         steps: Steps = Steps(),
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store: Store = open_store(place, identity=identity_of(manifest), writable=True)
+        self._width = manifest.embedding_dim
         self._steps, self._clock = steps, clock
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, str], _Waiting] = {}
@@ -89,6 +98,12 @@ class LogWriter(Closing):
         self._before: dict[tuple[str, str], Float32] = {}
         self._since: float | None = None
         self._count = 0
+        self._retention, self._retained = retention, -RETENTION_S
+        self._retaining = threading.Lock()
+        self._timer = Background(
+            self._store_if_old, every_s=max(steps.seconds / 2, 0.1), steady=True, nice=False
+        )
+        self._upkeep = Background(self._keep_up, every_s=UPKEEP_S, steady=True)
 
     @property
     def store(self) -> Store:
@@ -132,13 +147,23 @@ class LogWriter(Closing):
 
         Raises:
             LogError: what was gathered could not be stored; it is kept, and tried again with the next step.
+            InputError: the embedding has another shape than the model's, or something is not finite.
         """
+        embedding = np.asarray(embedding, np.float32)
+        moment = self._clock() if at is None else at
+        if embedding.shape != (self._width,) or not np.isfinite(embedding).all():
+            raise InputError(
+                f"expected a finite embedding ({self._width},), got one of shape {embedding.shape}"
+                + (" that is not finite" if embedding.shape == (self._width,) else "")
+            )
+        if not np.isfinite([start_s, end_s, moment]).all():
+            raise InputError(f"expected finite times of a window, got {start_s}, {end_s} and {moment}")
         source = (stream, query)
         with self._lock:
             before = self._before.get(source)
             distance = 0.0 if before is None else 1.0 - float(before @ embedding)
             waiting = self._waiting.setdefault(source, _Waiting())
-            waiting.windows.append((0, start_s, end_s, self._clock() if at is None else at, distance))
+            waiting.windows.append((0, start_s, end_s, moment, distance))
             waiting.embeddings.append(embedding)
             self._before[source] = embedding
             self._positions[stream] = Position(at_s=end_s, source=self._sources.get(stream, ""))
@@ -167,16 +192,45 @@ class LogWriter(Closing):
         with self._lock:
             self._store_gathered()
 
+    def retain(self) -> Freed:
+        """Let go what its retention does not keep, now."""
+        with self._retaining:
+            return apply_retention(self._store, self._retention or Retention(), now=self._clock())
+
     def close(self) -> None:
-        """Store what was gathered and let the log go."""
+        """Store what was gathered and let the log go.
+
+        Raises:
+            LogError: what was gathered cannot be stored, or what is too old could not be removed.
+        """
         try:
+            self._timer.close()
+            self._upkeep.close()
             self.flush()
         finally:
             self._store.close()
+        if self._upkeep.error:
+            raise self._upkeep.error
+
+    def _keep_up(self) -> None:
+        """Index what will not change any more, and remove what is too old."""
+        self._store.update(lasting=True, ended=lambda: self._upkeep.ended)
+        if self._retention and time.monotonic() - self._retained >= RETENTION_S:
+            self.retain()
+            self._retained = time.monotonic()
+
+    def _store_if_old(self) -> None:
+        """Store what a stream gave before it fell silent."""
+        with self._lock:
+            if self._since is not None and time.monotonic() - self._since >= self._steps.seconds:
+                self._store_gathered()
 
     def _store_if_due(self) -> None:
         now = time.monotonic()
-        self._since = now if self._since is None else self._since
+        if self._since is None:
+            self._since = now
+            self._timer.wake()
+            self._upkeep.wake()
         if self._count >= self._steps.windows or now - self._since >= self._steps.seconds:
             self._store_gathered()
 

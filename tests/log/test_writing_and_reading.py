@@ -91,13 +91,13 @@ def test_words_come_from_the_segment_that_shares_most_time(tmp_path: Path, manif
 def test_a_step_is_stored_when_it_is_full_or_old(tmp_path: Path, manifest: vj.Manifest) -> None:
     with LogWriter(tmp_path / "LOG", manifest, steps=Steps(windows=4, seconds=3600)) as log:
         fill(log, 3)
-        assert log.store.parts() == []
+        assert log.store.held() == []
         fill(log, 1)
-        assert [part.rows for part in log.store.parts()] == [4]
+        assert [held.windows for held in log.store.held()] == [4]
         assert log.position("door") == Position(at_s=2.0)
     with LogWriter(tmp_path / "OTHER", manifest, steps=Steps(windows=4, seconds=0)) as log:
         fill(log, 1)
-        assert [part.rows for part in log.store.parts()] == [1]
+        assert [held.windows for held in log.store.held()] == [1]
 
 
 def test_what_could_not_be_stored_is_stored_with_the_next_step(
@@ -112,7 +112,7 @@ def test_what_could_not_be_stored_is_stored_with_the_next_step(
             with pytest.raises(LogError, match=r"cannot write the log .*: No space left on device"):
                 fill(log, 1)
         log.flush()
-        assert [part.rows for part in log.store.parts()] == [2]
+        assert [held.windows for held in log.store.held()] == [2]
 
 
 def test_streams_write_from_their_own_threads(tmp_path: Path, manifest: vj.Manifest) -> None:

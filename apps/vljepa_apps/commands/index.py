@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help=f"{arguments.SOURCE_HELP}; or of videos")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="LOG", help="folder of the log; goes on with one"
+        "--out", required=True, metavar="LOG", help="folder of the log, which may be there already"
     )
     parser.add_argument("--bundle", default="tiny", metavar="BUNDLE", help="default: tiny, the shipped one")
     parser.add_argument("--query", metavar="Q", help="what to ask of every window (default: for a caption)")
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-seconds", type=arguments.positive, metavar="S", help="of each source")
     arguments.add_engine(parser)
+    arguments.add_retention(parser)
     arguments.add_json(parser)
     arguments.add_quiet(parser)
 
@@ -44,9 +45,13 @@ def run(args: argparse.Namespace) -> int:
     sources = list(expanded(args.sources))
     model = arguments.load_model(args)
     tell_scope(model, sources[0], quiet=args.quiet or args.json)
-    with LogWriter(args.out, model.bundle.manifest) as log:
+    retention = arguments.retention_of(args)
+    with LogWriter(args.out, model.bundle.manifest, retention=retention) as log:
         found = [index_one(args, model, source, log) for source in sources]
-    console.report({"log": str(args.out), "sources": found}, lambda: text(args.out, found), as_json=args.json)
+        if retention:
+            log.flush()
+            log.retain()
+    console.report({"log": args.out, "sources": found}, lambda: text(args.out, found), as_json=args.json)
     return 1 if any(each["error"] for each in found) else 0
 
 
@@ -84,7 +89,7 @@ def index_one(args: argparse.Namespace, model: Model, source: str, log: LogWrite
     return {"stream": name, "windows": done.windows, "end_s": end_s, "skipped": done.skipped, "error": ""}
 
 
-def text(out: Path, found: list[dict[str, Any]]) -> str:
+def text(out: str, found: list[dict[str, Any]]) -> str:
     """What became of them, for people."""
     rows = [
         (

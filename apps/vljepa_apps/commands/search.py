@@ -22,9 +22,11 @@ EXAMPLE = "vljepa search LOG 'a red ball falls' --k 3"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("log", type=Path, metavar="LOG", help="folder of a log")
+    parser.add_argument("log", metavar="LOG", help="folder of a log, or address of another store")
     parser.add_argument("words", nargs="?", metavar="WORDS", help="what to look for, in your own words")
-    parser.add_argument("--like", metavar="STREAM@S", help="moments like the one of STREAM at S seconds")
+    parser.add_argument(
+        "--like", type=place, metavar="STREAM@S", help="moments like the one of STREAM at S seconds"
+    )
     parser.add_argument("--picture", metavar="SOURCE", help="moments like a picture or a clip")
     arguments.add_number(parser, "--k", 10, "moments to show")
     parser.add_argument(
@@ -46,8 +48,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the moments, best first."""
     from vljepa_log import LogReader, Where
 
-    if [args.words, args.like, args.picture].count(None) != 2:
+    if [bool(args.words), bool(args.like), bool(args.picture)].count(True) != 1:
         raise InputError("expected WORDS, --like STREAM@S or --picture SOURCE, one of them")
+    if args.since is not None and args.until is not None and args.since >= args.until:
+        raise InputError("expected --from before --to")
     where = Where(streams=tuple(args.stream), since=args.since, until=args.until)
     model = arguments.load_model(args)
     with LogReader(args.log, model.bundle.manifest) as log:
@@ -69,17 +73,22 @@ def wanted(args: argparse.Namespace, model: Model, log: LogReader) -> npt.NDArra
         return row
     if args.picture:
         return model.embed(args.picture)
-    stream, at, seconds = args.like.rpartition("@")
-    if not at:
-        raise InputError(f"expected --like STREAM@SECONDS, got {args.like!r}")
-    return log.embedding_at(stream, arguments.non_negative(seconds))
+    return log.embedding_at(*args.like)
+
+
+def place(value: str) -> tuple[str, float]:
+    """A stream and a time in it, for argparse."""
+    stream, at, seconds = value.rpartition("@")
+    if not (at and stream):
+        raise argparse.ArgumentTypeError(f"expected STREAM@SECONDS, got {value!r}")
+    return stream, arguments.non_negative(seconds)
 
 
 def moment(value: str) -> float:
     """A time as seconds since 1970, for argparse; without an offset from UTC it is this machine's."""
     try:
         return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         raise argparse.ArgumentTypeError(f"expected a time such as 2026-11-27T08:00, got {value!r}") from None
 
 
@@ -119,5 +128,5 @@ def write_thumbnails(log: LogReader, moments: list[Moment], folder: Path) -> Non
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for rank, each in enumerate(moments, start=1):
-        if found := log.thumbnail(each.stream, (each.start_s + each.end_s) / 2):
+        if found := log.picture(each):
             replace_file(folder / f"{rank:02}.jpg", found.jpeg)
