@@ -23,6 +23,7 @@ PACKAGES = {
     "vljepa_quant": "quant",
     "vljepa_export": "export",
     "vljepa_log": "apps",
+    "vljepa_teach": "apps",
 }
 """Those that a user imports, and the folder of each."""
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -27,9 +27,10 @@ PACKAGES = {
     "vljepa_quant": "quant",
     "vljepa_export": "export",
     "vljepa_log": "apps",
+    "vljepa_teach": "apps",
     "vljepa_apps": "apps",
 }
-LIGHT = ("vljepa_runtime", "vljepa_data", "vljepa_evaluation", "vljepa_log")
+LIGHT = ("vljepa_runtime", "vljepa_data", "vljepa_evaluation", "vljepa_log", "vljepa_teach")
 ALLOWED = {  # package -> what it may import; runtime at the bottom, quant and model beside each other
     "vljepa_runtime": set(),
     "vljepa_data": {"vljepa_runtime"},
@@ -37,7 +38,8 @@ ALLOWED = {  # package -> what it may import; runtime at the bottom, quant and m
     "vljepa_model": {"vljepa_evaluation", "vljepa_data", "vljepa_runtime"},
     "vljepa_quant": {"vljepa_evaluation", "vljepa_data", "vljepa_runtime"},
     "vljepa_log": {"vljepa_runtime"},
-    "vljepa_export": set(PACKAGES) - {"vljepa_export", "vljepa_log", "vljepa_apps"},
+    "vljepa_teach": {"vljepa_data", "vljepa_log", "vljepa_runtime"},
+    "vljepa_export": set(PACKAGES) - {"vljepa_export", "vljepa_log", "vljepa_teach", "vljepa_apps"},
     "vljepa_apps": set(PACKAGES) - {"vljepa_apps"},
 }
 HEAVY = {"torch", "transformers", "onnx", "onnxscript", "matplotlib", "safetensors", "fastapi", "flask"}

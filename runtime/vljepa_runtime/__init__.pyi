@@ -28,6 +28,7 @@ from .preprocessing.sampling import WindowSampler as WindowSampler
 from .preprocessing.sampling import hints_for as hints_for
 from .preprocessing.unread_clip import UnreadClip as UnreadClip
 from .selection import BestLabel as BestLabel
+from .selection import BestState as BestState
 from .selection import EveryWindow as EveryWindow
 from .selection import OfflineWard as OfflineWard
 from .selection import OnlineSelection as OnlineSelection
@@ -45,6 +46,10 @@ from .sources import Hints as Hints
 from .sources import Source as Source
 from .sources import SourceStatus as SourceStatus
 from .sources import open_source as open_source
+from .states import HeldOut as HeldOut
+from .states import States as States
+from .states import TaughtState as TaughtState
+from .states import pool_tokens as pool_tokens
 from .statistics import SessionStats as SessionStats
 from .streams.group import SessionGroup as SessionGroup
 from .streams.statistics import StreamStats as StreamStats

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vljepa_runtime.selection.protocol import Policy
     from vljepa_runtime.session import Session
     from vljepa_runtime.sources import Source
+    from vljepa_runtime.states import States
 
 __all__ = ["Model", "Scored", "VisualTokens", "load"]
 
@@ -420,6 +421,7 @@ class Model:
         labels: Iterable[str] | None = None,
         min_score: float | None = None,
         embeddings: bool = False,
+        states: States | str | Path | None = None,
     ) -> Session:
         """Open the state of one stream; see `Session`."""
         from vljepa_runtime.session import Session
@@ -434,6 +436,7 @@ class Model:
             labels=labels,
             min_score=min_score,
             embeddings=embeddings,
+            states=states,
         )
 
     @property

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.states import pool_tokens
+
 if TYPE_CHECKING:
     from vljepa_runtime.model import Model
     from vljepa_runtime.preprocessing.sampling import Window
@@ -30,12 +32,14 @@ class PreparedWindow:
         patches: (N, P) uint8.
         positions: (N, 3) int32.
         capture_ms: Time spent on reading, fitting and cutting it.
+        pools: Its visual tokens are wanted, too, pooled.
     """
 
     window: Window
     patches: UInt8
     positions: Int32
     capture_ms: float
+    pools: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +52,7 @@ class PredictedWindow:
         capture_ms: See `PreparedWindow`.
         encode_ms: Of the X-encoder; of a batch, its share.
         predict_ms: Of the predictor, per query; of a batch, its share.
+        tokens: (Dv,) its visual tokens, see `pool_tokens`, where they were wanted.
     """
 
     window: Window
@@ -55,6 +60,7 @@ class PredictedWindow:
     capture_ms: float
     encode_ms: float
     predict_ms: tuple[float, ...]
+    tokens: Float32 | None = None
 
 
 def predict_windows(
@@ -79,7 +85,12 @@ def predict_windows(
         begun = time.perf_counter()
         asked.append((model.predict_batch(visual, query), _ms_since(begun) / len(windows)))
     return [
-        _predicted(window, encode_ms, [(embeddings[row], spent_ms) for embeddings, spent_ms in asked])
+        _predicted(
+            window,
+            encode_ms,
+            [(embeddings[row], spent_ms) for embeddings, spent_ms in asked],
+            tokens=pool_tokens(np.asarray(visual)[row]) if window.pools else None,
+        )
         for row, window in enumerate(windows)
     ]
 
@@ -91,11 +102,15 @@ def _alone(model: Model, window: PreparedWindow, queries: Sequence[str]) -> Pred
     for query in queries:
         begun = time.perf_counter()
         asked.append((model.predict(visual, query), _ms_since(begun)))
-    return _predicted(window, encode_ms, asked)
+    return _predicted(window, encode_ms, asked, tokens=pool_tokens(visual) if window.pools else None)
 
 
 def _predicted(
-    window: PreparedWindow, encode_ms: float, asked: Sequence[tuple[Float32, float]]
+    window: PreparedWindow,
+    encode_ms: float,
+    asked: Sequence[tuple[Float32, float]],
+    *,
+    tokens: Float32 | None,
 ) -> PredictedWindow:
     return PredictedWindow(
         window=window.window,
@@ -103,6 +118,7 @@ def _predicted(
         capture_ms=window.capture_ms,
         encode_ms=encode_ms,
         predict_ms=tuple(spent_ms for _, spent_ms in asked),
+        tokens=tokens,
     )
 
 

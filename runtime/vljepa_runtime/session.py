@@ -11,18 +11,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vljepa_runtime.arguments import choice, instance, number, text, texts, whole
+from vljepa_runtime.arguments import choice, instance, number, path, text, texts, whole
+from vljepa_runtime.bundle.identity import identity_of
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
 from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.selection.best_label import BestLabel
+from vljepa_runtime.selection.best_state import BestState
 from vljepa_runtime.selection.policies import resolve_policy
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.limited import limited_frames
 from vljepa_runtime.sources.opening import open_source
 from vljepa_runtime.sources.protocol import Frame, Item, Source, SourceStatus
+from vljepa_runtime.states import States
 from vljepa_runtime.statistics import SessionStats, StatsRecorder
 
 if TYPE_CHECKING:
@@ -55,10 +58,12 @@ class Session(Closing):
             classify prompt.
         min_score: Cosine below which none of the labels holds; None names the best one always.
         embeddings: Put the embedding of each segment and answer into its event.
+        states: What `vljepa teach` wrote, or its file: the state that holds is told like a label (`BestState`), and
+            "unsure" like a state. They bring their own query.
 
     Raises:
-        InputError: a query is empty or given twice, `decode` is none of the three, or labels come with a policy or
-            with words to decode.
+        InputError: a query is empty or given twice, `decode` is none of the three, labels or states come with a policy,
+            with words to decode or with each other, or states were taught with another model.
         BundleError: labels are given and the bundle has no Y-encoder.
 
     Examples:
@@ -88,6 +93,7 @@ class Session(Closing):
         labels: Iterable[str] | None = None,
         min_score: float | None = None,
         embeddings: bool = False,
+        states: States | str | Path | None = None,
     ) -> None:
         if not callable(getattr(model, "encode_on_device", None)):
             raise InputError(
@@ -97,6 +103,15 @@ class Session(Closing):
         if decode == "always" and not model.has_decoder:
             raise InputError(f"decode='always', but {model.bundle.name} has no Y-decoder: use auto or never")
         self.model = model
+        if states is not None:
+            given = {"labels": labels, "select": select, "min_score": min_score, "query": query}
+            if (other := [name for name, value in given.items() if value is not None]) or decode == "always":
+                raise InputError(
+                    "states bring their own query and are told when they change: leave out "
+                    f"{', '.join(other) or 'decode'}"
+                )
+            select = BestState(states=_states_of(model, states))
+            query = select.states.query
         self.queries = _queries(model, query, "caption" if labels is None else "classify")
         if labels is not None:
             if select is not None or decode == "always":
@@ -108,13 +123,16 @@ class Session(Closing):
         elif min_score is not None:
             raise InputError("min_score is a label's: give labels, too")
         self._policy = resolve_policy("online" if select is None else select)
+        self._pools = getattr(self._policy, "feature", "") == "tokens"
+        if self._pools and keep is not None:
+            raise InputError("pooled tokens are those of whole windows: leave out keep")
         self._embeddings = embeddings
         self._states: list[State] = [self._policy.start() for _ in self.queries]
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
         )
         self._decodes = decode != "never" and model.has_decoder
-        self._is_wordless = decode == "auto" and labels is None and not model.has_decoder
+        self._is_wordless = decode == "auto" and labels is states is None and not model.has_decoder
         self._keep = None if keep is None else whole(keep, "keep", least=1)
         self._stats = StatsRecorder()
         self._source: Source | None = None
@@ -227,7 +245,13 @@ class Session(Closing):
             with self._stats.stage("fit"):
                 patches, positions = self.model.patches(window.clip, keep=self._keep)
             waited_ms = self._stats.complete_window()
-            yield PreparedWindow(window=window, patches=patches, positions=positions, capture_ms=waited_ms)
+            yield PreparedWindow(
+                window=window,
+                patches=patches,
+                positions=positions,
+                capture_ms=waited_ms,
+                pools=self._pools,
+            )
 
     def _until_stopped(self, items: Iterator[Item]) -> Iterator[Item]:
         while not self._stopped and (item := next(items, None)) is not None:
@@ -289,6 +313,7 @@ class Session(Closing):
                 end_s=window.end_s,
                 embedding=embedding,
                 held=window.held,
+                tokens=predicted.tokens,
             )
             latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
             for decision in self._selected(partial(state.push, observation)):
@@ -342,6 +367,13 @@ def _windows_text(pre: Preprocess) -> str:
     if pre.sampling == "frames":
         text += "; its model was trained on frames spread over whole clips"
     return text
+
+
+def _states_of(model: Model, states: States | str | Path) -> States:
+    """States, read where they are a file, of this model."""
+    found = states if isinstance(states, States) else States.read(path(states, "states"))
+    found.require(identity_of(model.bundle.manifest))
+    return found
 
 
 def _queries(model: Model, query: str | Iterable[str] | None, task: str) -> tuple[str, ...]:

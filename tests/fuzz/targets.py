@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import ClassVar, Protocol
 
+import numpy as np
 from mutate import Document, change_bytes, change_json
 
 from vljepa_apps import tables
@@ -32,6 +33,7 @@ from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.mil_file import check_program
 from vljepa_runtime.graphs.onnx_file import read_onnx
 from vljepa_runtime.graphs.onnx_sizes import check_sizes
+from vljepa_runtime.states import States
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["Target", "targets"]
@@ -85,6 +87,14 @@ class EventTarget(_Json):
     def run(self, data: bytes) -> None:
         line = Event.from_json(data.decode("utf-8", "surrogateescape")).to_json()
         assert Event.from_json(line).to_json() == line  # numbers are rounded once
+
+
+class StatesTarget(_Json):
+    def run(self, data: bytes) -> None:
+        states = States.from_json(data)
+        assert States.from_json(states.to_json()).names == states.names
+        rows = np.eye(len(states.states[0].weights), dtype=np.float32)[:3]
+        assert np.isfinite(states.with_unsure(rows)).all()
 
 
 class TokenizerTarget(_Json):
@@ -311,6 +321,7 @@ def targets(scratch: Path) -> Mapping[str, Target]:
         ReferenceTarget("reference"),
         TokenizerTarget("tokenizer", [small["tokenizer.json"]]),
         EventTarget("event"),
+        StatesTarget("states"),
         AnnotationsTarget("annotations", scratch),
         ConfigTarget("config"),
         GraphTarget("graph", [_graph()]),

@@ -18,6 +18,7 @@ COMMANDS = {
     "index": "put the embeddings of videos into a log that can be searched",
     "search": "find moments of a log by words, by a picture, or by another moment",
     "log": "show what a log holds, and remove what is too old or too much",
+    "teach": "learn own states from a few examples each, for `run --states`",
     "inspect": "show what a bundle holds: graphs, precisions, parity, accuracy",
     "doctor": "show what really runs on this machine",
     "train": "train a model on the procedural world, or fine-tune one on annotated videos",

@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="COSINE",
         help="with labels: below this score (-1 to 1) none of them holds, which is an empty text",
     )
+    parser.add_argument(
+        "--states",
+        type=Path,
+        metavar="FILE",
+        help="states that vljepa teach wrote: an event comes when another one holds, or it is unsure",
+    )
     arguments.add_select(parser)
     arguments.add_number(
         parser, "--stride", 1.0, "seconds between windows", kind=arguments.positive, metavar="S"
@@ -76,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
 
     files = {sink.option: path for sink in SINKS if (path := getattr(args, sink.option))}
     kept = [files[sink.option] for sink in SINKS if args.append and sink.appends and sink.option in files]
-    refuse_existing(files.values(), force=args.force, kept=kept, inputs=(args.source, args.bundle))
+    refuse_existing(
+        files.values(), force=args.force, kept=kept, inputs=(args.source, args.bundle, args.states)
+    )
     labels = arguments.texts_from(args.label, args.labels)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(files, overwrite=args.force, append=args.append))
@@ -93,11 +101,12 @@ def run(args: argparse.Namespace) -> int:
                 labels=labels or None,
                 min_score=args.min_score,
                 embeddings=args.embeddings,
+                states=args.states,
             )
         )
         tell_scope(model, args.source, quiet=args.quiet)
         if not args.quiet:
-            if not (model.has_decoder or labels or args.decode == "never"):
+            if not (model.has_decoder or labels or args.states or args.decode == "never"):
                 console.note(wordless(model.bundle.name))
             stack.callback(lambda: conclude(session.stats))
         if args.log:

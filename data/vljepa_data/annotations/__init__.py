@@ -10,6 +10,12 @@ clip.mp4 from 3.437 s to 6 s: a purple ball stays still
 >>> examples[0]
 Example(segment=Segment(path=...Path('clip.mp4'), start_s=0.0, end_s=3.437), text='a white box bounces', query=...)
 
+A table of one's own, row by row, with file and line in every error:
+
+>>> from vljepa_data.annotations import csv_rows
+>>> [row.number("end_s") for row in csv_rows(Path("clips.csv"), "path", "end_s")]
+[3.437, 6.0]
+
 Which of them cannot be read, and what a model sees of one that can:
 
 >>> survey([examples[0].segment, Segment(Path("gone.mp4"))])

@@ -4,6 +4,7 @@ from .example import Segment as Segment
 from .example import by_segment as by_segment
 from .formats import ANNOTATION_FORMATS as ANNOTATION_FORMATS
 from .formats import read_annotations as read_annotations
+from .rows import csv_rows as csv_rows
 from .split import split_by_video as split_by_video
 from .videos import Unusable as Unusable
 from .videos import read_segment as read_segment

@@ -1,4 +1,5 @@
 from .best_label import BestLabel as BestLabel
+from .best_state import BestState as BestState
 from .calibration import calibrate as calibrate
 from .online import OnlineSelection as OnlineSelection
 from .policies import POLICY_HELP as POLICY_HELP

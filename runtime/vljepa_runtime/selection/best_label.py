@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from vljepa_runtime.arguments import array, number, texts
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection.protocol import Decision, Floats, Observation, unit
 
-__all__ = ["BestLabel"]
+__all__ = ["BestLabel", "LabelState"]
 
 NO_LABEL = ""
 
@@ -64,27 +65,46 @@ class BestLabel:
         number(self.margin, "margin", least=0, most=2)
         number(self.hold_s, "hold_s", least=0)
 
-    def start(self) -> _BestLabelState:
+    def start(self) -> LabelState:
         """A fresh state for one stream."""
-        return _BestLabelState(self)
+        labels = (*self.labels, NO_LABEL)
+        return LabelState(labels=labels, scores=self._scores, margin=self.margin, hold_s=self.hold_s)
+
+    def _scores(self, seen: Observation, embedding: Floats) -> Floats:
+        """(L,) cosines, and that of "none of them" where there is such an answer."""
+        least = [] if self.min_score is None else [self.min_score]
+        return np.append(self.embeddings @ embedding, least).astype(np.float32)
 
 
 @dataclass(slots=True)
-class _BestLabelState:
-    policy: BestLabel
+class LabelState:
+    """What one stream shows.
+
+    Attributes:
+        labels: L + 1 texts, the last for none of the others.
+        scores: Of a window and its embedding at length 1: (L + 1,), or (L,) where one of them always holds.
+        margin: Score by which another label must be better.
+        hold_s: For how long.
+    """
+
+    labels: tuple[str, ...]
+    scores: Callable[[Observation, Floats], Floats]
+    margin: float
+    hold_s: float
     present: int | None = None  # the label that was told last; L is none of them
     rival: int | None = None
     rival_start_s: float = 0.0
     rival_since_s: float = 0.0
 
     def push(self, observation: Observation) -> list[Decision]:
+        """Take the next window."""
         embedding = unit(observation.embedding)
-        scores = self._scores(embedding)
+        scores = self.scores(observation, embedding)
         best = int(scores.argmax())
         if self.present is None:
             self.rival_start_s = observation.start_s
             return [self._decide(best, scores, observation, embedding)]
-        if scores[best] - scores[self.present] <= self.policy.margin:
+        if scores[best] - scores[self.present] <= self.margin:
             best = self.present
         if best != self.rival:
             # A window that first shows something new shows it in its later half.
@@ -92,27 +112,21 @@ class _BestLabelState:
             self.rival, self.rival_since_s = best, observation.end_s
         held_for_s = math.inf if observation.held else observation.end_s - self.rival_since_s
         # The small constant keeps five windows of 0.1 s at half a second.
-        if best == self.present or held_for_s < self.policy.hold_s - 1e-6:
+        if best == self.present or held_for_s < self.hold_s - 1e-6:
             return []
         return [self._decide(best, scores, observation, embedding)]
 
     def finish(self) -> list[Decision]:
+        """Nothing is pending."""
         return []
-
-    def _scores(self, embedding: Floats) -> Floats:
-        """(L,) cosines, and that of "none of them" where there is such an answer."""
-        scores = self.policy.embeddings @ embedding
-        least = [] if self.policy.min_score is None else [self.policy.min_score]
-        return np.append(scores, least).astype(np.float32)
 
     def _decide(self, best: int, scores: Floats, observation: Observation, embedding: Floats) -> Decision:
         self.present = self.rival = best
-        labels = (*self.policy.labels, NO_LABEL)
         return Decision(
             start_s=self.rival_start_s,
             end_s=observation.end_s,
             time_s=observation.time_s,
             embedding=embedding,
-            score=float(scores[: len(self.policy.labels)].max()),
-            text=labels[best],
+            score=float(scores[: len(self.labels) - 1].max()),
+            text=self.labels[best],
         )

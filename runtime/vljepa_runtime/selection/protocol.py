@@ -38,6 +38,7 @@ class Observation:
         embedding: (S,) predicted embedding.
         held: 0 where it shows several pictures. Else one picture is on show from `start_s` to `end_s`, however
             long, and this many windows that show nothing else were made one.
+        tokens: (Dv,) its visual tokens, see `pool_tokens`, for a policy whose `feature` is `tokens`.
     """
 
     index: int
@@ -45,6 +46,7 @@ class Observation:
     end_s: float
     embedding: npt.NDArray[np.floating]
     held: int = 0
+    tokens: Floats | None = None
 
     @property
     def time_s(self) -> float:
