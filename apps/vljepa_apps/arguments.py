@@ -24,6 +24,7 @@ __all__ = [
     "add_engine",
     "add_json",
     "add_labels",
+    "add_log",
     "add_number",
     "add_quiet",
     "add_retention",
@@ -170,6 +171,17 @@ def _with_unit(text: str, units: Mapping[str, float], what: str, *, said: str | 
         if unit in units and 0 < (value := float(number) * units[unit]) < LARGEST:
             return value
     raise argparse.ArgumentTypeError(f"expected {what}, got {(said or text)!r}")
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """LOG, --stream, and --bundle, which has to be of the model that wrote it."""
+    parser.add_argument("log", metavar="LOG", help="folder of a log, or address of another store")
+    parser.add_argument(
+        "--stream", action="append", default=[], metavar="S", help="of this stream; may be repeated"
+    )
+    parser.add_argument(
+        "--bundle", default="tiny", metavar="BUNDLE", help="that wrote the log (default: tiny)"
+    )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -1,3 +1,9 @@
+from .digest import WAYS as WAYS
+from .digest import Digest as Digest
+from .digest import keep_words as keep_words
+from .digest import make_digest as make_digest
+from .digest import most_telling as most_telling
+from .digest import with_words as with_words
 from .errors import LogError as LogError
 from .indexing import Indexed as Indexed
 from .indexing import index_source as index_source
@@ -13,6 +19,10 @@ from .rows import WINDOW as WINDOW
 from .rows import Batch as Batch
 from .rows import StoredEvent as StoredEvent
 from .rows import Thumbnail as Thumbnail
+from .segments import Segment as Segment
+from .segments import Span as Span
+from .segments import segments_of as segments_of
+from .segments import windows_at as windows_at
 from .sink import LogSink as LogSink
 from .store import EVERYTHING as EVERYTHING
 from .store import Contents as Contents

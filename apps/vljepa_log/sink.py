@@ -18,6 +18,7 @@ from vljepa_runtime.errors import OutputError
 from vljepa_runtime.sinks import Sink
 
 if TYPE_CHECKING:
+    from vljepa_log.retention import Retention
     from vljepa_runtime import Event, Manifest, Source, Window
 
 __all__ = ["LogSink"]
@@ -36,6 +37,7 @@ class LogSink(Sink):
         place: Folder of the log; it is made, or goes on.
         manifest: Of the bundle whose embeddings are logged.
         steps: When what was gathered is stored; None takes what `Steps` says.
+        retention: How long what is kept; None keeps everything.
 
     Raises:
         LogError: the log is another model's, or has its writer.
@@ -55,8 +57,15 @@ class LogSink(Sink):
         [(0.0, 'a white box bounces'), (3.0, 'a purple ball jumps')]
     """
 
-    def __init__(self, place: str | Path, manifest: Manifest, *, steps: Steps | None = None) -> None:
-        self._log: LogWriter | None = LogWriter(place, manifest, steps=steps or Steps())
+    def __init__(
+        self,
+        place: str | Path,
+        manifest: Manifest,
+        *,
+        steps: Steps | None = None,
+        retention: Retention | None = None,
+    ) -> None:
+        self._log: LogWriter | None = LogWriter(place, manifest, steps=steps or Steps(), retention=retention)
         self._streams: dict[str, _Stream] = {}
         self._failed = False
 

@@ -59,7 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=sink.help)
     parser.add_argument(
         "--log",
-        type=Path,
         metavar="LOG",
         help="also put embeddings, events and pictures into a log (vljepa search)",
     )
@@ -71,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
     arguments.add_quiet(parser)
     arguments.add_engine(parser)
+    arguments.add_retention(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -134,7 +134,7 @@ def opened_log(args: argparse.Namespace, model: Model, source: Source) -> LogSin
     """The log that a run writes, which expects its source."""
     from vljepa_log import LogSink
 
-    log = LogSink(args.log, model.bundle.manifest)
+    log = LogSink(args.log, model.bundle.manifest, retention=arguments.retention_of(args))
     log.add_stream(args.source, source, to_its_end=args.max_seconds is None)
     return log
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import arguments, console
+from vljepa_apps import arguments, console, wall_time
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,9 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", metavar="SOURCE", help="moments like a picture or a clip")
     arguments.add_number(parser, "--k", 10, "moments to show")
     parser.add_argument(
-        "--from", type=moment, dest="since", metavar="T", help="from this time on, such as 2026-11-27T08:00"
+        "--from",
+        type=wall_time.moment,
+        dest="since",
+        metavar="T",
+        help="from this time on, such as 2026-11-27T08:00",
     )
-    parser.add_argument("--to", type=moment, dest="until", metavar="T", help="before this time")
+    parser.add_argument("--to", type=wall_time.moment, dest="until", metavar="T", help="before this time")
     parser.add_argument(
         "--stream", action="append", default=[], metavar="S", help="of this stream; may be repeated"
     )
@@ -84,21 +87,13 @@ def place(value: str) -> tuple[str, float]:
     return stream, arguments.non_negative(seconds)
 
 
-def moment(value: str) -> float:
-    """A time as seconds since 1970, for argparse; without an offset from UTC it is this machine's."""
-    try:
-        return datetime.fromisoformat(value.replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise argparse.ArgumentTypeError(f"expected a time such as 2026-11-27T08:00, got {value!r}") from None
-
-
 def plain(moment: Moment) -> dict[str, Any]:
     """A moment for JSON."""
     return {
         "stream": moment.stream,
         "start_s": round(moment.start_s, 3),
         "end_s": round(moment.end_s, 3),
-        "time": datetime.fromtimestamp(moment.time, timezone.utc).isoformat(timespec="milliseconds"),
+        "time": wall_time.iso(moment.time),
         "score": round(moment.score, 4),
         "text": moment.text,
     }
@@ -112,7 +107,7 @@ def text(moments: list[Moment]) -> str:
         (
             f"{each.score:.3f}",
             f"{each.start_s:.1f} to {each.end_s:.1f} s",
-            datetime.fromtimestamp(each.time).astimezone().isoformat(" ", "seconds"),
+            wall_time.shown_day(each.time, None),
             each.stream,
             each.text,
         )

@@ -1,0 +1,212 @@
+"""What happened, in few words: of all segments the most telling ones, decoded where nobody has decoded them yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_log.errors import LogError
+from vljepa_log.segments import Segment, Span, segments_of
+from vljepa_log.store import EVERYTHING, Where
+from vljepa_log.writer import LogWriter
+from vljepa_runtime.errors import InputError
+from vljepa_runtime.events import Event, wall_clock
+
+if TYPE_CHECKING:
+    from vljepa_log.reader import LogReader
+    from vljepa_runtime import Manifest
+
+__all__ = ["Digest", "WAYS", "keep_words", "make_digest", "most_telling", "with_words"]
+
+Float32 = npt.NDArray[np.float32]
+Decode = Callable[[Float32], str]
+MARGIN_S = 60.0
+"""Events are looked for so much around a segment: they are told a little later."""
+NEAR_S = 1.0
+"""How far apart the begins of a segment may lie, as it was told then and as it is cut now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Digest:
+    """What changed.
+
+    Attributes:
+        segments: Those that are shown, with their words, in the order in which they happened.
+        changes: How many segments there were.
+        decoded: Those that were decoded for this; the others' words were in the log.
+    """
+
+    segments: Sequence[Segment]
+    changes: int
+    decoded: Sequence[Segment]
+
+
+def make_digest(
+    log: LogReader,
+    decode: Decode,
+    *,
+    where: Where = EVERYTHING,
+    between: Span | None = None,
+    budget: int | None = None,
+) -> Digest:
+    """Tell what changed.
+
+    Args:
+        log: Whose windows are looked at.
+        decode: Puts an embedding into words, such as `Model.decode`; called at most `budget` times.
+        where: Which windows.
+        between: Only of this span.
+        budget: How many segments are shown at most; None shows all.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> from vljepa_log import Digest, LogReader, LogWriter, index_source, keep_words, make_digest
+        >>> model = vj.load("tiny")
+        >>> with LogWriter("DAY", model.bundle.manifest) as log:
+        ...     done = index_source(model, "clip.mp4", log)
+        >>> with LogReader("DAY", model.bundle.manifest) as log:
+        ...     found: Digest = make_digest(log, model.decode, budget=1)
+        >>> [segment.text for segment in found.segments], found.changes, len(found.decoded)
+        (['a white box bounces'], 2, 1)
+        >>> keep_words("DAY", model.bundle.manifest, found.decoded)  # the next time nothing is decoded
+        ''
+        >>> with LogReader("DAY", model.bundle.manifest) as log:
+        ...     len(make_digest(log, model.decode, budget=1).decoded)
+        0
+    """
+    every = list(segments_of(log, where, between=between))
+    chosen = every if budget is None else most_telling(every, budget)
+    shown, decoded = with_words(log, chosen, decode)
+    order = sorted(shown, key=lambda each: (each.began, each.stream, each.query))
+    return Digest(segments=order, changes=len(every), decoded=decoded)
+
+
+def with_words(
+    log: LogReader, segments: Sequence[Segment], decode: Decode
+) -> tuple[list[Segment], list[Segment]]:
+    """Segments with their words, from the log where it has them; and those that had to be decoded.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_log import LogReader, LogWriter, windows_at, with_words
+        >>> from vljepa_runtime import Bundle
+        >>> with LogWriter("WORDS", Bundle.open("tiny").manifest) as log:
+        ...     log.add_window("door", "What?", start_s=4, end_s=6, embedding=np.eye(256)[0])
+        >>> with LogReader("WORDS") as log:
+        ...     shown, decoded = with_words(log, windows_at(log, 5, wall=False), lambda embedding: "a ball")
+        >>> [segment.text for segment in shown], len(decoded)
+        (['a ball'], 1)
+    """
+    told = [_told(log, segment) for segment in segments]
+    words = [text or decode(segment.embedding) for text, segment in zip(told, segments)]
+    shown = [replace(segment, text=text) for segment, text in zip(segments, words)]
+    return shown, [segment for segment, text in zip(shown, told) if not text]
+
+
+def keep_words(place: str | Path, manifest: Manifest, segments: Sequence[Segment]) -> str:
+    """Store the words of segments, so that they need not be decoded again.
+
+    Returns:
+        Why they could not be stored, which costs no more than decoding them again; empty when they are.
+    """
+    if not segments:
+        return ""
+    try:
+        with LogWriter(place, manifest) as log:
+            for each in segments:
+                event = Event(
+                    stream=each.stream,
+                    kind="segment",
+                    start_s=each.start_s,
+                    end_s=each.end_s,
+                    time=wall_clock(),
+                    text=each.text,
+                    query=each.query,
+                    decoded=True,
+                )
+                log.add_event(event, at=each.time)
+    except (InputError, LogError) as error:  # it has its one writer, or belongs to somebody else
+        return str(error)
+    return ""
+
+
+def most_telling(segments: Sequence[Segment], budget: int, *, by: str = "coverage") -> list[Segment]:
+    """So many segments that say most, in their order.
+
+    Args:
+        segments: Of any streams.
+        budget: How many.
+        by: One of `WAYS`.
+
+    Examples:
+        >>> from vljepa_log import WAYS, most_telling
+        >>> sorted(WAYS), most_telling([], 3)
+        (['change', 'coverage', 'longest'], [])
+    """
+    if len(segments) <= budget:
+        return list(segments)
+    return [segments[index] for index in sorted(WAYS[by](segments, budget))]
+
+
+def _farthest_changes(segments: Sequence[Segment], budget: int) -> list[int]:
+    return sorted(range(len(segments)), key=lambda index: -segments[index].change)[:budget]
+
+
+def _longest(segments: Sequence[Segment], budget: int) -> list[int]:
+    return sorted(range(len(segments)), key=lambda index: segments[index].start_s - segments[index].end_s)[
+        :budget
+    ]
+
+
+def _coverage(segments: Sequence[Segment], budget: int) -> list[int]:
+    """Each the one that adds most: its seconds times its distance from what is nearest to it of those before."""
+    rows = np.stack([each.embedding for each in segments])
+    seconds = np.array([each.end_s - each.start_s for each in segments])
+    distance = np.ones(len(segments))
+    chosen: list[int] = []
+    while len(chosen) < budget:
+        gain = seconds * distance
+        gain[chosen] = -1.0
+        chosen.append(int(gain.argmax()))
+        distance = np.minimum(distance, np.maximum(0.0, 1.0 - rows @ rows[chosen[-1]]))
+    return chosen
+
+
+WAYS: dict[str, Callable[[Sequence[Segment], int], list[int]]] = {
+    "change": _farthest_changes,
+    "longest": _longest,
+    "coverage": _coverage,
+}
+"""How the most telling segments are found."""
+
+
+def _told(log: LogReader, segment: Segment) -> str:
+    """The words of the decoded event that shares most time with a segment and says what it is about; empty without."""
+    span = Where(
+        streams=(segment.stream,),
+        queries=(segment.query,),
+        since=segment.began - MARGIN_S,
+        until=segment.time + MARGIN_S,
+    )
+    best, words = 0.0, ""
+    for stored in log.events(span):
+        event = stored.event
+        if event.decoded and event.text and (shared := _shared(event, segment)) > best:
+            best, words = shared, event.text
+    return words
+
+
+def _shared(event: Event, segment: Segment) -> float:
+    """Seconds that both have, where an event lies in a segment and tells its begin or half of it.
+
+    A session tells a segment before it is over, so its event is shorter; a single window tells a part of it.
+    """
+    shared = min(event.end_s, segment.end_s) - max(event.start_s, segment.start_s)
+    inside = 2 * shared > event.end_s - event.start_s
+    about = abs(event.start_s - segment.start_s) <= NEAR_S or 2 * shared >= segment.end_s - segment.start_s
+    return shared if inside and about else 0.0
