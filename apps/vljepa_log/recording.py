@@ -44,6 +44,7 @@ class StreamRecorder:
         log: Takes it in.
         source: As the user named it: file, folder, address or camera.
         opened: The same, open.
+        name: Of the stream in the log; None takes the source's own.
         began: When it began by the wall clock; None takes a file's own time. What is live goes by the clock.
 
     Attributes:
@@ -68,9 +69,15 @@ class StreamRecorder:
     """
 
     def __init__(
-        self, log: LogWriter, source: str | Path | int, opened: Source, *, began: datetime | None = None
+        self,
+        log: LogWriter,
+        source: str | Path | int,
+        opened: Source,
+        *,
+        name: str | None = None,
+        began: datetime | None = None,
     ) -> None:
-        origin, self.stream, self.live = origin_of(source), opened.name, opened.live
+        origin, self.stream, self.live = origin_of(source), name or opened.name, opened.live
         before = log.position(self.stream)
         if before is not None and before.source != origin:
             before = None  # another recording

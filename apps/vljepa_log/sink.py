@@ -74,16 +74,24 @@ class LogSink(Sink):
         """Every window is to be given to `write_window`."""
         return True
 
-    def add_stream(self, source: str | Path | int, opened: Source, *, to_its_end: bool = True) -> None:
+    def add_stream(
+        self,
+        source: str | Path | int,
+        opened: Source,
+        *,
+        name: str | None = None,
+        to_its_end: bool = True,
+    ) -> None:
         """Expect a stream; events and windows of others are not kept.
 
         Args:
             source: As the user named it.
             opened: The same, open.
+            name: Of the stream; None takes the source's own.
             to_its_end: Whether it is read to its end, so that it need not be read again.
         """
         if self._log is not None:
-            recorder = StreamRecorder(self._log, source, opened)
+            recorder = StreamRecorder(self._log, source, opened, name=name)
             self._streams[recorder.stream] = _Stream(recorder, to_its_end and not opened.live)
 
     def write_window(
@@ -97,6 +105,7 @@ class LogSink(Sink):
     def write(self, event: Event) -> None:
         """See `Sink.write`."""
         if found := self._streams.get(event.stream):
+            found.to_its_end = found.to_its_end and event.kind != "error"
             with self._trouble():
                 found.recorder.tell(event)
 

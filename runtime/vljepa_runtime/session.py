@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vljepa_runtime.model import Model
     from vljepa_runtime.preprocessing.preprocess import Preprocess
 
-__all__ = ["Session"]
+__all__ = ["OnWindow", "Session"]
 
 DECODE_MODES = ("auto", "always", "never")
 

@@ -175,8 +175,8 @@ def test_an_address_in_the_wrong_place(where: str, here: Path, capfd: pytest.Cap
 @pytest.mark.parametrize(
     "argv",
     [
-        ["run", "tiny", "clip.mp4", "rtsp://zqUser:zqPass@cam/x"],
-        ["run", "tiny", "clip.mp4", "rtsp://zqUser:zqPass zqTail@cam/x?token=zqToken"],
+        ["embed", "tiny", "clip.mp4", "rtsp://zqUser:zqPass@cam/x"],
+        ["embed", "tiny", "clip.mp4", "rtsp://zqUser:zqPass zqTail@cam/x?token=zqToken"],
         ["run", "tiny", "clip.mp4", "--stride", "http://cam/?token=zqPass zqToken"],
         ["run", "tiny", "clip.mp4", "--no-such-option=rtsp://zqUser:zqPass@cam/x"],
         ["embed", "tiny", "--seconds", "rtsp://zqUser:zqPa'ss@cam/x"],

@@ -1,23 +1,23 @@
-"""`vljepa run`: a video source becomes events, one JSON line each on stdout, flushed as they happen."""
+"""`vljepa run`: video sources become events, one JSON line each on stdout, flushed as they happen."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
-from vljepa_apps.outputs import Outputs, refuse_existing
+from vljepa_apps.outputs import Outputs, own_files, refuse_existing
 from vljepa_apps.scope import tell_scope
 from vljepa_apps.signals import deferred
 from vljepa_runtime.sinks import SINKS
 
 if TYPE_CHECKING:
     from vljepa_log import LogSink
-    from vljepa_runtime import Model, Source
-    from vljepa_runtime.statistics import SessionStats
+    from vljepa_runtime import Event, Model, Session, SessionGroup, SessionStats, StreamStats
 
 EXAMPLE = "vljepa run tiny clip.mp4 --query 'How many objects are there?' --jsonl events.jsonl"
 
@@ -25,7 +25,12 @@ EXAMPLE = "vljepa run tiny clip.mp4 --query 'How many objects are there?' --json
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     arguments.add_bundle(parser)
-    parser.add_argument("source", metavar="SOURCE", help=arguments.SOURCE_HELP)
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help=f"{arguments.SOURCE_HELP}; several run side by side through one model",
+    )
     parser.add_argument(
         "--query", action="append", default=[], metavar="Q", help="ask Q of every window; may be repeated"
     )
@@ -56,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--embeddings", action="store_true", help="put the predicted embedding into each segment and answer"
     )
     for sink in SINKS:
-        parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=sink.help)
+        help_text = sink.help if sink.shared else f"{sink.help}; of several sources, a folder for a file each"
+        parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=help_text)
     parser.add_argument(
         "--log",
         metavar="LOG",
@@ -66,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-seconds", type=arguments.positive, metavar="S", help="stop after S seconds of the source"
     )
     arguments.add_stretch(parser)
+    arguments.add_number(parser, "--batch", 1, "windows of several sources that go through the model at once")
     parser.add_argument("--append", action="store_true", help="go on at the end of a --jsonl that exists")
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
     arguments.add_quiet(parser)
@@ -74,69 +81,164 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print events until the source ends, then a summary on stderr; exit code 1 when an output failed.
+    """Print events until all sources end, then a summary on stderr; exit code 1 when an output or a stream failed.
 
     A live source is ended by Ctrl-C or SIGTERM and by nothing else: then all results are written, and that is 0.
     """
-    from vljepa_runtime.sources import open_source
+    from vljepa_runtime.streams import stream_names
 
+    names = stream_names(args.sources) if len(args.sources) > 1 else ()
     files = {sink.option: path for sink in SINKS if (path := getattr(args, sink.option))}
+    own = _own_files(files, args.sources, names)
     kept = [files[sink.option] for sink in SINKS if args.append and sink.appends and sink.option in files]
-    refuse_existing(
-        files.values(), force=args.force, kept=kept, inputs=(args.source, args.bundle, args.states)
-    )
+    paths = [*files.values(), *(path for each in own.values() for path in each.values())]
+    refuse_existing(paths, force=args.force, kept=kept, inputs=(*args.sources, args.bundle, args.states))
     labels = arguments.texts_from(args.label, args.labels)
     with ExitStack() as stack:
-        outputs = stack.enter_context(Outputs(files, overwrite=args.force, append=args.append))
+        outputs = stack.enter_context(Outputs(files, own=own, overwrite=args.force, append=args.append))
         model = arguments.load_model(args)
-        source = stack.enter_context(
-            open_source(args.source, stretch=args.stretch, timeout_s=args.max_seconds)
-        )
-        session = stack.enter_context(
-            model.session(
-                query=args.query or None,
-                select=args.select,
-                stride_s=args.stride,
-                decode=args.decode,
-                labels=labels or None,
-                min_score=args.min_score,
-                embeddings=args.embeddings,
-                states=args.states,
-            )
-        )
-        tell_scope(model, args.source, quiet=args.quiet)
-        if not args.quiet:
-            if not (model.has_decoder or labels or args.states or args.decode == "never"):
-                console.note(wordless(model.bundle.name))
-            stack.callback(lambda: conclude(session.stats))
-        if args.log:
-            outputs.add(opened_log(args, model, source))
-        on_window = partial(outputs.write_window, source.name) if outputs.files.takes_windows else None
-        on_frame = outputs.write_frame if outputs.files.takes_frames else None
-        try:
-            for event in session.run(
-                source, on_frame=on_frame, on_window=on_window, max_seconds=args.max_seconds
-            ):
-                outputs.print(event)
-                with deferred() as ending:
-                    outputs.files.write(event)
-                if ending.came:  # what is pending comes yet
-                    session.stop()
-            with deferred() as ending:
-                ending.raise_if_came()
-        except KeyboardInterrupt:
-            if not source.live:  # part of a file is no result
-                raise
+        log = opened_log(args, model) if args.log else None
+        if log is not None:
+            outputs.add(log)
+        if names:
+            group = stack.enter_context(_group(args, model, names, labels, outputs, log))
+            _tell_what_is_missing(args, model, labels)
+            if not args.quiet:
+                stack.callback(lambda: conclude_all(group.stats))
+            return _run_group(group, outputs)
+        return _run_alone(args, model, labels, outputs, log, stack)
+
+
+def _run_alone(
+    args: argparse.Namespace,
+    model: Model,
+    labels: Sequence[str],
+    outputs: Outputs,
+    log: LogSink | None,
+    stack: ExitStack,
+) -> int:
+    """One source, as fast as it and the model can."""
+    from vljepa_runtime.sources import open_source
+
+    (name,) = args.sources
+    source = stack.enter_context(open_source(name, stretch=args.stretch, timeout_s=args.max_seconds))
+    session = stack.enter_context(_session(args, model, labels))
+    _tell_what_is_missing(args, model, labels)
+    if not args.quiet:
+        stack.callback(lambda: conclude(session.stats))
+    if log is not None:
+        log.add_stream(name, source, to_its_end=args.max_seconds is None)
+    events = session.run(
+        source,
+        on_frame=outputs.frames_of(source.name),
+        on_window=outputs.windows_of(source.name),
+        max_seconds=args.max_seconds,
+    )
+    try:
+        _write_all(events, outputs, session.stop)
+    except KeyboardInterrupt:
+        if not source.live:  # part of a file is no result
+            raise
     return 1 if outputs.failed else 0
 
 
-def opened_log(args: argparse.Namespace, model: Model, source: Source) -> LogSink:
-    """The log that a run writes, which expects its source."""
+def _run_group(group: SessionGroup, outputs: Outputs) -> int:
+    """Several sources side by side."""
+    try:
+        _write_all(_with_failures(group.run()), outputs, group.stop)
+    except KeyboardInterrupt:
+        stats = group.stats.values()
+        is_cut = any(each.state == "stopped" and each.live is False for each in stats)
+        if is_cut or not any(each.live for each in stats):  # part of a file is no result, nor is nothing
+            raise
+    return 1 if outputs.failed or group.failures else 0
+
+
+def _write_all(events: Iterator[Event], outputs: Outputs, stop: Callable[[], object]) -> None:
+    """Write events, each whole; a signal meanwhile stops what gives them, and goes on when all are written."""
+    for event in events:
+        outputs.print(event)
+        with deferred() as ending:
+            outputs.write(event)
+        if ending.came:  # what is pending comes yet
+            stop()
+    with deferred() as ending:
+        ending.raise_if_came()
+
+
+def _with_failures(events: Iterator[Event]) -> Iterator[Event]:
+    """The same events; one that says that a stream failed is told to people, too."""
+    for event in events:
+        if event.kind == "error":
+            console.note(f"vljepa: {event.stream}: {event.text}: this stream ends here, the others go on")
+        yield event
+
+
+def _session(args: argparse.Namespace, model: Model, labels: Sequence[str]) -> Session:
+    """The state of one stream, as the options want it."""
+    return model.session(
+        query=args.query or None,
+        select=args.select,
+        stride_s=args.stride,
+        decode=args.decode,
+        labels=labels or None,
+        min_score=args.min_score,
+        embeddings=args.embeddings,
+        states=args.states,
+    )
+
+
+def _group(
+    args: argparse.Namespace,
+    model: Model,
+    names: Sequence[str],
+    labels: Sequence[str],
+    outputs: Outputs,
+    log: LogSink | None,
+) -> SessionGroup:
+    """All streams, each with the same options."""
+    from vljepa_runtime.streams import SessionGroup
+
+    group = SessionGroup(batch=args.batch)
+    for name, source in zip(names, args.sources):
+        to_its_end = args.max_seconds is None
+        expect = None if log is None else partial(log.add_stream, source, name=name, to_its_end=to_its_end)
+        group.add(
+            source,
+            _session(args, model, labels),
+            name=name,
+            max_seconds=args.max_seconds,
+            stretch=args.stretch,
+            on_open=expect,
+            on_frame=outputs.frames_of(name),
+            on_window=outputs.windows_of(name),
+        )
+    return group
+
+
+def opened_log(args: argparse.Namespace, model: Model) -> LogSink:
+    """The log that a run writes."""
     from vljepa_log import LogSink
 
-    log = LogSink(args.log, model.bundle.manifest, retention=arguments.retention_of(args))
-    log.add_stream(args.source, source, to_its_end=args.max_seconds is None)
-    return log
+    return LogSink(args.log, model.bundle.manifest, retention=arguments.retention_of(args))
+
+
+def _own_files(
+    files: dict[str, Path], sources: Sequence[str], names: Sequence[str]
+) -> dict[str, dict[str, Path]]:
+    """The files that each of several streams has for itself, by its name; they are taken out of `files`."""
+    own: dict[str, dict[str, Path]] = {name: {} for name in names}
+    for sink in SINKS:
+        if names and not sink.shared and sink.option in files:
+            for name, path in zip(names, own_files(sink, files.pop(sink.option), sources)):
+                own[name][sink.option] = path
+    return own
+
+
+def _tell_what_is_missing(args: argparse.Namespace, model: Model, labels: Sequence[str]) -> None:
+    tell_scope(model, args.sources[0], quiet=args.quiet)
+    if not (args.quiet or model.has_decoder or labels or args.states or args.decode == "never"):
+        console.note(wordless(model.bundle.name))
 
 
 def wordless(bundle: str) -> str:
@@ -151,6 +253,24 @@ def conclude(stats: SessionStats) -> None:
     """Tell people what the run came to, if it came to anything."""
     if stats.windows:
         console.note(summary(stats))
+
+
+def conclude_all(streams: Mapping[str, StreamStats]) -> None:
+    """The same for several streams, a line each."""
+    header = ("stream", "state", "windows", "dropped", "decodings", "p95 ms")
+    rows = [
+        (
+            name,
+            each.state,
+            each.session.windows,
+            each.dropped,
+            each.session.decodings,
+            round(each.delay_p95_ms),
+        )
+        for name, each in streams.items()
+    ]
+    if any(each.session.windows for each in streams.values()):
+        console.note(console.table(rows, header=header, indent=""))
 
 
 def summary(stats: SessionStats) -> str:

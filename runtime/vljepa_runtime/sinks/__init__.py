@@ -14,7 +14,7 @@ a ball falls
 >>> Event.from_json(Path("told.jsonl").read_text()).text
 'a ball falls'
 >>> SINKS[1]  # how `vljepa run` offers it
-SinkForm(option='srt', opens='subtitles:SubtitleSink', appends=False, metavar='FILE', help='write subtitles')
+SinkForm(option='srt', opens='subtitles:SubtitleSink', appends=False, shared=False, metavar='FILE', ...)
 
 The names stand in `__init__.pyi`: what a command offers is said before any codec is loaded.
 """

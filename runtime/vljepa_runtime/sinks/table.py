@@ -19,6 +19,7 @@ class SinkForm:
         option: What it is called on the command line, and the name of its argument.
         opens: File of this package and class, called with a path and `overwrite`; imported when it is opened.
         appends: Whether it takes `append`, too.
+        shared: Whether one file takes the events of several streams; of others each stream has its own.
         metavar: What a user puts behind the option.
         help: What becomes of it.
     """
@@ -26,8 +27,14 @@ class SinkForm:
     option: str
     opens: str
     appends: bool = False
+    shared: bool = False
     metavar: str = "FILE"
     help: str
+
+    @property
+    def suffix(self) -> str:
+        """What its files end with."""
+        return Path(self.metavar).suffix or f".{self.option}"
 
     def open(self, path: Path, *, overwrite: bool, append: bool = False) -> Sink:
         """Open the sink; `append` counts where it can go on at the end of a file."""
@@ -38,7 +45,11 @@ class SinkForm:
 
 SINKS = (
     SinkForm(
-        option="jsonl", opens="jsonl:JsonlSink", appends=True, help="also write the events to FILE, or a pipe"
+        option="jsonl",
+        opens="jsonl:JsonlSink",
+        appends=True,
+        shared=True,
+        help="also write the events to FILE, or a pipe",
     ),
     SinkForm(option="srt", opens="subtitles:SubtitleSink", help="write subtitles"),
     SinkForm(

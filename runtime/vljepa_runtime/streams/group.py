@@ -19,7 +19,8 @@ from vljepa_runtime.events import Event
 from vljepa_runtime.session import OnWindow, Session
 from vljepa_runtime.sources.naming import source_name
 from vljepa_runtime.sources.protocol import Frame, Source, SourceStatus
-from vljepa_runtime.streams.reader import Ended, Plan, StreamReader, Waiting
+from vljepa_runtime.streams.naming import numbered
+from vljepa_runtime.streams.reader import Ended, Opened, Plan, StreamReader, Waiting
 from vljepa_runtime.streams.statistics import StreamStats
 from vljepa_runtime.streams.workers import Outcome, Workers, predict_each
 
@@ -89,6 +90,7 @@ class SessionGroup(Closing):
         name: str | None = None,
         max_seconds: float | None = None,
         stretch: bool = False,
+        on_open: Callable[[Source], object] | None = None,
         on_frame: Callable[[Frame], object] | None = None,
         on_window: OnWindow | None = None,
     ) -> str:
@@ -102,6 +104,7 @@ class SessionGroup(Closing):
             name: What its events name; None takes the source's own name, with a number behind it if that is taken.
             max_seconds: See `Session.run`.
             stretch: See `open_source`.
+            on_open: Called with the source once it is open, before it is read; on the thread that runs the group.
             on_frame: See `Session.run`; called on the thread that reads this stream.
             on_window: See `Session.run`; called on the thread that runs the group.
 
@@ -122,7 +125,7 @@ class SessionGroup(Closing):
             number(max_seconds, "max_seconds", above=0)
         if name is None:
             named = source.name if isinstance(source, Source) else source_name(source)
-            name = _numbered(named, self._readers)
+            name = numbered(named, self._readers)
         elif text(name, "name") in self._readers:
             raise InputError(f"expected a name for each stream, got {name!r} twice")
         plan = Plan(
@@ -131,6 +134,7 @@ class SessionGroup(Closing):
             session=session,
             max_seconds=max_seconds,
             stretch=stretch,
+            on_open=on_open,
             on_frame=on_frame,
             on_window=on_window,
         )
@@ -238,6 +242,9 @@ class SessionGroup(Closing):
                 reader.take()
                 note = reader.session.note("status", f"{item.kind}: {item.message}")
                 self._telling.append((reader, iter((note,))))
+            elif isinstance(item, Opened):
+                reader.take()
+                self._telling.append((reader, _opening(reader, item.source)))
             elif isinstance(item, Ended):
                 reader.take()
                 self._telling.append((reader, self._ending(reader, item.error)))
@@ -289,6 +296,13 @@ class SessionGroup(Closing):
         return any(each.state == "running" for key, each in self._readers.items() if key != name)
 
 
+def _opening(reader: StreamReader, source: Source) -> Iterator[Event]:
+    """Nothing is told when a source opens."""
+    if reader.plan.on_open is not None:
+        reader.plan.on_open(source)
+    yield from ()
+
+
 def _predict(windows: list[tuple[StreamReader, Waiting]]) -> Job:
     session = windows[0][0].session
     outcomes = predict_each(session.model, [waiting.window for _, waiting in windows], session.queries)
@@ -298,11 +312,3 @@ def _predict(windows: list[tuple[StreamReader, Waiting]]) -> Job:
 def _go_together(one: tuple[StreamReader, Waiting], other: tuple[StreamReader, Waiting]) -> bool:
     same_size = one[1].window.patches.shape == other[1].window.patches.shape
     return same_size and one[0].session.queries == other[0].session.queries
-
-
-def _numbered(name: str, taken: Mapping[str, object]) -> str:
-    found, count = name, 1
-    while found in taken:
-        count += 1
-        found = f"{name} #{count}"
-    return found

@@ -23,7 +23,7 @@ from vljepa_runtime.sources.protocol import Frame, Source, SourceStatus
 from vljepa_runtime.statistics import SAMPLES_KEPT, percentile
 from vljepa_runtime.streams.statistics import StreamState, StreamStats
 
-__all__ = ["Ended", "Plan", "StreamReader", "Waiting"]
+__all__ = ["Ended", "Opened", "Plan", "StreamReader", "Waiting"]
 
 JOIN_S = 0.8
 LOOK_S = 0.5  # whether the others are still there
@@ -39,8 +39,16 @@ class Plan:
     session: Session
     max_seconds: float | None = None
     stretch: bool = False
+    on_open: Callable[[Source], object] | None = None
     on_frame: Callable[[Frame], object] | None = None
     on_window: OnWindow | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A source that is open and not read yet."""
+
+    source: Source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,14 +84,14 @@ class StreamReader:
         backoff: Backoff | None = None,
     ) -> None:
         self.plan, self.session = plan, plan.session
-        self.live = False
+        self.live: bool | None = None  # not known before it is open
         self.state: StreamState = "opening"
         self.error: Exception | None = None
         self._changed, self._others_run, self._backoff = changed, others_run, backoff or Backoff()
-        self._items: deque[SourceStatus | Waiting | Ended] = deque()
+        self._items: deque[Opened | SourceStatus | Waiting | Ended] = deque()
         self._delays_ms: deque[float] = deque(maxlen=SAMPLES_KEPT)
         self._dropped = self._reconnects = 0
-        self._in_work = self._left = self._seen = False
+        self._in_work = self._left = self._seen = self._cut = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"stream {plan.name}", daemon=True)
 
@@ -104,7 +112,7 @@ class StreamReader:
     @property
     def is_over(self) -> bool:
         """Whether nothing comes any more."""
-        return self.state in ("ended", "failed")
+        return self.state in ("ended", "stopped", "failed")
 
     def start(self) -> None:
         """Begin to read."""
@@ -115,7 +123,7 @@ class StreamReader:
         self.session.stop()
         self._stop.set()
 
-    def head(self) -> SourceStatus | Waiting | Ended | None:
+    def head(self) -> Opened | SourceStatus | Waiting | Ended | None:
         """What waits, if it may be taken."""
         return self._items[0] if self._items and not self._in_work and not self.is_over else None
 
@@ -136,7 +144,7 @@ class StreamReader:
     def end(self, error: Exception | None = None) -> None:
         """Nothing more is taken; it has ended, or failed."""
         self.error = error
-        self.state = "ended" if error is None else "failed"
+        self.state = "failed" if error is not None else "stopped" if self._cut else "ended"
         self.leave()
 
     def leave(self) -> None:
@@ -165,7 +173,7 @@ class StreamReader:
             self._put(Ended(error))
 
     def _read_to_its_end(self) -> None:
-        begun, attempts = time.monotonic(), 0
+        begun, attempts, self._cut = time.monotonic(), 0, True
         while not self._stop.is_set():
             try:
                 self._read_once()
@@ -186,6 +194,8 @@ class StreamReader:
             source = open_source(source, stretch=plan.stretch, timeout_s=plan.max_seconds)
         self.live = source.live
         with source:
+            if plan.on_open is not None:
+                self._put(Opened(source), waits=True)
             for item in self.session.items(source, max_seconds=plan.max_seconds, on_frame=plan.on_frame):
                 if isinstance(item, SourceStatus):
                     if item.kind != "waiting":  # that came so that `stop` is seen
@@ -194,13 +204,14 @@ class StreamReader:
                     self._put_windows(item)
                 if self._left:
                     return
+            self._cut = self._stop.is_set()
             self._put_windows(None)
 
     def _put_windows(self, frame: Frame | None) -> None:
         if frame is not None and not self._seen:
             self._seen, self.state = True, "running"
         for window in self.session.prepare(frame):
-            self._put(Waiting(window, time.monotonic()), is_last=frame is None)
+            self._put(Waiting(window, time.monotonic()), waits=frame is None)
 
     def _is_worth_it(self, attempts: int, spent_s: float) -> bool:
         """Whether a source that gave no picture yet may still come."""
@@ -219,24 +230,24 @@ class StreamReader:
             if attempts >= self._backoff.first_attempts and not self._others_run():
                 return
 
-    def _put(self, item: SourceStatus | Waiting | Ended, *, is_last: bool = False) -> None:
-        """Let something wait for the group; a file, and what comes last, waits along."""
+    def _put(self, item: Opened | SourceStatus | Waiting | Ended, *, waits: bool = False) -> None:
+        """Let something wait for the group; a file waits along, as all do with what must not be replaced."""
         with self._changed:
             if self._left:
                 return
             if isinstance(item, SourceStatus) and item.kind in ("connected", "reconnecting"):
                 self.state = "running" if item.kind == "connected" else "reconnecting"
                 self._reconnects += item.kind == "reconnecting"
-            if self.live and not isinstance(item, Ended):
-                self._make_room(item, is_last)
+            if self.live:
+                self._make_room(item, waits)
             self._items.append(item)
             self._changed.notify_all()
-            waits_along = is_last or not self.live
-            while waits_along and (self._items or self._in_work):
+            waits = waits or not self.live
+            while waits and (self._items or self._in_work):
                 self._changed.wait(LOOK_S)
 
-    def _make_room(self, item: SourceStatus | Waiting, is_last: bool) -> None:
-        if isinstance(item, Waiting) and not is_last:
+    def _make_room(self, item: Opened | SourceStatus | Waiting | Ended, waits: bool) -> None:
+        if isinstance(item, Waiting) and not waits:
             older = [each for each in self._items if not isinstance(each, Waiting)]
             self._dropped += len(self._items) - len(older)
             self._items = deque(older)

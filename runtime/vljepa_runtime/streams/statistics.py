@@ -9,7 +9,7 @@ from vljepa_runtime.statistics import SessionStats
 
 __all__ = ["StreamState", "StreamStats"]
 
-StreamState = Literal["opening", "running", "reconnecting", "ended", "failed"]
+StreamState = Literal["opening", "running", "reconnecting", "ended", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +17,9 @@ class StreamStats:
     """What one stream of a group did so far, and how it is.
 
     Attributes:
-        state: `opening` until its first picture, then `running`; `reconnecting` while it is lost; at last `ended` or
-            `failed`.
-        live: Whether it has no end of its own.
+        state: `opening` until its first picture, then `running`; `reconnecting` while it is lost; at last `ended`,
+            `stopped` (before its end) or `failed`.
+        live: Whether it has no end of its own; None until it is open.
         dropped: Windows of a live stream that a newer one replaced before their turn came.
         reconnects: How often it was lost, or was not there yet.
         delay_p50_ms: Median time from when a window was complete to when its prediction was there.
@@ -29,7 +29,7 @@ class StreamStats:
     """
 
     state: StreamState
-    live: bool
+    live: bool | None
     dropped: int
     reconnects: int
     delay_p50_ms: float

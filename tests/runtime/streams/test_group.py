@@ -232,6 +232,23 @@ def test_a_callback_that_fails_ends_its_stream_alone(model: vj.Model) -> None:
     assert len(found["reel 2"]) == 7
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_an_open_source_is_shown_before_its_first_window(model: vj.Model, live: bool) -> None:
+    seen: list[object] = []
+    source = Reel(3.0, live=live)
+    with vj.SessionGroup() as group:
+        group.add(
+            source,
+            model.session(select="every"),
+            on_open=lambda opened: seen.append((opened, threading.current_thread())),
+            on_window=lambda window, query, embedding: seen.append(window.index),
+        )
+        list(group.run())
+    assert seen[0] == (source, threading.current_thread())
+    assert seen[1:] == sorted(seen[1:])  # type: ignore[type-var]
+    assert len(seen) > 1
+
+
 class Many:
     """A policy that gives one window twenty times."""
 
