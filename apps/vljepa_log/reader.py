@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ FIRST, MOST = 4, 64
 """How many windows are looked for, for each moment that is wanted, at first and where they make too few moments."""
 REACH = 32, 4096
 """How far a moment is followed to either side of its best window, in windows, at first and at most."""
+AT_ONCE = 8192
+"""Windows that are scored at a time: 50 MB of the paper's embeddings."""
 TOLD_LATE_S = 60.0
 """So long after its end a segment may have been told."""
 UPDATE_S = 5.0  # between looks for what is to be indexed
@@ -125,6 +128,51 @@ class LogReader(Closing):
         if self._store.behind():
             self._upkeep.wake()
         return [self._with_words(moment) for moment in moments]
+
+    def search_by(
+        self, score: Callable[[Float32], Float32], *, k: int = 10, where: Where = EVERYTHING
+    ) -> list[Moment]:
+        """The k moments with the best scores of one's own. Every window is looked at, oldest first.
+
+        Args:
+            score: Of embeddings (N, S) float32, some thousands at a time: (N,), above 0 for those that are meant.
+            k: How many moments.
+            where: Which windows are looked at.
+
+        Raises:
+            InputError: k is below 1.
+            LogError: the log cannot be read.
+
+        Examples:
+            >>> import numpy as np
+            >>> from vljepa_log import LogReader, LogWriter
+            >>> from vljepa_runtime import Bundle
+            >>> with LogWriter("GATE", Bundle.open("tiny").manifest) as log:
+            ...     for second in range(4):
+            ...         row = np.eye(256)[second // 2]
+            ...         log.add_window("gate", "What happens?", start_s=second, end_s=second + 1, embedding=row)
+            >>> with LogReader("GATE") as log:
+            ...     [(moment.start_s, moment.end_s) for moment in log.search_by(lambda rows: rows[:, 1])]
+            [(2.0, 4.0)]
+        """
+        if k < 1:
+            raise InputError(f"expected k of at least 1, got {k}")
+        best: list[Moment] = []
+        last: dict[tuple[str, str], Moment] = {}
+        for batch in self._store.windows(where):
+            pieces = [batch.embeddings[at : at + AT_ONCE] for at in range(0, len(batch), AT_ONCE)]
+            scores = np.concatenate([score(np.asarray(each, np.float32)) for each in pieces])
+            for run in _runs(batch, scores):
+                source = (run.stream, run.query)
+                before = last.get(source)
+                if before is not None and _goes_on(before, run):
+                    run = before.joined(run) if before.score >= run.score else run.joined(before)
+                elif before is not None:
+                    best.append(before)
+                last[source] = run
+            best = nlargest(k, best, key=lambda each: each.score)
+        best = nlargest(k, [*best, *last.values()], key=lambda each: each.score)
+        return [self._with_words(moment) for moment in best]
 
     def _moments(self, embedding: Float32, k: int, where: Where) -> list[Moment]:
         """Windows that were found, each followed to both sides; more are looked for while they make too few."""
@@ -237,3 +285,33 @@ def _run(batch: Batch, moment: Moment, embedding: Float32, where: Where) -> tupl
     first = int(before[-1]) + 1 if len(before) else 0
     last = best + int(after[0]) if len(after) else len(batch) - 1
     return first, last
+
+
+def _runs(batch: Batch, scores: Float32) -> Iterator[Moment]:
+    """Windows in a row with a score above 0, each row as one moment; where the stream has a gap, a row ends."""
+    windows, meant = batch.windows, scores > 0
+    starts, ends = windows["start_s"], windows["end_s"]
+    goes_on = meant[1:] & meant[:-1] & (starts[1:] >= starts[:-1]) & (starts[1:] <= ends[:-1] + GAP_S)
+    firsts = np.flatnonzero(meant & ~np.concatenate([[False], goes_on]))
+    lasts = np.flatnonzero(meant & ~np.concatenate([goes_on, [False]]))
+    for first, after in zip(firsts.tolist(), (lasts + 1).tolist()):
+        best = first + int(scores[first:after].argmax())
+        yield Moment(
+            stream=batch.stream,
+            query=batch.query,
+            start_s=float(windows["start_s"][first:after].min()),
+            end_s=float(windows["end_s"][first:after].max()),
+            time=float(windows["time"][first:after].max()),
+            score=float(scores[best]),
+            key=int(windows["key"][best]),
+        )
+
+
+def _goes_on(before: Moment, run: Moment) -> bool:
+    """Whether a later run of windows belongs to a moment, by both clocks: a camera that began anew is another one."""
+    apart_s = run.start_s - before.end_s
+    return (
+        run.end_s >= before.end_s
+        and apart_s <= GAP_S
+        and run.time - before.time <= run.end_s - before.end_s + GAP_S
+    )

@@ -256,6 +256,11 @@ class States:
         found = self.probabilities(features)[..., self.names.index(name)]
         return float(found) if found.ndim == 0 else found
 
+    def held_probability(self, name: str, features: npt.ArrayLike) -> Any:
+        """`probability` where the state holds, and 0 where another one or "unsure" does."""
+        found, told = self.probability(name, features), self.with_unsure(features).argmax(-1)
+        return found * (told == self.names.index(name))
+
     def with_unsure(self, features: npt.ArrayLike) -> Floats:
         """`probabilities` and a last column (..., L + 1) for "unsure": 1 where it holds, else 0."""
         known = self.probabilities(features)

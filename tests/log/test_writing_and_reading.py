@@ -177,3 +177,27 @@ def test_neighbours_are_one_moment_and_what_is_apart_is_another() -> None:
     assert (first.start_s, first.end_s, first.score, first.key) == (0, 4, 0.9, 1)
     assert (second.start_s, second.score) == (3, 0.9 - MARGIN - 0.01)
     assert third.start_s == far.start_s
+
+
+def test_scores_of_ones_own_find_runs_of_windows(tmp_path: Path) -> None:
+    manifest = vj.Bundle.open("tiny").manifest
+    meant = [0, 1, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0]  # one window is no end
+    with LogWriter(tmp_path / "LOG", manifest) as log:
+        for run in range(2):  # the camera begins anew
+            for second, is_meant in enumerate(meant):
+                row = np.eye(manifest.embedding_dim, dtype=np.float32)[is_meant] * (
+                    1 - run / 100 - second / 1000
+                )
+                log.add_window(
+                    "door", "What?", start_s=second, end_s=second + 1, embedding=row, at=1000.0 * run + second
+                )
+    with LogReader(tmp_path / "LOG") as log:
+        found = log.search_by(lambda rows: rows[:, 1], k=10)
+        assert sorted((each.time, each.start_s, each.end_s) for each in found if each.time < 1000) == [
+            (2, 1, 3), (10, 8, 11),
+        ]  # fmt: skip
+        assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+        assert log.search_by(lambda rows: rows[:, 2]) == []
+        assert len(log.search_by(lambda rows: rows[:, 1], k=1)) == 1
+        with pytest.raises(vj.InputError, match="k of at least 1"):
+            log.search_by(lambda rows: rows[:, 1], k=0)

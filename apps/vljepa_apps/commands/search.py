@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from vljepa_log import LogReader, Moment
+    from vljepa_log import LogReader, Moment, Where
     from vljepa_runtime import Model
 
 EXAMPLE = "vljepa search LOG 'a red ball falls' --k 3"
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--like", type=place, metavar="STREAM@S", help="moments like the one of STREAM at S seconds"
     )
     parser.add_argument("--picture", metavar="SOURCE", help="moments like a picture or a clip")
+    parser.add_argument("--state", metavar="NAME", help="moments that show this state of --states")
+    parser.add_argument("--states", type=Path, metavar="FILE", help="states that vljepa teach wrote")
     arguments.add_number(parser, "--k", 10, "moments to show")
     parser.add_argument(
         "--from",
@@ -51,14 +54,19 @@ def run(args: argparse.Namespace) -> int:
     """Print the moments, best first."""
     from vljepa_log import LogReader, Where
 
-    if [bool(args.words), bool(args.like), bool(args.picture)].count(True) != 1:
-        raise InputError("expected WORDS, --like STREAM@S or --picture SOURCE, one of them")
+    if [bool(args.words), bool(args.like), bool(args.picture), bool(args.state)].count(True) != 1:
+        raise InputError("expected WORDS, --like STREAM@S, --picture SOURCE or --state NAME, one of them")
+    if bool(args.state) != bool(args.states):
+        raise InputError("expected --state NAME and --states FILE, one of them came alone")
     if args.since is not None and args.until is not None and args.since >= args.until:
         raise InputError("expected --from before --to")
     where = Where(streams=tuple(args.stream), since=args.since, until=args.until)
     model = arguments.load_model(args)
     with LogReader(args.log, model.bundle.manifest) as log:
-        moments = log.search(wanted(args, model, log), k=args.k, where=where)
+        if args.state:
+            moments = showing(args, model, log, where)
+        else:
+            moments = log.search(wanted(args, model, log), k=args.k, where=where)
         if args.thumbnails:
             write_thumbnails(log, moments, args.thumbnails)
     if args.json:
@@ -77,6 +85,24 @@ def wanted(args: argparse.Namespace, model: Model, log: LogReader) -> npt.NDArra
     if args.picture:
         return model.embed(args.picture)
     return log.embedding_at(*args.like)
+
+
+def showing(args: argparse.Namespace, model: Model, log: LogReader, where: Where) -> list[Moment]:
+    """The moments at which a taught state is the likeliest, and "unsure" does not hold."""
+    from vljepa_runtime import States
+    from vljepa_runtime.bundle import identity_of
+
+    states = States.read(args.states)
+    states.require(identity_of(model.bundle.manifest))
+    if states.feature != "embedding":
+        raise InputError(
+            "these states look at pooled tokens, which a log does not keep: teach with --feature embedding"
+        )
+    return log.search_by(
+        lambda rows: states.held_probability(args.state, rows),
+        k=args.k,
+        where=replace(where, queries=(states.query,)),
+    )
 
 
 def place(value: str) -> tuple[str, float]:

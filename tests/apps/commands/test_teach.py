@@ -86,6 +86,28 @@ def test_moments_of_a_log_teach(
     assert any(each.startswith("early has 1 example: ") for each in found["warnings"])
 
 
+def test_a_state_is_found_in_a_log(
+    tiny: Any, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door, file = str(log / "door.mp4"), str(tmp_path / "s.json")
+    states = ["--state", "early", f"{door}@0-3", "--state", "late", f"{door}@3.4-6"]
+    assert main(["teach", str(log / "LOG"), *states, "--out", file]) == 0
+    capsys.readouterr()
+    search = ["search", str(log / "LOG"), "--states", file, "--json"]
+    for name, at_s in (("early", 1.0), ("late", 5.0)):
+        assert main([*search, "--state", name]) == 0
+        (found,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert found["start_s"] <= at_s <= found["end_s"]
+        assert 0.5 < found["score"] <= 1
+    for options, message in (
+        ([*search, "--state", "gone"], "among early, late"),
+        (search, "--state NAME, one of them"),
+        (["search", str(log / "LOG"), "--state", "early"], "one of them came alone"),
+    ):
+        assert main(options) == 1
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
