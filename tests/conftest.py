@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -15,6 +16,10 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 # Before anything imports torch, and for every process that a test starts. Two threads that wait for each other on busy
 # cores cost the tiny model 13 times the CPU time of one, and bfloat16 sums depend on how many threads share them.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# How long an example takes says how busy the machine is, not what the code does.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session")
