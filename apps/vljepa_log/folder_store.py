@@ -23,7 +23,7 @@ from vljepa_log.database import Database, trouble
 from vljepa_log.errors import LogError
 from vljepa_log.moments import Moment
 from vljepa_log.neighbours import Neighbours
-from vljepa_log.parts import ROW, Opened, Part, PartFiles, row_of, windows_of
+from vljepa_log.parts import ROW, Opened, Part, PartFiles, key_of, row_of, windows_of
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
@@ -320,17 +320,12 @@ def _batch(opened: Opened, rows: Array, stream: str, query: str) -> Batch:
 
 
 def _moment(opened: Opened, row: int, score: float, sources: Mapping[int, tuple[str, str]]) -> Moment:
-    (window,) = windows_of(opened, np.array([row]))
-    stream, query = sources[int(opened.rows["source"][row])]
+    source, _, start_s, end_s, time = opened.rows[row].item()
+    stream, query = sources[source]
     return Moment(
-        stream=stream,
-        query=query,
-        start_s=float(window["start_s"]),
-        end_s=float(window["end_s"]),
-        time=float(window["time"]),
-        score=score,
-        key=int(window["key"]),
-    )
+        stream=stream, query=query, start_s=start_s, end_s=end_s, time=time, score=score,
+        key=key_of(opened.part.number, row),
+    )  # fmt: skip
 
 
 def _within(rows: Array, where: Where) -> Array:

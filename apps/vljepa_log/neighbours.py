@@ -27,12 +27,12 @@ __all__ = ["Neighbours"]
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 BLOCK = 1 << 10  # rows multiplied at once; their float32 stays in a core's cache
-FROM_ROWS = 1 << 14  # an exact search of fewer takes a few milliseconds
+FROM_ROWS = 1 << 12  # an exact search of fewer takes a millisecond
 STEP = 16  # rows taken into a graph at once, some 3 ms: whoever waits for a search waits no longer
 RESCORED = 4  # times as many as are wanted are scored again: int8 changes their order
 MOST_FROM_GRAPH = 4096  # candidates; beyond, the graph is no quicker than the product
 LEAST_SHARE = 1 / 16  # of a part that is meant, down to which its graph is asked
-SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 96, "expansion_search": 192}
+SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 96, "expansion_search": 96}
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vljepa_log.errors import LogError
 from vljepa_log.rows import WINDOW
 
-__all__ = ["ROW", "Opened", "Part", "PartFiles", "row_of", "windows_of"]
+__all__ = ["ROW", "Opened", "Part", "PartFiles", "key_of", "row_of", "windows_of"]
 
 Array = npt.NDArray[Any]
 ROW = np.dtype([("source", "<i4"), ("score", "<f4"), ("start_s", "<f8"), ("end_s", "<f8"), ("time", "<f8")])
@@ -89,8 +89,10 @@ class PartFiles:
             try:
                 known = Opened(
                     part=part,
-                    rows=np.memmap(rows, ROW, "r", shape=(part.rows,)),
-                    embeddings=np.memmap(embeddings, EMBEDDING, "r", shape=(part.rows, self._width)),
+                    rows=np.asarray(np.memmap(rows, ROW, "r", shape=(part.rows,))),
+                    embeddings=np.asarray(
+                        np.memmap(embeddings, EMBEDDING, "r", shape=(part.rows, self._width))
+                    ),
                 )
             except ValueError as error:
                 raise LogError(
@@ -137,6 +139,11 @@ def windows_of(opened: Opened, rows: Array) -> Array:
     for name in ("score", "start_s", "end_s", "time"):
         windows[name] = chosen[name]
     return windows
+
+
+def key_of(number: int, row: int) -> int:
+    """Of a row of a part."""
+    return (number << KEY_BITS) + row
 
 
 def row_of(key: int) -> tuple[int, int]:

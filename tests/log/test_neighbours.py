@@ -1,0 +1,94 @@
+"""Graphs of neighbours: they find what an exact search finds, from memory and from the cache, of all rows or some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vljepa_log import WINDOW, Batch, Contents, Where, folder_store, neighbours, open_store
+from vljepa_log.store import Store
+
+pytest.importorskip("usearch", reason="the extra log is not installed")
+ROWS, SIDE = 3000, 32
+
+
+@pytest.fixture
+def vectors(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    monkeypatch.setattr(neighbours, "FROM_ROWS", 256)
+    monkeypatch.setattr(folder_store, "ROWS", 1024)
+    rows = np.random.default_rng(0).normal(size=(ROWS, SIDE)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def store(tmp_path: Path, vectors: np.ndarray) -> Iterator[Store]:
+    """Two full parts and one that grows; every fourth window is of another stream."""
+    store = open_store(tmp_path / "LOG", identity={"embedding_dim": str(SIDE)}, writable=True)
+    numbers = np.arange(ROWS)
+    for some in np.array_split(numbers, 10):
+        for stream, chosen in (("door", some[some % 4 != 0]), ("yard", some[some % 4 == 0])):
+            windows = np.zeros(len(chosen), WINDOW)
+            windows["start_s"] = windows["end_s"] = windows["time"] = chosen
+            batch = Batch(stream=stream, query="q", windows=windows, embeddings=vectors[chosen])
+            store.append(Contents(batches=[batch]))
+    yield store
+    store.close()
+
+
+def share_found(store: Store, vectors: np.ndarray, where: Where, chosen: np.ndarray) -> float:
+    """Of the ten nearest by NumPy, over 30 queries."""
+    shares = []
+    for query in np.random.default_rng(1).normal(size=(30, SIDE)).astype(np.float32):
+        exact = chosen[np.argsort(-(vectors[chosen] @ query))[:10]]
+        found = store.nearest(query, k=10, where=where)
+        assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+        shares.append(len({int(each.start_s) for each in found} & set(exact.tolist())) / len(exact))
+    return float(np.mean(shares))
+
+
+NUMBERS = np.arange(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("where", "chosen"),
+    [
+        (Where(), NUMBERS),
+        (Where(streams=("yard",)), NUMBERS[NUMBERS % 4 == 0]),
+        (Where(since=900, until=2500), NUMBERS[900:2500]),
+        (Where(streams=("door",), until=30), NUMBERS[:30][NUMBERS[:30] % 4 != 0]),
+    ],
+    ids=["all", "a stream", "a time", "few"],
+)
+def test_graphs_find_what_is_near(
+    store: Store, vectors: np.ndarray, where: Where, chosen: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert share_found(store, vectors, where, chosen) > 0.99  # float16 alone, no graph yet
+    assert store.behind()
+    store.update()
+    assert not store.behind()
+    scored: list[int] = []
+    exact = neighbours._scores
+    monkeypatch.setattr(
+        neighbours, "_scores", lambda e, w, rows: (scored.append(len(rows)), exact(e, w, rows))[1]
+    )
+    assert share_found(store, vectors, where, chosen) > 0.97
+    assert sum(scored) < 30 * max(len(chosen) / 2, 31)  # the graphs were asked
+
+
+def test_graphs_are_kept_and_found_again(store: Store, vectors: np.ndarray, tmp_path: Path) -> None:
+    store.update(lasting=True)
+    files = sorted((tmp_path / "LOG" / "index").iterdir())
+    assert len(files) == 2  # of the parts that will not grow
+    reader = open_store(tmp_path / "LOG", identity=None, writable=False)
+    assert share_found(reader, vectors, Where(), NUMBERS) > 0.97
+    files[0].write_bytes(files[0].read_bytes()[:100])  # damaged: it is made again, not believed
+    other = open_store(tmp_path / "LOG", identity=None, writable=False)
+    assert share_found(other, vectors, Where(), NUMBERS) > 0.97
+    store.forget(2000.0)
+    assert not files[0].exists()  # with its part
+    assert share_found(reader, vectors, Where(since=2000), NUMBERS[2000:]) > 0.97
+    other.close()
+    reader.close()
