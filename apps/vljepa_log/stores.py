@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["STORES", "open_store"]
 
-STORES = {
-    "lance": "vljepa_log.lance_store:LanceStore",
-    "": "vljepa_log.folder_store:FolderStore",
-}
-"""Scheme of a name such as `lance:PATH`, and who keeps it; without one it is a folder."""
+LANCE = "vljepa_log.lance_store:LanceStore"
+STORES = {"lance": LANCE, "s3": LANCE, "gs": LANCE, "az": LANCE, "": "vljepa_log.folder_store:FolderStore"}
+"""Scheme of a name such as `lance:PATH` or `s3://BUCKET/PREFIX`, and who keeps it; without one it is a folder."""
 
 
 def open_store(place: str | Path, *, identity: Mapping[str, str] | None, writable: bool) -> Store:
@@ -42,7 +40,7 @@ def open_store(place: str | Path, *, identity: Mapping[str, str] | None, writabl
         >>> store.close()
     """
     scheme, colon, rest = str(place).partition(":")
-    known = bool(colon) and scheme in STORES
+    known = bool(colon) and scheme in STORES and (scheme == "lance" or rest.startswith("//"))
     module, name = STORES[scheme if known else ""].split(":")
     store: Callable[..., Store] = getattr(import_module(module), name)
-    return store(rest if known else place, identity=identity, writable=writable)
+    return store(rest if known and scheme == "lance" else place, identity=identity, writable=writable)
