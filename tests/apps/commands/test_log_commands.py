@@ -140,7 +140,7 @@ def test_a_search_that_means_nothing_says_so(log: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "expected WORDS, --like STREAM@S or --picture SOURCE, one of them"),
+        ([], "expected WORDS, --like STREAM@S, --picture SOURCE"),
         (["a ball", "--like", "a@1"], "one of them"),
         ([""], "expected WORDS"),
         (["--like", "no time"], "expected STREAM@SECONDS"),
