@@ -8,4 +8,8 @@ from .protocol import Hints as Hints
 from .protocol import Item as Item
 from .protocol import Source as Source
 from .protocol import SourceStatus as SourceStatus
+from .ring.packet_ring import Cut as Cut
+from .ring.packet_ring import PacketRing as PacketRing
+from .ring.writing import write_cut as write_cut
+from .video.cut_frames import frames_of as frames_of
 from .video.files import open_file as open_file

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import instance, number, whole
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from vljepa_runtime.sources.ring.packet_ring import PacketRing
 
 __all__ = [
     "DEFAULT_RATE", "EVERY_FRAME", "TOLERANCE_S", "Announced", "Frame", "Hints", "Item", "Source", "SourceStatus",
@@ -157,6 +160,12 @@ class Source(Closing):
 
         Raises:
             SourceError: it cannot be read, or not any more.
+        """
+
+    def keep_packets(self, ring: PacketRing) -> None:
+        """Have encoded packets put into a ring as they are read; asked for before `frames`.
+
+        A source of raw pictures or stills has none and leaves the ring empty.
         """
 
     def announced(self) -> Announced | None:

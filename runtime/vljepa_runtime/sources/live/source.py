@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources.live.deadline import ConnectionLostError
 from vljepa_runtime.sources.pictures.pixels import Picture
 from vljepa_runtime.sources.protocol import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus, StatusKind
+from vljepa_runtime.sources.ring.packet_ring import PacketRing
 
 __all__ = [
     "Backoff",
@@ -28,6 +29,7 @@ __all__ = [
     "LIVE_LIMITS",
     "LIVE_PIXELS",
     "LiveSource",
+    "PacketConnection",
     "Picture",
 ]
 
@@ -60,6 +62,14 @@ class Connection(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class PacketConnection(Protocol):
+    """A connection whose pictures come encoded, and can be kept as they came."""
+
+    def keep_packets(self, ring: PacketRing, now_s: Callable[[], float]) -> None:
+        """Put packets into a ring as they come, at the time that the clock says then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +144,15 @@ class LiveSource(Source):
         self._buffer = _Buffer()
         self._thread: threading.Thread | None = None
         self._start_s: float | None = None
+        self._ring: PacketRing | None = None
         self._count = 0
         self._worked_s = 0.0  # from the first to the last picture of the last connection
         self._news_s = 0.0  # when the last item came, or shall come
         self._warned = False  # that none came
+
+    def keep_packets(self, ring: PacketRing) -> None:
+        """Put packets into a ring as they come, where the connection has any."""
+        self._ring = ring
 
     def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
         """Give remarks in order and the newest frame, each at most once, until `close`."""
@@ -213,6 +228,8 @@ class LiveSource(Source):
             if self._count == 0:
                 raise
             return str(error)  # it has worked before, so it may work again
+        if self._ring is not None and isinstance(connection, PacketConnection):
+            connection.keep_packets(self._ring, self._now_s)
         try:
             for picture in connection.pictures(interval_s):
                 if self._stop.is_set():
@@ -229,6 +246,10 @@ class LiveSource(Source):
         finally:
             connection.close()
         return "the stream ended"
+
+    def _now_s(self) -> float:
+        """Now in stream time, which begins with the first picture."""
+        return 0.0 if self._start_s is None else time.monotonic() - self._start_s
 
     def _put(self, picture: Picture) -> None:
         now = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import av
@@ -19,6 +19,8 @@ from vljepa_runtime.sources.live.source import LIVE_LIMITS, LIVE_PIXELS, Picture
 from vljepa_runtime.sources.network.relay import Relay
 from vljepa_runtime.sources.network.web_file import RefusedError, WebFile
 from vljepa_runtime.sources.pictures.pixels import Converter
+from vljepa_runtime.sources.ring.packet_ring import PacketRing
+from vljepa_runtime.sources.ring.track import Track, encoded
 from vljepa_runtime.sources.video.decoding import choose_stream
 from vljepa_runtime.sources.video.packets import read_packets
 
@@ -82,6 +84,7 @@ class ContainerStream:
         self._carrier = carrier
         self._is_file = isinstance(carrier, WebFile) and carrier.takes_ranges
         self._paced = paced
+        self._keep: Callable[[Any], object] = bool
         self._clock_s: float | None = None  # that of this machine when the stamps were 0
         try:
             self._stream = choose_stream(container, name)
@@ -98,6 +101,16 @@ class ContainerStream:
         """Whether it is a file with an end; a raw stream says nothing of its duration."""
         return self.container.duration is not None or self._is_file
 
+    def keep_packets(self, ring: PacketRing, now_s: Callable[[], float]) -> None:
+        """See `PacketConnection`."""
+        ring.begin(Track.of(self._stream))
+
+        def keep(packet: Any) -> None:
+            if packet is not None and (kept := encoded(packet, now_s())) is not None:
+                ring.add(kept)
+
+        self._keep = keep
+
     def pictures(self, interval_s: float | None = None) -> Iterator[Picture]:
         """Every picture, as soon as it is decoded."""
         self._stream.codec_context.options = dict(LIVE_LIMITS)
@@ -107,6 +120,7 @@ class ContainerStream:
         while True:
             self.deadline.check()
             packet = self._next(packets)
+            self._keep(packet)
             try:
                 for frame in self._stream.decode(packet):
                     self.deadline.renew()

@@ -27,6 +27,8 @@ from vljepa_runtime.sources.protocol import (
     SourceStatus,
     due_index,
 )
+from vljepa_runtime.sources.ring.packet_ring import PacketRing
+from vljepa_runtime.sources.ring.track import PacketTap
 from vljepa_runtime.sources.video.clock import Shown, StreamClock
 from vljepa_runtime.sources.video.packets import read_packets
 from vljepa_runtime.sources.video.timing import Timing, length_of_all_s
@@ -68,7 +70,13 @@ def announced_pictures(container: InputContainer, name: str) -> Announced | None
 
 
 def decode_stream(
-    container: InputContainer, name: str, hints: Hints, clock: StreamClock, *, stretch: bool = False
+    container: InputContainer,
+    name: str,
+    hints: Hints,
+    clock: StreamClock,
+    *,
+    stretch: bool = False,
+    ring: PacketRing | None = None,
 ) -> Iterator[Item]:
     """Decode one pass over a container, converting only the frames that the hints ask for.
 
@@ -77,6 +85,8 @@ def decode_stream(
         name: For messages.
         hints: What the consumer needs.
         clock: One for all passes.
+        stretch: Spread the values of grey pictures of more than 8 bits.
+        ring: Gets the packets on their way.
 
     Raises:
         SourceError: no frame at all could be decoded.
@@ -85,7 +95,8 @@ def decode_stream(
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = min(MAX_THREADS, os.cpu_count() or 1)
     damage = _Damage(container)
-    frames = _frames(container, stream, damage)
+    tap = None if ring is None else PacketTap(ring, stream)
+    frames = _frames(container, stream, damage, tap)
     if (first := next(frames, None)) is None:
         raise SourceError(f"no frame of {name} could be decoded: {damage.reason or 'it is empty'}")
     timing = Timing.of(container, stream, first)
@@ -97,6 +108,8 @@ def decode_stream(
         stamped, start_s=timing.start_s, step_s=timing.step_s, length_s=timing.announced_s
     ):
         count += 1
+        if tap is not None:
+            tap.shown(shown.time_s)
         if count == 1 and converter.note:
             yield SourceStatus(kind="warning", message=f"{name} holds {converter.note}")
         if count == 2 and timing.guessed:
@@ -152,8 +165,18 @@ class _Damage:
         return ""
 
 
-def _frames(container: InputContainer, stream: VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
-    for packet in chain(_packets(container, stream, damage), [None]):
+def _frames(
+    container: InputContainer, stream: VideoStream, damage: _Damage, tap: PacketTap | None
+) -> Iterator[av.VideoFrame]:
+    packets = _packets(container, stream, damage)
+    decoded = _decoded(packets if tap is None else tap.packets(packets), stream, damage)
+    return decoded if tap is None else tap.frames(decoded)
+
+
+def _decoded(
+    packets: Iterator[av.Packet[Any]], stream: VideoStream, damage: _Damage
+) -> Iterator[av.VideoFrame]:
+    for packet in chain(packets, [None]):
         try:
             for frame in stream.decode(packet):
                 if not frame.time_base and stream.time_base:  # PyAV 17 leaves it out after the last packet

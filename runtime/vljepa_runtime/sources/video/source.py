@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from av.container import InputContainer
 
 from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Hints, Item, Source
+from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.video.clock import StreamClock
 from vljepa_runtime.sources.video.decoding import announced_pictures, decode_stream
 from vljepa_runtime.sources.video.read_ahead import read_ahead
@@ -59,11 +60,16 @@ class VideoSource(Source):
         self._open = open_video
         self._opened: OpenVideo | None = first
         self._stretch = stretch
+        self._ring: PacketRing | None = None
         self._stopped = stopped or threading.Event()
 
     def announced(self) -> Announced | None:
         """What the header says."""
         return announced_pictures(self._opened.container, self.name) if self._opened else None
+
+    def keep_packets(self, ring: PacketRing) -> None:
+        """Put the packets of the video into a ring, too."""
+        self._ring = ring
 
     def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
         """Every frame, or only those the hints ask for, as fast as the consumer takes them."""
@@ -74,7 +80,9 @@ class VideoSource(Source):
         while True:
             video, self._opened = self._opened or self._again(), None
             try:
-                for item in decode_stream(video.container, self.name, hints, clock, stretch=self._stretch):
+                for item in decode_stream(
+                    video.container, self.name, hints, clock, stretch=self._stretch, ring=self._ring
+                ):
                     yield item
                     video.renew()
             finally:
