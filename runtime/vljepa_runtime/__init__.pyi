@@ -1,3 +1,5 @@
+from .alerts import Alert as Alert
+from .alerts import ClipFolder as ClipFolder
 from .bundle.manifest import Manifest as Manifest
 from .bundle.reader import Bundle as Bundle
 from .bundle.writer import write_bundle as write_bundle

@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.records import AtMost, check_record, read_record
 from vljepa_runtime.files.strict_json import parse_json
-from vljepa_runtime.files.values import RecordError, shown, wrong
+from vljepa_runtime.files.values import Name, RecordError, shown, wrong
 from vljepa_runtime.printable import json_text
 
 __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs", "wall_clock"]
 
 Kind = Literal["segment", "answer", "alert", "status", "error"]
-EVENT_VERSION = 2
-READABLE = (1, EVENT_VERSION)  # 1 had neither `time` nor `embedding`
+EVENT_VERSION = 3
+READABLE = (1, 2, EVENT_VERSION)  # 1 had neither `time` nor `embedding`, 2 neither `active` nor `clip`
+OPTIONAL = ("embedding", "active", "clip")  # only where there is one
 DECIMALS = {"start_s": 3, "end_s": 3, "score": 6}
 MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
 MAX_LINE = 1 << 20  # characters; a text of 512 tokens has some 2,500
@@ -76,18 +77,20 @@ class Event:
         time: When it was told, by the wall clock: ISO 8601 in UTC, to the millisecond; None where nobody noted it.
         text: Words, empty until decoded.
         query: The question or prompt this answers, None where there is none.
-        score: Of an answer, the cosine of the best label; of a segment, the cosine distance to the one before it;
-            None where there is none.
+        score: Of an answer, the cosine of the best label; of an alert, see `Alert`; of a segment, the cosine
+            distance to the one before it; None where there is none.
         decoded: True when the Y-decoder wrote `text`.
         latency_ms: Time that its window and its words took.
         embedding: (S,) the predicted embedding, L2-normalised, where it was asked for.
+        active: Of an alert: True at its begin, False at its end; None else.
+        clip: Of an alert: name of the file that shows it, in the folder of clips, once its last seconds have come.
         v: Version of this layout.
 
     Examples:
         >>> import vljepa_runtime as vj
         >>> event = vj.Event(stream="door", kind="segment", start_s=2, end_s=5, text="a ball falls")
         >>> event.to_json()
-        '{"v": 2, "stream": "door", "kind": "segment", "start_s": 2..., "text": "a ball falls", ...}'
+        '{"v": 3, "stream": "door", "kind": "segment", "start_s": 2..., "text": "a ball falls", ...}'
         >>> vj.Event.from_json(event.to_json()) == event
         True
     """
@@ -103,6 +106,8 @@ class Event:
     decoded: bool = False
     latency_ms: LatencyMs = field(default_factory=LatencyMs)
     embedding: Annotated[tuple[float, ...], AtMost(MAX_EMBEDDING)] | None = None
+    active: bool | None = None
+    clip: Name | None = None
     v: Annotated[int, _version] = EVENT_VERSION
 
     def __post_init__(self) -> None:
@@ -111,7 +116,7 @@ class Event:
             raise InputError(f"event ends at {self.end_s} s, before it starts at {self.start_s} s")
 
     def to_json(self) -> str:
-        """One line of JSON, fields in the documented order, `embedding` only where there is one; terminals may show it.
+        """One line of JSON, fields in the documented order, those of `OPTIONAL` only where there is one; safe to print.
 
         Seconds have three decimals, cosines six, milliseconds two: no clock or engine here knows more.
         """
@@ -120,10 +125,9 @@ class Event:
             values[name] = None if values[name] is None else round(values[name], decimals)
         for stage, spent_ms in values["latency_ms"].items():
             values["latency_ms"][stage] = None if spent_ms is None else round(spent_ms, 2)
-        if self.embedding is None:
-            del values["embedding"]
-        else:
+        if self.embedding is not None:
             values["embedding"] = [round(value, 6) for value in self.embedding]
+        values = {key: value for key, value in values.items() if key not in OPTIONAL or value is not None}
         return json_text({"v": values.pop("v"), **values})
 
     @classmethod

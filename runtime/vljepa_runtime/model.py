@@ -32,6 +32,7 @@ from vljepa_runtime.preprocessing.unread_clip import UnreadClip
 from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
 
 if TYPE_CHECKING:
+    from vljepa_runtime.alerts import Alert, ClipFolder
     from vljepa_runtime.decoder import Decoder
     from vljepa_runtime.selection.protocol import Policy
     from vljepa_runtime.session import Session
@@ -422,6 +423,8 @@ class Model:
         min_score: float | None = None,
         embeddings: bool = False,
         states: States | str | Path | None = None,
+        alerts: Iterable[Alert] | None = None,
+        clips: ClipFolder | None = None,
     ) -> Session:
         """Open the state of one stream; see `Session`."""
         from vljepa_runtime.session import Session
@@ -437,6 +440,8 @@ class Model:
             min_score=min_score,
             embeddings=embeddings,
             states=states,
+            alerts=alerts,
+            clips=clips,
         )
 
     @property

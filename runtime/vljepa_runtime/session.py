@@ -11,6 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from vljepa_runtime.alerts.clips import ClipFolder, ClipRecorder
+from vljepa_runtime.alerts.rule import Alert
+from vljepa_runtime.alerts.watch import AlertChange, AlertWatch
 from vljepa_runtime.arguments import choice, instance, number, path, text, texts, whole
 from vljepa_runtime.bundle.identity import identity_of
 from vljepa_runtime.closing import Closing
@@ -60,6 +63,8 @@ class Session(Closing):
         embeddings: Put the embedding of each segment and answer into its event.
         states: What `vljepa teach` wrote, or its file: the state that holds is told like a label (`BestState`), and
             "unsure" like a state. They bring their own query.
+        alerts: Standing queries; each gives an event of the kind `alert` when it begins and when it ends.
+        clips: Where clips of alerts go, from before they began; a source without encoded packets gives none.
 
     Raises:
         InputError: a query is empty or given twice, `decode` is none of the three, labels or states come with a policy,
@@ -94,6 +99,8 @@ class Session(Closing):
         min_score: float | None = None,
         embeddings: bool = False,
         states: States | str | Path | None = None,
+        alerts: Iterable[Alert] | None = None,
+        clips: ClipFolder | None = None,
     ) -> None:
         if not callable(getattr(model, "encode_on_device", None)):
             raise InputError(
@@ -127,6 +134,7 @@ class Session(Closing):
         if self._pools and keep is not None:
             raise InputError("pooled tokens are those of whole windows: leave out keep")
         self._embeddings = embeddings
+        self._watch, self._recorder = _watch(model, self.queries, alerts, clips)
         self._states: list[State] = [self._policy.start() for _ in self.queries]
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
@@ -158,6 +166,8 @@ class Session(Closing):
     def close(self) -> None:
         """Close the source of a run that was left early."""
         self._stopped = True
+        if self._recorder is not None:
+            self._recorder.finish()
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -232,6 +242,8 @@ class Session(Closing):
     ) -> Iterator[Item]:
         """Items of an open source until it ends or the session is stopped; waiting for a live one is not work."""
         self._source = source
+        if self._recorder is not None:
+            source.keep_packets(self._recorder.ring)
         hints = hints_for(self.model.preprocess)
         read = limited_frames(source, hints, max_seconds=max_seconds, on_frame=on_frame)
         return self._until_stopped(self._stats.each(None if source.live else "capture", read))
@@ -318,13 +330,24 @@ class Session(Closing):
             latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
             for decision in self._selected(partial(state.push, observation)):
                 yield self._segment(query, decision, latency)
+            if self._watch is not None:
+                for change in self._watch.push(query, observation):
+                    yield self._alert(query, change, latency)
+        if self._recorder is not None:
+            if window.index == 0 and self._recorder.ring.track is None:
+                yield from self._warnings([f"{self._stream} gives no encoded packets: alerts have no clips"])
+            yield from self._warnings(self._recorder.advance(window.end_s))
         stats.predicted_window(spent_ms)
 
     def finish(self) -> Iterator[Event]:
-        """Last step: segments that were still open at the end."""
+        """Last step: segments and alerts that were still open at the end."""
         for query, state in zip(self.queries, self._states):
             for decision in self._selected(state.finish):
                 yield self._segment(query, decision, LatencyMs())
+        for query, change in self._watch.finish() if self._watch is not None else ():
+            yield self._alert(query, change, LatencyMs())
+        if self._recorder is not None:
+            yield from self._warnings(self._recorder.finish())
 
     def _selected(self, ask: Callable[[], list[Decision]]) -> list[Decision]:
         with self._stats.stage("select"):
@@ -355,6 +378,24 @@ class Session(Closing):
             embedding=tuple(decision.embedding.tolist()) if self._embeddings else None,
         )
 
+    def _alert(self, query: str, change: AlertChange, latency: LatencyMs) -> Event:
+        return Event(
+            stream=self._stream,
+            kind="alert",
+            start_s=change.start_s,
+            end_s=change.end_s,
+            time=wall_clock(),
+            text=change.alert.text,
+            query=query,
+            score=change.score,
+            latency_ms=latency,
+            active=change.active,
+            clip=None if self._recorder is None else self._recorder.name_for(change),
+        )
+
+    def _warnings(self, texts: Iterable[str]) -> Iterator[Event]:
+        return (self.note("status", f"warning: {text}") for text in texts)
+
     def note(self, kind: Literal["status", "error"], text: str) -> Event:
         """An event that tells something of the stream as a whole."""
         now_s = self._stats.media_s
@@ -374,6 +415,22 @@ def _states_of(model: Model, states: States | str | Path) -> States:
     found = states if isinstance(states, States) else States.read(path(states, "states"))
     found.require(identity_of(model.bundle.manifest))
     return found
+
+
+def _watch(
+    model: Model, queries: tuple[str, ...], alerts: Iterable[Alert] | None, clips: ClipFolder | None
+) -> tuple[AlertWatch | None, ClipRecorder | None]:
+    """What looks for alerts, and what keeps their clips."""
+    if alerts is None:
+        if clips is not None:
+            raise InputError("clips are of alerts: give alerts, too")
+        return None, None
+    watch = AlertWatch(alerts, model.embed_text, queries=queries)
+    if clips is None:
+        return watch, None
+    instance(clips, "clips", ClipFolder)
+    hold_s = max((alert.hold_s for alert in watch.alerts), default=0.0)
+    return watch, ClipRecorder(clips, longest_s=hold_s + model.preprocess.seconds)
 
 
 def _queries(model: Model, query: str | Iterable[str] | None, task: str) -> tuple[str, ...]:

@@ -24,6 +24,8 @@ FULL = Event(
     latency_ms=LatencyMs(capture=1.0, encode=2.5, predict=0.25, decode=9.0),
     time="2026-11-27T20:54:08.123+00:00",
     embedding=(0.6, -0.8),
+    active=False,
+    clip="alert.mp4",
 )
 
 
@@ -40,16 +42,21 @@ def test_layout_is_the_documented_one() -> None:
     values = json.loads(FULL.to_json())
     assert list(values) == [
         "v", "stream", "kind", "start_s", "end_s", "time", "text", "query", "score", "decoded", "latency_ms",
-        "embedding",
+        "embedding", "active", "clip",
     ]  # fmt: skip
-    assert "embedding" not in json.loads(Event(stream="s", kind="segment").to_json())
+    assert not {"embedding", "active", "clip"} & set(json.loads(Event(stream="s", kind="segment").to_json()))
     assert list(values["latency_ms"]) == ["capture", "encode", "predict", "decode"]
-    assert values["v"] == 2
+    assert values["v"] == 3
 
 
 def test_a_line_of_the_version_before_is_read() -> None:
     event = Event.from_json('{"v": 1, "stream": "s", "kind": "segment", "text": "a ball rolls"}')
     assert (event.text, event.time, event.embedding) == ("a ball rolls", None, None)
+
+
+def test_an_alert_of_the_version_before_is_read() -> None:
+    event = Event.from_json('{"v": 2, "stream": "s", "kind": "alert", "text": "a ball rolls"}')
+    assert (event.v, event.active, event.clip) == (2, None, None)
 
 
 def test_a_line_says_no_more_than_clocks_and_engines_know() -> None:
@@ -101,7 +108,7 @@ def test_numpy_numbers_become_plain_ones() -> None:
     ("changes", "message"),
     [
         ({"kind": "segmnt"}, "kind: expected segment or answer or alert or status or error"),
-        ({"v": 3}, "version 3 is unknown"),
+        ({"v": 4}, "version 4 is unknown"),
         ({"score": float("nan")}, "score: expected a finite number, got nan"),
         ({"start_s": 2.0, "end_s": 1.0}, "before it starts"),
         ({"end_s": "soon"}, "end_s: expected a finite number, got 'soon'"),

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vljepa_apps import arguments, console
+from vljepa_apps import alert_options, arguments, console
 from vljepa_apps.outputs import Outputs, own_files, refuse_existing
 from vljepa_apps.scope import tell_scope
 from vljepa_apps.signals import deferred
@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embeddings", action="store_true", help="put the predicted embedding into each segment and answer"
     )
+    alert_options.add_alerts(parser)
     for sink in SINKS:
         help_text = sink.help if sink.shared else f"{sink.help}; of several sources, a folder for a file each"
         parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=help_text)
@@ -94,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
     paths = [*files.values(), *(path for each in own.values() for path in each.values())]
     refuse_existing(paths, force=args.force, kept=kept, inputs=(*args.sources, args.bundle, args.states))
     labels = arguments.texts_from(args.label, args.labels)
+    args.watch = alert_options.alerts_from(args), alert_options.clips_from(args)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(files, own=own, overwrite=args.force, append=args.append))
         model = arguments.load_model(args)
@@ -176,6 +178,7 @@ def _with_failures(events: Iterator[Event]) -> Iterator[Event]:
 
 def _session(args: argparse.Namespace, model: Model, labels: Sequence[str]) -> Session:
     """The state of one stream, as the options want it."""
+    alerts, clips = args.watch
     return model.session(
         query=args.query or None,
         select=args.select,
@@ -184,6 +187,8 @@ def _session(args: argparse.Namespace, model: Model, labels: Sequence[str]) -> S
         labels=labels or None,
         min_score=args.min_score,
         embeddings=args.embeddings,
+        alerts=alert_options.check_alerts(alerts, model),
+        clips=clips,
         states=args.states,
     )
 

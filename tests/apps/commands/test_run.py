@@ -255,7 +255,7 @@ def test_the_first_line_is_a_status_event(
 ) -> None:
     main(["run", "toy", str(pictures)])
     first = json.loads(capsys.readouterr().out.splitlines()[0])
-    assert (first["kind"], first["v"]) == ("status", 2)
+    assert (first["kind"], first["v"]) == ("status", 3)
 
 
 @pytest.mark.parametrize(
