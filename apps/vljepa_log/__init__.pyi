@@ -12,6 +12,7 @@ from .pictures import Pictures as Pictures
 from .reader import LogReader as LogReader
 from .reader import StreamSummary as StreamSummary
 from .recording import StreamRecorder as StreamRecorder
+from .replay import score_log as score_log
 from .retention import Freed as Freed
 from .retention import Retention as Retention
 from .retention import apply_retention as apply_retention
@@ -30,6 +31,7 @@ from .store import Held as Held
 from .store import Position as Position
 from .store import Store as Store
 from .store import Where as Where
+from .stores import is_log as is_log
 from .stores import open_store as open_store
 from .thinning import thin as thin
 from .writer import LogWriter as LogWriter

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vljepa_log.store import Store
 
-__all__ = ["STORES", "open_store"]
+__all__ = ["STORES", "is_log", "open_store"]
 
 LANCE = "vljepa_log.lance_store:LanceStore"
 STORES = {"lance": LANCE, "s3": LANCE, "gs": LANCE, "az": LANCE, "": "vljepa_log.folder_store:FolderStore"}
@@ -39,8 +39,27 @@ def open_store(place: str | Path, *, identity: Mapping[str, str] | None, writabl
         [Held(stream='yard', query='q', windows=2, first=0.0, last=0.0)]
         >>> store.close()
     """
+    scheme, name = _scheme(place)
+    module, kind = STORES[scheme].split(":")
+    store: Callable[..., Store] = getattr(import_module(module), kind)
+    return store(name, identity=identity, writable=writable)
+
+
+def is_log(place: str | Path) -> bool:
+    """Whether a name is a log's and not a recording's, where either may be given.
+
+    Examples:
+        >>> from vljepa_log import is_log
+        >>> is_log("clip.mp4"), is_log("lance:yard"), is_log("rtsp://10.0.0.7/live")
+        (False, True, False)
+    """
+    scheme, name = _scheme(place)
+    return bool(scheme) or (Path(name) / "log.sqlite").is_file()
+
+
+def _scheme(place: str | Path) -> tuple[str, str | Path]:
+    """Of a name, and the name as its store takes it."""
     scheme, colon, rest = str(place).partition(":")
-    known = bool(colon) and scheme in STORES and (scheme == "lance" or rest.startswith("//"))
-    module, name = STORES[scheme if known else ""].split(":")
-    store: Callable[..., Store] = getattr(import_module(module), name)
-    return store(rest if known and scheme == "lance" else place, identity=identity, writable=writable)
+    if not colon or scheme not in STORES or not (scheme == "lance" or rest.startswith("//")):
+        return "", place
+    return scheme, rest if scheme == "lance" else place

@@ -22,6 +22,7 @@ COMMANDS = {
     "answer": "answer a question about a past moment of a log, from candidates",
     "log": "show what a log holds, and remove what is too old or too much",
     "teach": "learn own states from a few examples each, for `run --states`",
+    "alerts": "find thresholds of alerts on recordings, and test alerts on them",
     "inspect": "show what a bundle holds: graphs, precisions, parity, accuracy",
     "doctor": "show what really runs on this machine",
     "train": "train a model on the procedural world, or fine-tune one on annotated videos",

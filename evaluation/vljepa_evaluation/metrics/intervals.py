@@ -26,6 +26,7 @@ __all__ = [
     "is_binary",
     "mean_of",
     "median_of",
+    "rate_of",
 ]
 
 Float64 = npt.NDArray[np.float64]
@@ -140,6 +141,38 @@ def median_of(samples: npt.ArrayLike) -> Estimate:
     return Estimate(
         value=float(np.median(data)), low=float(data[at]), high=float(data[data.size - 1 - at]), n=data.size
     )
+
+
+def rate_of(count: int, exposure: float) -> Estimate:
+    """Events per unit of what was watched, with Garwood's exact interval of a Poisson count (Biometrika 28, 1936).
+
+    Args:
+        count: How many there were.
+        exposure: Days, hours or minutes that were watched.
+
+    Examples:
+        >>> from vljepa_evaluation.metrics import rate_of
+        >>> rate_of(0, 2.0)
+        Estimate(value=0.0, low=0.0, high=1.84..., n=0)
+    """
+    if count < 0 or not exposure > 0:
+        raise InputError(f"expected a count and an exposure above 0, got {count} and {exposure}")
+    below = (100 - PERCENTILES[1]) / 100
+    low = _poisson_mean(count - 1, 1 - below) if count else 0.0
+    high = _poisson_mean(count, below)
+    return Estimate(value=count / exposure, low=low / exposure, high=high / exposure, n=count)
+
+
+def _poisson_mean(count: int, share: float) -> float:
+    """The mean of a Poisson variable that is `count` at most with this probability."""
+    counts = np.arange(count + 1)
+    factorials = np.cumsum(np.log(np.maximum(counts, 1)))
+    low, high = 0.0, count + 10.0 * math.sqrt(count + 1) + 10
+    for _ in range(80):
+        mean = (low + high) / 2
+        at_most = float(np.exp(counts * math.log(mean) - mean - factorials).sum())
+        low, high = (mean, high) if at_most > share else (low, mean)
+    return (low + high) / 2
 
 
 def is_binary(data: Float64) -> bool:

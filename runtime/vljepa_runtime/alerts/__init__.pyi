@@ -1,3 +1,9 @@
+from .calibration import AlertSpan as AlertSpan
+from .calibration import Calibrated as Calibrated
+from .calibration import ScoreSeries as ScoreSeries
+from .calibration import alert_spans as alert_spans
+from .calibration import calibrate_marked as calibrate_marked
+from .calibration import calibrate_rate as calibrate_rate
 from .clips import ClipFolder as ClipFolder
 from .rule import Alert as Alert
 from .rule import AlertFile as AlertFile

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from vljepa_runtime.alerts.rule import Alert
 from vljepa_runtime.arguments import instance
@@ -15,6 +16,7 @@ from vljepa_runtime.selection.protocol import Floats, Observation, unit
 
 __all__ = ["AlertChange", "AlertScorer", "AlertWatch", "watch_scores"]
 
+HELD = 1.5  # times the usual length of a window; thinned logs have windows that stand for many
 EmbedTexts = Callable[[Sequence[str]], Floats]
 
 
@@ -83,6 +85,11 @@ class _State:
 
     def __post_init__(self) -> None:
         self.holding = Holding(self.alert.hold_s, present=False, rival=False)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing but a window that scores enough can change anything."""
+        return not (self.holding.present or self.holding.rival)
 
     def push(self, score: float, seen: Observation) -> AlertChange | None:
         self.seen_s, self.score = seen.end_s, score
@@ -168,27 +175,39 @@ class AlertWatch:
         return [(query, change) for query, change in found if change]
 
 
-def watch_scores(
-    alert: Alert, scores: Floats, windows: Iterable[tuple[float, float]]
-) -> Iterator[AlertChange]:
+def watch_scores(alert: Alert, scores: Floats, windows: npt.NDArray[np.floating]) -> Iterator[AlertChange]:
     """One alert over a recording whose scores (N,) are known; what calibration repeats for many thresholds.
 
     Args:
         alert: Its words are not looked at.
         scores: See `AlertScorer`.
-        windows: Begin and end of each window, in stream time.
+        windows: (N, 2) begin and end of each, in stream time; one much longer than most shows a held picture.
 
     Examples:
         >>> import numpy as np
         >>> from vljepa_runtime.alerts import Alert, watch_scores
         >>> alert = Alert(text="a cat", threshold=0.5, hold_s=0)
-        >>> [change.active for change in watch_scores(alert, np.array([0.1, 0.6, 0.2]), [(0, 1), (1, 2), (2, 3)])]
+        >>> windows = np.array([(0, 1), (1, 2), (2, 3)])
+        >>> [change.active for change in watch_scores(alert, np.array([0.1, 0.6, 0.2]), windows)]
         [True, False]
     """
     state, nothing = _State(alert), np.zeros(0, np.float32)
-    for index, (score, (start_s, end_s)) in enumerate(zip(scores.tolist(), windows)):
-        seen = Observation(index=index, start_s=start_s, end_s=end_s, embedding=nothing)
-        if (change := state.push(score, seen)) is not None:
+    above = np.flatnonzero(scores >= alert.threshold)
+    lengths = windows[:, 1] - windows[:, 0]
+    held = lengths > HELD * np.median(lengths) if len(lengths) else lengths
+    index = 0
+    while index < len(scores):
+        if state.is_idle:  # most windows of most streams: nothing happens until one scores enough
+            later = above.searchsorted(index)
+            index = int(above[later]) if later < len(above) else len(scores)
+            if index == len(scores):
+                break
+        start_s, end_s = windows[index].tolist()
+        seen = Observation(
+            index=index, start_s=start_s, end_s=end_s, embedding=nothing, held=int(held[index])
+        )
+        if (change := state.push(float(scores[index]), seen)) is not None:
             yield change
+        index += 1
     if (change := state.finish()) is not None:
         yield change

@@ -29,7 +29,7 @@ def told(changes: Any) -> Told:
 def over(rule: Alert, scores: str, *, step_s: float = 1.0) -> Told:
     """Digits are tenths of the score, of windows of 2 s every `step_s`."""
     windows = [(i * step_s, i * step_s + 2) for i in range(len(scores))]
-    return told(watch_scores(rule, np.array([int(c) / 10 for c in scores]), windows))
+    return told(watch_scores(rule, np.array([int(c) / 10 for c in scores]), np.array(windows)))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_it_is_what_looking_at_the_whole_past_says(seed: int) -> None:
         release=float(rng.choice([0, 0.1])),
         cool_down_s=float(rng.choice([0, 7])),
     )
-    changes = watch_scores(rule, scores, [(i * step_s, i * step_s + 2) for i in range(400)])
+    changes = watch_scores(rule, scores, np.array([(i * step_s, i * step_s + 2) for i in range(400)]))
     now_s = [(change.active, change) for change in changes]
     begins = [change.end_s for active, change in now_s if active]
     expected = plain_twin(rule, scores.tolist(), step_s)
