@@ -26,6 +26,7 @@ FEWEST = 5
 EARLY_S = 2.0  # a mark so long before an alert is its own: windows have a length
 LATE_S = 10.0  # and so long after it was told: people press late; an alert that is always on has no marks
 CLOSE = 1e-6  # of a score
+BISECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -252,20 +253,24 @@ def _most(alert: Alert, series: Sequence[ScoreSeries], allowed: float) -> float:
     def count(threshold: float) -> int:
         return len(alert_spans(_with(alert, threshold), series))
 
-    best, good, bad = 0, math.nan, math.nan
+    best, good, bad, fewer = 0, math.nan, math.nan, math.nan
     for threshold in _thresholds(series):
         if (alerts := count(threshold)) > allowed:
             bad = threshold
             break
         if alerts >= best:
-            best, good = alerts, threshold
-    for _ in range(0 if math.isnan(bad) else 8):
+            best, good, fewer = alerts, threshold, fewer if alerts == best else good
+    for _ in range(0 if math.isnan(bad) else BISECTIONS):
         middle = (good + bad) / 2
         alerts = count(middle)
         if best <= alerts <= allowed:
-            best, good = alerts, middle
+            best, good, fewer = alerts, middle, fewer if alerts == best else good
         else:
             bad = middle
+    # At the least of these alerts itself: down to the next one, another day gives one more on average.
+    for _ in range(0 if math.isnan(fewer) else BISECTIONS):
+        middle = (good + fewer) / 2
+        good, fewer = (middle, fewer) if count(middle) == best else (good, middle)
     return good
 
 

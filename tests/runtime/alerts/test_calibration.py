@@ -27,11 +27,11 @@ def noise(seed: int, seconds: int) -> ScoreSeries:
     return series(np.tanh(0.3 + 0.25 * smooth))
 
 
-@pytest.mark.parametrize("per_day", [10, 50])
+@pytest.mark.parametrize("per_day", [2, 10, 50])
 def test_a_day_gives_as_many_alerts_as_are_wanted(per_day: int) -> None:
     found = calibrate_rate(RULE, [noise(0, DAY)], per_day=per_day)
-    assert 0.5 * per_day <= len(found.spans) <= per_day
-    assert found.per_day == pytest.approx(len(found.spans), rel=0.01)
+    assert 0.8 * per_day <= len(found.spans) <= per_day
+    assert found.per_day == pytest.approx(per_day, rel=0.2)
     assert not found.guessed
     other = alert_spans(found.alert, [noise(seed, DAY) for seed in range(1, 6)])
     assert len(other) == pytest.approx(5 * per_day, abs=4 * np.sqrt(5 * per_day) + 2)
