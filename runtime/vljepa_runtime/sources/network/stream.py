@@ -22,7 +22,7 @@ from vljepa_runtime.sources.pictures.pixels import Converter
 from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.ring.track import Track, encoded
 from vljepa_runtime.sources.video.decoding import choose_stream
-from vljepa_runtime.sources.video.packets import read_packets
+from vljepa_runtime.sources.video.packets import decode_packet, read_packets
 
 __all__ = ["FILE", "PLAYLIST", "REFUSED", "RTSP", "ContainerStream", "is_readable", "open_container"]
 
@@ -122,7 +122,7 @@ class ContainerStream:
             packet = self._next(packets)
             self._keep(packet)
             try:
-                for frame in self._stream.decode(packet):
+                for frame in decode_packet(self._stream, packet):
                     self.deadline.renew()
                     self._await_turn(frame.time)
                     picture = converter.prepare(frame)

@@ -30,7 +30,7 @@ from vljepa_runtime.sources.protocol import (
 from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.ring.track import PacketTap
 from vljepa_runtime.sources.video.clock import Shown, StreamClock
-from vljepa_runtime.sources.video.packets import read_packets
+from vljepa_runtime.sources.video.packets import decode_packet, read_packets
 from vljepa_runtime.sources.video.timing import Timing, length_of_all_s
 
 __all__ = ["announced_pictures", "choose_stream", "decode_stream"]
@@ -178,10 +178,7 @@ def _decoded(
 ) -> Iterator[av.VideoFrame]:
     for packet in chain(packets, [None]):
         try:
-            for frame in stream.decode(packet):
-                if not frame.time_base and stream.time_base:  # PyAV 17 leaves it out after the last packet
-                    frame.time_base = stream.time_base
-                yield frame
+            yield from decode_packet(stream, packet)
         except av.EOFError:
             return
         except (av.FFmpegError, ValueError) as error:

@@ -7,8 +7,9 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
-__all__ = ["read_packets"]
+__all__ = ["decode_packet", "read_packets"]
 
 
 def read_packets(container: InputContainer, *tracks: Any) -> Iterator[av.Packet[Any]]:
@@ -26,3 +27,11 @@ def read_packets(container: InputContainer, *tracks: Any) -> Iterator[av.Packet[
                 yield packet
     except IndexError:
         return
+
+
+def decode_packet(stream: VideoStream, packet: av.Packet[Any] | None) -> Iterator[av.VideoFrame]:
+    """Pictures that a packet completes; with None those that still wait in the decoder."""
+    for frame in stream.decode(packet):
+        if not frame.time_base and stream.time_base:  # PyAV 17 leaves it out after the last packet
+            frame.time_base = stream.time_base
+        yield frame
