@@ -80,8 +80,9 @@ def offered_by_root(package: str, name: str) -> bool:
 
 
 def folder_of(package: str) -> Path:
-    """Where a package or a room of it lies."""
-    return ROOT / package.partition(".")[0].removeprefix("vljepa_") / package.replace(".", "/")
+    """Where a package or a room of it lies: the package in one of the root's folders."""
+    (folder,) = ROOT.glob(f"*/{package.replace('.', '/')}")
+    return folder
 
 
 def public_names(package: str) -> list[str]:
