@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vljepa_evaluation.gates import EIGHT_BIT, FLOAT, FOUR_BIT, HALF, Limits
+from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
     import onnx
@@ -174,6 +175,12 @@ def limits_for(label: str) -> Limits:
     """Limits of a precision as a manifest names it: `int8-dynamic` is held to those of `int8`.
 
     Raises:
-        KeyError: nobody has decided what this precision may cost.
+        InputError: nobody has decided what this precision may cost.
     """
-    return {row.name: row.limits for row in PRECISIONS}[label.partition("-")[0]]
+    known = {row.name: row.limits for row in PRECISIONS}
+    name = label.partition("-")[0]
+    if name not in known:
+        raise InputError(
+            f"expected a precision of this version ({', '.join(known)}), got {label!r}: update vljepa-edge"
+        )
+    return known[name]

@@ -11,6 +11,7 @@ import pytest
 
 from vljepa_evaluation.gates import EIGHT_BIT, HALF
 from vljepa_quant import PRECISIONS, Precision, limits_for, precisions_of
+from vljepa_runtime.errors import InputError
 from vljepa_runtime.targets import TARGETS
 
 ROWS = [pytest.param(row, id=f"{next(iter(row.formats), 'every')}-{row.name}") for row in PRECISIONS]
@@ -46,7 +47,7 @@ def test_a_miss_leads_to_fp32_at_last(format: str) -> None:
 def test_labels_find_their_limits() -> None:
     assert limits_for("int8-dynamic") is limits_for("w8a8") is EIGHT_BIT
     assert limits_for("bf16") is HALF
-    with pytest.raises(KeyError):
+    with pytest.raises(InputError, match=r"precision of this version .*got 'fp3'"):
         limits_for("fp3")
 
 

@@ -150,3 +150,9 @@ def test_a_note_on_every_graph_is_printed_once(bundle: Path) -> None:
     assert lines[:2] == ["built, not run", lines[1]]
     assert len(lines) == 3  # the story takes two
     assert max(map(len, lines)) <= 98
+
+
+def test_a_precision_of_a_later_version_is_shown(bundle: Path) -> None:
+    manifest = replace(Bundle.open(bundle).manifest, precision={"toy_graph": "fp3-later"})
+    shown = [table for table in parts(manifest) if table.title == "graphs"]
+    assert "fp3-later" in str(shown[0].rows)
