@@ -38,7 +38,7 @@ def test_the_command_is_one_that_vljepa_takes() -> None:
     program, name, *words = command(SOURCE="/dev/v4l/by-id/door")
     assert (Path(program).name, name) == ("vljepa", "run")
     args = parser_of("run", run).parse_args(words)
-    assert args.source == "/dev/v4l/by-id/door"
+    assert args.sources == ["/dev/v4l/by-id/door"]
     assert args.append
     assert args.jsonl.parent == Path("/var/log") / re.findall(r"LogsDirectory=(.*)", UNIT)[0]
 

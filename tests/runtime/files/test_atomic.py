@@ -374,7 +374,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from vljepa_runtime.files.atomic import cache_file
-for _ in range(200):
+for _ in range(50):
     cache_file(Path(sys.argv[1]), sys.argv[2].encode() * 100_000)
 """
 
