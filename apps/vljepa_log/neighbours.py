@@ -9,9 +9,9 @@ log.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,37 @@ FROM_ROWS = 1 << 12  # an exact search of fewer takes a millisecond
 STEP = 16  # rows taken into a graph at once, some 3 ms: whoever waits for a search waits no longer
 RESCORED = 4  # times as many as are wanted are scored again: int8 changes their order
 MOST_FROM_GRAPH = 4096  # candidates; beyond, the graph is no quicker than the product
+PATIENCE_S = 0.05  # so long what indexes lets searches go first, lest it never ends
 LEAST_SHARE = 1 / 16  # of a part that is meant, down to which its graph is asked
 SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 96, "expansion_search": 96}
+
+
+class _Turns:
+    """One at a time, searches first: what indexes would take a plain lock again before anybody who waits for it wakes."""
+
+    def __init__(self) -> None:
+        self._lock, self._changed, self._searches = threading.Lock(), threading.Condition(), 0
+
+    @contextmanager
+    def search(self) -> Iterator[None]:
+        """Of one who is waited for."""
+        with self._changed:
+            self._searches += 1
+        try:
+            with self._lock:
+                yield
+        finally:
+            with self._changed:
+                self._searches -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def index(self) -> Iterator[None]:
+        """Of one who has time."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._searches, timeout=PATIENCE_S)
+        with self._lock:
+            yield
 
 
 @dataclass(slots=True)
@@ -42,6 +71,7 @@ class _Graph:
     index: Any
     rows: int
     kept: bool = False
+    turns: _Turns = field(default_factory=_Turns)
 
 
 class Neighbours:
@@ -55,7 +85,6 @@ class Neighbours:
         self._cache = cache
         self._graphs: dict[int, _Graph] = {}
         self._done: set[int] = set()
-        self._lock = threading.Lock()
         self._available = find_spec("usearch") is not None
 
     def behind(self, part: Part, *, lasting: bool = False) -> bool:
@@ -119,7 +148,7 @@ class Neighbours:
         wanted = round(RESCORED * k / max(share, LEAST_SHARE))
         if graph is None or share < LEAST_SHARE or wanted > MOST_FROM_GRAPH:
             return np.arange(part.rows) if within is None else np.flatnonzero(within)
-        with self._lock:
+        with graph.turns.search():
             found = np.asarray(graph.index.search(embedding, min(wanted, graph.rows)).keys, np.int64)
         rows = np.concatenate([found[found < part.rows], np.arange(graph.rows, part.rows)])
         if within is None:
@@ -141,7 +170,7 @@ class Neighbours:
             if ended():
                 return
             rows = np.arange(start, min(start + STEP, part.rows))
-            with self._lock:
+            with graph.turns.index():
                 graph.index.add(rows, embeddings[rows].astype(np.float32), threads=1)
                 graph.rows = int(rows[-1]) + 1
         self._graphs[part.number] = graph
