@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime import InputError
-from vljepa_runtime.states import Feature, unit
+from vljepa_runtime.norms import unit_rows
+from vljepa_runtime.states import Feature
 from vljepa_teach.examples import Example
 
 __all__ = ["Showing", "Windows", "showings_of"]
@@ -116,9 +117,7 @@ class Windows:
                     f"expected at least two examples of {name}, got one window: with none left out and one kept, "
                     "nothing can be said about it"
                 )
-        rows = {
-            kind: np.asarray(unit(np.asarray(x, np.float32)), np.float64) for kind, x in self.features.items()
-        }
+        rows = {kind: np.asarray(unit_rows(x), np.float64) for kind, x in self.features.items()}
         object.__setattr__(self, "features", rows)
 
     @classmethod

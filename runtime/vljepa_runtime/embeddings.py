@@ -10,11 +10,11 @@ import numpy.typing as npt
 from vljepa_runtime.contract import EMBEDDING
 from vljepa_runtime.engines.protocol import Graph, Tensor, run_keeping
 from vljepa_runtime.errors import RunError
+from vljepa_runtime.norms import unit_rows
 
-__all__ = ["run_to_embeddings", "unit_rows"]
+__all__ = ["run_to_embeddings"]
 
 Float32 = npt.NDArray[np.float32]
-LEAST_NORM = 1e-12  # of an embedding whose squares float32 adds exactly enough
 
 
 def run_to_embeddings(graph: Graph, feeds: Mapping[str, Tensor], dim: int) -> Float32:
@@ -39,13 +39,3 @@ def run_to_embeddings(graph: Graph, feeds: Mapping[str, Tensor], dim: int) -> Fl
     if not rows.any(axis=-1).all():
         raise RunError(f"{graph.name} gave an embedding of zeros, which has no direction: export it again")
     return rows
-
-
-def unit_rows(rows: npt.NDArray[np.floating]) -> Float32:
-    """L2-normalise rows (B, S), but those of zeros; float16 graphs come out a little off."""
-    values = np.asarray(rows, np.float32)
-    with np.errstate(over="ignore", under="ignore"):
-        norms: npt.NDArray[np.floating] = np.linalg.norm(values, axis=-1, keepdims=True)
-    if not np.logical_and(norms > LEAST_NORM, norms < np.inf).all():  # squares that float32 does not hold
-        norms = np.linalg.norm(values.astype(np.float64), axis=-1, keepdims=True)
-    return np.asarray(values / np.where(norms > 0, norms, 1), np.float32)

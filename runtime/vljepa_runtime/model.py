@@ -20,11 +20,12 @@ from vljepa_runtime.arguments import array, text, whole
 from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import PREDICTOR, PREFILL, QUERY_IDS, VISUAL, X_ENCODER, Y_DECODER, feeds_of
-from vljepa_runtime.embeddings import run_to_embeddings, unit_rows
+from vljepa_runtime.embeddings import run_to_embeddings
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.advice import advice, made_for
 from vljepa_runtime.engines.protocol import Engine, Tensor, describe, run_keeping
 from vljepa_runtime.errors import BundleError, InputError
+from vljepa_runtime.norms import unit_rows
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.token_selection import clip_tokens

@@ -20,9 +20,10 @@ from vljepa_runtime.arguments import array
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import AtMost, check_record, parse_json, plain, read_record, replace_file
 from vljepa_runtime.files.values import Name, Positive, Text, number, shown, wrong
+from vljepa_runtime.norms import unit_rows
 from vljepa_runtime.printable import json_text
 
-__all__ = ["UNSURE", "Feature", "HeldOut", "States", "TaughtState", "pool_tokens", "probabilities_of", "unit"]
+__all__ = ["UNSURE", "Feature", "HeldOut", "States", "TaughtState", "pool_tokens", "probabilities_of"]
 
 Floats = npt.NDArray[np.float32]
 Feature = Literal["embedding", "tokens"]
@@ -240,7 +241,7 @@ class States:
         weights, bias, means = self._arrays
         if rows.shape[-1:] != weights.shape[1:]:
             raise InputError(f"expected a feature of {weights.shape[1]} values, got an array {rows.shape}")
-        rows = unit(rows)
+        rows = unit_rows(rows)
         found = probabilities_of(rows @ weights.T + bias, self.temperature)
         is_like = (rows @ means.T).max(-1, keepdims=True) >= np.float32(self.least_likeness)
         return np.asarray(found * is_like, np.float32)
@@ -287,12 +288,6 @@ def probabilities_of(scores: npt.NDArray[Any], temperature: float) -> npt.NDArra
     return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
-def unit(rows: Floats) -> Floats:
-    """Rows (..., D) at length 1; those of zeros stay."""
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1), np.float32)
-
-
 def pool_tokens(visual: npt.ArrayLike) -> Floats:
     """Visual tokens (N, Dv) of a window as one feature (Dv,): their mean, at length 1.
 
@@ -301,7 +296,7 @@ def pool_tokens(visual: npt.ArrayLike) -> Floats:
         >>> vj.pool_tokens(vj.load("tiny").encode("clip.mp4")).shape
         (192,)
     """
-    return unit(np.asarray(visual, np.float32).mean(axis=0))
+    return unit_rows(np.asarray(visual, np.float32).mean(axis=0))
 
 
 def _rounded(value: Any) -> Any:
