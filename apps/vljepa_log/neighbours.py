@@ -37,7 +37,7 @@ SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 
 
 
 class _Turns:
-    """One at a time, searches first: what indexes would take a plain lock again before anybody who waits for it wakes."""
+    """One at a time, searches first: what indexes would take a plain lock again before who waits for it wakes."""
 
     def __init__(self) -> None:
         self._lock, self._changed, self._searches = threading.Lock(), threading.Condition(), 0
@@ -188,20 +188,24 @@ class Neighbours:
         return self._cache / f"{part.number}-{part.rows}.usearch"
 
 
-def _new(width: int) -> _Graph:
+def _library() -> Any:
+    """usearch's index, loaded behind ONNX Runtime: in the other order importing that ends the process (1.32, 2.26)."""
+    import onnxruntime  # noqa: F401
     from usearch.index import Index
 
-    return _Graph(index=Index(ndim=width, **SETTINGS), rows=0)
+    return Index
+
+
+def _new(width: int) -> _Graph:
+    return _Graph(index=_library()(ndim=width, **SETTINGS), rows=0)
 
 
 def _restored(file: Path, rows: int) -> _Graph | None:
     """A graph from the cache, mapped; None where it is missing or damaged: it can be made again."""
     if not file.is_file():
         return None
-    from usearch.index import Index
-
     with suppress(Exception):
-        index = Index.restore(str(file), view=True)
+        index = _library().restore(str(file), view=True)
         if index is not None and len(index) == rows:
             index.expansion_search = SETTINGS["expansion_search"]
             return _Graph(index=index, rows=rows, kept=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import pytest
 from vljepa_log import WINDOW, Batch, Contents, Where, folder_store, neighbours, open_store
 from vljepa_log.store import Store
 
-pytest.importorskip("usearch", reason="the extra log is not installed")
+pytestmark = pytest.mark.skipif(find_spec("usearch") is None, reason="the extra log is not installed")
 ROWS, SIDE = 3000, 32
 
 
@@ -92,3 +95,21 @@ def test_graphs_are_kept_and_found_again(store: Store, vectors: np.ndarray, tmp_
     assert share_found(reader, vectors, Where(since=2000), NUMBERS[2000:]) > 0.97
     other.close()
     reader.close()
+
+
+ORDER = """
+import sys
+from vljepa_log import neighbours, open_store
+neighbours.FROM_ROWS = 256
+store = open_store(sys.argv[1], identity=None, writable=False)
+store.update()
+assert not store.behind()
+assert "usearch" in sys.modules
+import onnxruntime
+"""
+
+
+def test_a_log_may_be_searched_before_a_model_is_loaded(store: Store, tmp_path: Path) -> None:
+    """ONNX Runtime behind usearch ends the process, so it comes first."""
+    done = subprocess.run([sys.executable, "-c", ORDER, tmp_path / "LOG"], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
