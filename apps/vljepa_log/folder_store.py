@@ -23,7 +23,7 @@ from vljepa_log.database import Database, trouble
 from vljepa_log.errors import LogError
 from vljepa_log.moments import Moment
 from vljepa_log.neighbours import Neighbours
-from vljepa_log.parts import ROW, Opened, Part, PartFiles, key_of, row_of, windows_of
+from vljepa_log.parts import EMBEDDING, ROW, Opened, Part, PartFiles, key_of, row_of, windows_of
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
@@ -34,8 +34,9 @@ __all__ = ["FolderStore"]
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 FILE = "log.sqlite"
-ROWS = 1 << 17
-"""Of a part, a day and a half of one camera at a window a second: what is opened, mapped and removed as one."""
+PART_BYTES = 1 << 26
+"""Embeddings of a part, which is opened, mapped and removed as one: 131,072 rows of 256 dimensions, a day and a half of
+one camera at a window a second. So much is searched without a graph in some 0.1 s."""
 PIECE = 1 << 13
 """Rows read at once: 4 MB at 256 dimensions. A smaller part is written anew to remove any row, a larger one half."""
 SMALL_PARTS = 8
@@ -68,7 +69,9 @@ class FolderStore:
             self._database = opening.enter_context(
                 closing(Database(self.folder / FILE, identity=identity, writable=writable))
             )
-            self._files = PartFiles(self.folder, int(self._database.identity["embedding_dim"]))
+            width = int(self._database.identity["embedding_dim"])
+            self._files = PartFiles(self.folder, width)
+            self._most_rows = PART_BYTES // (EMBEDDING.itemsize * width)
             self._neighbours = Neighbours(self.folder / "index")
             if writable:
                 with self._trouble("write"):
@@ -94,7 +97,7 @@ class FolderStore:
         embeddings = batch.embeddings
         while len(rows):
             part = self._database.open_part()
-            room = ROWS - part.rows
+            room = self._most_rows - part.rows
             self._files.write(part.number, part.rows, rows[:room], embeddings[:room])
             self._database.count(part.number, rows[:room], sealed=len(rows) >= room)
             rows, embeddings = rows[room:], embeddings[room:]
@@ -220,10 +223,10 @@ class FolderStore:
 
     def tidy(self) -> None:
         """See `Store`."""
-        small = [part for part in self._parts() if part.sealed and part.rows < ROWS // 2]
+        small = [part for part in self._parts() if part.sealed and part.rows < self._most_rows // 2]
         while len(small) >= SMALL_PARTS:
             some = [small.pop(0)]
-            while small and sum(part.rows for part in some) + small[0].rows <= ROWS:
+            while small and sum(part.rows for part in some) + small[0].rows <= self._most_rows:
                 some.append(small.pop(0))
             if len(some) > 1:
                 opened = [self._open(part) for part in some]

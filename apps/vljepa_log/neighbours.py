@@ -149,8 +149,9 @@ class Neighbours:
         if graph is None or share < LEAST_SHARE or wanted > MOST_FROM_GRAPH:
             return np.arange(part.rows) if within is None else np.flatnonzero(within)
         with graph.turns.search():
-            found = np.asarray(graph.index.search(embedding, min(wanted, graph.rows)).keys, np.int64)
-        rows = np.concatenate([found[found < part.rows], np.arange(graph.rows, part.rows)])
+            held = graph.rows
+            found = np.asarray(graph.index.search(embedding, min(wanted, held)).keys, np.int64)
+        rows = np.concatenate([found[found < part.rows], np.arange(held, part.rows)])
         if within is None:
             return rows
         meant = rows[within[rows]]
@@ -173,7 +174,7 @@ class Neighbours:
             with graph.turns.index():
                 graph.index.add(rows, embeddings[rows].astype(np.float32), threads=1)
                 graph.rows = int(rows[-1]) + 1
-        self._graphs[part.number] = graph
+            self._graphs[part.number] = graph  # from the first step on; the rest is multiplied beside it
         if part.sealed and not graph.kept:
             self._keep(part, graph)
 
@@ -213,13 +214,14 @@ def _restored(file: Path, rows: int) -> _Graph | None:
 
 
 def _scores(embeddings: Array, wanted: Float32, rows: Array) -> Float32:
-    """Cosines of some rows with what is wanted."""
+    """Cosines of some rows, in any order, with what is wanted; those that lie one after another are not gathered."""
     scores = np.empty(len(rows), np.float32)
-    whole = len(rows) == len(embeddings)
     block = np.empty((BLOCK, embeddings.shape[1]), np.float32)
     for start in range(0, len(rows), BLOCK):
         part = slice(start, min(start + BLOCK, len(rows)))
         some = block[: part.stop - start]
-        np.copyto(some, embeddings[part] if whole else embeddings[rows[part]])
+        meant = rows[part]
+        in_line = (np.diff(meant) == 1).all()
+        np.copyto(some, embeddings[meant[0] : meant[-1] + 1] if in_line else embeddings[meant])
         np.dot(some, wanted, out=scores[part])
     return scores

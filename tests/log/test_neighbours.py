@@ -21,7 +21,7 @@ ROWS, SIDE = 3000, 32
 @pytest.fixture
 def vectors(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.setattr(neighbours, "FROM_ROWS", 256)
-    monkeypatch.setattr(folder_store, "ROWS", 1024)
+    monkeypatch.setattr(folder_store, "PART_BYTES", 1024 * 2 * SIDE)
     rows = np.random.default_rng(0).normal(size=(ROWS, SIDE)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 

@@ -169,7 +169,7 @@ def test_a_picture_is_found_by_either_time(writer: Store) -> None:
 
 
 def test_a_full_part_is_followed_by_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(folder_store, "ROWS", 4)
+    monkeypatch.setattr(folder_store, "PART_BYTES", 4 * 2 * 4)
     place = tmp_path / "LOG"
     store = open_store(place, identity=IDENTITY, writable=True)
     for first in range(0, 10, 5):
