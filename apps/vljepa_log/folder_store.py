@@ -72,7 +72,7 @@ class FolderStore:
             width = int(self._database.identity["embedding_dim"])
             self._files = PartFiles(self.folder, width)
             self._most_rows = PART_BYTES // (EMBEDDING.itemsize * width)
-            self._neighbours = Neighbours(self.folder / "index")
+            self._neighbours = Neighbours(self.folder / "index", width)
             if writable:
                 with self._trouble("write"):
                     self._database.drop_unfinished()

@@ -1,9 +1,9 @@
 """Windows of a part that are nearest to an embedding: exact in small parts, by a graph (HNSW) in large ones.
 
-A part gets its graph when it has `FROM_ROWS` rows. The graph of a sealed part is a file of the cache `LOG/index`,
-mapped, that anybody may remove; that of a growing part is in memory, and takes in what came since with each `update`.
-What no graph holds yet is multiplied exactly. Graphs hold int8; what they find is scored again with the float16 of the
-log.
+A part gets its graph when its embeddings are `FROM_VALUES`. The graph of a sealed part is a file of the cache
+`LOG/index`, mapped, that anybody may remove; that of a growing part is in memory, and takes in what came since with
+each `update`. What no graph holds yet is multiplied exactly. Graphs hold int8; what they find is scored again with the
+float16 of the log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["Neighbours"]
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 BLOCK = 1 << 10  # rows multiplied at once; their float32 stays in a core's cache
-FROM_ROWS = 1 << 12  # an exact search of fewer takes a millisecond
+FROM_VALUES = 1 << 20  # 4,096 rows of 256: an exact search of fewer takes a millisecond or two
 STEP = 16  # rows taken into a graph at once, some 3 ms: whoever waits for a search waits no longer
 RESCORED = 4  # times as many as are wanted are scored again: int8 changes their order
 MOST_FROM_GRAPH = 4096  # candidates; beyond, the graph is no quicker than the product
@@ -79,22 +79,23 @@ class Neighbours:
 
     Args:
         cache: Folder for the graphs of sealed parts.
+        width: Values of an embedding.
     """
 
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
+    def __init__(self, cache: Path, width: int) -> None:
+        self._cache, self._from_rows = cache, -(-FROM_VALUES // width)
         self._graphs: dict[int, _Graph] = {}
         self._done: set[int] = set()
         self._available = find_spec("usearch") is not None
 
     def behind(self, part: Part, *, lasting: bool = False) -> bool:
         """Whether so much of a part is in no graph that `update` is worth its time."""
-        if not self._available or part.rows < FROM_ROWS:
+        if not self._available or part.rows < self._from_rows:
             return False
         if lasting:
             return part.sealed and part.number not in self._done and not self._file(part).is_file()
         graph = self._graph(part)
-        return graph is None or part.rows - graph.rows >= FROM_ROWS
+        return graph is None or part.rows - graph.rows >= self._from_rows
 
     def update(self, parts: Iterable[Opened], *, lasting: bool, ended: Callable[[], bool]) -> None:
         """Take what came since into the graphs; `lasting` only of sealed parts, into the cache; until `ended`."""
@@ -143,7 +144,7 @@ class Neighbours:
     def _candidates(self, opened: Opened, within: Array | None, embedding: Float32, k: int) -> Array:
         """Rows of a part among which its k best are: from its graph, and those that the graph lacks."""
         part = opened.part
-        graph = self._graph(part) if self._available and part.rows >= FROM_ROWS else None
+        graph = self._graph(part) if self._available and part.rows >= self._from_rows else None
         share = 1.0 if within is None else float(within.mean())
         wanted = round(RESCORED * k / max(share, LEAST_SHARE))
         if graph is None or share < LEAST_SHARE or wanted > MOST_FROM_GRAPH:

@@ -20,7 +20,7 @@ ROWS, SIDE = 3000, 32
 
 @pytest.fixture
 def vectors(monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    monkeypatch.setattr(neighbours, "FROM_ROWS", 256)
+    monkeypatch.setattr(neighbours, "FROM_VALUES", 256 * SIDE)
     monkeypatch.setattr(folder_store, "PART_BYTES", 1024 * 2 * SIDE)
     rows = np.random.default_rng(0).normal(size=(ROWS, SIDE)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -100,7 +100,7 @@ def test_graphs_are_kept_and_found_again(store: Store, vectors: np.ndarray, tmp_
 ORDER = """
 import sys
 from vljepa_log import neighbours, open_store
-neighbours.FROM_ROWS = 256
+neighbours.FROM_VALUES = 256 * 32
 store = open_store(sys.argv[1], identity=None, writable=False)
 store.update()
 assert not store.behind()
