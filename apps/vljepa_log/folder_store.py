@@ -34,9 +34,9 @@ __all__ = ["FolderStore"]
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 FILE = "log.sqlite"
-PART_BYTES = 1 << 26
-"""Embeddings of a part, which is opened, mapped and removed as one: 131,072 rows of 256 dimensions, a day and a half of
-one camera at a window a second. So much is searched without a graph in some 0.1 s."""
+PART_BYTES = 1 << 27
+"""Embeddings of a part, which is opened, mapped and removed as one: 262,144 rows of 256 dimensions, three days of
+one camera at a window a second. So much is searched without a graph in some 0.2 s; each graph takes its time."""
 PIECE = 1 << 13
 """Rows read at once: 4 MB at 256 dimensions. A smaller part is written anew to remove any row, a larger one half."""
 SMALL_PARTS = 8
