@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import ipaddress
+import ssl
 import urllib.request
 from collections.abc import Callable
 from functools import partial
@@ -35,13 +36,22 @@ def is_loopback(host: str) -> bool:
 Opener = Callable[[Request], http.client.HTTPResponse]
 
 
-def http_opener(login: tuple[str, str] | None, url: str, deadline: Deadline) -> Opener:
+def http_opener(
+    login: tuple[str, str] | None,
+    url: str,
+    deadline: Deadline,
+    *,
+    tls: ssl.SSLContext | None = None,
+    redirects: bool = True,
+) -> Opener:
     """What sends a request and follows its redirects, through the proxies of the environment.
 
     Args:
         login: User name and password for the origin of `url`, None where there are none.
         url: What will be asked for first.
         deadline: Ends every wait.
+        tls: How servers are checked; None takes any certificate.
+        redirects: Whether they are followed; else they are errors.
     """
     opener, logins = urllib.request.OpenerDirector(), HttpLogin()
     if login is not None:
@@ -53,8 +63,8 @@ def http_opener(login: tuple[str, str] | None, url: str, deadline: Deadline) -> 
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPCookieProcessor(),
         logins,
-        _Redirects(logins),
-        _Connections(deadline),
+        *((_Redirects(logins),) if redirects else ()),
+        _Connections(deadline, tls),
     ):
         opener.add_handler(handler)
     return opener.open
@@ -97,35 +107,37 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 class _Connections(urllib.request.AbstractHTTPHandler):
     """HTTP and HTTPS over connections whose waits end."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, tls: ssl.SSLContext | None) -> None:
         super().__init__()
-        self._deadline = deadline
+        self._deadline, self._tls = deadline, tls
 
     def http_open(self, req: Request) -> http.client.HTTPResponse:
         return self.do_open(partial(_Connection, deadline=self._deadline), req)
 
     def https_open(self, req: Request) -> http.client.HTTPResponse:
-        return self.do_open(partial(_TlsConnection, deadline=self._deadline), req)
+        return self.do_open(partial(_TlsConnection, deadline=self._deadline, tls=self._tls), req)
 
     http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
 
 
 class _Connection(http.client.HTTPConnection):
-    tls = False
+    is_secure = False
 
-    def __init__(self, *args: Any, deadline: Deadline, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, deadline: Deadline, tls: ssl.SSLContext | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._deadline = deadline
+        self._deadline, self._tls = deadline, tls
 
     def connect(self) -> None:
         connection: TcpConnection = connect_tcp(self.host, self.port, self._deadline)
         self.sock: Any = connection
         if tunnel := getattr(self, "_tunnel_host", None):  # through a proxy
             self._tunnel()  # type: ignore[attr-defined]
-        if self.tls:
-            connection.secure(tunnel or self.host)
+        if self.is_secure:
+            connection.secure(tunnel or self.host, self._tls)
 
 
 class _TlsConnection(_Connection):
-    tls = True
+    is_secure = True
     default_port = 443

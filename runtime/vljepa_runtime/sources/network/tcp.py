@@ -32,10 +32,11 @@ class TcpConnection:
         self._closed = False
         sock.settimeout(SLICE_S)
 
-    def secure(self, host: str) -> TcpConnection:
-        """The same connection inside TLS. Certificates are not checked: most cameras have one of their own making."""
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    def secure(self, host: str, context: ssl.SSLContext | None = None) -> TcpConnection:
+        """The same connection inside TLS; by default with any certificate, as most cameras made their own."""
+        if context is None:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         try:
             sock = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
             self._sock = sock
@@ -48,7 +49,8 @@ class TcpConnection:
                     self._deadline.check()
         except ssl.SSLError as error:
             self.disconnect()
-            raise ConnectionLostError(f"TLS does not come about: {error.reason or error}") from error
+            reason = getattr(error, "verify_message", "") or error.reason or error
+            raise ConnectionLostError(f"TLS does not come about: {reason}") from error
         except (OSError, ValueError):
             self.disconnect()
             raise
