@@ -79,6 +79,16 @@ def live_servers() -> ModuleType:
     return _module("live_servers")
 
 
+@pytest.fixture(scope="session")
+def mqtt_broker() -> ModuleType:
+    """`mqtt_broker.py`: a real Mosquitto and a subscriber; the test skips where either is absent."""
+    pytest.importorskip("paho.mqtt.client")
+    found = _module("mqtt_broker")
+    if found.MOSQUITTO is None:
+        pytest.skip("no mosquitto on this machine")
+    return found
+
+
 def _module(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, ROOT / "tests" / f"{name}.py")
     assert spec is not None

@@ -1,7 +1,16 @@
+from .addresses import secret_text as secret_text
+from .delivery import NetworkSink as NetworkSink
+from .delivery import SinkState as SinkState
 from .group import SinkGroup as SinkGroup
 from .jsonl import JsonlSink as JsonlSink
+from .mqtt import MqttSink as MqttSink
+from .outbox import Outbox as Outbox
+from .outbox import RisingIds as RisingIds
 from .protocol import Sink as Sink
 from .subtitles import SubtitleSink as SubtitleSink
+from .table import NETWORK_SINKS as NETWORK_SINKS
 from .table import SINKS as SINKS
+from .table import NetworkSinkForm as NetworkSinkForm
 from .table import SinkForm as SinkForm
 from .video import VideoSink as VideoSink
+from .webhook import WebhookSink as WebhookSink

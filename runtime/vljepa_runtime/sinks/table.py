@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 from vljepa_runtime.sinks.protocol import Sink
 
-__all__ = ["SINKS", "SinkForm"]
+if TYPE_CHECKING:
+    from vljepa_runtime.sinks.delivery import NetworkSink, SinkState
+
+__all__ = ["NETWORK_SINKS", "SINKS", "NetworkSinkForm", "SinkForm"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,42 @@ class SinkForm:
         return sink
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSinkForm:
+    """One kind of receiver behind a network; one sink takes the events of any number of streams.
+
+    Attributes:
+        option: What it is called on the command line, and the name of its argument.
+        opens: File of this package and class, called with an address and `outbox`; imported when it is opened.
+        metavar: What a user puts behind the option.
+        help: What becomes of it.
+
+    Examples:
+        >>> from vljepa_runtime.sinks import NETWORK_SINKS, NetworkSinkForm
+        >>> forms: tuple[NetworkSinkForm, ...] = NETWORK_SINKS
+        >>> [form.option for form in forms]
+        ['mqtt', 'webhook']
+    """
+
+    option: str
+    opens: str
+    metavar: str
+    help: str
+
+    def open(
+        self,
+        address: str,
+        *,
+        outbox: str | Path,
+        on_change: Callable[[SinkState], object] | None = None,
+        **options: Any,
+    ) -> NetworkSink:
+        """Open the sink, with what else its class takes."""
+        found = resolve_name(f"vljepa_runtime.sinks.{self.opens}")
+        sink: NetworkSink = found(address, outbox=outbox, on_change=on_change, **options)
+        return sink
+
+
 SINKS = (
     SinkForm(
         option="jsonl",
@@ -57,5 +98,20 @@ SINKS = (
         opens="video:VideoSink",
         metavar="FILE.mp4",
         help="write the video with the events drawn in",
+    ),
+)
+
+NETWORK_SINKS: tuple[NetworkSinkForm, ...] = (
+    NetworkSinkForm(
+        option="mqtt",
+        opens="mqtt:MqttSink",
+        metavar="mqtt[s]://HOST/PREFIX",
+        help="publish the events, for Home Assistant and others",
+    ),
+    NetworkSinkForm(
+        option="webhook",
+        opens="webhook:WebhookSink",
+        metavar="URL",
+        help="POST each event as JSON",
     ),
 )
