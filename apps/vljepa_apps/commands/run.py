@@ -13,6 +13,7 @@ from vljepa_apps import alert_options, arguments, console
 from vljepa_apps.outputs import Outputs, own_files, refuse_existing
 from vljepa_apps.scope import tell_scope
 from vljepa_apps.signals import deferred
+from vljepa_apps.sink_options import add_network_sinks, network_sinks_from
 from vljepa_runtime.sinks import SINKS
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for sink in SINKS:
         help_text = sink.help if sink.shared else f"{sink.help}; of several sources, a folder for a file each"
         parser.add_argument(f"--{sink.option}", type=Path, metavar=sink.metavar, help=help_text)
+    add_network_sinks(parser)
     parser.add_argument(
         "--log",
         metavar="LOG",
@@ -98,6 +100,9 @@ def run(args: argparse.Namespace) -> int:
     args.watch = alert_options.alerts_from(args), alert_options.clips_from(args)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(files, own=own, overwrite=args.force, append=args.append))
+        args.receivers = network_sinks_from(args)
+        for sink in args.receivers:
+            outputs.add(sink)
         model = arguments.load_model(args)
         log = opened_log(args, model) if args.log else None
         if log is not None:
@@ -107,8 +112,10 @@ def run(args: argparse.Namespace) -> int:
             _tell_what_is_missing(args, model, labels)
             if not args.quiet:
                 stack.callback(lambda: conclude_all(group.stats))
-            return _run_group(group, outputs)
-        return _run_alone(args, model, labels, outputs, log, stack)
+            code = _run_group(group, outputs)
+        else:
+            code = _run_alone(args, model, labels, outputs, log, stack)
+    return code or int(any(sink.state.dropped or sink.state.rejected for sink in args.receivers))
 
 
 def _run_alone(
@@ -125,6 +132,7 @@ def _run_alone(
     (name,) = args.sources
     source = stack.enter_context(open_source(name, stretch=args.stretch, timeout_s=args.max_seconds))
     session = stack.enter_context(_session(args, model, labels))
+    _announce(args, source.name)
     _tell_what_is_missing(args, model, labels)
     if not args.quiet:
         stack.callback(lambda: conclude(session.stats))
@@ -206,6 +214,7 @@ def _group(
 
     group = SessionGroup(batch=args.batch)
     for name, source in zip(names, args.sources):
+        _announce(args, name)
         to_its_end = args.max_seconds is None
         expect = None if log is None else partial(log.add_stream, source, name=name, to_its_end=to_its_end)
         group.add(
@@ -219,6 +228,13 @@ def _group(
             on_window=outputs.windows_of(name),
         )
     return group
+
+
+def _announce(args: argparse.Namespace, stream: str) -> None:
+    """Tell receivers of a stream and its alerts before its first event."""
+    alerts, _ = args.watch
+    for sink in args.receivers:
+        sink.announce(stream, alerts=[] if alerts is None else [alert.text for alert in alerts.alerts])
 
 
 def opened_log(args: argparse.Namespace, model: Model) -> LogSink:
