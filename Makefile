@@ -73,5 +73,5 @@ $(LOWEST_VENV)/.ready: pyproject.toml tests/lowest_versions.py
 	$(LOWEST_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
 	$(LOWEST_VENV)/bin/python tests/lowest_versions.py > $(LOWEST_VENV)/lowest.txt
 	$(LOWEST_VENV)/bin/python -m pip install $(PIP_QUIET) --only-binary :all: -c $(LOWEST_VENV)/lowest.txt \
-		-e '.[openvino,apps]' --group light-test onnx safetensors scikit-learn
+		-e '.[openvino,apps,mqtt]' --group light-test onnx safetensors scikit-learn
 	@touch $@
