@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console
+from vljepa_runtime.errors import InputError
 from vljepa_runtime.sinks import NETWORK_SINKS
 
 if TYPE_CHECKING:
@@ -43,18 +44,31 @@ def add_network_sinks(parser: argparse.ArgumentParser) -> None:
 
 def network_sinks_from(args: argparse.Namespace) -> list[NetworkSink]:
     """The receivers that the options name, all or none; what becomes of them is told on stderr."""
-    outbox = args.outbox or Path.home() / ".local" / "state" / "vljepa" / "outbox"
     own: dict[str, dict[str, Any]] = {"webhook": {"secret": args.webhook_secret, "batch": args.webhook_batch}}
     with ExitStack() as opened:
         sinks = [
             opened.enter_context(
-                form.open(address, outbox=outbox, on_change=_tell, **own.get(form.option, {}))
+                form.open(
+                    address,
+                    outbox=args.outbox or _default_outbox(),
+                    on_change=_tell,
+                    **own.get(form.option, {}),
+                )
             )
             for form in NETWORK_SINKS
             for address in getattr(args, form.option)
         ]
         opened.pop_all()
     return sinks
+
+
+def _default_outbox() -> Path:
+    try:
+        return Path.home() / ".local" / "state" / "vljepa" / "outbox"
+    except RuntimeError as error:
+        raise InputError(
+            "expected a home folder in which events wait, found none: name one with --outbox"
+        ) from error
 
 
 def _tell(state: SinkState) -> None:

@@ -1,11 +1,12 @@
-from .addresses import secret_text as secret_text
-from .delivery import NetworkSink as NetworkSink
-from .delivery import SinkState as SinkState
 from .group import SinkGroup as SinkGroup
 from .jsonl import JsonlSink as JsonlSink
-from .mqtt import MqttSink as MqttSink
-from .outbox import Outbox as Outbox
-from .outbox import RisingIds as RisingIds
+from .network.addresses import secret_text as secret_text
+from .network.delivery import NetworkSink as NetworkSink
+from .network.event_ids import RisingIds as RisingIds
+from .network.mqtt import MqttSink as MqttSink
+from .network.outbox import Outbox as Outbox
+from .network.state import SinkState as SinkState
+from .network.webhook import WebhookSink as WebhookSink
 from .protocol import Sink as Sink
 from .subtitles import SubtitleSink as SubtitleSink
 from .table import NETWORK_SINKS as NETWORK_SINKS
@@ -13,4 +14,3 @@ from .table import SINKS as SINKS
 from .table import NetworkSinkForm as NetworkSinkForm
 from .table import SinkForm as SinkForm
 from .video import VideoSink as VideoSink
-from .webhook import WebhookSink as WebhookSink

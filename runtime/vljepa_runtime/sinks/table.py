@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from vljepa_runtime.sinks.protocol import Sink
 
 if TYPE_CHECKING:
-    from vljepa_runtime.sinks.delivery import NetworkSink, SinkState
+    from vljepa_runtime.sinks.network.delivery import NetworkSink
+    from vljepa_runtime.sinks.network.state import SinkState
 
 __all__ = ["NETWORK_SINKS", "SINKS", "NetworkSinkForm", "SinkForm"]
 
@@ -104,13 +105,13 @@ SINKS = (
 NETWORK_SINKS: tuple[NetworkSinkForm, ...] = (
     NetworkSinkForm(
         option="mqtt",
-        opens="mqtt:MqttSink",
+        opens="network.mqtt:MqttSink",
         metavar="mqtt[s]://HOST/PREFIX",
         help="publish the events, for Home Assistant and others",
     ),
     NetworkSinkForm(
         option="webhook",
-        opens="webhook:WebhookSink",
+        opens="network.webhook:WebhookSink",
         metavar="URL",
         help="POST each event as JSON",
     ),

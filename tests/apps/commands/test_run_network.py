@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from vljepa_apps.main import main
-from vljepa_runtime.sinks.mqtt_topics import slug
+from vljepa_runtime.sinks.network.mqtt_topics import slug
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ import pytest
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
 from vljepa_runtime.sinks import Outbox, RisingIds
-from vljepa_runtime.sinks import outbox as outbox_module
+from vljepa_runtime.sinks.network import outbox as outbox_module
+from vljepa_runtime.sinks.network import outbox_memory
 
 
 def segment(number: int) -> Event:
@@ -193,7 +194,7 @@ def test_a_full_disk_is_bridged_by_memory_in_order(tmp_path: Path, monkeypatch: 
 def test_with_a_full_disk_memory_is_bounded_and_tells_what_it_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "MEMORY_BYTES", 40_000)
+    monkeypatch.setattr(outbox_memory, "MEMORY_BYTES", 40_000)
     with Outbox(tmp_path) as outbox, file_limit(30_000):
         for number in range(1000):
             outbox.put(segment(number))
@@ -262,7 +263,7 @@ def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_refused_is_set_aside_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vljepa_runtime.sinks.outbox_file.KEPT_REJECTED", 5)
+    monkeypatch.setattr("vljepa_runtime.sinks.network.outbox_file.KEPT_REJECTED", 5)
     with Outbox(tmp_path) as outbox:
         for number in range(20):
             outbox.put(segment(number))

@@ -20,9 +20,12 @@ from vljepa_runtime.arguments import whole
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.printable import plain_reason
 from vljepa_runtime.redaction import redact
-from vljepa_runtime.sinks.addresses import receiver_address, secret_text, trusted
-from vljepa_runtime.sinks.delivery import DeliveryError, NetworkSink, RejectedError, SinkState
-from vljepa_runtime.sinks.outbox import Outbox, OutboxEntry
+from vljepa_runtime.sinks.network.addresses import receiver_address, secret_text, trusted
+from vljepa_runtime.sinks.network.delivery import NetworkSink
+from vljepa_runtime.sinks.network.outbox import Outbox
+from vljepa_runtime.sinks.network.outbox_rows import OutboxEntry
+from vljepa_runtime.sinks.network.state import SinkState
+from vljepa_runtime.sinks.network.transport import DeliveryError, RejectedError
 from vljepa_runtime.sources.live.deadline import ConnectionLostError, Deadline
 from vljepa_runtime.sources.network.http_opener import http_opener
 
@@ -95,7 +98,7 @@ class WebhookTransport:
     def connect(self, deadline: Deadline) -> None:
         """See `Transport`: each request has its own."""
 
-    def announce(self, stream: str, alerts: Sequence[str]) -> None:
+    def announce(self, stream: str, name: str, alerts: Sequence[str]) -> None:
         """See `Transport`: nothing is told before the first event."""
 
     def disconnect(self) -> None:

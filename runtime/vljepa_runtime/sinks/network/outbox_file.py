@@ -9,13 +9,13 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.files.claim import NOFOLLOW, lock_file
+from vljepa_runtime.sinks.network.outbox_rows import Row
 
-__all__ = ["OutboxFile", "Row", "is_damage"]
+__all__ = ["OutboxFile", "is_damage"]
 
 BUSY_S = 5.0
 KEPT_REJECTED = 1000
@@ -25,21 +25,6 @@ CREATE TABLE IF NOT EXISTS waiting (
     id INTEGER PRIMARY KEY AUTOINCREMENT, event BLOB NOT NULL, dropped INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS rejected (id INTEGER PRIMARY KEY, reason TEXT NOT NULL, event BLOB NOT NULL);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An event that waits.
-
-    Attributes:
-        id: Rises from row to row.
-        event: JSON in UTF-8.
-        dropped: How many dropped events it tells of; 0 where it is no note of that.
-    """
-
-    id: int
-    event: bytes
-    dropped: int = 0
 
 
 class OutboxFile(Closing):

@@ -5,105 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
 
 from vljepa_runtime.events import Event
-from vljepa_runtime.sinks.outbox import Outbox, OutboxEntry
+from vljepa_runtime.sinks.network.outbox import Outbox
+from vljepa_runtime.sinks.network.outbox_rows import OutboxEntry
+from vljepa_runtime.sinks.network.state import SinkCondition, SinkState
+from vljepa_runtime.sinks.network.transport import DeliveryError, RejectedError, Transport
 from vljepa_runtime.sinks.protocol import Sink
 from vljepa_runtime.sources.live.deadline import Deadline
 from vljepa_runtime.sources.live.source import Backoff
 
-__all__ = ["DeliveryError", "NetworkSink", "RejectedError", "SinkState", "Transport"]
+__all__ = ["NetworkSink"]
 
 ATTEMPT_S = 20.0  # until an attempt counts as failed
 IDLE_S = 1.0  # a connection without events is looked at this often
+LAST_ATTEMPTS, LAST_PAUSE_S = 3, 0.1  # when the run ends
 LINGER_S = 5.0  # what is left at the end gets so long
 JOIN_S = 2.0
 MAX_RETRY_S = 3600.0  # whatever a receiver asks for
 BACKOFF = Backoff(first_s=0.5, cap_s=15.0)
 HELP_S = 60.0  # between attempts where somebody has to change something
-
-
-class DeliveryError(Exception):
-    """An attempt failed; another one may do. Stays inside `sinks`.
-
-    Args:
-        sentence: What happened.
-        retry_after_s: What the receiver asks for.
-        needs_help: Somebody has to change something, here or at the receiver.
-    """
-
-    def __init__(self, sentence: str, *, retry_after_s: float = 0.0, needs_help: bool = False) -> None:
-        super().__init__(sentence)
-        self.retry_after_s = retry_after_s
-        self.needs_help = needs_help
-
-
-class RejectedError(DeliveryError):
-    """The receiver will never take what was sent; the rest may be fine."""
-
-
-class Transport(Protocol):
-    """How events get to one receiver; called by one thread.
-
-    Attributes:
-        name: Of the receiver, without what is secret.
-        batch: How many events it takes at once.
-    """
-
-    name: str
-    batch: int
-
-    def connect(self, deadline: Deadline) -> None:
-        """Have a connection that works, where there is such a thing.
-
-        Raises:
-            DeliveryError: there is none.
-        """
-
-    def send(self, entries: Sequence[OutboxEntry], deadline: Deadline) -> None:
-        """Deliver events, and return when the receiver has them all.
-
-        Raises:
-            DeliveryError: it may not have them.
-        """
-
-    def announce(self, stream: str, alerts: Sequence[str]) -> None:
-        """Expect a stream; on the thread of the caller."""
-
-    def disconnect(self) -> None:
-        """Hang up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkState:
-    """How a network sink is.
-
-    Attributes:
-        name: Kind and receiver, without what is secret.
-        state: `connected`; `waiting` for a receiver that is away; `failed` where somebody has to change something.
-        waiting: Events that are not delivered.
-        dropped: Events for which the outbox had no room.
-        rejected: Events that the receiver refused.
-        sentence: The same for people.
-
-    Examples:
-        >>> from vljepa_runtime import Event
-        >>> from vljepa_runtime.sinks import SinkState, WebhookSink
-        >>> with WebhookSink("http://user:secret@127.0.0.1:9/hook", outbox="waiting") as sink:
-        ...     sink.write(Event(stream="door", kind="segment", text="a ball falls"))
-        >>> state: SinkState = sink.state
-        >>> state.name, state.state, state.waiting
-        ('webhook http://***@127.0.0.1:9/hook', 'waiting', 1)
-    """
-
-    name: str
-    state: Literal["connected", "waiting", "failed"]
-    waiting: int
-    dropped: int
-    rejected: int
-    sentence: str
 
 
 class NetworkSink(Sink):
@@ -138,7 +59,7 @@ class NetworkSink(Sink):
         self._transport, self._outbox, self._linger_s = transport, outbox, linger_s
         self._on_change = on_change
         self._told: tuple[object, ...] = ()
-        self._state: Literal["connected", "waiting", "failed"] = "waiting"
+        self._state: SinkCondition = "waiting"
         self._sentence = "no connection yet"
         self._refusal = ""
         self._upto: int | None = None  # the last event of a batch that may have arrived
@@ -169,9 +90,15 @@ class NetworkSink(Sink):
             sentence="; ".join(parts),
         )
 
-    def announce(self, stream: str, *, alerts: Sequence[str] = ()) -> None:
-        """Expect a stream and alerts of it, so that a receiver knows them before the first event."""
-        self._transport.announce(stream, alerts)
+    def announce(self, stream: str, *, name: str | None = None, alerts: Sequence[str] = ()) -> None:
+        """Expect a stream, so that a receiver knows its alerts before they begin; again where that changes.
+
+        Args:
+            stream: As its events name it.
+            name: What people call it; None takes `stream`.
+            alerts: What each of them looks for; those that were named before and are not any more are forgotten.
+        """
+        self._transport.announce(stream, name or stream, alerts)
 
     def write(self, event: Event) -> None:
         """Keep an event until it is delivered."""
@@ -188,9 +115,12 @@ class NetworkSink(Sink):
         self._stopped.set()
         self._thread.join(JOIN_S)
         self._outbox.close()
+        sentence = "closed"
         if self._outbox.waiting:
-            left = f"closed: the next process that uses {self._outbox.folder.parent} delivers the rest"
-            self._set("waiting" if self._state == "connected" else self._state, left)
+            sentence += f": the next process that uses {self._outbox.folder.parent} delivers the rest"
+        elif not self._outbox.rejected:
+            return  # all is told
+        self._set("waiting" if self._state == "connected" else self._state, sentence)
 
     def _run(self) -> None:
         failures = 0
@@ -201,7 +131,7 @@ class NetworkSink(Sink):
             except DeliveryError as error:
                 failures += 1
                 self._pause(error, BACKOFF.wait_s(failures))
-                if last:
+                if last and failures >= LAST_ATTEMPTS:
                     break
                 continue
             failures = 0
@@ -259,16 +189,18 @@ class NetworkSink(Sink):
         wait_s = min(max(wait_s, error.retry_after_s), MAX_RETRY_S)
         self._set("failed" if error.needs_help else "waiting", str(error))
         self._outbox.tidy()
+        if self._closing.is_set():
+            self._stopped.wait(LAST_PAUSE_S)
         end_s = time.monotonic() + wait_s
         while not self._closing.is_set() and (left_s := end_s - time.monotonic()) > 0:
             self._closing.wait(min(IDLE_S, left_s))
             self._outbox.tidy()
 
-    def _set(self, state: Literal["connected", "waiting", "failed"], sentence: str) -> None:
+    def _set(self, state: SinkCondition, sentence: str) -> None:
         """Note how it is, and tell it where that is news."""
         self._state, self._sentence = state, sentence
         outbox = self._outbox
-        news = (state, sentence, outbox.trouble, outbox.dropped > 0, outbox.rejected)
+        news = (state, sentence, outbox.trouble, outbox.dropped > 0, outbox.rejected > 0)
         if news != self._told:
             self._told = news
             if self._on_change is not None:

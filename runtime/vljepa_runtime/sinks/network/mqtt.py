@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from vljepa_runtime.errors import InputError, MissingExtraError
 from vljepa_runtime.printable import plain_reason
 from vljepa_runtime.redaction import redact
-from vljepa_runtime.sinks.addresses import receiver_address, trusted
-from vljepa_runtime.sinks.delivery import DeliveryError, NetworkSink, SinkState
-from vljepa_runtime.sinks.mqtt_topics import OFFLINE, ONLINE, Message, Topics
-from vljepa_runtime.sinks.outbox import Outbox, OutboxEntry
+from vljepa_runtime.sinks.network.addresses import receiver_address, trusted
+from vljepa_runtime.sinks.network.delivery import NetworkSink
+from vljepa_runtime.sinks.network.mqtt_topics import OFFLINE, ONLINE, Message, Topics
+from vljepa_runtime.sinks.network.outbox import Outbox
+from vljepa_runtime.sinks.network.outbox_rows import OutboxEntry
+from vljepa_runtime.sinks.network.state import SinkState
+from vljepa_runtime.sinks.network.transport import DeliveryError
 from vljepa_runtime.sources.live.deadline import SLICE_S, ConnectionLostError, Deadline
 
 if TYPE_CHECKING:
@@ -100,9 +103,9 @@ class MqttTransport:
             self._prefix, node=node, discovery_prefix=self._discovery_prefix, first_id=first_id
         )
 
-    def announce(self, stream: str, alerts: Sequence[str]) -> None:
+    def announce(self, stream: str, name: str, alerts: Sequence[str]) -> None:
         """See `Transport`."""
-        self._topics.announce(stream, alerts)
+        self._topics.announce(stream, name, alerts)
 
     def connect(self, deadline: Deadline) -> None:
         """See `Transport`."""

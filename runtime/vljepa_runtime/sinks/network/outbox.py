@@ -5,78 +5,28 @@ Knows no network and no thread; whoever adds an event waits for no disk.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.events import Event, wall_clock
+from vljepa_runtime.events import Event
 from vljepa_runtime.printable import plain_reason
-from vljepa_runtime.sinks.outbox_file import OutboxFile, Row, is_damage
+from vljepa_runtime.sinks.network.event_ids import RisingIds
+from vljepa_runtime.sinks.network.outbox_file import OutboxFile, is_damage
+from vljepa_runtime.sinks.network.outbox_memory import DROP_SHARE, OutboxMemory
+from vljepa_runtime.sinks.network.outbox_rows import OutboxEntry, Row, note_of
 
-__all__ = ["Outbox", "OutboxEntry", "RisingIds"]
+__all__ = ["Outbox"]
 
 LIMIT_BYTES = 64 << 20  # some 100,000 events
-MEMORY_BYTES = 4 << 20  # while the disk takes nothing
-DROP_SHARE = 16  # of the bound is let go at once
 RETRY_S = 1.0  # between attempts to write to a disk that took nothing
 NOTE_BYTES = 1024  # more than a note of what was dropped takes
-
-
-class RisingIds:
-    """Numbers that rise, also over restarts: microseconds since 1970, or one more than the last where that is more.
-
-    So they need no file, but for a clock that is set back. JSON readers that hold numbers as doubles have them exactly.
-
-    Args:
-        last: The highest that is known to have been given.
-
-    Examples:
-        >>> from vljepa_runtime.sinks import RisingIds
-        >>> ids = RisingIds(last=1 << 52)
-        >>> ids.next() - (1 << 52), ids.next() - (1 << 52)
-        (1, 2)
-    """
-
-    def __init__(self, last: int = 0) -> None:
-        self._last = last
-        self._lock = threading.Lock()
-
-    def next(self) -> int:
-        """The next one; may be called on any thread."""
-        with self._lock:
-            self._last = max(self._last + 1, time.time_ns() // 1000)
-            return self._last
-
-    def follow(self, last: int) -> None:
-        """Give none from now on that is not higher than this."""
-        with self._lock:
-            self._last = max(self._last, last)
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxEntry:
-    """An event with its id, to be delivered.
-
-    Attributes:
-        id: The same at each attempt, higher than that of the event before.
-        event: What happened.
-    """
-
-    id: int
-    event: Event
-
-    def to_json(self) -> str:
-        """The event's JSON with `id` as its first field."""
-        return f'{{"id": {self.id}, {self.event.to_json()[1:]}'
 
 
 class Outbox(Closing):
@@ -112,8 +62,8 @@ class Outbox(Closing):
         self.folder = Path(folder)
         self._limit = limit_bytes
         self._lock = threading.RLock()
-        self._memory: deque[Row] = deque()
-        self._memory_bytes = self._size = 0
+        self._memory = OutboxMemory()
+        self._size = 0  # bytes of events on disk
         self._removed = 0  # what was delivered is forgotten up to this id
         self._delivered = 0  # the receiver has all up to this id
         self._in_work = 0  # it may have all up to this one: they are not dropped any more
@@ -156,15 +106,14 @@ class Outbox(Closing):
     @property
     def instance(self) -> str:
         """The same for each process that goes on with this one's file, another one for those beside it."""
-        return str(self._file.path) if self._file is not None else str(self.folder)
+        return str((self._file.path if self._file is not None else self.folder).absolute())
 
     def put(self, event: Event) -> int:
         """Keep an event until it is delivered; its id."""
         with self._lock:
             row = Row(self.ids.next(), event.to_json().encode())
             if not self._closed:
-                self._memory.append(row)
-                self._memory_bytes += len(row.event)
+                self._memory.add(row)
                 self._store()
             return row.id
 
@@ -180,8 +129,7 @@ class Outbox(Closing):
             if self._file is not None:
                 with suppress(sqlite3.Error):
                     rows = self._file.first(count, after=self._delivered, upto=upto)
-            fresh = [row for row in self._memory if upto is None or row.id <= upto]
-            rows += fresh[: count - len(rows)]
+            rows += self._memory.rows(upto=upto)[: count - len(rows)]
             self._in_work = rows[-1].id if rows else self._in_work
             return [entry for row in rows if (entry := self._entry(row)) is not None]
 
@@ -197,8 +145,7 @@ class Outbox(Closing):
         """Forget what was delivered: all up to this id."""
         with self._lock:
             self._delivered = max(self._delivered, upto)
-            while self._memory and self._memory[0].id <= upto:
-                self._memory_bytes -= len(self._memory.popleft().event)
+            self._memory.remove(upto=upto)
             self._store()
 
     def reject(self, entry: OutboxEntry, reason: str) -> None:
@@ -264,16 +211,13 @@ class Outbox(Closing):
         if self._delivered > self._removed and may_try:
             self._try(self._forget)
         if self._memory and may_try:
-            rows = tuple(self._memory)
+            rows = self._memory.rows()
             if self._try(lambda file: file.add(rows)):
-                self._size += self._memory_bytes
+                self._size += self._memory.size
                 self._memory.clear()
-                self._memory_bytes = 0
-                self._trouble = ""
         if self._size > self._limit:
             self._try(self._drop)
-        if self._memory_bytes > MEMORY_BYTES:
-            self._drop_from_memory()
+        self._dropped += self._memory.bound()
 
     def _try(self, act: Callable[[OutboxFile], object]) -> bool:
         """Do something with the file, where there is one that works."""
@@ -292,6 +236,7 @@ class Outbox(Closing):
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
             return False
+        self._trouble = ""
         return True
 
     def _forget(self, file: OutboxFile) -> None:
@@ -306,35 +251,10 @@ class Outbox(Closing):
             gone += rows
             after, spare = rows[0].id, spare - len(rows[0].event)
         if gone:
-            note = _note(gone)
+            note = note_of(gone)
             file.replace(gone, note)
             self._dropped += sum(not row.dropped for row in gone)
             self._size += len(note.event) - sum(len(row.event) for row in gone)
-
-    def _drop_from_memory(self) -> None:
-        gone = []
-        while self._memory and self._memory_bytes > MEMORY_BYTES - MEMORY_BYTES // DROP_SHARE:
-            gone.append(self._memory.popleft())
-            self._memory_bytes -= len(gone[-1].event)
-        note = _note(gone)
-        self._memory.appendleft(note)
-        self._memory_bytes += len(note.event)
-        self._dropped += sum(not row.dropped for row in gone)
-
-
-def _note(gone: Sequence[Row]) -> Row:
-    """What tells the receiver that there is a gap: it stands where the last of them was."""
-    count = sum(row.dropped or 1 for row in gone)
-    last = json.loads(gone[-1].event)
-    note = Event(
-        stream=last["stream"],
-        kind="status",
-        start_s=last["end_s"],
-        end_s=last["end_s"],
-        time=wall_clock(),
-        text=f"warning: {count} events before this one were dropped: the outbox had no room for more",
-    )
-    return Row(gone[-1].id, note.to_json().encode(), dropped=count)
 
 
 def _make(folder: Path) -> None:

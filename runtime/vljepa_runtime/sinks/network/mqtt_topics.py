@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from vljepa_runtime.events import Event
 from vljepa_runtime.printable import json_text
-from vljepa_runtime.sinks.home_assistant import Entity, discovery
-from vljepa_runtime.sinks.outbox import OutboxEntry
+from vljepa_runtime.sinks.network.home_assistant import Entity, discovery
+from vljepa_runtime.sinks.network.outbox_rows import OutboxEntry
 
 __all__ = ["Message", "Topics", "slug"]
 
@@ -64,14 +64,18 @@ class Topics:
         self.available = f"{prefix}/availability/{slug(node)}"
         self._discovery_prefix = discovery_prefix
         self._kept: OrderedDict[str, Message] = OrderedDict()
-        self._alerts: dict[str, Sequence[str]] = {}
+        self._announced: set[str] = set()  # topics of alerts
+        self._configs: dict[str, str] = {}  # where Home Assistant was told of the state on a topic
+        self._names: dict[str, str] = {}
+        self._alerts: dict[str, Sequence[str]] = {}  # to be told at the next event
         self._first_id = first_id
         self._counted = 0  # the last event whose decoding is in these
         self._decodings: dict[str, int] = {}
         self._sentences: dict[str, str | None] = {}
 
-    def announce(self, stream: str, alerts: Sequence[str]) -> None:
-        """Expect a stream with these alerts; they are told at its first event."""
+    def announce(self, stream: str, name: str, alerts: Sequence[str]) -> None:
+        """Expect a stream with these alerts; they are told at its next event."""
+        self._names[stream] = name
         self._alerts[stream] = tuple(alerts)
 
     def kept(self) -> list[Message]:
@@ -82,8 +86,10 @@ class Topics:
         """All that is published of an event, in order."""
         found = list(self._messages(entry))
         for message in found:
-            if message.retain:
+            if message.retain and message.payload:
                 self._kept[message.topic] = message
+            elif message.retain:
+                self._kept.pop(message.topic, None)
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return found
@@ -91,11 +97,8 @@ class Topics:
     def _messages(self, entry: OutboxEntry) -> Iterator[Message]:
         event = entry.event
         kind = "status" if event.kind == "error" else event.kind
-        if entry.id >= self._first_id:
-            for text in self._alerts.pop(event.stream, ()):  # a process that was killed may have left one on
-                yield from self._state(
-                    event.stream, "alert", text, json_text({"active": False, "text": text})
-                )
+        if entry.id >= self._first_id and (alerts := self._alerts.pop(event.stream, None)) is not None:
+            yield from self._changes(event.stream, alerts)
         yield Message(self._topic(event.stream, kind), entry.to_json())
         if event.kind in ("segment", "answer", "alert"):
             key = (event.text if event.kind == "alert" else event.query) or event.kind
@@ -108,11 +111,27 @@ class Topics:
         if (available := _availability(event)) is not None:
             yield Message(self._topic(event.stream, "availability"), available, retain=True)
 
+    def _changes(self, stream: str, alerts: Sequence[str]) -> Iterator[Message]:
+        """Alerts that are new, of which a process that was killed may have left one on; those that are no more."""
+        begin = f"{self._topic(stream, 'alert')}/"
+        topics = {f"{begin}{slug(text)}": text for text in alerts}
+        for topic in [topic for topic in self._kept if topic.startswith(begin) and topic not in topics]:
+            self._announced.discard(topic)
+            yield Message(topic, "", retain=True)
+            if (config := self._configs.pop(topic, None)) is not None:
+                yield Message(config, "", retain=True)
+        for topic, text in topics.items():
+            if topic not in self._announced:
+                self._announced.add(topic)
+                yield from self._state(stream, "alert", text, json_text({"active": False, "text": text}))
+
     def _state(self, stream: str, kind: str, key: str, payload: str) -> Iterator[Message]:
         """The last of its kind, and before it, once, what Home Assistant has to know of it."""
         topic = self._topic(stream, kind) + (f"/{slug(key)}" if key else "")
         if self._discovery_prefix and topic not in self._kept:
-            yield self._discovery(stream, kind, key, topic)
+            config = self._discovery(stream, kind, key, topic)
+            self._configs[topic] = config.topic
+            yield config
         yield Message(topic, payload, retain=True)
 
     def _discovery(self, stream: str, kind: str, key: str, topic: str) -> Message:
@@ -127,7 +146,7 @@ class Topics:
             state_topic=topic,
             availability=(self.available, self._topic(stream, "availability")),
             device_id=f"vljepa-{identity}",
-            device_name=stream,
+            device_name=self._names.get(stream, stream),
         )
         component, payload = discovery(entity)
         return Message(
