@@ -20,6 +20,7 @@ from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
 from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
+from vljepa_runtime.preprocessing.health import PictureHealth, PictureState
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.best_state import BestState
@@ -144,6 +145,7 @@ class Session(Closing):
         self._keep = None if keep is None else whole(keep, "keep", least=1)
         self._stats = StatsRecorder()
         self._source: Source | None = None
+        self._health: PictureHealth | None = None  # of a live stream
         self._on_window: OnWindow | None = None
         self._stream = ""
         self._started = self._stopped = False
@@ -158,6 +160,11 @@ class Session(Closing):
     def stats(self) -> SessionStats:
         """Counts and times so far; may be read while the session runs."""
         return self._stats.snapshot(queries=len(self.queries))
+
+    @property
+    def picture(self) -> PictureState:
+        """Whether the pictures of a live stream are frozen or black; may be read while the session runs."""
+        return PictureState() if self._health is None else self._health.state
 
     def stop(self) -> None:
         """End the stream after the item in work, giving what is pending. Safe from a signal handler."""
@@ -242,14 +249,18 @@ class Session(Closing):
     ) -> Iterator[Item]:
         """Items of an open source until it ends or the session is stopped; waiting for a live one is not work."""
         self._source = source
+        self._health = PictureHealth() if source.live else None
         if self._recorder is not None:
             source.keep_packets(self._recorder.ring)
         hints = hints_for(self.model.preprocess)
         read = limited_frames(source, hints, max_seconds=max_seconds, on_frame=on_frame)
         return self._until_stopped(self._stats.each(None if source.live else "capture", read))
 
-    def prepare(self, frame: Frame | None) -> Iterator[PreparedWindow]:
-        """Windows that a frame completes; with None, at the end of the stream, those that were still open."""
+    def prepare(self, frame: Frame | None) -> Iterator[PreparedWindow | SourceStatus]:
+        """Windows that a frame completes; with None, at the end of the stream, those that were still open.
+
+        Of a live stream also remarks: its pictures are frozen, black, or well again.
+        """
         if frame is not None:
             instance(frame, f"an item of {self._stream}", Frame, SourceStatus)
         windows = self._sampler.flush() if frame is None else self._sampler.push(frame)
@@ -264,9 +275,13 @@ class Session(Closing):
                 capture_ms=waited_ms,
                 pools=self._pools,
             )
+            if self._health is not None and (remark := self._health.push(window)):
+                yield remark
 
     def _until_stopped(self, items: Iterator[Item]) -> Iterator[Item]:
         while not self._stopped and (item := next(items, None)) is not None:
+            if self._health is not None and isinstance(item, SourceStatus) and item.kind == "reconnecting":
+                self._health.reset()
             yield item
 
     def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
@@ -292,10 +307,13 @@ class Session(Closing):
     def _stream_events(self, items: Iterator[Item]) -> Iterator[Event]:
         for item in items:
             if isinstance(item, SourceStatus):
-                if item.kind != "waiting":  # that came so that `stop` is seen
-                    yield self.note("status", f"{item.kind}: {item.message}")
+                yield from self._remark(item)
             else:
                 yield from self._events_of(item)
+
+    def _remark(self, said: SourceStatus) -> Iterator[Event]:
+        if said.kind != "waiting":  # that came so that `stop` is seen
+            yield self.note("status", f"{said.kind}: {said.message}")
 
     def _last_events(self) -> Iterator[Event]:
         """Windows and segments that were still open at the end."""
@@ -303,9 +321,12 @@ class Session(Closing):
         yield from self.finish()
 
     def _events_of(self, frame: Frame | None) -> Iterator[Event]:
-        for window in self.prepare(frame):
-            (predicted,) = predict_windows(self.model, [window], self.queries)
-            yield from self.tell(predicted)
+        for item in self.prepare(frame):
+            if isinstance(item, SourceStatus):
+                yield from self._remark(item)
+            else:
+                (predicted,) = predict_windows(self.model, [item], self.queries)
+                yield from self.tell(predicted)
 
     def tell(self, predicted: PredictedWindow) -> Iterator[Event]:
         """What comes of a window: each query has its own policy state and segments."""

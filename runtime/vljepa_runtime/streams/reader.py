@@ -107,6 +107,7 @@ class StreamReader:
             delay_p95_ms=percentile(self._delays_ms, 95),
             session=self.session.stats,
             error="" if self.error is None else str(self.error),
+            picture=self.session.picture,
         )
 
     @property
@@ -210,8 +211,11 @@ class StreamReader:
     def _put_windows(self, frame: Frame | None) -> None:
         if frame is not None and not self._seen:
             self._seen, self.state = True, "running"
-        for window in self.session.prepare(frame):
-            self._put(Waiting(window, time.monotonic()), waits=frame is None)
+        for item in self.session.prepare(frame):
+            if isinstance(item, SourceStatus):
+                self._put(item)
+            else:
+                self._put(Waiting(item, time.monotonic()), waits=frame is None)
 
     def _is_worth_it(self, attempts: int, spent_s: float) -> bool:
         """Whether a source that gave no picture yet may still come."""
