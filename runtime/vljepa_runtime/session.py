@@ -31,6 +31,7 @@ from vljepa_runtime.sources.opening import open_source
 from vljepa_runtime.sources.protocol import Frame, Item, Source, SourceStatus
 from vljepa_runtime.states import States
 from vljepa_runtime.statistics import SessionStats, StatsRecorder
+from vljepa_runtime.wording import Wording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,7 +141,8 @@ class Session(Closing):
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
         )
-        self._decodes = decode != "never" and model.has_decoder
+        self._decodes, self._insists = decode != "never" and model.has_decoder, decode == "always"
+        self._wording = Wording(model.decode, goes_on=False)
         self._is_wordless = decode == "auto" and labels is states is None and not model.has_decoder
         self._keep = None if keep is None else whole(keep, "keep", least=1)
         self._stats = StatsRecorder()
@@ -249,7 +251,9 @@ class Session(Closing):
     ) -> Iterator[Item]:
         """Items of an open source until it ends or the session is stopped; waiting for a live one is not work."""
         self._source = source
-        self._health = PictureHealth() if source.live else None
+        if source.live:
+            self._health = PictureHealth()
+            self._wording = Wording(self.model.decode, goes_on=not self._insists)
         if self._recorder is not None:
             source.keep_packets(self._recorder.ring)
         hints = hints_for(self.model.preprocess)
@@ -350,7 +354,7 @@ class Session(Closing):
             )
             latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
             for decision in self._selected(partial(state.push, observation)):
-                yield self._segment(query, decision, latency)
+                yield from self._segment(query, decision, latency)
             if self._watch is not None:
                 for change in self._watch.push(query, observation):
                     yield self._alert(query, change, latency)
@@ -364,7 +368,7 @@ class Session(Closing):
         """Last step: segments and alerts that were still open at the end."""
         for query, state in zip(self.queries, self._states):
             for decision in self._selected(state.finish):
-                yield self._segment(query, decision, LatencyMs())
+                yield from self._segment(query, decision, LatencyMs())
         for query, change in self._watch.finish() if self._watch is not None else ():
             yield self._alert(query, change, LatencyMs())
         if self._recorder is not None:
@@ -376,22 +380,26 @@ class Session(Closing):
         self._stats.decisions += len(decisions)
         return decisions
 
-    def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Event:
+    def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Iterator[Event]:
         """A segment that the policy gave, in its own words or in the decoder's, where the session decodes."""
-        text = decision.text or ""
-        decodes = self._decodes and decision.text is None
+        text = decision.text
+        decodes = self._decodes and text is None
         if decodes:
             with self._stats.stage("decode") as decode:
-                text = self.model.decode(decision.embedding)
-            latency = replace(latency, decode=decode.ms)
-            self._stats.decodings += 1
-        return Event(
+                text, told = self._wording.words(decision.embedding)
+            decodes = text is not None
+            if decodes:
+                latency = replace(latency, decode=decode.ms)
+                self._stats.decodings += 1
+            if told:
+                yield self.note("status", told)
+        yield Event(
             stream=self._stream,
             kind="segment" if decision.text is None else "answer",
             start_s=decision.start_s,
             end_s=decision.end_s,
             time=wall_clock(),
-            text=text,
+            text=text or "",
             query=query,
             score=decision.score,
             decoded=decodes,
