@@ -174,10 +174,10 @@ class FolderStore:
         with self._trouble("read"):
             return self._database.thumbnail(stream, at_s, time)
 
-    def positions(self) -> dict[str, Position]:
+    def positions(self, *, stream: str | None = None) -> dict[tuple[str, str], Position]:
         """See `Store`."""
         with self._trouble("read"):
-            return self._database.positions()
+            return self._database.positions(stream)
 
     def thin(self, *, until: float, within: float) -> int:
         """See `Store`; a growing part is thinned when all of it is old."""

@@ -94,7 +94,9 @@ def test_a_step_is_stored_when_it_is_full_or_old(tmp_path: Path, manifest: vj.Ma
         assert log.store.held() == []
         fill(log, 1)
         assert [held.windows for held in log.store.held()] == [4]
-        assert log.position("door") == Position(at_s=2.0)
+        assert log.store.positions() == {("door", "q"): Position(at_s=2.0)}
+        log.add_window("door", "q", start_s=7, end_s=9, embedding=unit(0))
+        assert log.positions("door") == {"q": Position(at_s=9.0)}  # of what waits, too
     with LogWriter(tmp_path / "OTHER", manifest, steps=Steps(windows=4, seconds=0)) as log:
         fill(log, 1)
         assert [held.windows for held in log.store.held()] == [1]
