@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vljepa_log.reader import LogReader
     from vljepa_runtime import Manifest
 
-__all__ = ["Digest", "WAYS", "keep_words", "make_digest", "most_telling", "with_words"]
+__all__ = ["Digest", "keep_words", "make_digest", "most_telling", "with_words"]
 
 Float32 = npt.NDArray[np.float32]
 Decode = Callable[[Float32], str]
@@ -135,36 +135,27 @@ def keep_words(place: str | Path, manifest: Manifest, segments: Sequence[Segment
     return ""
 
 
-def most_telling(segments: Sequence[Segment], budget: int, *, by: str = "coverage") -> list[Segment]:
+def most_telling(segments: Sequence[Segment], budget: int) -> list[Segment]:
     """So many segments that say most, in their order.
+
+    Each is the one that adds most: its seconds times its distance from what is nearest to it of those before.
 
     Args:
         segments: Of any streams.
         budget: How many.
-        by: One of `WAYS`.
 
     Examples:
-        >>> from vljepa_log import WAYS, most_telling
-        >>> sorted(WAYS), most_telling([], 3)
-        (['change', 'coverage', 'longest'], [])
+        >>> import numpy as np
+        >>> from vljepa_log import Segment, most_telling
+        >>> day = [
+        ...     Segment(stream="s", query="q", start_s=a, end_s=b, time=b, change=0.5, embedding=np.eye(2)[what])
+        ...     for a, b, what in ((0, 50, 0), (50, 90, 0), (90, 100, 1))
+        ... ]
+        >>> [segment.start_s for segment in most_telling(day, 2)]
+        [0, 90]
     """
     if len(segments) <= budget:
         return list(segments)
-    return [segments[index] for index in sorted(WAYS[by](segments, budget))]
-
-
-def _farthest_changes(segments: Sequence[Segment], budget: int) -> list[int]:
-    return sorted(range(len(segments)), key=lambda index: -segments[index].change)[:budget]
-
-
-def _longest(segments: Sequence[Segment], budget: int) -> list[int]:
-    return sorted(range(len(segments)), key=lambda index: segments[index].start_s - segments[index].end_s)[
-        :budget
-    ]
-
-
-def _coverage(segments: Sequence[Segment], budget: int) -> list[int]:
-    """Each the one that adds most: its seconds times its distance from what is nearest to it of those before."""
     rows = np.stack([each.embedding for each in segments])
     seconds = np.array([each.end_s - each.start_s for each in segments])
     distance = np.ones(len(segments))
@@ -174,15 +165,7 @@ def _coverage(segments: Sequence[Segment], budget: int) -> list[int]:
         gain[chosen] = -1.0
         chosen.append(int(gain.argmax()))
         distance = np.minimum(distance, np.maximum(0.0, 1.0 - rows @ rows[chosen[-1]]))
-    return chosen
-
-
-WAYS: dict[str, Callable[[Sequence[Segment], int], list[int]]] = {
-    "change": _farthest_changes,
-    "longest": _longest,
-    "coverage": _coverage,
-}
-"""How the most telling segments are found."""
+    return [segments[index] for index in sorted(chosen)]
 
 
 def _told(log: LogReader, segment: Segment) -> str:
