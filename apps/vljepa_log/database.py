@@ -17,9 +17,8 @@ import numpy.typing as npt
 from vljepa_log.checking import check_identity, read_identity
 from vljepa_log.errors import LogError
 from vljepa_log.parts import Part
-from vljepa_log.rows import StoredEvent, Thumbnail
+from vljepa_log.rows import Thumbnail
 from vljepa_log.store import Contents, Held, Position, Where
-from vljepa_runtime import Event
 
 __all__ = ["Database", "trouble"]
 
@@ -234,20 +233,17 @@ class Database:
 
     def events(
         self, where: Where, *, after: tuple[float, int] | None
-    ) -> tuple[list[StoredEvent], tuple[float, int] | None]:
-        """A page of events, the oldest first, and after what the next one comes; None after the last."""
+    ) -> tuple[list[tuple[int, float, str]], tuple[float, int] | None]:
+        """A page of events, the oldest first: number, time and JSON; and after what the next comes, None at the end."""
         conditions, values = _times(where, since="time >= ?", until="time < ?")
         named, names = _names(where)
         later, place = (["(time, number) > (?, ?)"], [*after]) if after else ([], [])
-        rows = self._rows(
+        page = self._rows(
             f"SELECT number, time, event FROM events WHERE {_all(conditions + named + later)} "
             f"ORDER BY time, number LIMIT {PAGE}",
             [*values, *names, *place],
         )
-        page = [
-            StoredEvent(number=number, time=time, event=Event.from_json(line)) for number, time, line in rows
-        ]
-        return page, (page[-1].time, page[-1].number) if len(page) == PAGE else None
+        return page, (page[-1][1], page[-1][0]) if len(page) == PAGE else None
 
     def thumbnail(self, stream: str, at_s: float, time: float | None) -> Thumbnail | None:
         """The nearest one, of the two beside the moment."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from vljepa_log.errors import LogError
 from vljepa_log.segments import Segment, Span, segments_of
 from vljepa_log.store import EVERYTHING, Where
+from vljepa_log.words import shared_s, words_of
 from vljepa_log.writer import LogWriter
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, wall_clock
@@ -25,8 +26,6 @@ __all__ = ["Digest", "keep_words", "make_digest", "most_telling", "with_words"]
 
 Float32 = npt.NDArray[np.float32]
 Decode = Callable[[Float32], str]
-MARGIN_S = 60.0
-"""Events are looked for so much around a segment: they are told a little later."""
 NEAR_S = 1.0
 """How far apart the begins of a segment may lie, as it was told then and as it is cut now."""
 
@@ -102,7 +101,7 @@ def with_words(
         >>> [segment.text for segment in shown], len(decoded)
         (['a ball'], 1)
     """
-    told = [_told(log, segment) for segment in segments]
+    told = [words_of(log.store, segment, _shared) for segment in segments]
     words = [text or decode(segment.embedding) for text, segment in zip(told, segments)]
     shown = [replace(segment, text=text) for segment, text in zip(segments, words)]
     return shown, [segment for segment, text in zip(shown, told) if not text]
@@ -168,28 +167,12 @@ def most_telling(segments: Sequence[Segment], budget: int) -> list[Segment]:
     return [segments[index] for index in sorted(chosen)]
 
 
-def _told(log: LogReader, segment: Segment) -> str:
-    """The words of the decoded event that shares most time with a segment and says what it is about; empty without."""
-    span = Where(
-        streams=(segment.stream,),
-        queries=(segment.query,),
-        since=segment.began - MARGIN_S,
-        until=segment.time + MARGIN_S,
-    )
-    best, words = 0.0, ""
-    for stored in log.events(span):
-        event = stored.event
-        if event.decoded and event.text and (shared := _shared(event, segment)) > best:
-            best, words = shared, event.text
-    return words
-
-
-def _shared(event: Event, segment: Segment) -> float:
+def _shared(event: Event, start_s: float, end_s: float) -> float:
     """Seconds that both have, where an event lies in a segment and tells its begin or half of it.
 
     A session tells a segment before it is over, so its event is shorter; a single window tells a part of it.
     """
-    shared = min(event.end_s, segment.end_s) - max(event.start_s, segment.start_s)
+    shared = shared_s(event, start_s, end_s)
     inside = 2 * shared > event.end_s - event.start_s
-    about = abs(event.start_s - segment.start_s) <= NEAR_S or 2 * shared >= segment.end_s - segment.start_s
+    about = abs(event.start_s - start_s) <= NEAR_S or 2 * shared >= end_s - start_s
     return shared if inside and about else 0.0

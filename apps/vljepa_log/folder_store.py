@@ -27,6 +27,7 @@ from vljepa_log.parts import EMBEDDING, ROW, Opened, Part, PartFiles, key_of, ro
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
+from vljepa_runtime import Event
 from vljepa_runtime.files import claimed
 
 __all__ = ["FolderStore"]
@@ -165,7 +166,8 @@ class FolderStore:
         while True:  # in pages, so that a writer is not kept from tidying its journal
             with self._trouble("read"):
                 page, after = self._database.events(where, after=after)
-            yield from page
+            for number, at, line in page:  # read one by one: who looks for words needs a few
+                yield StoredEvent(number=number, time=at, event=Event.from_json(line))
             if after is None:
                 return
 

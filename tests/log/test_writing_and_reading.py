@@ -72,10 +72,11 @@ def test_a_window_stored_with_its_stream(tmp_path: Path, manifest: vj.Manifest) 
 
 
 def test_words_come_from_the_segment_that_shares_most_time(tmp_path: Path, manifest: vj.Manifest) -> None:
-    def told(start_s: float, end_s: float, text: str, query: str = "q") -> None:
+    def told(start_s: float, end_s: float, text: str, query: str = "q", *, kind: str = "segment") -> None:
         event = vj.Event(
-            stream="door", kind="segment", start_s=start_s, end_s=end_s, text=text, query=query, decoded=True
-        )
+            stream="door", kind=kind, start_s=start_s, end_s=end_s, text=text, query=query,
+            decoded=kind == "segment",
+        )  # fmt: skip
         log.add_event(event, at=1000.0 + end_s)
 
     with LogWriter(tmp_path / "LOG", manifest) as log:
@@ -83,6 +84,7 @@ def test_words_come_from_the_segment_that_shares_most_time(tmp_path: Path, manif
         told(0, 4, "a ball falls")
         told(4, 11, "a box jumps")
         told(0, 11, "of another query", query="other")
+        told(0, 11, "an alert", kind="alert")  # what somebody looks for is not what was seen
     with LogReader(tmp_path / "LOG", manifest) as log:
         assert log.search(unit(1), k=1)[0].text == "a ball falls"
         assert log.search(unit(8), k=1)[0].text == "a box jumps"
