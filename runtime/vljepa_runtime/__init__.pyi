@@ -16,6 +16,7 @@ from .errors import MissingExtraError as MissingExtraError
 from .errors import OutputError as OutputError
 from .errors import RunError as RunError
 from .errors import SourceError as SourceError
+from .errors import UnreachableError as UnreachableError
 from .errors import VljepaError as VljepaError
 from .errors import WrongTargetError as WrongTargetError
 from .events import Event as Event
@@ -23,7 +24,6 @@ from .model import Model as Model
 from .model import Scored as Scored
 from .model import load as load
 from .preprocessing.clip_reader import read_clip as read_clip
-from .preprocessing.health import PictureState as PictureState
 from .preprocessing.patches import Clip as Clip
 from .preprocessing.preprocess import Preprocess as Preprocess
 from .preprocessing.sampling import Window as Window

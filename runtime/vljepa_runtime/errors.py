@@ -9,6 +9,7 @@ VljepaError
 │   ├── GraphRefusedError         the engine does not load a graph, or would run it otherwise than asked
 │   └── RunError                  a loaded graph failed, gave no finite numbers, or did not return
 ├── SourceError                   a video source cannot be opened or stopped giving frames
+│   └── UnreachableError          a camera or server does not answer now; trying again may help
 ├── OutputError                   a file, a pipe or stdout could not be written to its end
 ├── InputError                    a caller's array, text or option is not what was asked for (also a ValueError)
 └── MissingExtraError             an optional dependency is not installed (also an ImportError)
@@ -31,6 +32,7 @@ __all__ = [
     "OutputError",
     "RunError",
     "SourceError",
+    "UnreachableError",
     "VljepaError",
     "WrongTargetError",
 ]
@@ -70,6 +72,10 @@ class RunError(EngineError):
 
 class SourceError(VljepaError):
     """A video source cannot be opened, decoded or reached."""
+
+
+class UnreachableError(SourceError):
+    """A camera or server does not answer, and did not refuse either: try again later."""
 
 
 class OutputError(VljepaError):

@@ -18,6 +18,7 @@ def limited_frames(
     *,
     max_seconds: float | None = None,
     on_frame: Callable[[Frame], object] | None = None,
+    frame_side: int | None = None,
 ) -> Iterator[Item]:
     """What `source.frames(hints)` gives until the time is up.
 
@@ -28,13 +29,16 @@ def limited_frames(
             anything or not.
         on_frame: Called with every frame before it goes on. With it, hints to leave frames out are not passed
             down, because whoever watches wants them all.
+        frame_side: Whoever watches is content with frames of this shorter side, at the rate that the hints ask for.
 
     Raises:
         SourceError: there was no frame in `max_seconds`.
     """
     near_s = 2 * (hints.min_interval_s or 0.0)
-    if on_frame is not None:
+    if on_frame is not None and frame_side is None:
         hints = Hints(wake_s=hints.wake_s)
+    elif on_frame is not None:
+        hints = replace(hints, short_side=max(frame_side or 0, hints.short_side or 0))
     for item in _up_to(source, hints, float("inf") if max_seconds is None else max_seconds, near_s):
         if on_frame is not None and isinstance(item, Frame):
             on_frame(item)

@@ -29,6 +29,7 @@ def open_source(
     loop: bool = False,
     fps: float | None = None,
     stretch: bool = False,
+    realtime: bool = False,
     timeout_s: float | None = None,
 ) -> Source:
     """Open whatever a user may name.
@@ -41,6 +42,7 @@ def open_source(
         fps: Pictures per second of a folder; by default what the hints of its consumer ask for, else 4.
         stretch: Spread the values of grey pictures of more than 8 bits, as thermal cameras give, so that each
             picture's 1st to 99th percentile goes from black to white. Live network streams refuse it.
+        realtime: Play what is no camera anyway at the speed of the clock, as one would give it: a live source.
         timeout_s: Seconds that a server has to answer, where 10 are too many.
 
     Returns:
@@ -63,7 +65,17 @@ def open_source(
         number(fps, "fps", above=0)
     if timeout_s is not None:
         number(timeout_s, "timeout_s", above=0)
-    found = resolve(spec)
+    source = _open(resolve(spec), loop=loop, fps=fps, stretch=stretch, timeout_s=timeout_s)
+    if not realtime or source.live:
+        return source
+    from vljepa_runtime.sources.live.realtime import RealtimeSource
+
+    return RealtimeSource(source)
+
+
+def _open(
+    found: int | Path | Address, *, loop: bool, fps: float | None, stretch: bool, timeout_s: float | None
+) -> Source:
     if isinstance(found, Address) and found.scheme:
         return _open_url(found, loop, stretch, timeout_s)
     if isinstance(found, Path) and not is_camera(found):

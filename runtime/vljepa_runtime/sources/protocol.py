@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 UInt8 = npt.NDArray[np.uint8]
-StatusKind = Literal["connected", "reconnecting", "warning", "waiting", "frozen", "black", "restored"]
+StatusKind = Literal["connected", "reconnecting", "warning", "waiting"]
 
 DEFAULT_RATE = 25.0  # pictures a second, where nothing tells
 TOLERANCE_S = 1e-3  # containers such as Matroska round times to a millisecond
@@ -67,10 +67,18 @@ class SourceStatus:
     """A remark of a source between two frames; its message never holds a password.
 
     `waiting` only comes where `Hints.wake_s` asks for it, and is nothing to tell people.
+
+    Attributes:
+        kind: What happened.
+        message: For people.
+        attempt: With `reconnecting`, how often it was tried since it was lost.
+        wait_s: With `reconnecting`, seconds until it is tried again.
     """
 
     kind: StatusKind
     message: str
+    attempt: int = 0
+    wait_s: float = 0.0
 
 
 Item = Frame | SourceStatus

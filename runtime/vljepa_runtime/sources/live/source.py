@@ -16,7 +16,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vljepa_runtime.errors import SourceError
+from vljepa_runtime.errors import SourceError, UnreachableError
 from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources.live.deadline import ConnectionLostError
 from vljepa_runtime.sources.pictures.pixels import Picture
@@ -267,15 +267,17 @@ class LiveSource(Source):
         if self._stop.is_set():
             return
         if self._count == 0 and attempt >= self._backoff.first_attempts:
-            raise SourceError(f"{self.name}: no picture after {attempt} attempts: {reason}")
+            raise UnreachableError(f"{self.name}: no picture after {attempt} attempts: {reason}")
         seconds = self._backoff.wait_s(attempt)
-        self._remark("reconnecting", f"{self.name}: {reason}; trying again in {seconds:.1f} s")
+        message = f"{self.name}: {reason}; trying again in {seconds:.1f} s"
+        self._remark("reconnecting", message, attempt=attempt, wait_s=seconds)
         self._news_s = time.monotonic() + seconds
         self._stop.wait(seconds)
 
-    def _remark(self, kind: StatusKind, message: str) -> None:
+    def _remark(self, kind: StatusKind, message: str, *, attempt: int = 0, wait_s: float = 0.0) -> None:
+        said = SourceStatus(kind=kind, message=redact(message), attempt=attempt, wait_s=wait_s)
         with self._buffer.changed:
-            self._buffer.items.append(SourceStatus(kind=kind, message=redact(message)))
+            self._buffer.items.append(said)
             self._buffer.changed.notify_all()
 
     def _finish(self, error: SourceError | None) -> None:

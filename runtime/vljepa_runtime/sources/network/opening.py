@@ -11,7 +11,7 @@ from functools import partial
 
 from av.container import InputContainer
 
-from vljepa_runtime.errors import SourceError
+from vljepa_runtime.errors import SourceError, UnreachableError
 from vljepa_runtime.interruptible import interruptible
 from vljepa_runtime.redaction import HIDDEN, redact
 from vljepa_runtime.sources.address import ESCAPES, Address
@@ -61,7 +61,8 @@ def open_network(
         timeout_s: Seconds that a server has to answer when it has fewer than usual.
 
     Raises:
-        SourceError: an HTTP server does not answer or has no video there, or a live stream shall loop.
+        UnreachableError: an HTTP server does not answer.
+        SourceError: it has no video there, or a live stream shall loop.
     """
     address = Address(url)
     address.check()
@@ -75,7 +76,7 @@ def open_network(
                 connect, stopped.set, limit_s=timeout_s or math.inf, late=_no_answer, name=address
             )
         except ConnectionLostError as error:
-            raise SourceError(f"cannot open {address}: {error}") from None
+            raise UnreachableError(f"cannot open {address}: {error}") from None
         if isinstance(connection, ContainerStream) and connection.finite:
             again, first = partial(_download_again, address), _video(connection)
             return VideoSource(str(address), again, first, loop=loop, stretch=stretch, stopped=stopped)
