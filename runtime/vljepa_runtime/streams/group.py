@@ -6,9 +6,9 @@ Knows who is next and what becomes of it; how a stream is read is `reader.py`, w
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -34,10 +34,11 @@ Job = list[tuple[StreamReader, Waiting, Outcome]]
 class SessionGroup(Closing):
     """Runs several streams through one model; use it in a `with` block, `add` streams and `run` it once.
 
-    Each stream has a session, and gives the events that it would give alone. Windows go through the model by turns,
-    one of each stream. Files lose none: each is read as far as its turn has come. Of a live stream the newest window
-    waits and replaces an older one, so that what it tells is late by one turn of all at most. A stream that fails says
-    so in an event of the kind `error`, and the others go on.
+    Streams may come and go while it runs: `add` and `remove` are for any thread. Each has a session, and gives the
+    events that it would give alone. Windows go through the model by turns, one of each stream. Files lose none: each is
+    read as far as its turn has come. Of a live stream the newest window waits and replaces an older one, so that what
+    it tells is late by one turn of all at most. A stream that fails says so in an event of the kind `error`, and the
+    others go on.
 
     Args:
         batch: Windows of several streams that go through the graphs at once. Above 1 an embedding differs by the
@@ -71,16 +72,17 @@ class SessionGroup(Closing):
         self._turns: deque[StreamReader] = deque()
         self._telling: deque[tuple[StreamReader, Iterator[Event]]] = deque()
         self._workers: Workers[Job] | None = None
-        self._give_up_s = float("inf")
+        self._runner: int | None = None  # the thread that takes the events
+        self._until_stopped = self._stopped = self._ended = False
 
     def __repr__(self) -> str:
-        states = ", ".join(f"{name} {reader.state}" for name, reader in self._readers.items())
+        states = ", ".join(f"{reader.plan.name} {reader.state}" for reader in self._all())
         return f"<SessionGroup of {len(self._readers)} streams: {states}>"
 
     @property
     def stats(self) -> Mapping[str, StreamStats]:
         """How each stream fares, by its name; may be read while the group runs."""
-        return {name: reader.stats for name, reader in self._readers.items()}
+        return {reader.plan.name: reader.stats for reader in self._all()}
 
     def add(
         self,
@@ -90,11 +92,16 @@ class SessionGroup(Closing):
         name: str | None = None,
         max_seconds: float | None = None,
         stretch: bool = False,
+        loop: bool = False,
+        fps: float | None = None,
+        realtime: bool = False,
+        patient: bool = False,
         on_open: Callable[[Source], object] | None = None,
         on_frame: Callable[[Frame], object] | None = None,
+        frame_side: int | None = None,
         on_window: OnWindow | None = None,
     ) -> str:
-        """Add a stream, before `run`.
+        """Add a stream, before `run` or while it goes on.
 
         Args:
             source: What `open_source` takes, or an open source. What is named is opened when the group runs: a camera
@@ -104,77 +111,150 @@ class SessionGroup(Closing):
             name: What its events name; None takes the source's own name, with a number behind it if that is taken.
             max_seconds: See `Session.run`.
             stretch: See `open_source`.
+            loop: The same.
+            fps: The same.
+            realtime: The same.
+            patient: Try a server that does not answer for ever, whatever the others do, and what refuses (no such
+                device, a wrong password) a few times; `stats` says which attempt it is and when the next one is.
             on_open: Called with the source once it is open, before it is read; on the thread that runs the group.
             on_frame: See `Session.run`; called on the thread that reads this stream.
+            frame_side: Shorter side of the frames that `on_frame` is content with, at the rate that windows need; None
+                asks for every frame, and all of it.
             on_window: See `Session.run`; called on the thread that runs the group.
 
         Returns:
             The name.
 
         Raises:
-            InputError: the name is taken, the session has run or is of another model, or the group runs already.
+            InputError: the name is taken, the session has run or is of another model, or the group was stopped.
             SourceError: nothing has the name of the source.
         """
-        if self._workers is not None:
-            raise InputError("the group runs already: add all streams before run")
         instance(session, "session", Session)
-        first = next(iter(self._readers.values()), None)
-        if first is not None and first.session.model is not session.model:
-            raise InputError("expected sessions of one model, got two models: open a group for each")
         if max_seconds is not None:
             number(max_seconds, "max_seconds", above=0)
-        if name is None:
-            named = source.name if isinstance(source, Source) else source_name(source)
-            name = numbered(named, self._readers)
-        elif text(name, "name") in self._readers:
-            raise InputError(f"expected a name for each stream, got {name!r} twice")
+        if name is not None:
+            text(name, "name")
         plan = Plan(
-            name=name,
+            name=name or (source.name if isinstance(source, Source) else source_name(source)),
             source=source,
             session=session,
             max_seconds=max_seconds,
             stretch=stretch,
+            loop=loop,
+            fps=fps,
+            realtime=realtime,
+            patient=patient,
             on_open=on_open,
             on_frame=on_frame,
+            frame_side=frame_side,
             on_window=on_window,
         )
-        self._readers[name] = StreamReader(plan, self._changed, partial(self._others_run, name))
-        return name
+        with self._changed:
+            return self._add(plan, is_named=name is not None)
+
+    def _add(self, plan: Plan, *, is_named: bool) -> str:
+        """Take a stream in, and begin it where the group runs."""
+        if self._stopped or self._ended:
+            raise InputError("the group has ended: open another")
+        if any(reader.session.model is not plan.session.model for reader in self._readers.values()):
+            raise InputError("expected sessions of one model, got two models: open a group for each")
+        if not is_named:
+            plan = replace(plan, name=numbered(plan.name, self._readers))
+        elif plan.name in self._readers:
+            raise InputError(f"expected a name for each stream, got {plan.name!r} twice")
+        reader = StreamReader(plan, self._changed, partial(self._others_run, plan.name))
+        if self._workers is not None:
+            first = plan.session.begin(plan.name, on_window=plan.on_window)
+            reader.begin()
+            self._telling.append((reader, iter((first,))))
+            self._turns.append(reader)
+            reader.start()
+            self._changed.notify_all()
+        self._readers[plan.name] = reader
+        self.failures.pop(plan.name, None)
+        return plan.name
+
+    def remove(self, name: str) -> None:
+        """End a stream, give what is pending, and forget it; its name is free when this returns.
+
+        That takes a few seconds at most, whatever its source does. On the thread that takes the events it is only asked
+        for, and done by the time the next events come.
+
+        Raises:
+            InputError: there is no stream of that name.
+        """
+        with self._changed:
+            if (reader := self._readers.get(name)) is None:
+                raise InputError(f"there is no stream {name!r} in the group")
+            reader.is_leaving = True
+            reader.stop()
+            self._changed.notify_all()
+            if self._workers is None or self._ended:
+                self._forget()
+            while self._runner != threading.get_ident() and not self._ended and name in self._readers:
+                if self._readers[name] is not reader:
+                    break
+                self._changed.wait(WAKE_S)
+        if self._runner != threading.get_ident():
+            reader.close()
+
+    def _forget(self) -> None:
+        """Let go of streams that were removed and have nothing more to tell."""
+        telling = {id(reader) for reader, _ in self._telling}
+        waits_for_none = self._workers is None or self._ended
+        for name, reader in tuple(self._readers.items()):
+            if reader.is_leaving and (waits_for_none or (reader.is_over and id(reader) not in telling)):
+                del self._readers[name]
+                if reader in self._turns:
+                    self._turns.remove(reader)
+                self._changed.notify_all()
 
     def stop(self) -> None:
         """End all streams after the items in work, giving what is pending. Safe from a signal handler."""
-        self._give_up_s = min(self._give_up_s, time.monotonic() + PENDING_S)
-        for reader in self._readers.values():
+        self._stopped = True
+        for reader in self._all():
             reader.stop()
 
     def close(self) -> None:
         """Close all sources, also those of a run that was left early."""
+        readers = self._all()
         with self._changed:
-            for reader in self._readers.values():
+            self._stopped = self._ended = True
+            for reader in readers:
                 reader.leave()
-        for reader in self._readers.values():
+            self._changed.notify_all()
+        for reader in readers:
             reader.close()
         if self._workers is not None:
             self._workers.close()
 
-    def run(self) -> Iterator[Event]:
+    def run(self, *, until_stopped: bool = False) -> Iterator[Event]:
         """Run all streams to their ends; the events of each come in its order, those of several as they happen.
 
         The first event of each is a status that names engine, bundle and stream. On Ctrl-C what is pending in all of
         them is given before the interrupt goes on. That a stream failed raises nothing: see `failures`.
 
+        Args:
+            until_stopped: Go on when all streams have ended, and without any: others may be added.
+
         Raises:
             InputError: there is no stream, or the group or one of the sessions ran before.
         """
-        if not self._readers:
-            raise InputError("expected streams to run: add them first")
-        if self._workers is not None:
-            raise InputError("a group runs once: open another")
-        plans = [reader.plan for reader in self._readers.values()]
-        first = [plan.session.begin(plan.name, on_window=plan.on_window) for plan in plans]
-        self._workers = Workers(self._count, self._changed)
-        self._turns.extend(self._readers.values())
-        return self._closing(self._run(first, self._workers))
+        with self._changed:
+            if not self._readers and not until_stopped:
+                raise InputError("expected streams to run: add them first")
+            if self._workers is not None or self._ended:
+                raise InputError("a group runs once: open another")
+            readers = self._all()
+            plans = [reader.plan for reader in readers]
+            first = [plan.session.begin(plan.name, on_window=plan.on_window) for plan in plans]
+            self._workers, self._until_stopped = Workers(self._count, self._changed), until_stopped
+            self._turns.extend(readers)
+        return self._closing(self._run(first, readers, self._workers))
+
+    def _all(self) -> tuple[StreamReader, ...]:
+        """The streams as they are now; without a lock, for a signal handler may ask."""
+        return tuple(self._readers.values())
 
     def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
         try:
@@ -182,9 +262,12 @@ class SessionGroup(Closing):
         finally:
             self.close()
 
-    def _run(self, first: list[Event], workers: Workers[Job]) -> Iterator[Event]:
+    def _run(
+        self, first: list[Event], readers: tuple[StreamReader, ...], workers: Workers[Job]
+    ) -> Iterator[Event]:
+        self._runner = threading.get_ident()
         yield from first
-        for reader in self._readers.values():
+        for reader in readers:
             reader.start()
         try:
             yield from self._events(workers)
@@ -195,19 +278,25 @@ class SessionGroup(Closing):
 
     def _events(self, workers: Workers[Job]) -> Iterator[Event]:
         """One event of each stream in turn: between two of one stream lies one decoding of each other at most."""
-        while self._telling or not all(reader.is_over for reader in self._readers.values()):
+        while self._goes_on():
             with self._changed:
                 self._collect(workers)
                 self._hand_out(workers)
+                self._give_up()
+                self._forget()
                 if not self._telling:
                     self._changed.wait(WAKE_S)
-                    self._give_up(workers)
                     continue
                 reader, events = self._telling.popleft()
             event = self._next_event(reader, events)
             if event is not None:
                 self._telling.append((reader, events))
                 yield event
+
+    def _goes_on(self) -> bool:
+        if self._telling or (self._until_stopped and not self._stopped):
+            return True
+        return not all(reader.is_over for reader in self._all())
 
     def _next_event(self, reader: StreamReader, events: Iterator[Event]) -> Event | None:
         """The next event of what is told of a stream; with the last one it may go on."""
@@ -284,16 +373,14 @@ class SessionGroup(Closing):
         note = reader.session.note("error", f"{type(error).__name__}: {error}")
         self._telling.append((reader, iter((note,))))
 
-    def _give_up(self, workers: Workers[Job]) -> None:
-        """Some time after `stop`, wait no longer for what hangs."""
-        if time.monotonic() < self._give_up_s or workers.busy or self._telling:
-            return
+    def _give_up(self) -> None:
+        """Some time after a stream was stopped, wait no longer for what hangs."""
         for reader in self._readers.values():
-            if not reader.is_over and reader.head() is None:
+            if not reader.is_over and reader.is_idle and reader.was_stopped(PENDING_S):
                 self._telling.append((reader, self._ending(reader, None)))
 
     def _others_run(self, name: str) -> bool:
-        return any(each.state == "running" for key, each in self._readers.items() if key != name)
+        return any(each.state == "running" for each in self._all() if each.plan.name != name)
 
 
 def _opening(reader: StreamReader, source: Source) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vljepa_runtime.errors import SourceError
+from vljepa_runtime.errors import SourceError, UnreachableError
 from vljepa_runtime.predicting import PreparedWindow
 from vljepa_runtime.session import OnWindow, Session
 from vljepa_runtime.sources.address import Address
@@ -28,6 +28,7 @@ __all__ = ["Ended", "Opened", "Plan", "StreamReader", "Waiting"]
 JOIN_S = 0.8
 LOOK_S = 0.5  # whether the others are still there
 MAX_STATUSES = 64
+REFUSALS = 5  # some 10 s: a device may come up later than the program that reads it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,8 +40,13 @@ class Plan:
     session: Session
     max_seconds: float | None = None
     stretch: bool = False
+    loop: bool = False
+    fps: float | None = None
+    realtime: bool = False
+    patient: bool = False
     on_open: Callable[[Source], object] | None = None
     on_frame: Callable[[Frame], object] | None = None
+    frame_side: int | None = None
     on_window: OnWindow | None = None
 
 
@@ -87,10 +93,14 @@ class StreamReader:
         self.live: bool | None = None  # not known before it is open
         self.state: StreamState = "opening"
         self.error: Exception | None = None
+        self.is_leaving = False
         self._changed, self._others_run, self._backoff = changed, others_run, backoff or Backoff()
         self._items: deque[Opened | SourceStatus | Waiting | Ended] = deque()
         self._delays_ms: deque[float] = deque(maxlen=SAMPLES_KEPT)
         self._dropped = self._reconnects = 0
+        self._lost: SourceStatus | None = None  # what was said last of a connection that is not there
+        self._retry_at: float | None = None
+        self._stopped_s: float | None = None
         self._in_work = self._left = self._seen = self._cut = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name=f"stream {plan.name}", daemon=True)
@@ -107,7 +117,9 @@ class StreamReader:
             delay_p95_ms=percentile(self._delays_ms, 95),
             session=self.session.stats,
             error="" if self.error is None else str(self.error),
-            picture=self.session.picture,
+            attempt=0 if self._lost is None else self._lost.attempt,
+            retry_at=self._retry_at,
+            lost="" if self._lost is None else self._lost.message,
         )
 
     @property
@@ -115,12 +127,27 @@ class StreamReader:
         """Whether nothing comes any more."""
         return self.state in ("ended", "stopped", "failed")
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it waits or is in work."""
+        return not self._items and not self._in_work
+
+    def was_stopped(self, ago_s: float) -> bool:
+        """Whether `stop` came so many seconds ago."""
+        return self._stopped_s is not None and time.monotonic() - self._stopped_s >= ago_s
+
+    def begin(self) -> None:
+        """Give nothing before what is told first is `handled`."""
+        self._in_work = True
+
     def start(self) -> None:
         """Begin to read."""
         self._thread.start()
 
     def stop(self) -> None:
         """End after the item in work and give what is pending; from any thread."""
+        if self._stopped_s is None:
+            self._stopped_s = time.monotonic()
         self.session.stop()
         self._stop.set()
 
@@ -182,22 +209,32 @@ class StreamReader:
             except SourceError as error:
                 attempts += 1
                 spent_s = time.monotonic() - begun
-                if self._seen or not self._is_worth_it(attempts, spent_s):
+                if self._seen or not self._is_worth_it(error, attempts, spent_s):
                     raise
                 self._wait(attempts, str(error))
-                if not self._stop.is_set() and not self._is_worth_it(attempts, spent_s):
+                if not self._stop.is_set() and not self._is_worth_it(error, attempts, spent_s):
                     raise
 
     def _read_once(self) -> None:
         plan = self.plan
         source = plan.source
         if not isinstance(source, Source):
-            source = open_source(source, stretch=plan.stretch, timeout_s=plan.max_seconds)
+            source = open_source(
+                source,
+                loop=plan.loop,
+                fps=plan.fps,
+                stretch=plan.stretch,
+                realtime=plan.realtime,
+                timeout_s=plan.max_seconds,
+            )
         self.live = source.live
         with source:
             if plan.on_open is not None:
                 self._put(Opened(source), waits=True)
-            for item in self.session.items(source, max_seconds=plan.max_seconds, on_frame=plan.on_frame):
+            items = self.session.items(
+                source, max_seconds=plan.max_seconds, on_frame=plan.on_frame, frame_side=plan.frame_side
+            )
+            for item in items:
                 if isinstance(item, SourceStatus):
                     if item.kind != "waiting":  # that came so that `stop` is seen
                         self._put(item)
@@ -211,27 +248,27 @@ class StreamReader:
     def _put_windows(self, frame: Frame | None) -> None:
         if frame is not None and not self._seen:
             self._seen, self.state = True, "running"
-        for item in self.session.prepare(frame):
-            if isinstance(item, SourceStatus):
-                self._put(item)
-            else:
-                self._put(Waiting(item, time.monotonic()), waits=frame is None)
+        for window in self.session.prepare(frame):
+            self._put(Waiting(window, time.monotonic()), waits=frame is None)
 
-    def _is_worth_it(self, attempts: int, spent_s: float) -> bool:
+    def _is_worth_it(self, error: SourceError, attempts: int, spent_s: float) -> bool:
         """Whether a source that gave no picture yet may still come."""
         plan = self.plan
         if isinstance(plan.source, Source) or spent_s >= (plan.max_seconds or float("inf")):
             return False
         found = resolve(plan.source)
         comes_back = isinstance(found, int | Address) or is_camera(found)
+        if plan.patient:
+            return comes_back and (isinstance(error, UnreachableError) or attempts < REFUSALS)
         return comes_back and (attempts < self._backoff.first_attempts or self._others_run())
 
     def _wait(self, attempts: int, reason: str) -> None:
         seconds = self._backoff.wait_s(attempts)
-        self._put(SourceStatus(kind="reconnecting", message=f"{reason}; trying again in {seconds:.1f} s"))
-        ends = time.monotonic() + seconds
+        message = f"{reason}; trying again in {seconds:.1f} s"
+        self._put(SourceStatus(kind="reconnecting", message=message, attempt=attempts, wait_s=seconds))
+        ends, patient = time.monotonic() + seconds, self.plan.patient
         while (left_s := ends - time.monotonic()) > 0 and not self._stop.wait(min(LOOK_S, left_s)):
-            if attempts >= self._backoff.first_attempts and not self._others_run():
+            if not patient and attempts >= self._backoff.first_attempts and not self._others_run():
                 return
 
     def _put(self, item: Opened | SourceStatus | Waiting | Ended, *, waits: bool = False) -> None:
@@ -240,8 +277,11 @@ class StreamReader:
             if self._left:
                 return
             if isinstance(item, SourceStatus) and item.kind in ("connected", "reconnecting"):
-                self.state = "running" if item.kind == "connected" else "reconnecting"
-                self._reconnects += item.kind == "reconnecting"
+                is_lost = item.kind == "reconnecting"
+                self.state = "reconnecting" if is_lost else "running"
+                self._reconnects += is_lost
+                self._lost = item if is_lost else None
+                self._retry_at = time.time() + item.wait_s if is_lost else None
             if self.live:
                 self._make_room(item, waits)
             self._items.append(item)

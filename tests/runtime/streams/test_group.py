@@ -441,7 +441,7 @@ def test_what_a_group_refuses(model: vj.Model) -> None:
         with pytest.raises(vj.InputError, match="session"):
             group.add(Reel(1.0), model)  # type: ignore[arg-type]
         list(group.run())
-        with pytest.raises(vj.InputError, match="already"):
+        with pytest.raises(vj.InputError, match="has ended"):
             group.add(Reel(1.0), model.session())
         with pytest.raises(vj.InputError, match="runs once"):
             group.run()
@@ -466,3 +466,133 @@ def test_statistics_are_those_of_a_stream_alone(model: vj.Model) -> None:
     assert 0 <= stats.session.overhead <= 1
     assert stats.session.latency["encode"].count == 6
     assert repr(group) == "<SessionGroup of 1 streams: reel 0 ended>"
+
+
+def runs(group: vj.SessionGroup) -> tuple[threading.Thread, list[vj.Event]]:
+    """The group on a thread of its own, and the events that it has given."""
+    found: list[vj.Event] = []
+    thread = threading.Thread(target=lambda: found.extend(group.run(until_stopped=True)), daemon=True)
+    thread.start()
+    return thread, found
+
+
+def wait_for(holds: Callable[[], object]) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_streams_come_and_go_while_the_others_run(model: vj.Model) -> None:
+    gate = threading.Event()
+    with vj.SessionGroup() as group:
+        thread, found = runs(group)
+        group.add(Reel(6.0, seed=1), model.session(embeddings=True), name="first")
+        wait_for(lambda: group.stats["first"].state == "ended")
+        group.add(Reel(6.0, seed=2, live=True, extra={40: gate.wait}), model.session(), name="waits")
+        wait_for(lambda: group.stats["waits"].session.windows)
+        group.add(Reel(6.0, seed=3), model.session(), name="third")
+        group.remove("first")
+        assert set(group.stats) == {"waits", "third"}
+        group.add(Reel(3.0, seed=1), model.session(), name="first")  # its name is free again
+        wait_for(lambda: group.stats["first"].state == "ended")
+        wait_for(lambda: group.stats["third"].state == "ended")
+        gate.set()
+        wait_for(lambda: group.stats["waits"].state == "ended")
+        assert thread.is_alive()
+        group.stop()
+        thread.join(PATIENCE_S)
+    expected = alone(model, Reel(6.0, seed=1), embeddings=True)
+    first = [event for event in found if event.stream == "first"]
+    said = [(event.kind, event.start_s, event.end_s, event.text, event.embedding) for event in first]
+    assert said[1 : len(expected)] == [
+        (event.kind, event.start_s, event.end_s, event.text, event.embedding) for event in expected[1:]
+    ]
+    assert [event.kind for event in first].count("status") == 2
+    assert {event.stream for event in found} == {"first", "waits", "third"}
+
+
+def test_what_is_removed_gives_what_is_pending_and_closes_its_source(model: vj.Model) -> None:
+    gate = threading.Event()
+    reel = Reel(6.0, live=True, extra={40: gate.wait})
+    with vj.SessionGroup() as group:
+        thread, found = runs(group)
+        group.add(reel, model.session(decode="never"), name="door")
+        wait_for(lambda: group.stats["door"].session.windows >= 2)
+        group.remove("door")
+        assert found[-1].kind == "segment"  # it hung, and what it had shown is told
+        assert reel.closed
+        assert group.stats == {}
+        with pytest.raises(vj.InputError, match="no stream 'door'"):
+            group.remove("door")
+        gate.set()
+        group.stop()
+        thread.join(PATIENCE_S)
+
+
+def test_a_stream_may_be_removed_where_its_events_are_taken(model: vj.Model) -> None:
+    with vj.SessionGroup() as group:
+        group.add(Reel(20.0, seed=1), model.session(select="every"), name="short")
+        group.add(Reel(6.0, seed=2), model.session(), name="whole")
+        for event in group.run():
+            if event.stream == "short" and event.kind == "segment" and "short" in group.stats:
+                group.remove("short")
+        assert set(group.stats) == {"whole"}
+        assert group.stats["whole"].state == "ended"
+
+
+def test_a_stream_removed_before_the_run_is_not_run(model: vj.Model) -> None:
+    with vj.SessionGroup() as group:
+        for name in ("one", "other"):
+            group.add(Reel(2.0), model.session(), name=name)
+        group.remove("one")
+        assert set(run(group)) == {"other"}
+
+
+class Unplugged:
+    """Opens a source only after some attempts."""
+
+    def __init__(self, error: Exception, attempts: int) -> None:
+        self.error, self.left = error, attempts
+
+    def __call__(self, spec: object, **options: object) -> Source:
+        self.left -= 1
+        if self.left >= 0:
+            raise self.error
+        return Reel(3.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "state"),
+    [
+        pytest.param(vj.UnreachableError("no answer"), 9, "ended", id="not-there-yet"),
+        pytest.param(vj.SourceError("no camera 7"), 3, "ended", id="refused-at-first"),
+        pytest.param(vj.SourceError("no camera 7"), 9, "failed", id="refused"),
+    ],
+)
+def test_a_patient_stream_waits_for_what_may_come(
+    model: vj.Model, monkeypatch: pytest.MonkeyPatch, error: Exception, attempts: int, state: str
+) -> None:
+    monkeypatch.setattr(reading, "open_source", Unplugged(error, attempts))
+    monkeypatch.setattr(Backoff, "wait_s", lambda self, attempt: 0.02)
+    with vj.SessionGroup() as group:
+        group.add(7, model.session(), name="door", patient=True)
+        events = list(group.run())
+        assert group.stats["door"].state == state
+        lost = [event for event in events if event.text.startswith("reconnecting")]
+        assert group.stats["door"].reconnects == len(lost) == (4 if state == "failed" else attempts)
+
+
+def test_how_a_lost_stream_is_tried_again_is_told(model: vj.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "open_source", Unplugged(vj.UnreachableError("no answer"), 99))
+    with vj.SessionGroup() as group:
+        thread, _ = runs(group)
+        group.add(7, model.session(), name="door", patient=True)
+        wait_for(lambda: group.stats["door"].attempt >= 2)
+        stats = group.stats["door"]
+        assert stats.state == "reconnecting"
+        assert stats.lost.startswith("no answer; trying again in")
+        assert stats.retry_at is not None
+        assert abs(stats.retry_at - time.time()) < PATIENCE_S
+        group.stop()
+        thread.join(PATIENCE_S)
