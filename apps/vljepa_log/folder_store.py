@@ -27,7 +27,6 @@ from vljepa_log.parts import EMBEDDING, ROW, Opened, Part, PartFiles, key_of, ro
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
-from vljepa_runtime import Event
 from vljepa_runtime.files import claimed
 
 __all__ = ["FolderStore"]
@@ -166,8 +165,7 @@ class FolderStore:
         while True:  # in pages, so that a writer is not kept from tidying its journal
             with self._trouble("read"):
                 page, after = self._database.events(where, after=after)
-            for number, at, line in page:  # read one by one: who looks for words needs a few
-                yield StoredEvent(number=number, time=at, event=Event.from_json(line))
+            yield from page
             if after is None:
                 return
 
@@ -176,10 +174,10 @@ class FolderStore:
         with self._trouble("read"):
             return self._database.thumbnail(stream, at_s, time)
 
-    def positions(self, *, stream: str | None = None) -> dict[tuple[str, str], Position]:
+    def positions(self) -> dict[str, Position]:
         """See `Store`."""
         with self._trouble("read"):
-            return self._database.positions(stream)
+            return self._database.positions()
 
     def thin(self, *, until: float, within: float) -> int:
         """See `Store`; a growing part is thinned when all of it is old."""

@@ -124,7 +124,9 @@ class LogSink(Sink):
             return
         with self._trouble(), log:
             for each in streams.values():
-                each.recorder.finish(ended=ended and each.to_its_end)
+                each.recorder.finish()
+                if ended and each.to_its_end:
+                    log.complete(each.recorder.stream, end_s=each.recorder.end_s)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:

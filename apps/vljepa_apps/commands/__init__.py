@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "module_of"]
 COMMANDS = {
     "demo": "run the shipped bundle on a procedural event stream, a file or a camera, and show what it saved",
     "run": "turn a video source into events, one JSON line each",
+    "serve": "watch cameras behind a page: live sentences, search, alerts, teaching; runs for months",
     "embed": "print the embedding of a clip, of texts, or both with their similarity",
     "classify": "rank labels in your own words for a clip",
     "ask": "answer a question about a clip, from candidates or in words",

@@ -1,0 +1,105 @@
+"""`vljepa serve`: cameras behind a page, until somebody ends it."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vljepa_apps import arguments, console
+
+if TYPE_CHECKING:
+    from vljepa_serve import ConfigFile
+    from vljepa_serve.config import ServerConfig
+
+EXAMPLE = "vljepa serve tiny --source 0 --source rtsp://10.0.0.7/door"
+FOLDER = "vljepa-data"
+DAY_S = 86_400.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", nargs="?", help="default: what the configuration says, else tiny"
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        default=[],
+        metavar="S",
+        help=f"a camera that the configuration has not yet: {arguments.SOURCE_HELP}; may be repeated",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="the configuration (default: serve.toml in --log)"
+    )
+    parser.add_argument("--log", type=Path, metavar="DIR", help=f"folder of what is kept (default: {FOLDER})")
+    parser.add_argument("--host", metavar="H", help="address to listen at (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=arguments.count, metavar="P", help="0 takes a free one (default: 8080)"
+    )
+    arguments.add_quiet(parser)
+    arguments.add_engine(parser)
+    arguments.add_retention(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM."""
+    arguments.require_extra("serve", "fastapi", "uvicorn", "websockets", "tomlkit")
+    from vljepa_serve import Service, create_app
+    from vljepa_serve.running import serve_app
+
+    folder = args.log or Path(FOLDER)
+    file = _configured(args, folder)
+    with Service(file, folder=folder) as service:
+        service.start()
+        serve_app(create_app(service), _place(args, file), on_ready=_tell)
+    return 0
+
+
+def _tell(address: str) -> None:
+    console.note(f"vljepa serve: {address} (Ctrl-C ends it)")
+
+
+def _configured(args: argparse.Namespace, folder: Path) -> ConfigFile:
+    """The configuration, with what the options add to it."""
+    from vljepa_serve import ConfigFile
+
+    file = ConfigFile(args.config or folder / "serve.toml")
+    model = {"bundle": args.bundle, "threads": args.threads}
+    model |= {"engine": args.engine} if args.engine != "auto" else {}
+    retention = arguments.retention_of(args)
+    log: dict[str, Any] = {}
+    if retention is not None:
+        log = {
+            "keep_days": _divided(retention.max_age_s, DAY_S),
+            "keep_gb": _divided(retention.max_bytes, 1e9),
+            "thin_days": _divided(retention.thin_after_s, DAY_S),
+        }
+    for section, values in (("model", model), ("log", log)):
+        if given := {key: value for key, value in values.items() if value is not None}:
+            file.set(section, given)
+    for source in args.source:
+        _add_source(file, source)
+    return file
+
+
+def _add_source(file: ConfigFile, source: str) -> None:
+    """A camera for a source that none has."""
+    from vljepa_serve.config import free_id, name_of
+
+    cameras = file.config.camera
+    if all(camera.source != source for camera in cameras):
+        name = name_of(source)
+        id = free_id(name, [camera.id for camera in cameras])
+        file.put("camera", {"id": id, "name": name, "source": source, "loop": Path(source).exists()})
+
+
+def _place(args: argparse.Namespace, file: ConfigFile) -> ServerConfig:
+    """Where to listen."""
+    given = {"host": args.host, "port": args.port}
+    return replace(file.config.server, **{key: value for key, value in given.items() if value is not None})
+
+
+def _divided(value: float | None, by: float) -> float | None:
+    return None if value is None else value / by

@@ -1,0 +1,271 @@
+"""All cameras in one group: begun, ended and begun anew as the configuration says, while the others go on.
+
+Everything that a stream gives goes through here: pictures to whoever looks, windows and events to log and pages.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime import (
+    Event,
+    Model,
+    SessionGroup,
+    Source,
+    SourceError,
+    StreamStats,
+    VljepaError,
+    Window,
+)
+from vljepa_runtime.closing import Closing
+from vljepa_runtime.redaction import redact
+from vljepa_serve.cameras.camera import Camera
+from vljepa_serve.cameras.trace import Trace
+from vljepa_serve.config import CameraConfig, Config
+from vljepa_serve.errors import ServeError
+
+if TYPE_CHECKING:
+    from vljepa_log import LogSink
+    from vljepa_serve.hub import Hub, Told
+
+__all__ = ["Fleet"]
+
+SHOWN_SIDE = 720  # shorter side of what pages are shown
+ANEW_S = 5.0, 300.0  # after a failure that is not the camera's, doubling
+REFUSED_S = 600.0  # after a camera refused: somebody may have put it right
+Float32 = npt.NDArray[np.float32]
+
+
+class Fleet(Closing):
+    """Runs the cameras of a configuration on a thread of its own.
+
+    Args:
+        model: Shared by all.
+        hub: Is told what happens.
+        log: Keeps it; None keeps nothing.
+        problem: Is told what went wrong with what is kept, and an empty sentence when it is well again.
+
+    Attributes:
+        cameras: By their ids, those that are off included.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        hub: Hub,
+        *,
+        log: LogSink | None,
+        problem: Callable[[str, str], object] = lambda about, sentence: None,
+    ) -> None:
+        self.cameras: dict[str, Camera] = {}
+        self._model, self._hub, self._log, self._problem = model, hub, log, problem
+        self._lock = threading.RLock()
+        self._group = SessionGroup()
+        self._traces: dict[str, Trace] = defaultdict(Trace)
+        self._thread = threading.Thread(target=self._run, name="cameras", daemon=True)
+        self._config = Config()
+
+    def start(self, config: Config) -> None:
+        """Begin."""
+        self._thread.start()
+        self.apply(config)
+
+    def close(self) -> None:
+        """End all, giving what is pending."""
+        self._group.stop()
+        if self._thread.is_alive():
+            self._thread.join(10.0)
+        self._group.close()
+
+    def apply(self, config: Config) -> None:
+        """Take over a configuration: only cameras that it changes are ended or begun."""
+        with self._lock:
+            before, self._config = self._config, config
+            wanted = {each.id: each for each in config.camera}
+            for id in [*self.cameras]:
+                if id not in wanted:
+                    self._end(self.cameras[id])
+                    del self.cameras[id]
+                    self._traces.pop(id, None)
+            for each in wanted.values():
+                self._apply_one(each, anew=_asks(before) != _asks(config))
+
+    def _apply_one(self, config: CameraConfig, *, anew: bool) -> None:
+        camera = self.cameras.get(config.id)
+        if camera is None:
+            camera = self.cameras[config.id] = Camera(config)
+            self._begin(camera)
+            return
+        before, camera.config = camera.config, config
+        if anew or _reads(before) != _reads(config):
+            self._end(camera)
+            self._begin(camera)
+
+    def retry(self, id: str) -> None:
+        """Try a camera now, whatever it waits for."""
+        with self._lock:
+            camera = self.camera(id)
+            self._end(camera)
+            camera.attempt, camera.retry_at = 0, None
+            self._begin(camera)
+
+    def camera(self, id: str) -> Camera:
+        """One of them.
+
+        Raises:
+            ServeError: there is none with this id.
+        """
+        found = self.cameras.get(id)
+        if found is None:
+            known = ", ".join(sorted(self.cameras)) or "none"
+            raise ServeError(404, f"There is no camera {id[:40]!r}; known: {known}.", field="id")
+        return found
+
+    def stats(self, id: str) -> StreamStats | None:
+        """How a camera's stream fares; None where none runs."""
+        return self._group.stats.get(id)
+
+    def view(self, camera: Camera) -> dict[str, Any]:
+        """A camera as pages have it."""
+        return camera.view(self.stats(camera.config.id))
+
+    def tick(self) -> None:
+        """Look at all, once a second: what changed is told, what is due is tried again."""
+        stats = self._group.stats
+        for id, camera in [*self.cameras.items()]:
+            found = stats.get(id)
+            camera.count(found)
+            if camera.look(found):
+                self._hub.send("camera", {"camera": camera.view(found)}, about=id)
+            if found is not None and found.state in ("failed", "ended", "stopped"):
+                self._note_end(camera, found)
+            if camera.retry_at is not None and camera.stopped and time.time() >= camera.retry_at:
+                with self._lock:
+                    self._end(camera)
+                    self._begin(camera)
+
+    def take_windows(self) -> dict[str, list[dict[str, Any]]]:
+        """What windows came of each camera since the last time."""
+        taken = {id: trace.take() for id, trace in [*self._traces.items()]}
+        return {id: windows for id, windows in taken.items() if windows}
+
+    def _note_end(self, camera: Camera, stats: StreamStats) -> None:
+        """A stream ended although nobody ended it: say why, and when it is tried again."""
+        if camera.stopped or not camera.config.on:
+            return
+        error = self._group.failures.get(camera.config.id)
+        if error is None:
+            camera.stopped, camera.retry_at = "The recording has ended. Play it again, or let it loop.", None
+        elif isinstance(error, SourceError):
+            camera.stopped = f"Stopped. {redact(str(error))}"
+            camera.retry_at = time.time() + REFUSED_S
+        else:
+            camera.attempt += 1
+            first_s, most_s = ANEW_S
+            camera.retry_at = time.time() + min(most_s, first_s * 2 ** min(camera.attempt - 1, 10))
+            camera.stopped = f"Stopped by {type(error).__name__}: {redact(str(error))}"
+        camera.look(stats)
+        self._hub.send("camera", {"camera": camera.view(stats)}, about=camera.config.id)
+
+    def _begin(self, camera: Camera) -> None:
+        config = camera.config
+        camera.stopped = ""
+        if config.on:
+            try:
+                self._add(camera)
+            except VljepaError as error:
+                camera.stopped = f"Stopped. {redact(str(error))}"
+                camera.retry_at = time.time() + REFUSED_S
+        camera.look(self.stats(config.id))
+        self._hub.send("camera", {"camera": self.view(camera)}, about=config.id)
+
+    def _add(self, camera: Camera) -> None:
+        config = camera.config
+        queries = dict.fromkeys([*self._config.model.queries, *config.queries])
+        session = self._model.session(
+            query=[*queries] or None,
+            select=self._config.model.select,
+            stride_s=self._config.model.stride_s,
+            embeddings=True,
+        )
+        camera.session = session
+        self._group.add(
+            config.source,
+            session,
+            name=config.id,
+            loop=config.loop,
+            fps=config.fps,
+            realtime=True,
+            patient=True,
+            on_open=partial(self._opened, camera),
+            on_frame=camera.take_frame,
+            frame_side=SHOWN_SIDE,
+            on_window=partial(self._window, camera),
+        )
+
+    def _end(self, camera: Camera) -> None:
+        if camera.config.id in self._group.stats:
+            self._group.remove(camera.config.id)
+        camera.session = None
+        camera.picture.clear()
+
+    def _run(self) -> None:
+        """Body of the thread."""
+        for event in self._group.run(until_stopped=True):
+            try:
+                self._tell(event)
+            except Exception as error:  # the others go on, whatever one of them brought
+                self._problem("cameras", f"Something went wrong inside: {type(error).__name__}: {error}")
+
+    def _opened(self, camera: Camera, source: Source) -> None:
+        if self._log is not None:
+            self._log.add_stream(camera.config.source, source, name=camera.config.id)
+
+    def _window(self, camera: Camera, window: Window, query: str, embedding: Float32) -> None:
+        camera.began = time.time() - window.end_s
+        if self._log is not None:
+            self._keep(partial(self._log.write_window, camera.config.id, window, query, embedding))
+        if camera.session is not None and query == camera.session.queries[0]:
+            trace = self._traces[camera.config.id]
+            trace.add(at=camera.began + window.end_s, embedding=embedding, unknown=camera.unknown)
+
+    def _tell(self, event: Event) -> Told | None:
+        camera = self.cameras.get(event.stream)
+        if camera is None:
+            return None
+        if self._log is not None:
+            self._keep(partial(self._log.write, event))
+        plain = replace(event, embedding=None)
+        told = self._hub.tell(plain, at_end=(camera.began or time.time()) + event.end_s)
+        if event.kind == "segment":
+            camera.now = told
+            self._traces[event.stream].decide(event)
+        return told
+
+    def _keep(self, write: Callable[[], object]) -> None:
+        """Write to the log; a full disk ends what is kept, and no camera."""
+        try:
+            write()
+        except VljepaError as error:
+            self._problem("log", f"The log cannot be written: {error}")
+        else:
+            self._problem("log", "")
+
+
+def _reads(config: CameraConfig) -> tuple[object, ...]:
+    """What of a camera's configuration its connection depends on."""
+    return config.source, config.on, config.loop, config.fps, config.queries
+
+
+def _asks(config: Config) -> tuple[object, ...]:
+    """What of a configuration the sessions of all cameras depend on."""
+    return config.model.queries, config.model.select, config.model.stride_s

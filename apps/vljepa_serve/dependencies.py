@@ -1,0 +1,44 @@
+"""What routes ask for: the service, its model, its log, its configuration. `Annotated` names that FastAPI fills in.
+
+@router.get("/api/streams")
+def streams(log: LogOf) -> list[str]:
+    return [each.name for each in log.streams()]
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from vljepa_log import LogReader
+from vljepa_runtime import Model
+from vljepa_serve.config import Config
+from vljepa_serve.service import Service
+
+__all__ = ["ConfigOf", "LogOf", "ModelOf", "ServiceOf"]
+
+
+def _service(connection: HTTPConnection) -> Service:
+    return cast(Service, connection.app.state.service)
+
+
+ServiceOf = Annotated[Service, Depends(_service)]
+
+
+def _model(service: ServiceOf) -> Model:
+    return service.model
+
+
+def _log(service: ServiceOf) -> LogReader:
+    return service.log
+
+
+def _config(service: ServiceOf) -> Config:
+    return service.config
+
+
+ModelOf = Annotated[Model, Depends(_model)]
+LogOf = Annotated[LogReader, Depends(_log)]
+ConfigOf = Annotated[Config, Depends(_config)]

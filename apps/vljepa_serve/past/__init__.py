@@ -1,0 +1,12 @@
+"""Routes over what was kept: segments, windows, search, moments, alerts, teach, digest.
+
+A file per subject, each with a `router`; a router is served when it stands in `ROUTERS`.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+__all__ = ["ROUTERS"]
+
+ROUTERS: tuple[APIRouter, ...] = ()

@@ -1,0 +1,64 @@
+"""What cameras show now: one JPEG, or one after the other. A slow reader loses pictures, and slows nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from vljepa_serve.cameras import Camera
+from vljepa_serve.dependencies import ServiceOf
+from vljepa_serve.errors import ServeError
+from vljepa_serve.pictures import NewestPicture
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/cameras", tags=["pictures"])
+Width = Annotated[int | None, Query(ge=16, le=3840)]
+BOUNDARY = "frame"
+LOOK_S = 1 / 15  # whether there is a new picture
+STALE_S = 10.0  # without a new one, the old one is sent again, so that proxies keep the connection
+
+
+@router.get("/{id}/live.jpg", response_class=Response)
+def picture(service: ServiceOf, id: str, width: Width = None) -> Response:
+    """The newest picture."""
+    camera = service.fleet.camera(id)
+    if (data := camera.picture.jpeg(width)) is None:
+        raise _none(service, camera)
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.get("/{id}/live.mjpeg", response_class=Response)
+def pictures(service: ServiceOf, request: Request, id: str, width: Width = None) -> Response:
+    """Pictures as they come, as `multipart/x-mixed-replace`."""
+    camera = service.fleet.camera(id)
+    if camera.picture.size is None:
+        raise _none(service, camera)
+    kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+    return StreamingResponse(
+        _parts(camera.picture, width), media_type=kind, headers={"Cache-Control": "no-store"}
+    )
+
+
+def _none(service: ServiceOf, camera: Camera) -> ServeError:
+    said = service.fleet.view(camera)["sentence"]
+    return ServeError(503, f"There is no picture of {camera.config.name} now. {said}".strip())
+
+
+async def _parts(picture: NewestPicture, width: int | None) -> AsyncIterator[bytes]:
+    sent, sent_s = -1, 0.0
+    while True:
+        number, now = picture.number, time.monotonic()
+        if number != sent or now - sent_s > STALE_S:
+            sent, sent_s = number, now
+            data = await asyncio.to_thread(picture.jpeg, width)
+            if data is None:
+                return
+            head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+            yield head.encode() + data + b"\r\n"
+        await asyncio.sleep(LOOK_S)

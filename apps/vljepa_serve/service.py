@@ -1,0 +1,188 @@
+"""What runs behind the page: one model, the cameras, the log, the configuration. Knows no web.
+
+ticker, once a second: did somebody change the file? what is there to tell? what is due to be tried again?
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import vljepa_runtime as vj
+from vljepa_log import LogReader, LogSink, Retention, Where
+from vljepa_runtime.bundle import identity_of
+from vljepa_runtime.closing import Closing
+from vljepa_serve.cameras import Fleet, stats_json
+from vljepa_serve.config import Config, ConfigFile, LogConfig
+from vljepa_serve.hub import Hub
+
+__all__ = ["Service"]
+
+TICK_S = 1.0
+SYSTEM_EVERY = 5  # ticks
+DAY_S = 86_400.0
+
+
+class Service(Closing):
+    """Everything that `vljepa serve` runs in its one process; `start` it once, `close` it at the end.
+
+    Args:
+        file: The configuration; changed by the page and by hand.
+        folder: Where what is kept lies: log, video, clips, taught states.
+        model: Loaded already; None loads what the configuration names.
+
+    Attributes:
+        file: The configuration's file.
+        folder: See `folder`.
+        model: What predicts.
+        hub: What open pages are told.
+        fleet: The cameras.
+        started: Wall clock of its start.
+    """
+
+    def __init__(self, file: ConfigFile, *, folder: str | Path, model: vj.Model | None = None) -> None:
+        self.file, self.folder = file, Path(folder)
+        self.started = time.time()
+        config = file.config
+        self.model = model or vj.load(
+            config.model.bundle, engine=config.model.engine, threads=config.model.threads
+        )
+        self.hub = Hub()
+        self._problems: dict[str, str] = {}
+        self._applied = config
+        self._stop = threading.Event()
+        self._reader_lock = threading.Lock()
+        self._reader: LogReader | None = None
+        self.log_place = config.log.folder or self.folder
+        self._log = LogSink(self.log_place, self.model.bundle.manifest, retention=_retention(config.log))
+        self.fleet = Fleet(self.model, self.hub, log=self._log, problem=self.set_problem)
+        self._ticker = threading.Thread(target=self._tick_on, name="ticker", daemon=True)
+
+    @property
+    def config(self) -> Config:
+        """What is in force."""
+        return self.file.config
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong now, in sentences."""
+        found = [*self._problems.values()]
+        return [self.file.problem, *found] if self.file.problem else found
+
+    def set_problem(self, about: str, sentence: str) -> None:
+        """Note what is wrong with something; an empty sentence says that it is well again."""
+        if sentence:
+            self._problems[about] = sentence
+        else:
+            self._problems.pop(about, None)
+
+    @property
+    def log(self) -> LogReader:
+        """What was kept, to be read."""
+        with self._reader_lock:
+            if self._reader is None:
+                self._reader = LogReader(self.log_place, self.model.bundle.manifest)
+            return self._reader
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._restore()
+        self.fleet.start(self.config)
+        self._ticker.start()
+
+    def close(self) -> None:
+        """End everything; what is pending is stored."""
+        self._stop.set()
+        if self._ticker.is_alive():
+            self._ticker.join(5.0)
+        self.fleet.close()
+        if self._reader is not None:
+            self._reader.close()
+        self._log.close()
+
+    def change(self, edit: Callable[[ConfigFile], Config]) -> Config:
+        """Change the configuration and take it over.
+
+        Raises:
+            ConfigError: the result is not what a configuration has to be.
+        """
+        config = edit(self.file)
+        self._take_over()
+        return config
+
+    def _take_over(self) -> None:
+        config = self.config
+        if config is self._applied:
+            return
+        self._applied = config
+        self.fleet.apply(config)
+        self.hub.send("config", {})
+
+    def state(self) -> dict[str, Any]:
+        """What a page needs at first."""
+        model = self.model
+        return {
+            "now": time.time(),
+            "version": vj.__version__,
+            "bundle": {
+                "name": model.bundle.name,
+                "precision": model.bundle.manifest.precision_text,
+                "engine": model.engine_name,
+                "has_decoder": model.has_decoder,
+                "identity": identity_of(model.bundle.manifest),
+            },
+            "started": self.started,
+            "cameras": [self.fleet.view(camera) for camera in [*self.fleet.cameras.values()]],
+            "events": [told.to_dict() for told in self.hub.newest(50)],
+            "last_id": self.hub.last_id,
+            "problems": self.problems,
+        }
+
+    def _restore(self) -> None:
+        """Put back what was told lately before a restart."""
+        since = time.time() - DAY_S
+        stored = [*self.log.events(Where(since=since))][-200:]
+        self.hub.restore((each.event, each.time, "") for each in stored)
+
+    def _tick_on(self) -> None:
+        """Body of the thread."""
+        count = 0
+        while not self._stop.wait(TICK_S):
+            count += 1
+            try:
+                self._tick(count)
+            except Exception as error:  # whatever it is, cameras go on, and people are told
+                self.set_problem("ticker", f"Something went wrong inside: {type(error).__name__}: {error}")
+
+    def _tick(self, count: int) -> None:
+        if self.file.changed():
+            self._take_over()
+        self.fleet.tick()
+        for id, windows in self.fleet.take_windows().items():
+            self.hub.send("windows", {"camera": id, "windows": windows}, about=id)
+        self.hub.send("stats", {"cameras": self.stats()})
+
+    def stats(self) -> dict[str, Any]:
+        """Counters of all cameras."""
+        return {
+            id: stats_json(self.fleet.stats(id), rate=camera.rate)
+            for id, camera in [*self.fleet.cameras.items()]
+        }
+
+
+def _retention(config: LogConfig) -> Retention | None:
+    days = partial(_times, DAY_S)
+    found = Retention(
+        max_age_s=days(config.keep_days),
+        max_bytes=None if config.keep_gb is None else int(config.keep_gb * 1e9),
+        thin_after_s=days(config.thin_days),
+    )
+    return None if found == Retention() else found
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    return None if value is None else factor * value

@@ -1,0 +1,114 @@
+"""What happens now: state, pictures, the WebSocket."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from serving import PATIENCE_S, Running, camera_toml, running, wait_for
+from websockets.sync.client import connect
+
+import vljepa_runtime as vj
+
+
+def messages(server: Running, *, until: str, after: int | None = None) -> list[dict[str, object]]:
+    """What a page is told until a kind of message came."""
+    address = server.address.replace("http", "ws") + "/api/live"
+    found: list[dict[str, object]] = []
+    with connect(address if after is None else f"{address}?after={after}") as socket:
+        ends = time.monotonic() + PATIENCE_S
+        while not any(each["kind"] == until for each in found):
+            found.append(json.loads(socket.recv(timeout=ends - time.monotonic())))
+    return found
+
+
+def test_health_and_state_tell_of_every_camera(server: Running) -> None:
+    wait_for(lambda: server.get("/health")["cameras"] == {"live": 1, "all": 1})
+    state = server.get("/api/state")
+    assert [(each["id"], each["state"]) for each in state["cameras"]] == [("door", "live"), ("yard", "off")]
+    door = state["cameras"][0]
+    assert door["now"]["kind"] == "segment"
+    assert (door["width"], door["height"]) == (128, 128)
+    assert door["now"]["camera"] == "door"
+    assert abs(door["now"]["at_end"] - state["now"]) < PATIENCE_S
+    assert state["last_id"] == max(each["id"] for each in state["events"])
+    ids = [each["id"] for each in state["events"]]
+    assert ids == sorted(set(ids))
+
+
+def test_a_picture_is_what_the_camera_shows_and_as_wide_as_asked(server: Running) -> None:
+    whole, small = (server.client.get(f"/api/cameras/door/live.jpg{ask}") for ask in ("", "?width=64"))
+    pictures = [
+        cv2.imdecode(np.frombuffer(each.content, np.uint8), cv2.IMREAD_COLOR) for each in (whole, small)
+    ]
+    assert [each.shape for each in pictures] == [(128, 128, 3), (64, 64, 3)]
+    assert pictures[0].std() > 5
+
+
+def test_pictures_come_one_after_the_other(server: Running) -> None:
+    data = b""
+    with server.client.stream("GET", "/api/cameras/door/live.mjpeg?width=96") as answer:
+        assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")
+        for chunk in answer.iter_raw():
+            data += chunk
+            if data.count(b"--frame\r\n") > 3:
+                break
+    parts = [part.partition(b"\r\n\r\n")[2][:-2] for part in data.split(b"--frame\r\n")[1:-1]]
+    decoded = [cv2.imdecode(np.frombuffer(part, np.uint8), cv2.IMREAD_COLOR) for part in parts]
+    assert {each.shape for each in decoded} == {(96, 96, 3)}
+    assert len(set(parts)) > 1
+
+
+@pytest.mark.parametrize("path", ["live.jpg", "live.mjpeg"])
+def test_no_picture_is_said_in_a_sentence(server: Running, path: str) -> None:
+    answer = server.client.get(f"/api/cameras/yard/{path}")
+    assert answer.status_code == 503
+    assert answer.json()["sentence"] == "There is no picture of Yard now. Switched off."
+
+
+def test_a_page_is_told_events_windows_and_counters(server: Running) -> None:
+    told = messages(server, until="event") + messages(server, until="windows")
+    kinds = {each["kind"] for each in told}
+    assert {"event", "windows"} <= kinds
+    assert kinds <= {"event", "windows", "stats", "camera", "system"}
+    window = next(each for each in told if each["kind"] == "windows")["windows"][0]  # type: ignore[index]
+    assert set(window) == {"at", "similarity", "opened", "decided", "unknown"}
+
+
+def test_a_page_that_comes_back_is_told_what_it_missed(server: Running) -> None:
+    events = server.get("/api/state")["events"]
+    first = messages(server, until="event", after=events[0]["id"])
+    assert first[0]["event"]["id"] == events[1]["id"]  # type: ignore[index]
+    assert messages(server, until="gap", after=2**52)[0] == {"kind": "gap"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/page/../service.py", "/page/%2e%2e/service.py", "/page//etc/passwd"]
+)
+def test_no_address_leads_out_of_the_page(server: Running, path: str) -> None:
+    answer = server.client.get(path)
+    assert answer.status_code == 404
+    assert "sentence" in answer.json()
+
+
+def test_files_of_the_page_are_sent_once(server: Running) -> None:
+    first = server.client.get("/")
+    assert first.status_code == 200
+    again = server.client.get("/", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_everything_is_there_again_after_a_restart(model: vj.Model, recording: Path, tmp_path: Path) -> None:
+    with running(model, tmp_path, camera_toml("door", recording, loop=True)) as before:
+        wait_for(lambda: before.service.fleet.camera("door").now)
+        last = before.get("/api/state")["last_id"]
+    with running(model, tmp_path) as after:
+        state = after.get("/api/state")
+    told = [each for each in state["events"] if each["kind"] == "segment"]
+    assert [each["id"] for each in state["cameras"]] == ["door"]
+    assert told
+    assert told[0]["id"] <= last < state["last_id"]
