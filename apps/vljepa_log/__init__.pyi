@@ -4,6 +4,7 @@ from .digest import keep_words as keep_words
 from .digest import make_digest as make_digest
 from .digest import most_telling as most_telling
 from .digest import with_words as with_words
+from .digest import words_event as words_event
 from .errors import LogError as LogError
 from .indexing import Indexed as Indexed
 from .indexing import index_source as index_source
@@ -20,6 +21,7 @@ from .rows import WINDOW as WINDOW
 from .rows import Batch as Batch
 from .rows import StoredEvent as StoredEvent
 from .rows import Thumbnail as Thumbnail
+from .segment_cache import SegmentCache as SegmentCache
 from .segments import Segment as Segment
 from .segments import Span as Span
 from .segments import segments_of as segments_of

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vljepa_log.reader import LogReader
     from vljepa_runtime import Manifest
 
-__all__ = ["Digest", "WAYS", "keep_words", "make_digest", "most_telling", "with_words"]
+__all__ = ["Digest", "WAYS", "keep_words", "make_digest", "most_telling", "with_words", "words_event"]
 
 Float32 = npt.NDArray[np.float32]
 Decode = Callable[[Float32], str]
@@ -119,20 +119,35 @@ def keep_words(place: str | Path, manifest: Manifest, segments: Sequence[Segment
     try:
         with LogWriter(place, manifest) as log:
             for each in segments:
-                event = Event(
-                    stream=each.stream,
-                    kind="segment",
-                    start_s=each.start_s,
-                    end_s=each.end_s,
-                    time=wall_clock(),
-                    text=each.text,
-                    query=each.query,
-                    decoded=True,
-                )
-                log.add_event(event, at=each.time)
+                log.add_event(words_event(each), at=each.time)
     except (InputError, LogError) as error:  # it has its one writer, or belongs to somebody else
         return str(error)
     return ""
+
+
+def words_event(segment: Segment) -> Event:
+    """A segment's words as a log keeps them; its time is that of their making.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_log import Segment, words_event
+        >>> segment = Segment(
+        ...     stream="door", query="q", start_s=1, end_s=3, time=103, change=1, embedding=np.eye(4)[0], text="a cat"
+        ... )
+        >>> event = words_event(segment)
+        >>> event.kind, event.text, event.decoded
+        ('segment', 'a cat', True)
+    """
+    return Event(
+        stream=segment.stream,
+        kind="segment",
+        start_s=segment.start_s,
+        end_s=segment.end_s,
+        time=wall_clock(),
+        text=segment.text,
+        query=segment.query,
+        decoded=True,
+    )
 
 
 def most_telling(segments: Sequence[Segment], budget: int, *, by: str = "coverage") -> list[Segment]:

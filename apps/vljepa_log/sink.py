@@ -109,6 +109,18 @@ class LogSink(Sink):
             with self._trouble():
                 found.recorder.tell(event)
 
+    def add_event(self, event: Event, *, at: float) -> None:
+        """Store at once what was found out later about a stream, such as its words.
+
+        Args:
+            event: With the times that the log has of the stream.
+            at: Wall clock of its end, in seconds since 1970.
+        """
+        if self._log is not None:
+            with self._trouble():
+                self._log.add_event(event, at=at)
+                self._log.flush()
+
     def close(self) -> None:
         """Store everything; what was read to its end is noted as done."""
         self._close(ended=not self._failed)

@@ -12,6 +12,7 @@ from vljepa_log import (
     WAYS,
     LogError,
     LogReader,
+    LogSink,
     LogWriter,
     Segment,
     Span,
@@ -22,6 +23,7 @@ from vljepa_log import (
     segments_of,
     thin,
     windows_at,
+    words_event,
 )
 from vljepa_runtime.selection import observe, run_policy
 
@@ -184,3 +186,13 @@ def test_words_of_a_session_are_words_of_its_segments_and_those_of_a_part_are_no
     with LogReader(place) as log:
         found = make_digest(log, lambda embedding: "decoded")
     assert [each.text for each in found.segments] == ["told early", "decoded", "decoded", "decoded"]
+
+
+def test_words_that_a_server_finds_go_into_the_log_that_it_writes(place: Path, manifest: vj.Manifest) -> None:
+    with LogSink(place, manifest) as sink, LogReader(place) as log:
+        found = make_digest(log, lambda embedding: "a ball", budget=1)
+        for segment in found.decoded:
+            sink.add_event(words_event(segment), at=segment.time)
+        again = make_digest(log, lambda embedding: "", budget=1)  # while it is written
+    assert [segment.text for segment in again.segments] == ["a ball"]
+    assert not again.decoded
