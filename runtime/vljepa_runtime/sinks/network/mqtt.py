@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from vljepa_runtime.errors import InputError, MissingExtraError
-from vljepa_runtime.printable import plain_reason
+from vljepa_runtime.printable import plain_reason, printable
 from vljepa_runtime.redaction import redact
 from vljepa_runtime.sinks.network.addresses import receiver_address, trusted
 from vljepa_runtime.sinks.network.delivery import NetworkSink
@@ -34,7 +35,8 @@ SCHEMES = {
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 PREFIX = "vljepa"
 DISCOVERY_PREFIX = "homeassistant"
-BATCH = 20
+BATCH = 50
+IN_FLIGHT = 3 * BATCH  # messages
 KEEPALIVE_S = 30
 CONNECT_S = 5.0
 GOODBYE_S = 1.0
@@ -129,6 +131,7 @@ class MqttTransport:
         """A client, and where the broker's answer comes."""
         client = self._mqtt.Client(self._mqtt.CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
         client.connect_timeout = CONNECT_S
+        client.max_inflight_messages_set(IN_FLIGHT)
         answers: SimpleQueue[str] = SimpleQueue()
         client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.put(str(reason))
         client.on_disconnect = lambda _client, _data, _flags, reason, _properties: answers.put(str(reason))
@@ -200,14 +203,14 @@ def _library() -> Any:
 
 def _topic_prefix(url: str) -> str:
     """The path of an address, without what only names a URL's end."""
-    path = url.partition("://")[2].partition("/")[2]
+    path = unquote(url.partition("://")[2].partition("/")[2])
     return _checked(path.strip("/") or PREFIX)
 
 
 def _checked(prefix: str) -> str:
-    if any(c in prefix for c in "+#?\0") or prefix.startswith("$"):
+    if any(c in "+#?" or not c.isprintable() for c in prefix) or prefix.startswith("$"):
         raise InputError(
-            f"expected a prefix of topics without + # ? and $, such as home/vljepa, got {prefix}"
+            f"expected a prefix of topics without + # ? and $, such as home/vljepa, got {printable(prefix)}"
         )
     return prefix.strip("/")
 

@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from vljepa_runtime.events import Event
 from vljepa_runtime.printable import json_text
@@ -36,6 +37,7 @@ class Message:
     retain: bool = False
 
 
+@lru_cache(maxsize=MAX_KEPT)
 def slug(name: str) -> str:
     """A name as one level of a topic and part of an identifier: letters, digits, `_` and `-`.
 
@@ -102,8 +104,7 @@ class Topics:
         yield Message(self._topic(event.stream, kind), entry.to_json())
         if event.kind in ("segment", "answer", "alert"):
             key = (event.text if event.kind == "alert" else event.query) or event.kind
-            small = OutboxEntry(entry.id, replace(event, embedding=None))
-            yield from self._state(event.stream, kind, key, small.to_json())
+            yield from self._state(event.stream, kind, key, _without_embedding(entry).to_json())
         if event.decoded and entry.id > self._counted:
             self._counted = entry.id
             count = self._decodings[event.stream] = self._decodings.get(event.stream, 0) + 1
@@ -155,6 +156,14 @@ class Topics:
 
     def _topic(self, stream: str, kind: str) -> str:
         return f"{self.prefix}/{slug(stream)}/{kind}"
+
+
+def _without_embedding(entry: OutboxEntry) -> OutboxEntry:
+    """What Home Assistant has room for."""
+    if entry.event.embedding is None:
+        return entry
+    event = replace(entry.event, embedding=None)
+    return OutboxEntry(entry.id, event, event.to_json())
 
 
 def _availability(event: Event) -> str | None:

@@ -131,12 +131,13 @@ class Outbox(Closing):
                     rows = self._file.first(count, after=self._delivered, upto=upto)
             rows += self._memory.rows(upto=upto)[: count - len(rows)]
             self._in_work = rows[-1].id if rows else self._in_work
-            return [entry for row in rows if (entry := self._entry(row)) is not None]
+        return [entry for row in rows if (entry := self._entry(row)) is not None]
 
     def _entry(self, row: Row) -> OutboxEntry | None:
         """A row that can be read; another one is set aside."""
         try:
-            return OutboxEntry(row.id, Event.from_json(row.event.decode()))
+            line = row.event.decode()
+            return OutboxEntry(row.id, Event.from_json(line), line)
         except (InputError, UnicodeDecodeError) as error:
             self._set_aside(row, str(error))
             return None
@@ -150,7 +151,7 @@ class Outbox(Closing):
 
     def reject(self, entry: OutboxEntry, reason: str) -> None:
         """Set an event aside that the receiver will never take."""
-        self._set_aside(Row(entry.id, entry.event.to_json().encode()), reason)
+        self._set_aside(Row(entry.id, entry.line.encode()), reason)
         self.remove(upto=entry.id)
 
     def _set_aside(self, row: Row, reason: str) -> None:

@@ -19,6 +19,8 @@ __all__ = ["OutboxFile", "is_damage"]
 
 BUSY_S = 5.0
 KEPT_REJECTED = 1000
+MAX_PAGES = 4000  # of 4 kB, of a journal that `tidy` did not come to
+JOURNAL_BYTES = 4 << 20  # that stay of it afterwards
 MAX_FILES = 1000  # outboxes of one folder
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (
@@ -61,9 +63,11 @@ class OutboxFile(Closing):
     def _open(self) -> None:
         self._rows = self._connect()
         self._disk = self._connect()
-        # Waiting for the disk is left to `tidy`: whoever adds an event waits for no device.
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "wal_autocheckpoint = 0"):
+        # Waiting for the disk is left to `tidy`: whoever adds an event waits for none, unless thousands come at once.
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL"):
             self._rows.execute(f"PRAGMA {pragma}")
+        self._rows.execute(f"PRAGMA wal_autocheckpoint = {MAX_PAGES}")
+        self._rows.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES}")
         ((found,),) = self._rows.execute("PRAGMA quick_check(1)").fetchall()
         if found != "ok":
             raise sqlite3.DatabaseError(found)

@@ -33,14 +33,16 @@ class OutboxEntry:
     Attributes:
         id: The same at each attempt, higher than that of the event before.
         event: What happened.
+        line: The same as JSON.
     """
 
     id: int
     event: Event
+    line: str
 
     def to_json(self) -> str:
         """The event's JSON with `id` as its first field."""
-        return f'{{"id": {self.id}, {self.event.to_json()[1:]}'
+        return f'{{"id": {self.id}, {self.line[1:]}'
 
 
 def note_of(gone: Sequence[Row]) -> Row:

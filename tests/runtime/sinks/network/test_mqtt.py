@@ -123,6 +123,17 @@ def test_an_event_is_published_once_and_the_last_one_kept_elsewhere(
     late.close()
 
 
+def test_an_embedding_is_published_and_not_kept(
+    mqtt_broker: ModuleType, broker: Any, subscriber: Any, tmp_path: Path
+) -> None:
+    """Home Assistant takes 16 kB of attributes."""
+    with MqttSink(f"mqtt://127.0.0.1:{broker.port}", outbox=tmp_path) as sink:
+        sink.write(Event(stream="door", kind="segment", query="what", embedding=(0.6, 0.8)))
+    assert mqtt_broker.until(lambda: subscriber.last("vljepa/door/segment/what") is not None)
+    assert json.loads(subscriber.last("vljepa/door/segment"))["embedding"] == [0.6, 0.8]
+    assert "embedding" not in json.loads(subscriber.last("vljepa/door/segment/what"))
+
+
 def test_a_broker_that_is_not_there_at_the_start(mqtt_broker: ModuleType, tmp_path: Path) -> None:
     broker = mqtt_broker.Broker(tmp_path / "broker")
     sink = MqttSink(f"mqtt://127.0.0.1:{broker.port}", outbox=tmp_path / "outbox")
@@ -160,7 +171,9 @@ def test_a_wrong_password_is_said_and_nothing_is_lost(mqtt_broker: ModuleType, t
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl to make a certificate with")
-def test_a_certificate_of_ones_own_has_to_be_trusted(mqtt_broker: ModuleType, tmp_path: Path) -> None:
+def test_a_certificate_of_ones_own_has_to_be_trusted(
+    mqtt_broker: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certificate, key = tmp_path / "own.crt", tmp_path / "own.key"
     made = [
         "openssl",
@@ -185,6 +198,10 @@ def test_a_certificate_of_ones_own_has_to_be_trusted(mqtt_broker: ModuleType, tm
         subscriber = mqtt_broker.Subscriber(broker, tls=str(certificate))
         with MqttSink(address, outbox=tmp_path / "out", authority=certificate):
             assert mqtt_broker.until(lambda: len(subscriber.events()) == 1)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with MqttSink(address, outbox=tmp_path / "out") as sink:
+            sink.write(segment(1))
+            assert mqtt_broker.until(lambda: len(subscriber.events()) == 2)
         subscriber.close()
 
 
@@ -383,6 +400,8 @@ def test_a_plain_name_stays() -> None:
         ("http://broker", "expected an address such as mqtt"),
         ("mqtt://", "names no host"),
         ("mqtt://door:pa#ss@broker", "cannot be taken apart"),
+        ("mqtt://broker/a/%23", r"expected a prefix of topics without"),
+        ("mqtt://broker/a\udc80", r"expected a prefix of topics without .* got a\\udc80"),
         ("mqtt://broker/a/+/b", r"expected a prefix of topics without \+ # \? and \$"),
         ("env:NO_SUCH_VARIABLE_HERE", "expected a text in env:NO_SUCH_VARIABLE_HERE, got none"),
         ("file:/no/such/file", "cannot read file:/no/such/file: no such file"),

@@ -108,6 +108,14 @@ def test_beyond_its_bound_the_oldest_go_and_a_note_tells_how_many(tmp_path: Path
         assert outbox.waiting == len(kept)
 
 
+def test_its_journal_is_bounded_when_thousands_come_at_once(tmp_path: Path) -> None:
+    with Outbox(tmp_path) as outbox:
+        for number in range(6000):
+            outbox.put(segment(number))
+        on_disk = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert on_disk < 24 << 20  # without a bound, 50 MB for 2 MB of events
+
+
 def test_what_the_receiver_may_have_is_not_dropped(tmp_path: Path) -> None:
     with Outbox(tmp_path, limit_bytes=20_000) as outbox:
         for number in range(20):
