@@ -93,7 +93,8 @@ class MqttTransport:
         self._prefix = _topic_prefix(self._address.secret_url(login=False))
         self._discovery_prefix = _checked(discovery_prefix)
         self._host, self._port = self._address.host, self._address.port or PORTS[self._address.scheme]
-        place = f"{self._host}:{self._port}/{self._prefix}"
+        user = (self._address.secret_login() or ("",))[0]
+        place = f"{user}@{self._host}:{self._port}/{self._prefix}"
         self.folder = f"mqtt-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
         self._client: Client | None = None
         self.begin(place, first_id=0)

@@ -26,6 +26,7 @@ __all__ = ["Outbox"]
 
 LIMIT_BYTES = 64 << 20  # some 100,000 events
 RETRY_S = 1.0  # between attempts to write to a disk that took nothing
+MOST = 1 << 40  # rows: all
 NOTE_BYTES = 1024  # more than a note of what was dropped takes
 
 
@@ -166,9 +167,24 @@ class Outbox(Closing):
             with suppress(sqlite3.Error):
                 self._file.tidy()
         with self._lock:
+            if self._closed:
+                return
+            if self._file is not None and not self._file.path.exists():
+                self._restore(self._file)
             if self._file is None and time.monotonic() >= self._next_try_s:
                 self._open()
             self._store()
+
+    def _restore(self, file: OutboxFile) -> None:
+        """Keep what waits in another file: somebody removed this one, of which only what is open is left."""
+        rows = [*file.first(MOST, after=self._delivered), *self._memory.rows()]
+        file.close()
+        self._file = None
+        self._memory.clear()
+        for row in rows:
+            self._memory.add(row)
+        with suppress(InputError):  # there is no place for a folder now
+            _make(self.folder)
 
     def close(self) -> None:
         """Let the folder go; what is only in memory gets its last chance."""

@@ -17,7 +17,7 @@ from vljepa_runtime.sinks.network.outbox_rows import Row
 
 __all__ = ["OutboxFile", "is_damage"]
 
-BUSY_S = 5.0
+BUSY_S = 0.1  # for somebody who looks into the file; what is to be written waits in memory then
 KEPT_REJECTED = 1000
 MAX_PAGES = 4000  # of 4 kB, of a journal that `tidy` did not come to
 JOURNAL_BYTES = 4 << 20  # that stay of it afterwards

@@ -93,7 +93,8 @@ class WebhookTransport:
         self._url = quote(self._address.secret_url(login=False).partition("#")[0], safe=SAFE)
         self._secret = None if secret is None else _key(secret_text(secret))
         self._tls = trusted(authority)
-        self.folder = f"webhook-{hashlib.sha256(self._url.encode()).hexdigest()[:16]}"
+        place = f"{(self._address.secret_login() or ('',))[0]} {self._url}"
+        self.folder = f"webhook-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
     def connect(self, deadline: Deadline) -> None:
         """See `Transport`: each request has its own."""

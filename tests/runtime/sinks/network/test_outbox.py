@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -162,6 +163,42 @@ def test_damaged_while_it_is_used(tmp_path: Path) -> None:
     with Outbox(tmp_path) as outbox:
         found = numbers(outbox)
         assert found == list(range(400 - len(found), 400))
+
+
+def test_removed_while_it_is_used_it_is_made_again(tmp_path: Path) -> None:
+    place = tmp_path / "outbox"
+    with Outbox(place) as outbox:
+        for number in range(10):
+            outbox.put(segment(number))
+        entries = outbox.first(10)
+        outbox.remove(upto=entries[3].id)
+        shutil.rmtree(place)
+        outbox.put(segment(10))
+        outbox.tidy()
+        assert outbox.first(6) == entries[4:]
+        outbox.put(segment(11))
+    with Outbox(place) as outbox:
+        assert numbers(outbox) == list(range(4, 12))
+
+
+def test_somebody_who_looks_into_it_does_not_hold_up_who_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "RETRY_S", 0.0)
+    with Outbox(tmp_path) as outbox:
+        outbox.put(segment(0))
+        (file,) = tmp_path.glob("*.db")
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        outbox.put(segment(1))
+        assert "locked" in outbox.trouble
+        assert numbers(outbox) == [0, 1]
+        other.execute("ROLLBACK")
+        other.close()
+        outbox.put(segment(2))
+        assert outbox.trouble == ""
+    with Outbox(tmp_path) as outbox:
+        assert numbers(outbox) == [0, 1, 2]
 
 
 def test_a_row_that_cannot_be_read_does_not_hold_up_the_others(tmp_path: Path) -> None:
