@@ -1,0 +1,116 @@
+/** The dialog that adds or changes a camera, with a test of its address. */
+
+import {api} from './api.js';
+import {closeDialog, confirmDialog, openDialog} from './dialog.js';
+import {fill, h} from './dom.js';
+import {note, noteError} from './notes.js';
+import {button, field, fieldError, showRefusal, submit} from './parts.js';
+
+/**
+ * @param {import('./store.js').Store} store
+ * @param {any} camera  null for a new one
+ */
+export function openCamera(store, camera) {
+  openDialog(camera ? `Camera ${camera.name}` : 'Camera', signal => cameraForm(store, camera, signal));
+}
+
+function cameraForm(store, camera, signal) {
+  const name = h('input', {
+    name: 'name',
+    required: true,
+    maxlength: 100,
+    value: camera?.name ?? '',
+    autocomplete: 'off',
+  });
+  const source = h('input', {
+    name: 'source',
+    required: !camera,
+    maxlength: 1000,
+    autocomplete: 'off',
+    placeholder: camera ? camera.source : 'rtsp://10.0.4.51/stream1',
+  });
+  const on = h('input', {type: 'checkbox', name: 'on', checked: camera ? camera.on : true});
+  const place = h('div.stack', {role: 'alert'});
+  const test = button('Test', async () => {
+    if (!source.value.trim()) return fieldError(source, 'Give an address first.');
+    await testSource(source, place, test, signal);
+  });
+  source.addEventListener('input', () => fieldError(source, ''));
+  const form = h(
+    'form.pad.stack',
+    {},
+    field('Name', name),
+    field(
+      'Address',
+      source,
+      camera
+        ? 'Left empty, the address stays as it is. Its password is never shown.'
+        : 'RTSP, HTTP, a device, a file or a GStreamer pipeline',
+    ),
+    h('label.check', {}, on, 'On'),
+    place,
+    h('div.row', {}, test, h('span.push.row', {}, submit(camera ? 'Save' : 'Add camera'))),
+  );
+  form.addEventListener('submit', async event => {
+    event.preventDefault();
+    fill(place);
+    const wanted = {
+      name: name.value.trim(),
+      on: on.checked,
+      ...(source.value.trim() ? {source: source.value.trim()} : {}),
+    };
+    try {
+      const made = camera ? await api.changeCamera(camera.id, wanted) : await api.addCamera(wanted);
+      store.hear({kind: 'camera', camera: made});
+      closeDialog();
+      note(camera ? 'Saved and in use.' : 'Added. Connecting.');
+    } catch (error) {
+      showRefusal(form, place, error);
+    }
+  });
+  return form;
+}
+
+/** Connect once, and show what came of it. */
+async function testSource(source, place, test, signal) {
+  test.disabled = true;
+  fill(place, h('p.soft', {}, 'Connecting. The first picture usually takes 2 to 5 s.'));
+  try {
+    const found = await api.testCamera(source.value.trim(), signal);
+    if (!found.ok) {
+      fill(place);
+      return fieldError(source, found.sentence);
+    }
+    fill(
+      place,
+      found.picture && h('div.pic', {}, h('img', {src: found.picture, alt: 'The first picture'})),
+      h('p.bar.right', {}, found.sentence || `${found.width}×${found.height}, ${found.fps} pictures a second.`),
+    );
+  } catch (error) {
+    if (error.name !== 'AbortError') {
+      fill(place);
+      fieldError(source, error.message);
+    }
+  } finally {
+    test.disabled = false;
+  }
+}
+
+/** Remove a camera after asking. */
+export function removeCamera(store, camera) {
+  confirmDialog(
+    `Remove ${camera.name}?`,
+    'It stops now. Its past stays searchable until it is too old.',
+    'Remove',
+    async () => {
+      try {
+        await api.removeCamera(camera.id);
+        store.cameras.delete(camera.id);
+        store.tell('cameras', camera.id);
+        note('Removed. Its past stays searchable until it is too old.');
+      } catch (error) {
+        noteError(error);
+      }
+    },
+  );
+}

@@ -1,0 +1,188 @@
+/** The fields of the configuration: which there are, what they allow, and what somebody changed. */
+
+import {h} from './dom.js';
+import {field, fieldError, panel} from './parts.js';
+import {list} from './words.js';
+
+const ONLINE = /^online(?::([\d.]+))?$/;
+
+/**
+ * A number of the configuration.
+ * @typedef {{section: string, key: string, label: string, hint: string, least: number, most: number, none?: boolean}} NumberField
+ *   `none`: left empty, there is no limit
+ * @type {NumberField[]}
+ */
+const KEPT = [
+  {
+    section: 'log',
+    key: 'keep_days',
+    label: 'Meaning and words, days',
+    hint: 'Left empty, they stay until space is needed',
+    least: 1,
+    most: 3650,
+    none: true,
+  },
+  {
+    section: 'log',
+    key: 'keep_gb',
+    label: 'Never more than, GB',
+    hint: 'the oldest goes first',
+    least: 0.1,
+    most: 100000,
+    none: true,
+  },
+  {
+    section: 'log',
+    key: 'thin_days',
+    label: 'Thinned after, days',
+    hint: 'then one window is kept of those in a row that say the same',
+    least: 1,
+    most: 3650,
+    none: true,
+  },
+  {
+    section: 'log',
+    key: 'video_hours',
+    label: 'Video, hours',
+    hint: 'needed for clips and new questions about the past',
+    least: 0,
+    most: 8760,
+  },
+  {
+    section: 'log',
+    key: 'video_gb',
+    label: 'Video, at most GB',
+    hint: 'of all cameras together',
+    least: 0.1,
+    most: 100000,
+  },
+];
+
+function within({least, most, none}, text) {
+  if (text === '') return none ? null : undefined;
+  const value = Number(text);
+  return Number.isFinite(value) && value >= least && value <= most ? value : undefined;
+}
+
+/**
+ * @param {any} config  as the server gave it
+ * @returns {{panels: Element[], change: () => any, wrong: () => boolean, control: (name: string) => any}}
+ *   `change` is what is to be sent, by section; `wrong` whether a value cannot be used
+ */
+export function settingsFields(config) {
+  const controls = new Map(),
+    readers = [];
+  const add = (section, key, control, read) => {
+    controls.set(key, control).set(`${section}.${key}`, control);
+    readers.push({section, key, read, before: JSON.stringify(read())});
+    return control;
+  };
+  const number = spec => {
+    const now = config[spec.section]?.[spec.key],
+      control = h('input', {
+        type: 'number',
+        step: 'any',
+        inputmode: 'decimal',
+        value: now ?? '',
+        placeholder: spec.none ? 'no limit' : '',
+      });
+    control.addEventListener('input', () =>
+      fieldError(control, within(spec, control.value) === undefined ? `Between ${spec.least} and ${spec.most}` : ''),
+    );
+    add(spec.section, spec.key, control, () => within(spec, control.validity.badInput ? 'x' : control.value));
+    return field(spec.label, control, spec.hint);
+  };
+  const model = config.model ?? {};
+  const queries = h('input', {
+    value: (model.queries ?? []).join(', '),
+    maxlength: 1000,
+    autocomplete: 'off',
+    placeholder: 'the usual caption',
+  });
+  add('model', 'queries', queries, () => list(queries.value));
+  const panels = [
+    panel(
+      'When to write words',
+      h(
+        'div.pad.form',
+        {},
+        policy(model, add),
+        number({
+          section: 'model',
+          key: 'stride_s',
+          label: 'A window every, s',
+          hint: 'Longer costs less and notices later',
+          least: 0.05,
+          most: 3600,
+        }),
+        field('Asked of every window', queries, 'Prompts, separated by commas; empty asks for a sentence'),
+      ),
+    ),
+    panel('How long things are kept', h('div.pad.form', {}, KEPT.map(number))),
+    panel('Where events go', sinkFields(config, add)),
+  ];
+  const wrong = () => readers.some(({read, before}) => read() === undefined && before !== undefined);
+  const change = () => {
+    const found = {};
+    for (const {section, key, read, before} of readers) {
+      const now = read();
+      if (now === undefined || JSON.stringify(now) === before) continue;
+      if (key === '') found[section] = now;
+      else (found[section] ??= {})[key] = now;
+    }
+    return found;
+  };
+  return {panels, change, wrong, control: name => controls.get(name)};
+}
+
+/** The policy: as often as the meaning changes, at most so often, or as somebody wrote it. */
+function policy(model, add) {
+  const now = model.select ?? 'online',
+    found = ONLINE.exec(now);
+  if (!found) {
+    const text = h('input', {value: now, maxlength: 60});
+    add('model', 'select', text, () => text.value.trim());
+    return field('When', text, 'online, online:6 (at most 6 a minute), uniform:2 (every 2 s) or every');
+  }
+  const most = h('input', {type: 'number', min: 0.1, step: 'any', value: found[1] ?? '', placeholder: 'no limit'});
+  add('model', 'select', most, () => {
+    if (most.value === '') return 'online';
+    return Number(most.value) > 0 ? `online:${Number(most.value)}` : undefined;
+  });
+  return field('Most a minute', most, 'decodings that a camera may use; left empty, whenever the meaning changes');
+}
+
+/** Brokers and webhooks: an address each; what else a sink takes stays as it is in the file. */
+function sinkFields(config, add) {
+  const sinks = config.sink ?? [],
+    address = kind => sinks.find(sink => sink.kind === kind)?.address ?? '';
+  const mqtt = h('input', {
+      value: address('mqtt'),
+      autocomplete: 'off',
+      placeholder: 'mqtt://10.0.4.2',
+      maxlength: 2000,
+    }),
+    hook = h('input', {
+      value: address('webhook'),
+      autocomplete: 'off',
+      placeholder: 'https://hall.example/hook',
+      maxlength: 2000,
+    });
+  const told = (kind, text) => {
+    const before = sinks.filter(sink => sink.kind === kind),
+      [first, ...others] = before;
+    if (text === (first?.address ?? '')) return before;
+    return text ? [{...first, kind, address: text}, ...others] : others;
+  };
+  add('sink', '', mqtt, () => [
+    ...sinks.filter(sink => !['mqtt', 'webhook'].includes(sink.kind)),
+    ...told('mqtt', mqtt.value.trim()),
+    ...told('webhook', hook.value.trim()),
+  ]);
+  return h(
+    'div.pad.form.wide',
+    {},
+    field('MQTT broker', mqtt, 'Home Assistant finds sentences, states, alerts and counts by itself'),
+    field('Webhook', hook, 'Events in order, with an id each'),
+  );
+}
