@@ -10,17 +10,36 @@ own, then all of them are one.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import vljepa_runtime as vj
 from vljepa_data.world import HandBank, Split, StreamEvent, make_stream
 from vljepa_evaluation.tasks import FIRST_STREAM, StreamPlan
-from vljepa_log import WAYS, LogReader, Segment, most_telling, segments_of
+from vljepa_log import LogReader, Segment, most_telling, segments_of
 
 PLAN = StreamPlan()
 SHARES = (0.1, 0.25, 0.5)
 Told = tuple[Segment, StreamEvent, bool]
+Way = Callable[[Sequence[Segment], int], list[Segment]]
+
+
+def longest(segments: Sequence[Segment], budget: int) -> list[Segment]:
+    """Those that last longest."""
+    return sorted(segments, key=lambda each: each.start_s - each.end_s)[:budget]
+
+
+def farthest_change(segments: Sequence[Segment], budget: int) -> list[Segment]:
+    """Those that are farthest from what was before."""
+    return sorted(segments, key=lambda each: -each.change)[:budget]
+
+
+WAYS: dict[str, Way] = {
+    "seconds times distance": most_telling,
+    "longest": longest,
+    "farthest change": farthest_change,
+}
+"""How the most telling segments are found; the first one is what `vljepa digest` does."""
 
 
 def told_rightly(segment: Segment, events: Sequence[StreamEvent], words: str) -> Told:
@@ -31,13 +50,13 @@ def told_rightly(segment: Segment, events: Sequence[StreamEvent], words: str) ->
 
 def row(name: str, days: Sequence[Sequence[Told]]) -> None:
     """One line of the table for each way: different things told rightly, of the segments shown."""
-    for by in WAYS:
+    for by, choose in WAYS.items():
         cells = []
         for share in SHARES:
             shown = right = 0
             for day in days:
                 budget = max(1, round(share * len({event.key for _, event, _ in day})))
-                chosen = {id(segment) for segment in most_telling([each[0] for each in day], budget, by=by)}
+                chosen = {id(segment) for segment in choose([each[0] for each in day], budget)}
                 right += len({event.key for segment, event, ok in day if ok and id(segment) in chosen})
                 shown += budget
             cells.append(f"{right / shown:.1%}")

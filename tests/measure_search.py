@@ -43,7 +43,7 @@ def fill(subjects: Sequence[Subject], streams: Sequence[EventStream]) -> None:
         logs = [stack.enter_context(LogWriter(each.place, each.model.bundle.manifest)) for each in subjects]
         progress = stack.enter_context(console.Progress("embedding", total=len(streams)))
         for number, stream in enumerate(progress.over(streams)):
-            ends = [log.position(name_of(number)) for log in logs]
+            ends = [log.positions(name_of(number)).get(PLAN.query) for log in logs]
             if all(end is not None and end.complete for end in ends):
                 continue
             after = [end.at_s if end else 0.0 for end in ends]
@@ -56,7 +56,7 @@ def fill(subjects: Sequence[Subject], streams: Sequence[EventStream]) -> None:
                             embedding=embedding, at=number * stream.seconds + window.end_s,
                         )  # fmt: skip
             for log in logs:
-                log.complete(name_of(number), end_s=stream.seconds)
+                log.complete(name_of(number), PLAN.query, end_s=stream.seconds)
 
 
 def name_of(number: int) -> str:

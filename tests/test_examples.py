@@ -10,23 +10,12 @@ import re
 from pathlib import Path
 
 import pytest
+from project_packages import IMPORTED
 
 from vljepa_apps.demo.stream import write_video
 from vljepa_data.world import Split, make_stream
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {
-    "vljepa_runtime": "runtime",
-    "vljepa_data": "data",
-    "vljepa_evaluation": "evaluation",
-    "vljepa_model": "model",
-    "vljepa_quant": "quant",
-    "vljepa_export": "export",
-    "vljepa_log": "apps",
-    "vljepa_teach": "apps",
-    "vljepa_serve": "apps",
-}
-"""Those that a user imports, and the folder of each."""
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -34,7 +23,7 @@ PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def modules() -> list[str]:
     """Every module of the packages that a user imports."""
     found = []
-    for package, folder in PACKAGES.items():
+    for package, folder in IMPORTED.items():
         inside = pkgutil.walk_packages([str(ROOT / folder / package)], prefix=f"{package}.")
         found += [package, *(info.name for info in inside)]
     return found
@@ -44,7 +33,7 @@ def with_examples() -> list[str]:
     """Those whose text has an example."""
     found = []
     for name in modules():
-        path = ROOT / PACKAGES[name.partition(".")[0]] / name.replace(".", "/")
+        path = ROOT / IMPORTED[name.partition(".")[0]] / name.replace(".", "/")
         file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         if ">>> " in file.read_text(encoding="utf-8"):
             found.append(name)

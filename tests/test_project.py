@@ -15,22 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from project_packages import PACKAGES
 
 from vljepa_apps.commands import COMMANDS, module_of
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {
-    "vljepa_runtime": "runtime",
-    "vljepa_data": "data",
-    "vljepa_evaluation": "evaluation",
-    "vljepa_model": "model",
-    "vljepa_quant": "quant",
-    "vljepa_export": "export",
-    "vljepa_log": "apps",
-    "vljepa_teach": "apps",
-    "vljepa_serve": "apps",
-    "vljepa_apps": "apps",
-}
 LIGHT = ("vljepa_runtime", "vljepa_data", "vljepa_evaluation", "vljepa_log", "vljepa_teach")
 ALLOWED = {  # package -> what it may import; runtime at the bottom, quant and model beside each other
     "vljepa_runtime": set(),

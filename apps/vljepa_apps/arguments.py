@@ -26,6 +26,7 @@ __all__ = [
     "add_labels",
     "add_log",
     "add_number",
+    "add_question",
     "add_quiet",
     "add_retention",
     "add_select",
@@ -125,6 +126,13 @@ def add_labels(parser: argparse.ArgumentParser, *, what: str) -> None:
         "--label", action="append", default=[], metavar="TEXT", help=f"{what}; may be repeated"
     )
     parser.add_argument("--labels", type=Path, metavar="FILE", help=f"{what}s, one on each line of FILE")
+
+
+def add_question(parser: argparse.ArgumentParser) -> None:
+    """QUESTION, possible answers, and how many of them are shown; `vljepa_apps.answers` prints them."""
+    parser.add_argument("question", metavar="QUESTION", help="for example 'What colour is the ball?'")
+    add_labels(parser, what="a possible answer")
+    add_number(parser, "--top", 5, "answers to print", metavar="K")
 
 
 def add_retention(parser: argparse.ArgumentParser) -> None:

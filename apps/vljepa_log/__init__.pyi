@@ -1,4 +1,3 @@
-from .digest import WAYS as WAYS
 from .digest import Digest as Digest
 from .digest import keep_words as keep_words
 from .digest import make_digest as make_digest

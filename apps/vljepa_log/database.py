@@ -17,13 +17,12 @@ import numpy.typing as npt
 from vljepa_log.checking import check_identity, read_identity
 from vljepa_log.errors import LogError
 from vljepa_log.parts import Part
-from vljepa_log.rows import StoredEvent, Thumbnail
+from vljepa_log.rows import Thumbnail
 from vljepa_log.store import Contents, Held, Position, Where
-from vljepa_runtime import Event
 
 __all__ = ["Database", "trouble"]
 
-LAYOUT = 1
+LAYOUT = 2
 BUSY_S = 30.0
 PAGE = 256
 KEPT_PAGES = 2000  # of 4 kB: as large as the journal gets before it is moved into the database
@@ -45,10 +44,11 @@ CREATE INDEX IF NOT EXISTS events_by_time ON events (time, number);
 CREATE INDEX IF NOT EXISTS events_by_stream ON events (stream, time, number);
 CREATE TABLE IF NOT EXISTS thumbnails (
     number INTEGER PRIMARY KEY, stream TEXT NOT NULL, at_s REAL NOT NULL, time REAL NOT NULL, jpeg BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS thumbnails_by_stream ON thumbnails (stream, at_s);
+CREATE UNIQUE INDEX IF NOT EXISTS thumbnails_by_stream ON thumbnails (stream, at_s, time);
 CREATE INDEX IF NOT EXISTS thumbnails_by_time ON thumbnails (stream, time);
 CREATE TABLE IF NOT EXISTS positions (
-    stream TEXT PRIMARY KEY, at_s REAL NOT NULL, complete INTEGER NOT NULL, source TEXT NOT NULL) WITHOUT ROWID;
+    stream TEXT NOT NULL, query TEXT NOT NULL, at_s REAL NOT NULL, complete INTEGER NOT NULL, source TEXT NOT NULL,
+    PRIMARY KEY (stream, query)) WITHOUT ROWID;
 """
 _PARTS = """
 SELECT parts.number, parts.rows, min(first), max(last), sealed, thinned, count(*) FROM parts JOIN holds ON part = number
@@ -95,7 +95,7 @@ class Database:
         if about.get("layout") != str(LAYOUT):
             raise LogError(
                 f"{folder} is a log of layout {about.get('layout', 'unknown')}, this version reads {LAYOUT}: "
-                "update vljepa-edge, or begin a new log"
+                "begin a new log, or take the version of vljepa-edge that wrote it"
             )
         return read_identity(str(about.get("identity")), place=folder)
 
@@ -223,30 +223,27 @@ class Database:
             ],
         )
         many(
-            "INSERT INTO thumbnails (stream, at_s, time, jpeg) VALUES (?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO thumbnails (stream, at_s, time, jpeg) VALUES (?, ?, ?, ?)",
             [(each.stream, each.at_s, each.time, each.jpeg) for each in contents.thumbnails],
         )
         many(
-            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?)",
-            [(name, each.at_s, each.complete, each.source) for name, each in contents.positions.items()],
+            "INSERT OR REPLACE INTO positions VALUES (?, ?, ?, ?, ?)",
+            [(*of, each.at_s, each.complete, each.source) for of, each in contents.positions.items()],
         )
 
     def events(
         self, where: Where, *, after: tuple[float, int] | None
-    ) -> tuple[list[StoredEvent], tuple[float, int] | None]:
-        """A page of events, the oldest first, and after what the next one comes; None after the last."""
+    ) -> tuple[list[tuple[int, float, str]], tuple[float, int] | None]:
+        """A page of events, the oldest first: number, time and JSON; and after what the next comes, None at the end."""
         conditions, values = _times(where, since="time >= ?", until="time < ?")
         named, names = _names(where)
         later, place = (["(time, number) > (?, ?)"], [*after]) if after else ([], [])
-        rows = self._rows(
+        page = self._rows(
             f"SELECT number, time, event FROM events WHERE {_all(conditions + named + later)} "
             f"ORDER BY time, number LIMIT {PAGE}",
             [*values, *names, *place],
         )
-        page = [
-            StoredEvent(number=number, time=time, event=Event.from_json(line)) for number, time, line in rows
-        ]
-        return page, (page[-1].time, page[-1].number) if len(page) == PAGE else None
+        return page, (page[-1][1], page[-1][0]) if len(page) == PAGE else None
 
     def thumbnail(self, stream: str, at_s: float, time: float | None) -> Thumbnail | None:
         """The nearest one, of the two beside the moment."""
@@ -262,11 +259,14 @@ class Database:
         pictures = [Thumbnail(**dict(zip(("stream", "at_s", "time", "jpeg"), row))) for row in found]
         return min(pictures, key=lambda each: abs(getattr(each, column) - value), default=None)
 
-    def positions(self) -> dict[str, Position]:
-        """Per stream, how far it is stored."""
+    def positions(self, stream: str | None) -> dict[tuple[str, str], Position]:
+        """Per stream and query how far it is stored; of one stream, or of all."""
+        conditions, values = _names(Where(streams=() if stream is None else (stream,)))
         return {
-            name: Position(at_s=at_s, complete=bool(complete), source=source)
-            for name, at_s, complete, source in self._rows("SELECT * FROM positions")
+            (name, query): Position(at_s=at_s, complete=bool(complete), source=source)
+            for name, query, at_s, complete, source in self._rows(
+                f"SELECT * FROM positions WHERE {_all(conditions)}", values
+            )
         }
 
     def forget(self, before: float) -> None:

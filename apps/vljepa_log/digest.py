@@ -13,6 +13,7 @@ import numpy.typing as npt
 from vljepa_log.errors import LogError
 from vljepa_log.segments import Segment, Span, segments_of
 from vljepa_log.store import EVERYTHING, Where
+from vljepa_log.words import shared_s, words_of
 from vljepa_log.writer import LogWriter
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, wall_clock
@@ -21,12 +22,10 @@ if TYPE_CHECKING:
     from vljepa_log.reader import LogReader
     from vljepa_runtime import Manifest
 
-__all__ = ["Digest", "WAYS", "keep_words", "make_digest", "most_telling", "with_words", "words_event"]
+__all__ = ["Digest", "keep_words", "make_digest", "most_telling", "with_words", "words_event"]
 
 Float32 = npt.NDArray[np.float32]
 Decode = Callable[[Float32], str]
-MARGIN_S = 60.0
-"""Events are looked for so much around a segment: they are told a little later."""
 NEAR_S = 1.0
 """How far apart the begins of a segment may lie, as it was told then and as it is cut now."""
 
@@ -102,7 +101,7 @@ def with_words(
         >>> [segment.text for segment in shown], len(decoded)
         (['a ball'], 1)
     """
-    told = [_told(log, segment) for segment in segments]
+    told = [words_of(log.store, segment, _shared) for segment in segments]
     words = [text or decode(segment.embedding) for text, segment in zip(told, segments)]
     shown = [replace(segment, text=text) for segment, text in zip(segments, words)]
     return shown, [segment for segment, text in zip(shown, told) if not text]
@@ -150,36 +149,27 @@ def words_event(segment: Segment) -> Event:
     )
 
 
-def most_telling(segments: Sequence[Segment], budget: int, *, by: str = "coverage") -> list[Segment]:
+def most_telling(segments: Sequence[Segment], budget: int) -> list[Segment]:
     """So many segments that say most, in their order.
+
+    Each is the one that adds most: its seconds times its distance from what is nearest to it of those before.
 
     Args:
         segments: Of any streams.
         budget: How many.
-        by: One of `WAYS`.
 
     Examples:
-        >>> from vljepa_log import WAYS, most_telling
-        >>> sorted(WAYS), most_telling([], 3)
-        (['change', 'coverage', 'longest'], [])
+        >>> import numpy as np
+        >>> from vljepa_log import Segment, most_telling
+        >>> day = [
+        ...     Segment(stream="s", query="q", start_s=a, end_s=b, time=b, change=0.5, embedding=np.eye(2)[what])
+        ...     for a, b, what in ((0, 50, 0), (50, 90, 0), (90, 100, 1))
+        ... ]
+        >>> [segment.start_s for segment in most_telling(day, 2)]
+        [0, 90]
     """
     if len(segments) <= budget:
         return list(segments)
-    return [segments[index] for index in sorted(WAYS[by](segments, budget))]
-
-
-def _farthest_changes(segments: Sequence[Segment], budget: int) -> list[int]:
-    return sorted(range(len(segments)), key=lambda index: -segments[index].change)[:budget]
-
-
-def _longest(segments: Sequence[Segment], budget: int) -> list[int]:
-    return sorted(range(len(segments)), key=lambda index: segments[index].start_s - segments[index].end_s)[
-        :budget
-    ]
-
-
-def _coverage(segments: Sequence[Segment], budget: int) -> list[int]:
-    """Each the one that adds most: its seconds times its distance from what is nearest to it of those before."""
     rows = np.stack([each.embedding for each in segments])
     seconds = np.array([each.end_s - each.start_s for each in segments])
     distance = np.ones(len(segments))
@@ -189,39 +179,15 @@ def _coverage(segments: Sequence[Segment], budget: int) -> list[int]:
         gain[chosen] = -1.0
         chosen.append(int(gain.argmax()))
         distance = np.minimum(distance, np.maximum(0.0, 1.0 - rows @ rows[chosen[-1]]))
-    return chosen
+    return [segments[index] for index in sorted(chosen)]
 
 
-WAYS: dict[str, Callable[[Sequence[Segment], int], list[int]]] = {
-    "change": _farthest_changes,
-    "longest": _longest,
-    "coverage": _coverage,
-}
-"""How the most telling segments are found."""
-
-
-def _told(log: LogReader, segment: Segment) -> str:
-    """The words of the decoded event that shares most time with a segment and says what it is about; empty without."""
-    span = Where(
-        streams=(segment.stream,),
-        queries=(segment.query,),
-        since=segment.began - MARGIN_S,
-        until=segment.time + MARGIN_S,
-    )
-    best, words = 0.0, ""
-    for stored in log.events(span):
-        event = stored.event
-        if event.decoded and event.text and (shared := _shared(event, segment)) > best:
-            best, words = shared, event.text
-    return words
-
-
-def _shared(event: Event, segment: Segment) -> float:
+def _shared(event: Event, start_s: float, end_s: float) -> float:
     """Seconds that both have, where an event lies in a segment and tells its begin or half of it.
 
     A session tells a segment before it is over, so its event is shorter; a single window tells a part of it.
     """
-    shared = min(event.end_s, segment.end_s) - max(event.start_s, segment.start_s)
+    shared = shared_s(event, start_s, end_s)
     inside = 2 * shared > event.end_s - event.start_s
-    about = abs(event.start_s - segment.start_s) <= NEAR_S or 2 * shared >= segment.end_s - segment.start_s
+    about = abs(event.start_s - start_s) <= NEAR_S or 2 * shared >= end_s - start_s
     return shared if inside and about else 0.0

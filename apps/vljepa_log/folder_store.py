@@ -27,6 +27,7 @@ from vljepa_log.parts import EMBEDDING, ROW, Opened, Part, PartFiles, key_of, ro
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
+from vljepa_runtime import Event
 from vljepa_runtime.files import claimed
 
 __all__ = ["FolderStore"]
@@ -165,7 +166,8 @@ class FolderStore:
         while True:  # in pages, so that a writer is not kept from tidying its journal
             with self._trouble("read"):
                 page, after = self._database.events(where, after=after)
-            yield from page
+            for number, at, line in page:  # read one by one: who looks for words needs a few
+                yield StoredEvent(number=number, time=at, event=Event.from_json(line))
             if after is None:
                 return
 
@@ -174,10 +176,10 @@ class FolderStore:
         with self._trouble("read"):
             return self._database.thumbnail(stream, at_s, time)
 
-    def positions(self) -> dict[str, Position]:
+    def positions(self, *, stream: str | None = None) -> dict[tuple[str, str], Position]:
         """See `Store`."""
         with self._trouble("read"):
-            return self._database.positions()
+            return self._database.positions(stream)
 
     def thin(self, *, until: float, within: float) -> int:
         """See `Store`; a growing part is thinned when all of it is old."""

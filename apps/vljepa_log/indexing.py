@@ -26,7 +26,7 @@ class Indexed:
         stream: Its name in the log.
         windows: How many were added.
         end_s: Where it ended, in stream time.
-        skipped: Whether all of it was in the log already.
+        skipped: Whether all of it was in the log already, for that query.
     """
 
     stream: str
@@ -68,16 +68,14 @@ def index_source(
     asked = query or model.prompts["caption"]
     with open_source(source) as opened:
         recorder = StreamRecorder(log, source, opened, began=began)
-        if recorder.done:
-            return Indexed(stream=recorder.stream, windows=0, end_s=recorder.end_s, skipped=True)
+        if recorder.done(asked):
+            return Indexed(stream=recorder.stream, windows=0, end_s=recorder.end_s(asked), skipped=True)
         for window in _windows(model, opened, stride_s, max_seconds):
-            if not recorder.holds(window):
+            if not recorder.holds(window, asked):
                 recorder.add(window, asked, model.embed(window.clip, asked))
             on_window(window.end_s)
-        recorder.finish()
-        if not opened.live and max_seconds is None:
-            log.complete(recorder.stream, end_s=recorder.end_s)
-    return Indexed(stream=recorder.stream, windows=recorder.count, end_s=recorder.end_s)
+        recorder.finish(ended=not opened.live and max_seconds is None)
+    return Indexed(stream=recorder.stream, windows=recorder.count, end_s=recorder.end_s(asked))
 
 
 def _windows(model: Model, source: Source, stride_s: float, max_seconds: float | None) -> Iterator[Window]:

@@ -158,13 +158,13 @@ class LanceStore:
             stream=stream, at_s=found["start_s"][nearest], time=found["time"][nearest], jpeg=jpeg
         )
 
-    def positions(self) -> dict[str, Position]:
-        """See `Store`; the last one of each stream."""
-        found = self._columns("position", "", ["key", "stream", "end_s", "complete", "text"])
-        rows = zip(*(found[name] for name in ("key", "stream", "end_s", "complete", "text")))
+    def positions(self, *, stream: str | None = None) -> dict[tuple[str, str], Position]:
+        """See `Store`; the last one of each."""
+        names = ["key", "stream", "query", "end_s", "complete", "text"]
+        found = self._columns("position", "" if stream is None else f"stream = {_quoted(stream)}", names)
         return {
-            stream: Position(at_s=at_s, complete=complete, source=source)
-            for _, stream, at_s, complete, source in sorted(rows)
+            (name, query): Position(at_s=at_s, complete=complete, source=source)
+            for _, name, query, at_s, complete, source in sorted(zip(*(found[each] for each in names)))
         }
 
     def thin(self, *, until: float, within: float) -> int:
@@ -198,8 +198,8 @@ class LanceStore:
 
     def tidy(self) -> None:
         """See `Store`; versions older than ten minutes go, so that who reads at this moment may go on."""
-        found = self._columns("position", "", ["key", "stream"])
-        newest = {stream: key for key, stream in sorted(zip(found["key"], found["stream"]))}
+        found = self._columns("position", "", ["key", "stream", "query"])
+        newest = {of: key for key, of in sorted(zip(found["key"], zip(found["stream"], found["query"])))}
         with self._trouble("write"):
             if len(found["key"]) > len(newest):
                 keys = ", ".join(str(key) for key in newest.values())
@@ -303,10 +303,10 @@ def _rows(contents: Contents) -> Iterator[dict[str, object]]:
             "kind": "thumbnail", "stream": each.stream, "start_s": each.at_s, "time": each.time,
             "jpeg": each.jpeg,
         }  # fmt: skip
-    for stream, position in contents.positions.items():
+    for (stream, query), position in contents.positions.items():
         yield {
-            "kind": "position", "stream": stream, "end_s": position.at_s, "complete": position.complete,
-            "text": position.source,
+            "kind": "position", "stream": stream, "query": query, "end_s": position.at_s,
+            "complete": position.complete, "text": position.source,
         }  # fmt: skip
 
 

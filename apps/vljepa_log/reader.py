@@ -17,6 +17,7 @@ from vljepa_log.moments import GAP_S, MARGIN, Moment, merge
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail
 from vljepa_log.store import EVERYTHING, Held, Store, Where
 from vljepa_log.stores import open_store
+from vljepa_log.words import words_of
 from vljepa_runtime import InputError
 from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
@@ -33,8 +34,6 @@ REACH = 32, 4096
 """How far a moment is followed to either side of its best window, in windows, at first and at most."""
 AT_ONCE = 8192
 """Windows that are scored at a time: 50 MB of the paper's embeddings."""
-TOLD_LATE_S = 60.0
-"""So long after its end a segment may have been told."""
 UPDATE_S = 5.0  # between looks for what is to be indexed
 
 
@@ -255,19 +254,7 @@ class LogReader(Closing):
         self._store.close()
 
     def _with_words(self, moment: Moment) -> Moment:
-        """The words of the decoded segment that a moment shares most time with, of the same run of its stream."""
-        began = moment.time - (moment.end_s - moment.start_s)
-        told = Where(streams=(moment.stream,), queries=(moment.query,), since=began - TOLD_LATE_S)
-        best, words = 0.0, ""
-        for stored in self._store.events(told):
-            event = stored.event
-            late = (stored.time - event.end_s) - (moment.time - moment.end_s)
-            shared = min(event.end_s, moment.end_s) - max(event.start_s, moment.start_s)
-            if event.text and abs(late) <= TOLD_LATE_S and shared > best:
-                best, words = shared, event.text
-            if stored.time > moment.time + TOLD_LATE_S and event.start_s >= moment.end_s:
-                break  # those that come share nothing with it
-        return replace(moment, text=words)
+        return replace(moment, text=words_of(self._store, moment))
 
 
 def _run(batch: Batch, moment: Moment, embedding: Float32, where: Where) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -37,8 +38,8 @@ TOLD = ("segment", "answer", "alert")
 class StreamRecorder:
     """Takes what comes of one stream.
 
-    A file is stored once: what the log holds of it already is left out. A live stream that comes again goes on behind
-    what is stored, after the time that went by meanwhile, so that one time means one moment of it.
+    A file is stored once for each query: what the log holds of that already is left out. A live stream that comes again
+    goes on behind what is stored, after the time that went by meanwhile, so that one time means one moment of it.
 
     Args:
         log: Takes it in.
@@ -49,9 +50,8 @@ class StreamRecorder:
 
     Attributes:
         stream: Its name in the log.
-        done: Whether the log holds all of it.
-        count: Windows that were stored.
-        end_s: How far it is stored, in stream time.
+        live: Whether it goes by the clock.
+        count: Windows that were stored, of all queries.
 
     Examples:
         >>> import vljepa_runtime as vj
@@ -78,17 +78,16 @@ class StreamRecorder:
         began: datetime | None = None,
     ) -> None:
         origin, self.stream, self.live = origin_of(source), name or opened.name, opened.live
-        before = log.position(self.stream)
-        if before is not None and before.source != origin:
-            before = None  # another recording
+        before = {query: at for query, at in log.positions(self.stream).items() if at.source == origin}
         self._log, self._count, self._shift_s = log, 0, 0.0
-        self.done = before is not None and before.complete
-        self.end_s = self._after_s = before.at_s if before else 0.0
+        self._before: dict[str, Position] = {} if self.live else before  # of other recordings none
+        self._ends: dict[str, float] = {}
         self._told: set[tuple[object, ...]] = set()
         if self.live:
-            self._shift_s, self._after_s = _shift(log, self.stream, before), 0.0
-        elif before is not None:
-            self._told = {_key(each.event) for each in log.store.events(Where(streams=(self.stream,)))}
+            self._shift_s = _shift(log, self.stream, before)
+        elif before:
+            known = Where(streams=(self.stream,), queries=tuple(before))
+            self._told = {_key(each.event) for each in log.store.events(known)}
         self._began_s = time.time() if self.live else began.timestamp() if began else file_time(source)
         self._pictures = Pictures()
         self._changes: dict[str, State] = {}
@@ -96,12 +95,23 @@ class StreamRecorder:
 
     @property
     def count(self) -> int:
-        """Windows that were stored."""
+        """Windows that were stored, of all queries."""
         return self._count
 
-    def holds(self, window: Window) -> bool:
-        """Whether the log has this window already."""
-        return window.end_s <= self._after_s
+    def end_s(self, query: str) -> float:
+        """How far the stream is stored for a query, in stream time."""
+        known = self._before.get(query)
+        return self._ends.get(query, known.at_s if known else 0.0)
+
+    def done(self, query: str) -> bool:
+        """Whether the log holds all of the stream for a query."""
+        known = self._before.get(query)
+        return known is not None and known.complete
+
+    def holds(self, window: Window, query: str) -> bool:
+        """Whether the log has this window already, for a query."""
+        known = self._before.get(query)
+        return known is not None and window.end_s <= known.at_s
 
     def add(self, window: Window, query: str, embedding: Float32) -> None:
         """Store a window, unless it is there.
@@ -114,13 +124,15 @@ class StreamRecorder:
         Raises:
             LogError: the log cannot be written.
         """
-        if self.holds(window):
+        self._ends.setdefault(query, self.end_s(query))
+        if self.holds(window, query):
             return
         if self.live:
             self._began_s = time.time() - window.end_s
-        self.end_s, self._count = window.end_s + self._shift_s, self._count + 1
+        end_s = self._ends[query] = window.end_s + self._shift_s
+        self._count += 1
         self._log.add_window(
-            self.stream, query, start_s=window.start_s + self._shift_s, end_s=self.end_s, embedding=embedding,
+            self.stream, query, start_s=window.start_s + self._shift_s, end_s=end_s, embedding=embedding,
             at=self._clock(window.end_s),
         )  # fmt: skip
         self._pictures.add(window)
@@ -151,8 +163,11 @@ class StreamRecorder:
         )
         self._log.add_event(shifted, at=self._clock(event.end_s))
 
-    def finish(self) -> None:
+    def finish(self, *, ended: bool = False) -> None:
         """Give the last segments their pictures.
+
+        Args:
+            ended: The stream was read to its end: for what it was asked it need not be read again.
 
         Raises:
             LogError: the log cannot be written.
@@ -160,6 +175,8 @@ class StreamRecorder:
         changes, self._changes = self._changes, {}
         for state in changes.values():
             self._picture(state.finish())
+        for query in self._ends if ended else ():
+            self._log.complete(self.stream, query, end_s=self._ends[query])
 
     def _picture(self, decisions: list[Decision]) -> None:
         for decision in decisions:
@@ -173,12 +190,12 @@ class StreamRecorder:
         return self._began_s + at_s
 
 
-def _shift(log: LogWriter, stream: str, before: Position | None) -> float:
-    """What the times of a live stream are moved by, so that they go on where they ended."""
-    last = max((held.last for held in log.store.held(Where(streams=(stream,)))), default=None)
-    if before is None or last is None:
+def _shift(log: LogWriter, stream: str, before: Mapping[str, Position]) -> float:
+    """What the times of a live stream are moved by, so that they go on where the last of its queries ended."""
+    held = [each.last for each in log.store.held(Where(streams=(stream,)))]
+    if not before or not held:
         return 0.0
-    return before.at_s + max(0.0, time.time() - last)
+    return max(each.at_s for each in before.values()) + max(0.0, time.time() - max(held))
 
 
 def _key(event: Event) -> tuple[object, ...]:

@@ -87,7 +87,7 @@ def segments_of(
     Args:
         log: Read window by window.
         where: Which windows.
-        between: Only what begins in this span of stream time.
+        between: Only windows that have a part of this span.
 
     Examples:
         >>> import vljepa_runtime as vj
@@ -105,7 +105,7 @@ def segments_of(
         one = replace(where, streams=(stream,), queries=(query,))
         cutter = _Cutter(stream, query)
         for batch in log.windows(one):
-            yield from cutter.push(batch.take(_meant(batch, one, between)))
+            yield from cutter.push(batch if between is None else batch.take(_shared(batch, between)))
         yield from cutter.finish()
 
 
@@ -217,18 +217,12 @@ def _sources(log: LogReader, where: Where) -> list[tuple[str, str]]:
     ]
 
 
-def _meant(batch: Batch, where: Where, between: Span | None) -> npt.NDArray[np.bool_]:
-    """Which rows of a part are meant; a store gives parts whole."""
+def _shared(batch: Batch, span: Span) -> npt.NDArray[np.bool_]:
+    """(N,) which windows have a part of a span."""
     rows = batch.windows
-    chosen = np.ones(len(rows), bool)
-    if where.since is not None:
-        chosen &= rows["time"] >= where.since
-    if where.until is not None:
-        chosen &= rows["time"] < where.until
-    if between is not None:
-        ends = rows["time"] if between.wall else rows["end_s"]
-        chosen &= (ends > between.since) & (ends - rows["end_s"] + rows["start_s"] < between.until)
-    return chosen
+    ends = rows["time"] if span.wall else rows["end_s"]
+    found: npt.NDArray[np.bool_] = (ends > span.since) & (ends - rows["end_s"] + rows["start_s"] < span.until)
+    return found
 
 
 def _around(at: float, where: Where) -> Where:

@@ -136,9 +136,7 @@ class LogSink(Sink):
             return
         with self._trouble(), log:
             for each in streams.values():
-                each.recorder.finish()
-                if ended and each.to_its_end:
-                    log.complete(each.recorder.stream, end_s=each.recorder.end_s)
+                each.recorder.finish(ended=ended and each.to_its_end)
 
     @contextmanager
     def _trouble(self) -> Iterator[None]:

@@ -39,10 +39,10 @@ EVERYTHING = Where()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """How far a stream is stored.
+    """How far the windows of a stream are stored that were asked one query.
 
     Attributes:
-        at_s: End in stream time of its last window.
+        at_s: End in stream time of the last of them.
         complete: Whether the stream ended there.
         source: What was read, so that another content under the same name is noticed; empty for a live stream.
     """
@@ -60,13 +60,13 @@ class Contents:
         batches: Windows; their keys are given by the store.
         events: In the order in which they were told; their numbers are given by the store.
         thumbnails: Small pictures.
-        positions: Per stream, how far it is stored with this step: where a reader of files goes on.
+        positions: Per stream and query, how far it is stored with this step: where a reader of files goes on.
     """
 
     batches: Sequence[Batch] = ()
     events: Sequence[StoredEvent] = ()
     thumbnails: Sequence[Thumbnail] = ()
-    positions: Mapping[str, Position] = field(default_factory=dict)
+    positions: Mapping[tuple[str, str], Position] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return bool(self.batches or self.events or self.thumbnails or self.positions)
@@ -122,8 +122,8 @@ class Store(Protocol):
     def thumbnail(self, stream: str, at_s: float, *, time: float | None = None) -> Thumbnail | None:
         """The picture of a stream nearest to a moment, in stream time or, where given, by the wall clock."""
 
-    def positions(self) -> Mapping[str, Position]:
-        """Per stream, how far it is stored."""
+    def positions(self, *, stream: str | None = None) -> Mapping[tuple[str, str], Position]:
+        """Per stream and query how far it is stored; of one stream, or of all."""
 
     def thin(self, *, until: float, within: float) -> int:
         """Thin windows that ended before this, once each; see `thin`. Gives how many went."""

@@ -28,13 +28,10 @@ def open_store(place: str | Path, *, identity: Mapping[str, str] | None, writabl
         >>> batch = Batch(stream="yard", query="q", windows=np.zeros(2, WINDOW), embeddings=np.eye(2, 4))
         >>> event = StoredEvent(number=0, time=9.0, event=Event(stream="yard", kind="segment", query="q"))
         >>> picture = Thumbnail(stream="yard", at_s=1.0, time=9.0, jpeg=b"...")
-        >>> store.append(
-        ...     Contents(
-        ...         batches=[batch], events=[event], thumbnails=[picture], positions={"yard": Position(at_s=2.0)}
-        ...     )
-        ... )
+        >>> ends = {("yard", "q"): Position(at_s=2.0)}
+        >>> store.append(Contents(batches=[batch], events=[event], thumbnails=[picture], positions=ends))
         >>> store.positions()
-        {'yard': Position(at_s=2.0, complete=False, source='')}
+        {('yard', 'q'): Position(at_s=2.0, complete=False, source='')}
         >>> store.held()
         [Held(stream='yard', query='q', windows=2, first=0.0, last=0.0)]
         >>> store.close()

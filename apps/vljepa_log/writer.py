@@ -93,7 +93,7 @@ class LogWriter(Closing):
         self._waiting: dict[tuple[str, str], _Waiting] = {}
         self._events: list[StoredEvent] = []
         self._thumbnails: list[Thumbnail] = []
-        self._positions: dict[str, Position] = {}
+        self._positions: dict[tuple[str, str], Position] = {}
         self._sources: dict[str, str] = {}
         self._before: dict[tuple[str, str], Float32] = {}
         self._since: float | None = None
@@ -110,19 +110,21 @@ class LogWriter(Closing):
         """Where it is kept."""
         return self._store
 
-    def position(self, stream: str) -> Position | None:
-        """How far a stream is stored; None where nothing is."""
-        return self._store.positions().get(stream)
+    def positions(self, stream: str) -> dict[str, Position]:
+        """How far each query of a stream has come, with what waits to be stored."""
+        with self._lock:
+            known = {**self._store.positions(stream=stream), **self._positions}
+        return {query: position for (name, query), position in known.items() if name == stream}
 
     def begin(self, stream: str, *, source: str) -> None:
-        """Say what a stream is read from, so that its position tells another content of the same name."""
+        """Say what a stream is read from, so that its positions tell another content of the same name."""
         self._sources[stream] = source
 
-    def complete(self, stream: str, *, end_s: float) -> None:
-        """Note that a stream has ended, here in stream time: it need not be read again."""
+    def complete(self, stream: str, query: str, *, end_s: float) -> None:
+        """Note that a stream has ended, here in stream time: it need not be read again for that query."""
         with self._lock:
             source = self._sources.get(stream, "")
-            self._positions[stream] = Position(at_s=end_s, complete=True, source=source)
+            self._positions[stream, query] = Position(at_s=end_s, complete=True, source=source)
             self._store_gathered()
 
     def add_window(
@@ -166,7 +168,7 @@ class LogWriter(Closing):
             waiting.windows.append((0, start_s, end_s, moment, distance))
             waiting.embeddings.append(embedding)
             self._before[source] = embedding
-            self._positions[stream] = Position(at_s=end_s, source=self._sources.get(stream, ""))
+            self._positions[source] = Position(at_s=end_s, source=self._sources.get(stream, ""))
             self._count += 1
             self._store_if_due()
 

@@ -24,6 +24,7 @@ from .model import Model as Model
 from .model import Scored as Scored
 from .model import load as load
 from .preprocessing.clip_reader import read_clip as read_clip
+from .preprocessing.health import PictureState as PictureState
 from .preprocessing.patches import Clip as Clip
 from .preprocessing.preprocess import Preprocess as Preprocess
 from .preprocessing.sampling import Window as Window

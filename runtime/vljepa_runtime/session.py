@@ -20,6 +20,7 @@ from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
 from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
+from vljepa_runtime.preprocessing.health import PictureHealth, PictureState
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.best_state import BestState
@@ -30,6 +31,7 @@ from vljepa_runtime.sources.opening import open_source
 from vljepa_runtime.sources.protocol import Frame, Item, Source, SourceStatus
 from vljepa_runtime.states import States
 from vljepa_runtime.statistics import SessionStats, StatsRecorder
+from vljepa_runtime.wording import Wording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,11 +141,13 @@ class Session(Closing):
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
         )
-        self._decodes = decode != "never" and model.has_decoder
+        self._decodes, self._insists = decode != "never" and model.has_decoder, decode == "always"
+        self._wording = Wording(model.decode, goes_on=False)
         self._is_wordless = decode == "auto" and labels is states is None and not model.has_decoder
         self._keep = None if keep is None else whole(keep, "keep", least=1)
         self._stats = StatsRecorder()
         self._source: Source | None = None
+        self._health: PictureHealth | None = None  # of a live stream
         self._on_window: OnWindow | None = None
         self._stream = ""
         self._started = self._stopped = False
@@ -158,6 +162,11 @@ class Session(Closing):
     def stats(self) -> SessionStats:
         """Counts and times so far; may be read while the session runs."""
         return self._stats.snapshot(queries=len(self.queries))
+
+    @property
+    def picture(self) -> PictureState:
+        """Whether the pictures of a live stream are frozen or black; may be read while the session runs."""
+        return PictureState() if self._health is None else self._health.state
 
     def stop(self) -> None:
         """End the stream after the item in work, giving what is pending. Safe from a signal handler."""
@@ -243,6 +252,9 @@ class Session(Closing):
     ) -> Iterator[Item]:
         """Items of an open source until it ends or the session is stopped; waiting for a live one is not work."""
         self._source = source
+        if source.live:
+            self._health = PictureHealth()
+            self._wording = Wording(self.model.decode, goes_on=not self._insists)
         if self._recorder is not None:
             source.keep_packets(self._recorder.ring)
         hints = hints_for(self.model.preprocess)
@@ -251,8 +263,11 @@ class Session(Closing):
         )
         return self._until_stopped(self._stats.each(None if source.live else "capture", read))
 
-    def prepare(self, frame: Frame | None) -> Iterator[PreparedWindow]:
-        """Windows that a frame completes; with None, at the end of the stream, those that were still open."""
+    def prepare(self, frame: Frame | None) -> Iterator[PreparedWindow | SourceStatus]:
+        """Windows that a frame completes; with None, at the end of the stream, those that were still open.
+
+        Of a live stream also remarks: its pictures are frozen, black, or well again.
+        """
         if frame is not None:
             instance(frame, f"an item of {self._stream}", Frame, SourceStatus)
         windows = self._sampler.flush() if frame is None else self._sampler.push(frame)
@@ -267,9 +282,13 @@ class Session(Closing):
                 capture_ms=waited_ms,
                 pools=self._pools,
             )
+            if self._health is not None and (remark := self._health.push(window)):
+                yield remark
 
     def _until_stopped(self, items: Iterator[Item]) -> Iterator[Item]:
         while not self._stopped and (item := next(items, None)) is not None:
+            if self._health is not None and isinstance(item, SourceStatus) and item.kind == "reconnecting":
+                self._health.reset()
             yield item
 
     def _closing(self, events: Iterator[Event]) -> Iterator[Event]:
@@ -295,10 +314,13 @@ class Session(Closing):
     def _stream_events(self, items: Iterator[Item]) -> Iterator[Event]:
         for item in items:
             if isinstance(item, SourceStatus):
-                if item.kind != "waiting":  # that came so that `stop` is seen
-                    yield self.note("status", f"{item.kind}: {item.message}")
+                yield from self._remark(item)
             else:
                 yield from self._events_of(item)
+
+    def _remark(self, said: SourceStatus) -> Iterator[Event]:
+        if said.kind != "waiting":  # that came so that `stop` is seen
+            yield self.note("status", f"{said.kind}: {said.message}")
 
     def _last_events(self) -> Iterator[Event]:
         """Windows and segments that were still open at the end."""
@@ -306,9 +328,12 @@ class Session(Closing):
         yield from self.finish()
 
     def _events_of(self, frame: Frame | None) -> Iterator[Event]:
-        for window in self.prepare(frame):
-            (predicted,) = predict_windows(self.model, [window], self.queries)
-            yield from self.tell(predicted)
+        for item in self.prepare(frame):
+            if isinstance(item, SourceStatus):
+                yield from self._remark(item)
+            else:
+                (predicted,) = predict_windows(self.model, [item], self.queries)
+                yield from self.tell(predicted)
 
     def tell(self, predicted: PredictedWindow) -> Iterator[Event]:
         """What comes of a window: each query has its own policy state and segments."""
@@ -332,7 +357,7 @@ class Session(Closing):
             )
             latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
             for decision in self._selected(partial(state.push, observation)):
-                yield self._segment(query, decision, latency)
+                yield from self._segment(query, decision, latency)
             if self._watch is not None:
                 for change in self._watch.push(query, observation):
                     yield self._alert(query, change, latency)
@@ -346,7 +371,7 @@ class Session(Closing):
         """Last step: segments and alerts that were still open at the end."""
         for query, state in zip(self.queries, self._states):
             for decision in self._selected(state.finish):
-                yield self._segment(query, decision, LatencyMs())
+                yield from self._segment(query, decision, LatencyMs())
         for query, change in self._watch.finish() if self._watch is not None else ():
             yield self._alert(query, change, LatencyMs())
         if self._recorder is not None:
@@ -358,22 +383,26 @@ class Session(Closing):
         self._stats.decisions += len(decisions)
         return decisions
 
-    def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Event:
+    def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Iterator[Event]:
         """A segment that the policy gave, in its own words or in the decoder's, where the session decodes."""
-        text = decision.text or ""
-        decodes = self._decodes and decision.text is None
+        text = decision.text
+        decodes = self._decodes and text is None
         if decodes:
             with self._stats.stage("decode") as decode:
-                text = self.model.decode(decision.embedding)
-            latency = replace(latency, decode=decode.ms)
-            self._stats.decodings += 1
-        return Event(
+                text, told = self._wording.words(decision.embedding)
+            decodes = text is not None
+            if decodes:
+                latency = replace(latency, decode=decode.ms)
+                self._stats.decodings += 1
+            if told:
+                yield self.note("status", told)
+        yield Event(
             stream=self._stream,
             kind="segment" if decision.text is None else "answer",
             start_s=decision.start_s,
             end_s=decision.end_s,
             time=wall_clock(),
-            text=text,
+            text=text or "",
             query=query,
             score=decision.score,
             decoded=decodes,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -111,6 +113,40 @@ def test_a_file_is_stored_once_however_often_it_is_run(tmp_path: Path, video: Pa
         assert index_source(model, video, log).skipped
 
 
+def test_what_was_asked_something_else_is_another_matter(
+    tmp_path: Path, model: vj.Model, video: Path
+) -> None:
+    place = tmp_path / "LOG"
+    with LogWriter(place, model.bundle.manifest) as log:
+        first = index_source(model, video, log)
+        second = index_source(model, video, log, query="What colour?")
+        assert first.windows == second.windows > 0
+        assert index_source(model, video, log, query="What colour?").skipped
+    asked = ["--query", "What colour?", "--query", "What is the action?", "--label", "red", "--label", "blue"]
+    for _ in range(2):
+        assert main(["run", "tiny", str(video), "--log", str(place), *asked]) == 0
+    with LogReader(place) as log:
+        (stream,) = log.streams()
+        starts = {each: [] for each in stream.queries}
+        for batch in log.windows():
+            starts[batch.query] += batch.windows["start_s"].tolist()
+        answers = [(each.event.query, each.event.start_s) for each in log.events()]
+    assert len(starts) == 3
+    assert all(len(set(found)) == len(found) == first.windows for found in starts.values())
+    assert len(answers) == len(set(answers)) > 0
+    with closing(sqlite3.connect(place / "log.sqlite")) as database:
+        pictures = database.execute("SELECT at_s FROM thumbnails").fetchall()
+    assert len(pictures) == len(set(pictures)) > 0
+
+
+def test_one_source_twice_is_stored_once(tmp_path: Path, model: vj.Model, video: Path) -> None:
+    with LogWriter(tmp_path / "LOG", model.bundle.manifest) as log:
+        done = [index_source(model, video, log, max_seconds=4.0).windows for _ in range(2)]
+    assert done[0] > 0 == done[1]
+    stored = windows_of(tmp_path / "LOG")
+    assert len(stored) == len(set(stored)) == done[0]
+
+
 def test_words_join_a_log_that_was_indexed(tmp_path: Path, model: vj.Model, video: Path) -> None:
     place = tmp_path / "LOG"
     with LogWriter(place, model.bundle.manifest) as log:
@@ -182,9 +218,8 @@ def test_a_sink_that_failed_closes_and_notes_no_end(
     log_sink.close()
     log_sink.close()
     with LogWriter(tmp_path / "LOG", model.bundle.manifest) as log:  # it was let go
-        position = log.position(source.name)
-    assert position is not None
-    assert not position.complete
+        positions = log.positions(source.name)
+    assert [each.complete for each in positions.values()] == [False]
     assert len(windows_of(tmp_path / "LOG")) == 2  # what could not be written came with the next step
 
 

@@ -106,7 +106,7 @@ def test_what_is_stored_is_read_back(writer: Store, place: str) -> None:
         batches=[batch(0, 3), batch(0, 2, stream="yard")],
         events=[StoredEvent(number=0, time=1003.0, event=event)],
         thumbnails=[Thumbnail(stream="door", at_s=1.0, time=1001.0, jpeg=b"jpeg")],
-        positions={"door": Position(at_s=5.0, source="12:34")},
+        positions={("door", "q"): Position(at_s=5.0, source="12:34"), ("yard", "q"): Position(at_s=2.0)},
     )
     writer.append(contents)
     writer.append(Contents(batches=[batch(3, 2)]))
@@ -114,7 +114,10 @@ def test_what_is_stored_is_read_back(writer: Store, place: str) -> None:
     assert [(each.number > 0, each.time, each.event) for each in writer.events()] == [(True, 1003.0, event)]
     assert writer.thumbnail("door", 0.0).jpeg == b"jpeg"
     assert writer.thumbnail("yard", 0.0) is None
-    assert writer.positions() == {"door": Position(at_s=5.0, source="12:34")}
+    further = {("door", "other"): Position(at_s=1.0), ("door", "q"): Position(at_s=7.0, complete=True)}
+    writer.append(Contents(positions=further))
+    assert writer.positions() == {**further, ("yard", "q"): Position(at_s=2.0)}
+    assert writer.positions(stream="door") == further
     (found,) = writer.windows(Where(streams=("door",)))
     assert len(set(found.windows["key"].tolist())) == 5
     np.testing.assert_allclose(found.embeddings, batch(0, 5).embeddings, atol=1e-3)
@@ -238,10 +241,11 @@ def test_old_events_are_forgotten_and_what_was_read_stays_known(writer: Store) -
         StoredEvent(number=0, time=time_s, event=Event(stream="door", kind="segment", query="q"))
         for time_s in (1000.0, 2000.0)
     ]
-    writer.append(Contents(events=told, positions={"gone": Position(at_s=1, complete=True)}))
+    writer.append(Contents(events=told, positions={("gone", "q"): Position(at_s=1, complete=True)}))
     assert writer.forget(1500.0) == 0
     assert [each.time for each in writer.events()] == [2000.0]
-    assert writer.positions() == {"gone": Position(at_s=1, complete=True)}
+    writer.tidy()
+    assert writer.positions() == {("gone", "q"): Position(at_s=1, complete=True)}
 
 
 WRITES = """
@@ -253,10 +257,10 @@ folder_store.ROWS, folder_store.PIECE = 64, 32
 
 def write():
     store = open_store(sys.argv[1], identity=IDENTITY, writable=True)
-    first = int(store.positions()["door"].at_s) if store.positions() else 0
+    first = int(store.positions()["door", "q"].at_s) if store.positions() else 0
     print(os.getpid(), flush=True)
     while True:
-        store.append(Contents(batches=[batch(first, 7)], positions={"door": Position(at_s=first + 7)}))
+        store.append(Contents(batches=[batch(first, 7)], positions={("door", "q"): Position(at_s=first + 7)}))
         first += 7
         if first % 5 == 0:  # retention and compaction
             store.thin(until=1000 + first - 200, within=0.0)
@@ -305,7 +309,7 @@ def whole_steps(place: str, *, after: int) -> int:
     except LogError:  # killed before there was a first step
         assert not after
         return 0
-    end = int(store.positions()["door"].at_s) if store.positions() else 0
+    end = int(store.positions()["door", "q"].at_s) if store.positions() else 0
     found = starts(place)
     assert found == list(range(end - len(found), end))
     assert len(found) >= min(end, 400 - 35)

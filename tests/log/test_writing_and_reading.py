@@ -72,10 +72,11 @@ def test_a_window_stored_with_its_stream(tmp_path: Path, manifest: vj.Manifest) 
 
 
 def test_words_come_from_the_segment_that_shares_most_time(tmp_path: Path, manifest: vj.Manifest) -> None:
-    def told(start_s: float, end_s: float, text: str, query: str = "q") -> None:
+    def told(start_s: float, end_s: float, text: str, query: str = "q", *, kind: str = "segment") -> None:
         event = vj.Event(
-            stream="door", kind="segment", start_s=start_s, end_s=end_s, text=text, query=query, decoded=True
-        )
+            stream="door", kind=kind, start_s=start_s, end_s=end_s, text=text, query=query,
+            decoded=kind == "segment",
+        )  # fmt: skip
         log.add_event(event, at=1000.0 + end_s)
 
     with LogWriter(tmp_path / "LOG", manifest) as log:
@@ -83,6 +84,7 @@ def test_words_come_from_the_segment_that_shares_most_time(tmp_path: Path, manif
         told(0, 4, "a ball falls")
         told(4, 11, "a box jumps")
         told(0, 11, "of another query", query="other")
+        told(0, 11, "an alert", kind="alert")  # what somebody looks for is not what was seen
     with LogReader(tmp_path / "LOG", manifest) as log:
         assert log.search(unit(1), k=1)[0].text == "a ball falls"
         assert log.search(unit(8), k=1)[0].text == "a box jumps"
@@ -94,7 +96,9 @@ def test_a_step_is_stored_when_it_is_full_or_old(tmp_path: Path, manifest: vj.Ma
         assert log.store.held() == []
         fill(log, 1)
         assert [held.windows for held in log.store.held()] == [4]
-        assert log.position("door") == Position(at_s=2.0)
+        assert log.store.positions() == {("door", "q"): Position(at_s=2.0)}
+        log.add_window("door", "q", start_s=7, end_s=9, embedding=unit(0))
+        assert log.positions("door") == {"q": Position(at_s=9.0)}  # of what waits, too
     with LogWriter(tmp_path / "OTHER", manifest, steps=Steps(windows=4, seconds=0)) as log:
         fill(log, 1)
         assert [held.windows for held in log.store.held()] == [1]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vljepa_apps import arguments, console, wall_time
+from vljepa_apps import answers, arguments, console, wall_time
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,13 +18,11 @@ EXAMPLE = "vljepa answer LOG 'What colour is the ball?' --at 12.5 --label red --
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     arguments.add_log(parser)
-    parser.add_argument("question", metavar="QUESTION", help="for example 'What colour is the ball?'")
+    arguments.add_question(parser)
     parser.add_argument(
         "--at", type=wall_time.stream_or_wall, required=True, metavar="T",
         help="of the moment: seconds of the stream, or a time such as 2026-11-27T08:00",
     )  # fmt: skip
-    arguments.add_labels(parser, what="a possible answer")
-    arguments.add_number(parser, "--top", 5, "answers to print", metavar="K")
     arguments.add_engine(parser)
     arguments.add_json(parser)
     arguments.add_quiet(parser)
@@ -38,29 +36,25 @@ def run(args: argparse.Namespace) -> int:
     model = arguments.load_model(args)
     with LogReader(args.log, model.bundle.manifest) as log:
         moment = meant(args, model, log)
-    asked = moment.query == args.question
-    if not asked and not candidates:
+    was_asked = moment.query == args.question
+    if not was_asked and not candidates:
         raise InputError(
             f"the log was asked {moment.query!r} and not {args.question!r}, and frames are gone: pass --label with "
             "possible answers, which are compared with what it keeps"
         )
-    if not asked and not args.quiet:
+    if not was_asked and not args.quiet:
         console.note(f"note: compared with what the log keeps of that moment, the answer to {moment.query!r}")
     ranked = model.rank(moment.embedding, candidates)[: args.top] if candidates else ()
-    answer = ranked[0].label if ranked else model.decode(moment.embedding)
-    result: dict[str, Any] = {
+    words = "" if ranked else model.decode(moment.embedding)
+    asked = {
         "stream": moment.stream,
         "start_s": round(moment.start_s, 3),
         "end_s": round(moment.end_s, 3),
         "time": wall_time.iso(moment.time),
         "question": args.question,
         "asked": moment.query,
-        "answer": answer,
-        "decoded": not ranked,
-        "results": [{"label": each.label, "score": round(each.score, 4)} for each in ranked],
     }
-    table = console.table([(each.label, f"{each.score:.3f}") for each in ranked], indent="")
-    console.report(result, lambda: table or answer, as_json=args.json, indent=None)
+    answers.print_answer(asked, ranked, words, as_json=args.json)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from vljepa_apps import arguments, console
+from vljepa_apps import answers, arguments
 from vljepa_apps.scope import tell_scope
 
 EXAMPLE = "vljepa ask tiny clip.mp4 'What colour is the ball?' --label red --label blue"
@@ -14,9 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     arguments.add_bundle(parser)
     arguments.add_clip(parser)
-    parser.add_argument("question", metavar="QUESTION", help="for example 'What colour is the ball?'")
-    arguments.add_labels(parser, what="a possible answer")
-    arguments.add_number(parser, "--top", 5, "answers to print", metavar="K")
+    arguments.add_question(parser)
     arguments.add_engine(parser)
     arguments.add_json(parser)
     arguments.add_quiet(parser)
@@ -30,18 +28,12 @@ def run(args: argparse.Namespace) -> int:
     model = arguments.load_model(args)
     clip = arguments.read_clip(args, model)
     tell_scope(model, args.source, quiet=args.quiet or args.json)
-    result: dict[str, object] = {
+    asked = {
         "source": source_name(args.source),
         "engine": model.engine_name,
         "question": args.question,
     }
-    if candidates:
-        ranked = model.answer(clip, args.question, candidates)[: args.top]
-        result |= {"answer": ranked[0].label, "decoded": False}
-        result["results"] = [{"label": scored.label, "score": round(scored.score, 4)} for scored in ranked]
-        text = console.table([(scored.label, f"{scored.score:.3f}") for scored in ranked], indent="")
-    else:
-        text = model.decode(model.embed(clip, query=args.question))
-        result |= {"answer": text, "decoded": True}
-    console.report(result, lambda: text, as_json=args.json, indent=None)
+    ranked = model.answer(clip, args.question, candidates)[: args.top] if candidates else ()
+    words = "" if ranked else model.decode(model.embed(clip, query=args.question))
+    answers.print_answer(asked, ranked, words, as_json=args.json)
     return 0

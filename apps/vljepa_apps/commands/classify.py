@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from vljepa_apps import arguments, console
+from vljepa_apps import answers, arguments, console
 from vljepa_apps.scope import tell_scope
 from vljepa_runtime.errors import InputError
 
@@ -41,8 +41,7 @@ def run(args: argparse.Namespace) -> int:
         "engine": model.engine_name,
         "query": args.query,
         "labels": len(labels),
-        "results": [{"label": scored.label, "score": round(scored.score, 4)} for scored in ranked],
+        "results": answers.plain(ranked),
     }
-    rows = [(scored.label, f"{scored.score:.3f}") for scored in ranked]
-    console.report(found, lambda: console.table(rows, indent=""), as_json=args.json, indent=None)
+    console.report(found, lambda: answers.text(ranked), as_json=args.json, indent=None)
     return 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from vljepa_apps import arguments, console
+from vljepa_apps import arguments, console, wall_time
 
 if TYPE_CHECKING:
     from vljepa_log import Freed, Retention, StreamSummary
@@ -66,8 +65,8 @@ def plain(stream: StreamSummary) -> dict[str, Any]:
         "stream": stream.name,
         "windows": stream.windows,
         "queries": list(stream.queries),
-        "first": datetime.fromtimestamp(stream.first, timezone.utc).isoformat(timespec="milliseconds"),
-        "last": datetime.fromtimestamp(stream.last, timezone.utc).isoformat(timespec="milliseconds"),
+        "first": wall_time.iso(stream.first),
+        "last": wall_time.iso(stream.last),
     }
 
 
@@ -77,8 +76,8 @@ def text(place: str, streams: list[StreamSummary], size: int, freed: Freed | Non
         (
             each.name,
             each.windows,
-            datetime.fromtimestamp(each.first).astimezone().isoformat(" ", "seconds"),
-            datetime.fromtimestamp(each.last).astimezone().isoformat(" ", "seconds"),
+            wall_time.shown_day(each.first, None),
+            wall_time.shown_day(each.last, None),
         )
         for each in streams
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,9 @@ from vljepa_runtime.sinks import SINKS
 
 if TYPE_CHECKING:
     from vljepa_log import LogSink
-    from vljepa_runtime import Event, Model, Session, SessionGroup, SessionStats, StreamStats
+    from vljepa_runtime import Event, Model, Session, SessionGroup, SessionStats, Source, StreamStats
+    from vljepa_runtime.alerts import AlertFile, ClipFolder
+    from vljepa_runtime.sinks import NetworkSink
 
 EXAMPLE = "vljepa run tiny clip.mp4 --query 'How many objects are there?' --jsonl events.jsonl"
 
@@ -88,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
     A live source is ended by Ctrl-C or SIGTERM and by nothing else: then all results are written, and that is 0.
     """
+    from vljepa_runtime.sources import open_source
     from vljepa_runtime.streams import stream_names
 
     names = stream_names(args.sources) if len(args.sources) > 1 else ()
@@ -97,47 +100,42 @@ def run(args: argparse.Namespace) -> int:
     paths = [*files.values(), *(path for each in own.values() for path in each.values())]
     refuse_existing(paths, force=args.force, kept=kept, inputs=(*args.sources, args.bundle, args.states))
     labels = arguments.texts_from(args.label, args.labels)
-    args.watch = alert_options.alerts_from(args), alert_options.clips_from(args)
+    alerts, clips = alert_options.alerts_from(args), alert_options.clips_from(args)
     with ExitStack() as stack:
         outputs = stack.enter_context(Outputs(files, own=own, overwrite=args.force, append=args.append))
-        args.receivers = network_sinks_from(args)
-        for sink in args.receivers:
+        receivers = network_sinks_from(args)
+        for sink in receivers:
             outputs.add(sink)
         model = arguments.load_model(args)
         log = opened_log(args, model) if args.log else None
         if log is not None:
             outputs.add(log)
+        new_session = partial(_session, args, model, labels=labels, alerts=alerts, clips=clips)
         if names:
-            group = stack.enter_context(_group(args, model, names, labels, outputs, log))
+            group = stack.enter_context(_group(args, new_session, names, outputs, log))
+            _announce(receivers, names, alerts)
             _tell_what_is_missing(args, model, labels)
             if not args.quiet:
                 stack.callback(lambda: conclude_all(group.stats))
             code = _run_group(group, outputs)
         else:
-            code = _run_alone(args, model, labels, outputs, log, stack)
-    return code or int(any(sink.state.dropped or sink.state.rejected for sink in args.receivers))
+            (name,) = args.sources
+            source = stack.enter_context(open_source(name, stretch=args.stretch, timeout_s=args.max_seconds))
+            session = stack.enter_context(new_session())
+            _announce(receivers, [source.name], alerts)
+            _tell_what_is_missing(args, model, labels)
+            if not args.quiet:
+                stack.callback(lambda: conclude(session.stats))
+            code = _run_alone(args, source, session, outputs, log)
+    return code or int(any(sink.state.dropped or sink.state.rejected for sink in receivers))
 
 
 def _run_alone(
-    args: argparse.Namespace,
-    model: Model,
-    labels: Sequence[str],
-    outputs: Outputs,
-    log: LogSink | None,
-    stack: ExitStack,
+    args: argparse.Namespace, source: Source, session: Session, outputs: Outputs, log: LogSink | None
 ) -> int:
     """One source, as fast as it and the model can."""
-    from vljepa_runtime.sources import open_source
-
-    (name,) = args.sources
-    source = stack.enter_context(open_source(name, stretch=args.stretch, timeout_s=args.max_seconds))
-    session = stack.enter_context(_session(args, model, labels))
-    _announce(args, source.name)
-    _tell_what_is_missing(args, model, labels)
-    if not args.quiet:
-        stack.callback(lambda: conclude(session.stats))
     if log is not None:
-        log.add_stream(name, source, to_its_end=args.max_seconds is None)
+        log.add_stream(args.sources[0], source, to_its_end=args.max_seconds is None)
     events = session.run(
         source,
         on_frame=outputs.frames_of(source.name),
@@ -184,9 +182,15 @@ def _with_failures(events: Iterator[Event]) -> Iterator[Event]:
         yield event
 
 
-def _session(args: argparse.Namespace, model: Model, labels: Sequence[str]) -> Session:
+def _session(
+    args: argparse.Namespace,
+    model: Model,
+    *,
+    labels: Sequence[str],
+    alerts: AlertFile | None,
+    clips: ClipFolder | None,
+) -> Session:
     """The state of one stream, as the options want it."""
-    alerts, clips = args.watch
     return model.session(
         query=args.query or None,
         select=args.select,
@@ -203,9 +207,8 @@ def _session(args: argparse.Namespace, model: Model, labels: Sequence[str]) -> S
 
 def _group(
     args: argparse.Namespace,
-    model: Model,
+    new_session: Callable[[], Session],
     names: Sequence[str],
-    labels: Sequence[str],
     outputs: Outputs,
     log: LogSink | None,
 ) -> SessionGroup:
@@ -214,12 +217,11 @@ def _group(
 
     group = SessionGroup(batch=args.batch)
     for name, source in zip(names, args.sources):
-        _announce(args, name)
         to_its_end = args.max_seconds is None
         expect = None if log is None else partial(log.add_stream, source, name=name, to_its_end=to_its_end)
         group.add(
             source,
-            _session(args, model, labels),
+            new_session(),
             name=name,
             max_seconds=args.max_seconds,
             stretch=args.stretch,
@@ -230,11 +232,12 @@ def _group(
     return group
 
 
-def _announce(args: argparse.Namespace, stream: str) -> None:
-    """Tell receivers of a stream and its alerts before its first event."""
-    alerts, _ = args.watch
-    for sink in args.receivers:
-        sink.announce(stream, alerts=[] if alerts is None else [alert.text for alert in alerts.alerts])
+def _announce(receivers: Sequence[NetworkSink], streams: Iterable[str], alerts: AlertFile | None) -> None:
+    """Tell receivers of streams and their alerts before the first event."""
+    texts = [] if alerts is None else [alert.text for alert in alerts.alerts]
+    for sink in receivers:
+        for stream in streams:
+            sink.announce(stream, alerts=texts)
 
 
 def opened_log(args: argparse.Namespace, model: Model) -> LogSink:

@@ -22,7 +22,7 @@ EXAMPLE = "vljepa search LOG 'a red ball falls' --k 3"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("log", metavar="LOG", help="folder of a log, or address of another store")
+    arguments.add_log(parser)
     parser.add_argument("words", nargs="?", metavar="WORDS", help="what to look for, in your own words")
     parser.add_argument(
         "--like", type=place, metavar="STREAM@S", help="moments like the one of STREAM at S seconds"
@@ -39,13 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="from this time on, such as 2026-11-27T08:00",
     )
     parser.add_argument("--to", type=wall_time.moment, dest="until", metavar="T", help="before this time")
-    parser.add_argument(
-        "--stream", action="append", default=[], metavar="S", help="of this stream; may be repeated"
-    )
     parser.add_argument("--thumbnails", type=Path, metavar="DIR", help="write each moment's picture into DIR")
-    parser.add_argument(
-        "--bundle", default="tiny", metavar="BUNDLE", help="that wrote the log (default: tiny)"
-    )
     arguments.add_engine(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of text")
 

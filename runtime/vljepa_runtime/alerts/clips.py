@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -97,7 +100,10 @@ class ClipRecorder:
         moment = datetime.now(timezone.utc)
         words = re.sub(r"[^a-z0-9]+", "-", change.alert.text.lower())[:LONGEST_NAME].strip("-")
         stamp = f"{moment:%Y%m%dT%H%M%S}{moment.microsecond // 1000:03}Z"
-        name = f"alert-{stamp}-{words or 'clip'}{track.suffix}"
+        only = secrets.token_hex(
+            8
+        )  # streams side by side, also of other processes, may tell the same at one moment
+        name = f"alert-{stamp}-{words or 'clip'}-{only}{track.suffix}"
         clips = self._clips
         start_s, end_s = change.start_s - clips.look_back_s, change.end_s + clips.look_ahead_s
         self._wanted.append(_Wanted(name=name, start_s=max(0.0, start_s), end_s=end_s))
@@ -139,11 +145,18 @@ class ClipRecorder:
 
     def _make_room(self, size: int) -> None:
         """Remove the oldest clips until one more fits."""
-        kept = sorted(each.name for each in os.scandir(self._folder) if NAME.fullmatch(each.name))
-        sizes = {name: os.lstat(self._folder / name).st_size for name in kept}
+        sizes = dict(self._kept())
+        kept = sorted(sizes)
         while kept and (
             len(kept) >= self._clips.max_clips or sum(sizes.values()) + size > self._clips.max_bytes
         ):
             oldest = kept.pop(0)
             (self._folder / oldest).unlink(missing_ok=True)
             del sizes[oldest]
+
+    def _kept(self) -> Iterator[tuple[str, int]]:
+        """Names and sizes of the clips in the folder."""
+        for each in os.scandir(self._folder):
+            if NAME.fullmatch(each.name):
+                with suppress(FileNotFoundError):  # another stream has just made room
+                    yield each.name, os.lstat(each.path).st_size

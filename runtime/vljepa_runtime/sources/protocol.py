@@ -26,7 +26,7 @@ __all__ = [
 ]  # fmt: skip
 
 UInt8 = npt.NDArray[np.uint8]
-StatusKind = Literal["connected", "reconnecting", "warning", "waiting"]
+StatusKind = Literal["connected", "reconnecting", "warning", "waiting", "frozen", "black", "restored"]
 
 DEFAULT_RATE = 25.0  # pictures a second, where nothing tells
 TOLERANCE_S = 1e-3  # containers such as Matroska round times to a millisecond

@@ -117,6 +117,7 @@ class StreamReader:
             delay_p95_ms=percentile(self._delays_ms, 95),
             session=self.session.stats,
             error="" if self.error is None else str(self.error),
+            picture=self.session.picture,
             attempt=0 if self._lost is None else self._lost.attempt,
             retry_at=self._retry_at,
             lost="" if self._lost is None else self._lost.message,
@@ -248,8 +249,11 @@ class StreamReader:
     def _put_windows(self, frame: Frame | None) -> None:
         if frame is not None and not self._seen:
             self._seen, self.state = True, "running"
-        for window in self.session.prepare(frame):
-            self._put(Waiting(window, time.monotonic()), waits=frame is None)
+        for item in self.session.prepare(frame):
+            if isinstance(item, SourceStatus):
+                self._put(item)
+            else:
+                self._put(Waiting(item, time.monotonic()), waits=frame is None)
 
     def _is_worth_it(self, error: SourceError, attempts: int, spent_s: float) -> bool:
         """Whether a source that gave no picture yet may still come."""

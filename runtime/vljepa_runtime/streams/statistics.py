@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from vljepa_runtime.preprocessing.health import PictureState
 from vljepa_runtime.statistics import SessionStats
 
 __all__ = ["StreamState", "StreamStats"]
@@ -26,6 +27,7 @@ class StreamStats:
         delay_p95_ms: 95th percentile of the same.
         session: Counts and times, as of a stream alone; `busy_s` is the sum of its stages.
         error: Why it failed, empty if it did not.
+        picture: Whether the pictures of a live stream are frozen or black.
         attempt: Of a connection that is lost or was not there yet, how often it was tried; 0 while it is there.
         retry_at: When it is tried again, in seconds since 1970; None while it is there.
         lost: Why it is tried again, empty while it is there.
@@ -39,6 +41,7 @@ class StreamStats:
     delay_p95_ms: float
     session: SessionStats
     error: str = ""
+    picture: PictureState = field(default_factory=PictureState)
     attempt: int = 0
     retry_at: float | None = None
     lost: str = ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +174,7 @@ class Recorded:
         change = AlertChange(alert=rule, active=True, start_s=at_s, end_s=at_s + 1, score=1)
         name = self.recorder.name_for(change)
         self.problems = self.recorder.finish()
-        time.sleep(0.002)  # names have milliseconds
+        time.sleep(0.002)  # names have milliseconds, and the oldest goes first
         return name
 
 
@@ -182,6 +184,41 @@ def test_the_oldest_clips_go_and_nothing_else(video: Path, tmp_path: Path) -> No
     recorded = Recorded(video, ClipFolder(folder=tmp_path, look_back_s=2, max_clips=3))
     names = [recorded.clip(f"a cat {index}", index) for index in range(5)]
     assert {path.name for path in tmp_path.iterdir()} == {"alert.mp4", *names[-3:]}
+
+
+def test_streams_side_by_side_keep_their_clips_of_one_moment(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime(2026, 11, 28, tzinfo=tz)
+
+    monkeypatch.setattr("vljepa_runtime.alerts.clips.datetime", Stopped)
+    streams = [Recorded(video, ClipFolder(folder=tmp_path, look_back_s=2)) for _ in range(2)]
+    names = {stream.clip("a cat", 5) for stream in streams}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert len(names) == 2
+    assert all(name and name.startswith("alert-20261128T000000000Z-a-cat-") for name in names)
+    assert [stream.problems for stream in streams] == [[], []]
+
+
+def test_a_clip_that_another_stream_removes_meanwhile_costs_none(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = Recorded(video, ClipFolder(folder=tmp_path, look_back_s=2))
+    first, plain = recorded.clip("first", 5), os.lstat
+
+    def removed(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if os.path.basename(path) == first:
+            os.unlink(path)
+        return plain(path, *args, **options)
+
+    monkeypatch.setattr(os, "lstat", removed)
+    second = recorded.clip("second", 6)
+    monkeypatch.undo()
+    assert recorded.problems == []
+    assert [path.name for path in tmp_path.iterdir()] == [second]
 
 
 def test_clips_take_no_more_bytes_than_they_may(video: Path, tmp_path: Path) -> None:
