@@ -47,7 +47,7 @@ class NearTextState:
         if not comes:
             return []
         start_s, end_s, time_s = seen.start_s, seen.end_s, seen.time_s
-        return [Decision(start_s=start_s, end_s=end_s, time_s=time_s, embedding=embedding, score=1 - cosine)]
+        return [Decision(start_s=start_s, end_s=end_s, time_s=time_s, embedding=embedding, score=cosine)]
 
     def finish(self) -> list[Decision]:
         """Nothing is pending."""
@@ -69,7 +69,7 @@ def main() -> int:
     with model.session(select=policy) as session:
         for event in session.run(args.source):
             if event.kind == "segment" and event.score is not None:
-                print(f"{event.start_s:.1f} s  {1 - event.score:.2f}  {event.text}", flush=True)
+                print(f"{event.start_s:.1f} s  {event.score:.2f}  {event.text}", flush=True)
     return 0
 
 

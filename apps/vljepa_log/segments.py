@@ -199,7 +199,7 @@ class _Cutter:
                 start_s=decision.start_s,
                 end_s=decision.end_s,
                 time=self._clock + decision.end_s,
-                change=decision.score,
+                change=1.0 if decision.change is None else decision.change,
                 embedding=decision.embedding,
             )
 

@@ -16,9 +16,10 @@ __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs", "wall_clock"]
 
 Kind = Literal["segment", "answer", "alert", "status", "error"]
 EVENT_VERSION = 3
-READABLE = (1, 2, EVENT_VERSION)  # 1 had neither `time` nor `embedding`, 2 neither `active` nor `clip`
+# 1 had neither `time` nor `embedding`; 2 none of `change` (a segment's `score` then), `active`, `clip`.
+READABLE = (1, 2, EVENT_VERSION)
 OPTIONAL = ("embedding", "active", "clip")  # only where there is one
-DECIMALS = {"start_s": 3, "end_s": 3, "score": 6}
+DECIMALS = {"start_s": 3, "end_s": 3, "score": 6, "change": 6}
 MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
 MAX_LINE = 1 << 20  # characters; a text of 512 tokens has some 2,500
 
@@ -77,8 +78,9 @@ class Event:
         time: When it was told, by the wall clock: ISO 8601 in UTC, to the millisecond; None where nobody noted it.
         text: Words, empty until decoded.
         query: The question or prompt this answers, None where there is none.
-        score: Of an answer, the cosine of the best label; of an alert, see `Alert`; of a segment, the cosine
-            distance to the one before it; None where there is none.
+        score: How well `text` was found to fit: of a label its cosine with the prediction, -1..1; of a state its
+            probability; of an alert see `Alert`. None where nothing was compared, as with words of the Y-decoder.
+        change: Of a segment, the cosine distance, 0..2, to the one before it; None of the first, and of all else.
         decoded: True when the Y-decoder wrote `text`.
         latency_ms: Time that its window and its words took.
         embedding: (S,) the predicted embedding, L2-normalised, where it was asked for.
@@ -103,6 +105,7 @@ class Event:
     text: Annotated[str, _any_text] = ""
     query: Annotated[str, _any_text] | None = None
     score: float | None = None
+    change: float | None = None
     decoded: bool = False
     latency_ms: LatencyMs = field(default_factory=LatencyMs)
     embedding: Annotated[tuple[float, ...], AtMost(MAX_EMBEDDING)] | None = None

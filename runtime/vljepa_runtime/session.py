@@ -405,6 +405,7 @@ class Session(Closing):
             text=text or "",
             query=query,
             score=decision.score,
+            change=decision.change,
             decoded=decodes,
             latency_ms=latency,
             embedding=tuple(decision.embedding.tolist()) if self._embeddings else None,

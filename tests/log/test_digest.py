@@ -66,7 +66,7 @@ def test_segments_begin_where_a_session_would_have_told_them(place: Path) -> Non
     assert [each.start_s for each in found] == [each.start_s for each in told]
     assert [each.end_s for each in found] == [*[each.start_s for each in told[1:]], len(DAY) + 1.0]
     for segment, decision in zip(found, told):
-        assert segment.change == pytest.approx(decision.score, abs=1e-3)
+        assert segment.change == pytest.approx(1.0 if decision.change is None else decision.change, abs=1e-3)
         np.testing.assert_allclose(segment.embedding, decision.embedding, atol=2e-3)
         assert (segment.began, segment.time) == (1000 + segment.start_s, 1000 + segment.end_s)
 

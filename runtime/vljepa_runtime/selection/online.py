@@ -16,7 +16,7 @@ import numpy as np
 
 from vljepa_runtime.arguments import number, whole
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.selection.protocol import Decision, Floats, Observation, distance, unit
+from vljepa_runtime.selection.protocol import Decision, Floats, Observation, change_since, distance, unit
 
 __all__ = ["OnlineSelection"]
 
@@ -251,7 +251,7 @@ class _OnlineState:
             end_s=segment.end_s,
             time_s=max(segment.start_s, segment.time_total_s / segment.count),  # a mean of sums is rounded
             embedding=embedding,
-            score=distance(embedding, self.decoded),
+            change=change_since(embedding, self.decoded),
             merged=segment.merged,
         )
         self.decoded = self.reference = embedding

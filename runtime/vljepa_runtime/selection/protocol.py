@@ -19,6 +19,7 @@ __all__ = [
     "Observation",
     "Policy",
     "State",
+    "change_since",
     "distance",
     "observe",
     "unit",
@@ -70,7 +71,8 @@ class Decision:
             segment is over.
         time_s: What moment the embedding stands for.
         embedding: (S,) float32, L2-normalised.
-        score: Cosine distance to the embedding decoded before, 1.0 for the first; see `BestLabel` for labels.
+        change: Cosine distance to the embedding decoded before; None for the first, and of labels and states.
+        score: How well `text` was found to fit; None where nothing was compared.
         text: What it means, where no decoding is needed to say it.
         merged: Further segments that a budget folded into this one.
     """
@@ -79,7 +81,8 @@ class Decision:
     end_s: float
     time_s: float
     embedding: Floats
-    score: float
+    change: float | None = None
+    score: float | None = None
     text: str | None = None
     merged: int = 0
 
@@ -113,6 +116,11 @@ def unit(vector: npt.NDArray[np.floating]) -> Floats:
 def distance(one: Floats, other: Floats | None) -> float:
     """Cosine distance of two unit vectors, 0..2; 1.0 when there is no other."""
     return 1.0 if other is None else max(0.0, 1.0 - float(one @ other))
+
+
+def change_since(one: Floats, before: Floats | None) -> float | None:
+    """Cosine distance to what was decoded before; None for the first."""
+    return None if before is None else distance(one, before)
 
 
 def observe(

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from vljepa_runtime.arguments import choice, number
-from vljepa_runtime.selection.protocol import Decision, Floats, Observation, distance, unit
+from vljepa_runtime.selection.protocol import Decision, Floats, Observation, change_since, unit
 
 __all__ = ["EveryWindow", "Uniform"]
 
@@ -29,14 +29,14 @@ class _EveryWindowState:
 
     def push(self, observation: Observation) -> list[Decision]:
         embedding = unit(observation.embedding)
-        score, self.last = distance(embedding, self.last), embedding
+        change, self.last = change_since(embedding, self.last), embedding
         return [
             Decision(
                 start_s=observation.start_s,
                 end_s=observation.end_s,
                 time_s=observation.time_s,
                 embedding=embedding,
-                score=score,
+                change=change,
             )
         ]
 
@@ -97,11 +97,11 @@ class _UniformState:
 
     def _decide(self, seen: list[Observation], total: Floats) -> Decision:
         embedding = unit(total)
-        score, self.last = distance(embedding, self.last), embedding
+        change, self.last = change_since(embedding, self.last), embedding
         return Decision(
             start_s=seen[0].start_s,
             end_s=seen[-1].end_s,
             time_s=(seen[0].time_s + seen[-1].time_s) / 2,
             embedding=embedding,
-            score=score,
+            change=change,
         )

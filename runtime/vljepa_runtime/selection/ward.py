@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.arguments import choice, number, whole
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.selection.protocol import Decision, Floats, Observation, distance, unit
+from vljepa_runtime.selection.protocol import Decision, Floats, Observation, change_since, unit
 
 __all__ = ["OfflineWard", "ward_segments"]
 
@@ -142,7 +142,7 @@ class _WardState:
                     end_s=seen[stop - 1].end_s,
                     time_s=(seen[start].time_s + seen[stop - 1].time_s) / 2,
                     embedding=embedding,
-                    score=distance(embedding, last),
+                    change=change_since(embedding, last),
                 )
             )
             last = embedding

@@ -97,7 +97,7 @@ def test_something_is_said_and_every_embedding_has_length_one(
         assert decision.embedding.shape == (WIDTH,)
         assert decision.embedding.dtype == np.float32
         assert np.linalg.norm(decision.embedding) == pytest.approx(1, abs=1e-5)
-        assert np.isfinite(decision.score)
+        assert np.isfinite([each for each in (decision.change, decision.score) if each is not None]).all()
     for observation, before in zip(seen, given_embeddings, strict=True):
         assert np.array_equal(observation.embedding, before)
 
@@ -143,4 +143,4 @@ def test_memory_does_not_grow_with_the_stream(name: str) -> None:
 
 def times(decisions: list[Decision]) -> list[tuple[float, float, float, float]]:
     """What is compared of a run."""
-    return [(found.start_s, found.end_s, found.time_s, found.score) for found in decisions]
+    return [(found.start_s, found.end_s, found.time_s, found.change, found.score) for found in decisions]

@@ -118,8 +118,8 @@ def test_every_window() -> None:
     embeddings = events(1, [3, 2])
     decisions = decide(EveryWindow(), embeddings)
     assert np.allclose([d.embedding for d in decisions], embeddings, atol=1e-6)
-    assert decisions[0].score == 1.0
-    assert decisions[3].score > 0.5 > decisions[4].score
+    assert decisions[0].change is None  # nothing was before it
+    assert decisions[3].change > 0.5 > decisions[4].change
 
 
 @pytest.mark.parametrize(
