@@ -9,9 +9,9 @@ from vljepa_apps import console
 from vljepa_apps.demo import folder
 
 if TYPE_CHECKING:
-    from vljepa_runtime import Model
+    from vljepa_runtime import Clip, Model
 
-__all__ = ["tell_scope"]
+__all__ = ["judge_clip", "tell_scope", "tell_unknown"]
 
 
 def tell_scope(model: Model, source: str, *, quiet: bool) -> None:
@@ -35,3 +35,22 @@ def tell_scope(model: Model, source: str, *, quiet: bool) -> None:
         "more (vljepa import --help), or fine-tune it on your clips (vljepa train --init tiny --data clips.csv --out "
         "runs/mine); --quiet leaves this out"
     )
+
+
+def judge_clip(model: Model, clip: Clip, *, quiet: bool) -> bool | None:
+    """Whether a clip shows nothing that a model knows, said on stderr where it does; one more run of the X-encoder.
+
+    Args:
+        model: Judges the clip, where its bundle was calibrated for it.
+        clip: What is to be named.
+        quiet: Say nothing.
+    """
+    unknown = model.is_unknown(model.encode(clip)) if model.novelty else None
+    tell_unknown(model, unknown, quiet=quiet)
+    return unknown
+
+
+def tell_unknown(model: Model, unknown: bool | None, *, quiet: bool) -> None:
+    """Say on stderr that what is said of something is a guess, where it shows nothing that the model knows."""
+    if unknown and not quiet:
+        console.note(f"note: nothing {model.bundle.name} knows is to be seen here: what follows is a guess")

@@ -96,6 +96,7 @@ def export_bundle(
     from vljepa_export.bundle_maker import BundleMaker, report_of
     from vljepa_export.graphs import graphs_of
     from vljepa_export.ladder import Ladder
+    from vljepa_export.novelty import calibrate_novelty, with_novelty
     from vljepa_model.checkpoint import open_checkpoint
 
     started = time.monotonic()
@@ -125,13 +126,17 @@ def export_bundle(
         draft = maker.draft(made, scenes)
         with draft.bundle:
             check_graphs(draft.bundle)  # the runtime refuses what it would not have written here
+            fitted = calibrate_novelty(draft, scenes, request.calibrate)
+            manifest, reference = draft.manifest(scenes), draft.reference
+            if fitted:
+                manifest, reference = with_novelty(draft, manifest, fitted)
         report(graphs + 1, "writing")
         files = {name: draft.bundle.location / name for name in draft.bundle.manifest.files}
-        manifest = draft.manifest(scenes)
+        added = {fitted.spec.file: fitted.novelty.to_bytes()} if fitted else {}
         bundle = write_bundle(
             request.target,
             manifest,
-            {**files, REFERENCE_FILE: draft.reference.sealed(manifest).to_bytes()},
+            {**files, **added, REFERENCE_FILE: reference.sealed(manifest).to_bytes()},
             archive=not is_large(request.folder) if archive is None else archive,
             force=force,
             move=True,

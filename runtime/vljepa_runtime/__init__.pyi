@@ -23,6 +23,7 @@ from .events import Event as Event
 from .model import Model as Model
 from .model import Scored as Scored
 from .model import load as load
+from .novelty import Novelty as Novelty
 from .preprocessing.clip_reader import read_clip as read_clip
 from .preprocessing.health import PictureState as PictureState
 from .preprocessing.patches import Clip as Clip

@@ -10,13 +10,14 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.records import AtMost, check_record, read_record
 from vljepa_runtime.files.strict_json import parse_json
 from vljepa_runtime.files.values import Name, RecordError, shown, wrong
+from vljepa_runtime.novelty import shown_text
 from vljepa_runtime.printable import json_text
 
 __all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs", "wall_clock"]
 
 Kind = Literal["segment", "answer", "alert", "status", "error"]
 EVENT_VERSION = 3
-# 1 had neither `time` nor `embedding`; 2 none of `change` (a segment's `score` then), `active`, `clip`.
+# 1 had neither `time` nor `embedding`; 2 none of `change` (a segment's `score` then), `unknown`, `active`, `clip`.
 READABLE = (1, 2, EVENT_VERSION)
 OPTIONAL = ("embedding", "active", "clip")  # only where there is one
 DECIMALS = {"start_s": 3, "end_s": 3, "score": 6, "change": 6}
@@ -81,6 +82,8 @@ class Event:
         score: How well `text` was found to fit: of a label its cosine with the prediction, -1..1; of a state its
             probability; of an alert see `Alert`. None where nothing was compared, as with words of the Y-decoder.
         change: Of a segment, the cosine distance, 0..2, to the one before it; None of the first, and of all else.
+        unknown: Whether it shows nothing that the model knows, by most of its windows; None where nobody could
+            tell: the bundle has no calibration for it, or only a part of the tokens was encoded.
         decoded: True when the Y-decoder wrote `text`.
         latency_ms: Time that its window and its words took.
         embedding: (S,) the predicted embedding, L2-normalised, where it was asked for.
@@ -106,6 +109,7 @@ class Event:
     query: Annotated[str, _any_text] | None = None
     score: float | None = None
     change: float | None = None
+    unknown: bool | None = None
     decoded: bool = False
     latency_ms: LatencyMs = field(default_factory=LatencyMs)
     embedding: Annotated[tuple[float, ...], AtMost(MAX_EMBEDDING)] | None = None
@@ -117,6 +121,11 @@ class Event:
         check_record(self, error=InputError)
         if self.end_s < self.start_s:
             raise InputError(f"event ends at {self.end_s} s, before it starts at {self.start_s} s")
+
+    @property
+    def shown(self) -> str:
+        """What people read of it: its text, or that the model knows nothing of what it shows."""
+        return shown_text(self.text, unknown=self.unknown)
 
     def to_json(self) -> str:
         """One line of JSON, fields in the documented order, those of `OPTIONAL` only where there is one; safe to print.

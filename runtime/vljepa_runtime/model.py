@@ -26,10 +26,12 @@ from vljepa_runtime.engines.advice import advice, made_for
 from vljepa_runtime.engines.protocol import Engine, Tensor, describe, run_keeping
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.norms import unit_rows
+from vljepa_runtime.novelty import Novelty
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.token_selection import clip_tokens
 from vljepa_runtime.preprocessing.unread_clip import UnreadClip
+from vljepa_runtime.states import pool_tokens
 from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
 
 if TYPE_CHECKING:
@@ -148,6 +150,7 @@ class Model:
         self._decoder: Decoder | None = None
         self._x_encoder = engine.load(bundle, X_ENCODER)
         self._predictor = engine.load(bundle, PREDICTOR)
+        self._novelty = _novelty_of(bundle)
         self._lengths = text_lengths(self._predictor, QUERY_IDS)
 
     def __repr__(self) -> str:
@@ -191,6 +194,38 @@ class Model:
     def has_decoder(self) -> bool:
         """Whether the bundle holds a Y-decoder."""
         return PREFILL in self._bundle.manifest.graphs
+
+    @property
+    def novelty(self) -> Novelty | None:
+        """What says that a window shows nothing known; None where the bundle was not calibrated for it."""
+        return self._novelty
+
+    def is_unknown(self, visual: Float32) -> bool | None:
+        """Whether a window shows nothing that the model knows.
+
+        Args:
+            visual: (N, Dv) from `encode`, or (Dv,) a whole window's pooled (`pool_tokens`).
+
+        Returns:
+            None where the bundle was not calibrated for it, and of windows that were encoded in part (`keep`).
+
+        Examples:
+            >>> import numpy as np
+            >>> import vljepa_runtime as vj
+            >>> model = vj.load("tiny")
+            >>> model.is_unknown(model.encode(np.full((8, 96, 96, 3), 128, np.uint8)))  # a grey wall
+            True
+            >>> model.is_unknown(model.encode("clip.mp4"))
+            False
+        """
+        novelty, spec = self._novelty, self._bundle.manifest.novelty
+        tokens = array(visual, "visual", np.float32)
+        if novelty is None or spec is None or (tokens.ndim == 2 and len(tokens) != self.preprocess.tokens):
+            return None
+        pooled = pool_tokens(tokens) if tokens.ndim == 2 else tokens
+        if pooled.shape != (novelty.width,):
+            raise InputError(f"expected visual tokens (N, {novelty.width}), got {tokens.shape}")
+        return bool(novelty.distances(pooled[None])[0] > spec.threshold)
 
     @property
     def decoder_loaded(self) -> bool:
@@ -483,3 +518,16 @@ class Model:
                 if len(self._queries) > TEXTS_AT_ONCE:
                     self._queries.popitem(last=False)
             return self._queries[query]
+
+
+def _novelty_of(bundle: Bundle) -> Novelty | None:
+    if (spec := bundle.manifest.novelty) is None:
+        return None
+    novelty = Novelty.from_bytes(bundle.read(spec.file))
+    (visual,) = bundle.graph(X_ENCODER).outputs
+    if novelty.width != visual.shape[-1]:
+        raise BundleError(
+            f"{spec.file} is of visual tokens of {novelty.width} values, the X-encoder gives {visual.shape[-1]}: "
+            "export the bundle again"
+        )
+    return novelty

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,7 +32,7 @@ class PreparedWindow:
         patches: (N, P) uint8.
         positions: (N, 3) int32.
         capture_ms: Time spent on reading, fitting and cutting it.
-        pools: Its visual tokens are wanted, too, pooled.
+        pools: Its visual tokens are wanted, too, pooled: by a policy, or to judge whether it is unknown.
     """
 
     window: Window
@@ -47,7 +47,7 @@ class PredictedWindow:
     """A window and what was predicted for each query, with the times that took.
 
     Attributes:
-        window: Where it was cut from its stream.
+        window: Where it was cut from its stream; judged, where its tokens were wanted.
         embeddings: (Q, S) float32, one row per query, L2-normalised.
         capture_ms: See `PreparedWindow`.
         encode_ms: Of the X-encoder; of a batch, its share.
@@ -84,12 +84,14 @@ def predict_windows(
     for query in queries:
         begun = time.perf_counter()
         asked.append((model.predict_batch(visual, query), _ms_since(begun) / len(windows)))
+    tokens = np.asarray(visual) if any(window.pools for window in windows) else None
     return [
         _predicted(
+            model,
             window,
             encode_ms,
             [(embeddings[row], spent_ms) for embeddings, spent_ms in asked],
-            tokens=pool_tokens(np.asarray(visual)[row]) if window.pools else None,
+            tokens=pool_tokens(tokens[row]) if tokens is not None and window.pools else None,
         )
         for row, window in enumerate(windows)
     ]
@@ -102,18 +104,20 @@ def _alone(model: Model, window: PreparedWindow, queries: Sequence[str]) -> Pred
     for query in queries:
         begun = time.perf_counter()
         asked.append((model.predict(visual, query), _ms_since(begun)))
-    return _predicted(window, encode_ms, asked, tokens=pool_tokens(visual) if window.pools else None)
+    return _predicted(model, window, encode_ms, asked, tokens=pool_tokens(visual) if window.pools else None)
 
 
 def _predicted(
+    model: Model,
     window: PreparedWindow,
     encode_ms: float,
     asked: Sequence[tuple[Float32, float]],
     *,
     tokens: Float32 | None,
 ) -> PredictedWindow:
+    unknown = None if tokens is None else model.is_unknown(tokens)
     return PredictedWindow(
-        window=window.window,
+        window=replace(window.window, unknown=unknown),
         embeddings=np.stack([embedding for embedding, _ in asked]),
         capture_ms=window.capture_ms,
         encode_ms=encode_ms,

@@ -19,6 +19,7 @@ from vljepa_runtime.bundle.identity import identity_of
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
+from vljepa_runtime.novelty import JudgedWindows
 from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
 from vljepa_runtime.preprocessing.health import PictureHealth, PictureState
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
@@ -56,7 +57,7 @@ class Session(Closing):
         select: When to decode: a policy, or what `parse_policy` reads, such as `online:6`; None takes `online`.
         stride_s: Seconds between windows.
         decode: `auto` decodes what selection gives when the bundle has a Y-decoder, `always` insists on one,
-            `never` leaves the text empty.
+            `never` leaves the text empty. Segments that show nothing the model knows are decoded with `always` alone.
         keep: Encode only this many tubelets of each window.
         labels: Answers in your own words, one of which each query then gets instead of a decoding: an event of the
             kind `answer` whenever the best one changes (`BestLabel`). Without a query they answer the bundle's
@@ -135,6 +136,9 @@ class Session(Closing):
         self._pools = getattr(self._policy, "feature", "") == "tokens"
         if self._pools and keep is not None:
             raise InputError("pooled tokens are those of whole windows: leave out keep")
+        self._pools |= keep is None and getattr(model, "novelty", None) is not None
+        self._judged = JudgedWindows()
+        self._decodes_unknown = decode == "always"
         self._embeddings = embeddings
         self._watch, self._recorder = _watch(model, self.queries, alerts, clips)
         self._states: list[State] = [self._policy.start() for _ in self.queries]
@@ -200,7 +204,7 @@ class Session(Closing):
             on_frame: Called with every frame on its way, as `VideoSink.write_frame` wants them; then the source is
                 asked for all.
             on_window: Called with every window, each query and its predicted embedding (S,), before what selection
-                makes of it; what a log keeps.
+                makes of it; what a log keeps. `Window.unknown` says whether it shows nothing that the model knows.
 
         Raises:
             InputError: the session ran before.
@@ -341,6 +345,7 @@ class Session(Closing):
         stats.took("encode", predicted.encode_ms)
         stats.encoded_window(window.end_s)
         spent_ms = predicted.capture_ms + predicted.encode_ms
+        self._judged.add((window.start_s + window.end_s) / 2, window.unknown, weight=max(1, window.held))
         asked = zip(self.queries, self._states, predicted.embeddings, predicted.predict_ms)
         for query, state, embedding, predict_ms in asked:
             stats.took("predict", predict_ms)
@@ -386,7 +391,9 @@ class Session(Closing):
     def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Iterator[Event]:
         """A segment that the policy gave, in its own words or in the decoder's, where the session decodes."""
         text = decision.text
-        decodes = self._decodes and text is None
+        unknown = self._judged.unknown(decision.start_s, decision.end_s)
+        decodes = self._decodes and text is None and (self._decodes_unknown or not unknown)
+        self._stats.unknown += bool(unknown)
         if decodes:
             with self._stats.stage("decode") as decode:
                 text, told = self._wording.words(decision.embedding)
@@ -406,6 +413,7 @@ class Session(Closing):
             query=query,
             score=decision.score,
             change=decision.change,
+            unknown=unknown,
             decoded=decodes,
             latency_ms=latency,
             embedding=tuple(decision.embedding.tolist()) if self._embeddings else None,
@@ -421,6 +429,7 @@ class Session(Closing):
             text=change.alert.text,
             query=query,
             score=change.score,
+            unknown=self._judged.unknown(change.start_s, change.end_s),
             latency_ms=latency,
             active=change.active,
             clip=None if self._recorder is None else self._recorder.name_for(change),

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import array
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import AtMost, check_record, parse_json, plain, read_record, replace_file
-from vljepa_runtime.files.values import Name, Positive, Text, number, shown, wrong
+from vljepa_runtime.files.values import Name, Positive, Share, Text, number, shown, wrong
 from vljepa_runtime.norms import unit_rows
 from vljepa_runtime.printable import json_text
 
@@ -33,12 +33,6 @@ MAX_BYTES = 8 << 20  # sixty-four states of the paper's model take 2.5 MB
 MAX_STATES = 64
 MAX_WEIGHT = 1e6  # float32 holds what comes of it; features have length 1
 MAX_WIDTH = 8192  # of a feature; the largest X-encoder that is public has 1,664
-
-
-def _share(value: object, where: str) -> float:
-    if not 0 <= (found := number(value, where)) <= 1:
-        raise wrong(where, "a number from 0 to 1", value)
-    return found
 
 
 def _cosine(value: object, where: str) -> float:
@@ -59,7 +53,6 @@ def _temperature(value: object, where: str) -> float:
     return found
 
 
-Share = Annotated[float, _share]
 Weight = Annotated[float, _weight]
 Vector = Annotated[tuple[Weight, ...], AtMost(MAX_WIDTH)]
 

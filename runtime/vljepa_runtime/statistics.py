@@ -50,6 +50,7 @@ class SessionStats:
         queries: Queries asked of each window.
         decisions: Segments that selection gave.
         decodings: Times the Y-decoder ran.
+        unknown: Segments that showed nothing the model knows.
         media_s: Time of the stream covered.
         busy_s: Time the session worked, without waiting for a live source or for whoever takes the events.
         p50_ms: Median time of a window from capture to the last query's prediction.
@@ -67,6 +68,7 @@ class SessionStats:
     p50_ms: float
     p95_ms: float
     latency: Mapping[str, StageStats]
+    unknown: int = 0
 
     @property
     def decodings_saved(self) -> float:
@@ -108,6 +110,7 @@ class StatsRecorder:
 
     decisions: int = 0
     decodings: int = 0
+    unknown: int = 0
     media_s: float = 0.0
     _windows: int = 0
     _busy_s: float = 0.0
@@ -184,6 +187,7 @@ class StatsRecorder:
             queries=queries,
             decisions=self.decisions,
             decodings=self.decodings,
+            unknown=self.unknown,
             media_s=self.media_s,
             busy_s=self._busy_s or sum(self._totals_s.values()),
             p50_ms=percentile(self._windows_ms, 50),

@@ -79,6 +79,7 @@ class FakeModel:
     preprocess = Preprocess()
     has_decoder = True
     bundle = SimpleNamespace(name="toy", manifest=SimpleNamespace(knows_only=""))
+    novelty = None
 
     def __init__(self) -> None:
         self.sessions: list[FakeSession] = []

@@ -118,7 +118,7 @@ def test_what_is_not_finite_is_an_error(
     graph: str, command: str, divided: dict[str, Path], clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = {
-        "run": [str(clip)],
+        "run": [str(clip), "--decode", "always"],
         "embed": [str(clip), "--json"],
         "classify": [str(clip), "--label", "a ball", "--label", "a box", "--json"],
         "ask": [str(clip), "How many?", "--label", "one", "--label", "two", "--json"],

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from vljepa_apps.main import main
@@ -77,3 +80,29 @@ def test_a_bundle_that_says_nothing_of_it_is_believed(
 ) -> None:
     assert main(["run", "toy", str(pictures)]) == 0
     assert "knows" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["classify", "ask"])
+def test_a_clip_of_nothing_known_is_told_and_so_in_json(
+    command: str, tiny: Any, demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((96, 96, 3), 128, np.uint8))
+    more = ["--label", "x"] if command == "classify" else ["Who is there?"]
+    for source, unknown in ((tmp_path / "wall.png", True), (demo / "stream.mp4", False)):
+        where = [command, "tiny", str(source), *more]
+        assert main(where) == 0
+        assert ("nothing tiny knows is to be seen here" in capsys.readouterr().err) == unknown
+        assert main([*where, "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["unknown"] is unknown
+        assert "nothing tiny knows" not in err
+
+
+def test_a_demo_of_nothing_known_makes_no_words_up(
+    tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((96, 96, 3), 128, np.uint8))
+    assert main(["demo", str(tmp_path / "wall.png"), "--out", str(tmp_path / "out"), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["decodings"] == 0
+    assert [(each["text"], each["unknown"]) for each in report["events"]] == [("nothing I know", True)]

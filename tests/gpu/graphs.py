@@ -122,6 +122,7 @@ def bundle_of(folder: Path, model: VLJEPA, precision: str, names: Sequence[str])
     manifest = replace(
         shipped.manifest,
         name=f"{folder.name}-{precision}",
+        novelty=None,  # of other weights
         graphs=graphs,
         precision=dict.fromkeys(names, row.label),
         execution=dict.fromkeys(names, row.execution),

@@ -41,8 +41,8 @@ def test_json_round_trip_is_one_line(event: Event) -> None:
 def test_layout_is_the_documented_one() -> None:
     values = json.loads(FULL.to_json())
     assert list(values) == [
-        "v", "stream", "kind", "start_s", "end_s", "time", "text", "query", "score", "change", "decoded",
-        "latency_ms", "embedding", "active", "clip",
+        "v", "stream", "kind", "start_s", "end_s", "time", "text", "query", "score", "change", "unknown",
+        "decoded", "latency_ms", "embedding", "active", "clip",
     ]  # fmt: skip
     assert not {"embedding", "active", "clip"} & set(json.loads(Event(stream="s", kind="segment").to_json()))
     assert list(values["latency_ms"]) == ["capture", "encode", "predict", "decode"]
@@ -63,7 +63,7 @@ def test_a_segment_of_version_2_is_read_as_it_was_written() -> None:
     event = Event.from_json(
         '{"v": 2, "stream": "s", "kind": "segment", "score": 1.0, "text": "a ball rolls"}'
     )
-    assert (event.v, event.score, event.change) == (2, 1.0, None)
+    assert (event.v, event.score, event.change, event.unknown) == (2, 1.0, None, None)
 
 
 def test_a_line_says_no_more_than_clocks_and_engines_know() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vljepa_apps import answers, arguments
-from vljepa_apps.scope import tell_scope
+from vljepa_apps.scope import judge_clip, tell_scope
 
 EXAMPLE = "vljepa ask tiny clip.mp4 'What colour is the ball?' --label red --label blue"
 
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
         "source": source_name(args.source),
         "engine": model.engine_name,
         "question": args.question,
+        "unknown": judge_clip(model, clip, quiet=args.quiet or args.json),
     }
     ranked = model.answer(clip, args.question, candidates)[: args.top] if candidates else ()
     words = "" if ranked else model.decode(model.embed(clip, query=args.question))

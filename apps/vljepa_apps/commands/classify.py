@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from vljepa_apps import answers, arguments, console
-from vljepa_apps.scope import tell_scope
+from vljepa_apps.scope import judge_clip, tell_scope
 from vljepa_runtime.errors import InputError
 
 EXAMPLE = "vljepa classify tiny clip.mp4 --label 'a red ball rolls' --label 'a blue box falls'"
@@ -35,12 +35,14 @@ def run(args: argparse.Namespace) -> int:
     model = arguments.load_model(args)
     clip = arguments.read_clip(args, model)
     tell_scope(model, args.source, quiet=args.quiet or args.json)
+    unknown = judge_clip(model, clip, quiet=args.quiet or args.json)
     ranked = model.classify(clip, labels, query=args.query)[: args.top]
     found = {
         "source": source_name(args.source),
         "engine": model.engine_name,
         "query": args.query,
         "labels": len(labels),
+        "unknown": unknown,
         "results": answers.plain(ranked),
     }
     console.report(found, lambda: answers.text(ranked), as_json=args.json, indent=None)

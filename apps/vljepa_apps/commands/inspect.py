@@ -91,6 +91,9 @@ def parts(manifest: Manifest, *, edited: bool = False) -> Iterator[Table]:
     if calibration := manifest.calibration:
         seen = f"{calibration.samples} samples of {calibration.data}, seed {calibration.seed}"
         yield Table("calibration", [(seen,)])
+    if novelty := manifest.novelty:
+        seen = f"{novelty.windows} windows of {novelty.data}, {novelty.kept:.1%} kept"
+        yield Table("unknown", [(f"beyond {novelty.threshold:g}, calibrated on {seen}",)])
     yield Table("files", [(name, console.size(spec.size)) for name, spec in sorted(manifest.files.items())])
     if manifest.toolchain:
         yield Table("made with", list(manifest.toolchain.items()))

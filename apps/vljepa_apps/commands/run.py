@@ -58,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decode",
         choices=("auto", "always", "never"),
         default="auto",
-        help="auto: what the policy picks (default); always: fail without a Y-decoder; never: embeddings only",
+        help="auto: what the policy picks and the model knows (default); always: the unknown too, and fail without a "
+        "Y-decoder; never: embeddings only",
     )
     parser.add_argument(
         "--embeddings", action="store_true", help="put the predicted embedding into each segment and answer"
@@ -300,4 +301,5 @@ def conclude_all(streams: Mapping[str, StreamStats]) -> None:
 def summary(stats: SessionStats) -> str:
     """One line: windows, decodings, what selection saved, the median time of a window."""
     saved = f"{stats.decodings_saved:.0%} saved, p50 {stats.p50_ms:.1f} ms a window"
-    return f"{stats.windows} windows, {stats.decodings} decodings, {saved}"
+    unknown = f"{stats.unknown} segments of nothing I know, " if stats.unknown else ""
+    return f"{stats.windows} windows, {stats.decodings} decodings, {unknown}{saved}"

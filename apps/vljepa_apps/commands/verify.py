@@ -119,7 +119,7 @@ def stored_or_made(bundle: Bundle, against: str | None, *, scenes: bool) -> Refe
     if REFERENCE_FILE not in bundle.manifest.files:
         return made
     stored = Reference.of(bundle)
-    return replace(made, repeat=stored.repeat, seal=stored.seal)
+    return replace(made, repeat=stored.repeat, novelty=stored.novelty, seal=stored.seal)
 
 
 def float_bundle(bundle: Bundle, against: str) -> Bundle:

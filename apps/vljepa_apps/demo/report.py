@@ -133,6 +133,7 @@ class DemoReport:
                     "end_s": decoding.end_s,
                     "written_s": round(decoding.written_s, 3),
                     "text": decoding.text,
+                    "unknown": decoding.unknown,
                     "true_text": decoding.true_text or None,
                     "match": decoding.match.value or None,
                 }
@@ -153,7 +154,7 @@ class DemoReport:
             seconds=run.seconds,
             truth=self.truth.bars if self.truth else (),
             decoded=run.bars,
-            decodings_s=[decoding.written_s for decoding in run.decodings],
+            decodings_s=[each.written_s for each in run.decodings if not each.unknown],
             windows_s=[min(self.window_s + number * STRIDE_S, run.seconds) for number in windows],
             picture=run.thumbnails.nearest,
         )

@@ -34,6 +34,7 @@ class Decoding:
         text: What it wrote.
         true_text: What was going on then; empty without truth.
         match: How well the two agree.
+        unknown: It shows nothing that the model knows, and `text` says so; nothing was decoded.
     """
 
     start_s: float
@@ -42,6 +43,7 @@ class Decoding:
     text: str
     true_text: str = ""
     match: Match = Match.NONE
+    unknown: bool = False
 
     @property
     def time_s(self) -> float:
@@ -54,7 +56,7 @@ class DemoRun:
     """All that a run gave.
 
     Attributes:
-        decodings: Every event that was decoded, in order.
+        decodings: Every segment, in order.
         seconds: Length of the stream that was run.
         stats: The session's counts and times.
         thumbnails: Small pictures of it.
@@ -72,7 +74,13 @@ class DemoRun:
         """For the timeline: a text holds until the next one begins."""
         starts = [0.0, *(decoding.start_s for decoding in self.decodings[1:]), self.seconds]
         return tuple(
-            Bar(start_s=begin, end_s=max(begin, end), text=decoding.text, match=decoding.match)
+            Bar(
+                start_s=begin,
+                end_s=max(begin, end),
+                text=decoding.text,
+                match=decoding.match,
+                unknown=decoding.unknown,
+            )
             for decoding, begin, end in zip(self.decodings, starts, starts[1:])
         )
 
@@ -106,7 +114,7 @@ def run_demo(
     interrupted = False
     with ExitStack() as stack:
         jsonl = stack.enter_context(JsonlSink(events, overwrite=True))
-        session = stack.enter_context(model.session(select=select, stride_s=STRIDE_S, decode="always"))
+        session = stack.enter_context(model.session(select=select, stride_s=STRIDE_S))
         sink = stack.enter_context(VideoSink(video, overwrite=True))
         overlay = Overlay(sink, truth=truth, on_time=on_time)
         try:
@@ -115,7 +123,7 @@ def run_demo(
                 sink.write(event)
                 if event.kind == "segment":
                     decodings.append(_judged(event, overlay.now_s, truth))
-                    overlay.decodings = len(decodings)
+                    overlay.decodings = sum(not each.unknown for each in decodings)
                     on_decoding(decodings[-1])
         except KeyboardInterrupt:
             interrupted = True
@@ -130,7 +138,13 @@ def run_demo(
 
 
 def _judged(event: Event, now_s: float, truth: GroundTruth | None) -> Decoding:
-    decoding = Decoding(start_s=event.start_s, end_s=event.end_s, written_s=now_s, text=event.text)
+    decoding = Decoding(
+        start_s=event.start_s,
+        end_s=event.end_s,
+        written_s=now_s,
+        text=event.shown,
+        unknown=bool(event.unknown),
+    )
     if truth is None:
         return decoding
     true_text = truth.caption_at(decoding.time_s)

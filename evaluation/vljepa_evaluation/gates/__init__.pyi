@@ -17,6 +17,10 @@ from .limits import HALF as HALF
 from .limits import PSNR_FLOOR_DB as PSNR_FLOOR_DB
 from .limits import Limits as Limits
 from .limits import misses as misses
+from .novelty import NoveltyRecord as NoveltyRecord
+from .novelty import draw_probes as draw_probes
+from .novelty import judge_novelty as judge_novelty
+from .novelty import record_novelty as record_novelty
 from .parity import GraphParity as GraphParity
 from .parity import compare_outputs as compare_outputs
 from .recorder import record_reference as record_reference

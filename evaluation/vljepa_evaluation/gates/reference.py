@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import numpy.typing as npt
 
 from vljepa_evaluation.gates.behaviour import Behaviour, Scenes
+from vljepa_evaluation.gates.novelty import NoveltyEntry, NoveltyRecord
 from vljepa_evaluation.gates.repeat import Repeat
 from vljepa_evaluation.gates.repeat_entry import RepeatEntry
 from vljepa_evaluation.gates.sample import Sample
@@ -46,6 +47,7 @@ class Reference:
         behaviour: What the float model did with them.
         repeat: What the bundle's own graphs gave at export; None in older references, or where nothing ran them.
         usage: What the float model did for a user, with the footage; None in older references.
+        novelty: How far footage and probes are from what the bundle knows; None where it was not calibrated.
         seal: What the manifest said that it was made with; None in older references.
     """
 
@@ -54,12 +56,13 @@ class Reference:
     behaviour: Behaviour | None = None
     repeat: Repeat | None = None
     usage: FloatUsage | None = None
+    novelty: NoveltyRecord | None = None
     seal: Seal | None = None
 
     @property
     def graphs_alone(self) -> Reference:
         """The same without what is compared end to end."""
-        return replace(self, scenes=None, behaviour=None, usage=None)
+        return replace(self, scenes=None, behaviour=None, usage=None, novelty=None)
 
     def sealed(self, manifest: Manifest) -> Reference:
         """The same with the seal of the manifest that it will lie beside.
@@ -89,6 +92,7 @@ class Reference:
             behaviour=seen,
             usage=UsageEntry.of(self.usage, store.add) if seen and self.usage else None,
             repeat=RepeatEntry.of(self.repeat, store.add) if self.repeat else None,
+            novelty=NoveltyEntry.of(self.novelty, store.add) if self.novelty else None,
             seal=self.seal,
         )
         texts = {name: json.dumps(value) for name, value in plain(contents).items() if value is not None}
@@ -117,6 +121,7 @@ class Reference:
             behaviour = contents.behaviour.behaviour(arrays) if contents.behaviour else None
             repeat = contents.repeat.read(arrays) if contents.repeat else None
             usage = contents.usage.read(arrays) if contents.usage else None
+            novelty = contents.novelty.read(arrays) if contents.novelty else None
         except (ValueError, KeyError) as error:
             raise BundleError(
                 f"{where} is not a reference of this version ({shown(str(error))}): export the bundle again"
@@ -127,6 +132,7 @@ class Reference:
             behaviour=behaviour,
             usage=usage,
             repeat=repeat,
+            novelty=novelty,
             seal=contents.seal,
         )
 
@@ -212,6 +218,7 @@ class _Contents:
     behaviour: _Seen | None = None
     repeat: RepeatEntry | None = None
     usage: UsageEntry | None = None
+    novelty: NoveltyEntry | None = None
     seal: Seal | None = None
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from vljepa_evaluation.gates.agreement import Agreement
 from vljepa_evaluation.gates.behaviour import Progress
 from vljepa_evaluation.gates.end_to_end import EndToEnd, compare_end_to_end
 from vljepa_evaluation.gates.limits import OF_TEXTS, Limits, misses
+from vljepa_evaluation.gates.novelty import judge_novelty
 from vljepa_evaluation.gates.parity import GraphParity, compare_outputs
 from vljepa_evaluation.gates.reference import Reference
 from vljepa_evaluation.gates.repeat import judge_repeat
@@ -22,7 +23,8 @@ from vljepa_evaluation.gates.worst import end_to_end_gates, near_misses, worst_a
 from vljepa_runtime.bundle import Bundle, Parity
 from vljepa_runtime.contract import Y_ENCODER
 from vljepa_runtime.engines import Engine, describe
-from vljepa_runtime.errors import InputError
+from vljepa_runtime.errors import InputError, VljepaError
+from vljepa_runtime.model import Model
 
 __all__ = ["GateResults", "GraphResult", "check_gates"]
 
@@ -162,9 +164,19 @@ def check_gates(
         judgements=(
             _distance(graphs, found),
             judge_repeat(bundle, engine, reference.repeat),
+            _novelty(bundle, engine, reference),
             reference.judge_seal(bundle.manifest),
         ),
     )
+
+
+def _novelty(bundle: Bundle, engine: Engine, reference: Reference) -> Judgement:
+    """Whether it still tells what it knows from what it does not; a bundle that nothing runs has missed elsewhere."""
+    footage = reference.usage.footage if reference.usage else None
+    try:
+        return judge_novelty(Model(bundle, engine), reference.novelty, footage)
+    except VljepaError as error:
+        return Judgement(name="novelty", misses=(str(error),) if reference.novelty else ())
 
 
 def _with_worst(graph: GraphResult, told: Parity | None, limits: Limits) -> GraphResult:

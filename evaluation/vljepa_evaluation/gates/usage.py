@@ -161,8 +161,9 @@ class _User:
     def every_window(self) -> tuple[Array, Array, tuple[str, ...]]:
         """Times, embeddings and words of all windows, each asked every prompt in one session."""
         queries = list(dict.fromkeys(self.prompts))
+        decode = "always" if self.model.has_decoder else "never"  # of what is unknown, too
         places = [queries.index(prompt) for prompt in self.prompts]
-        told = self._told(query=queries, select=EveryWindow(), embeddings=True)
+        told = self._told(query=queries, select=EveryWindow(), embeddings=True, decode=decode)
         times = np.array([(event.start_s, event.end_s) for event in told[:: len(queries)]])
         found = _rows(told, self.model).reshape(len(times), len(queries), -1)[:, places]
         words = np.array([event.text for event in told], object).reshape(len(times), -1)[:, places]

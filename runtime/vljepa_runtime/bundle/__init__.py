@@ -13,6 +13,8 @@ FileSpec(size=..., sha256='...')
 Origin(checkpoint_sha256='...', importer='vljepa')
 >>> said.certified, said.parity["predictor"]  # it kept its gates: so near is int8 to the float model
 (<Certified.YES: 'yes'>, Parity(cosine=0.99..., max_abs=0.0..., psnr_db=5...))
+>>> said.novelty  # when a window shows nothing that the model knows
+NoveltySpec(file='novelty.safetensors', threshold=..., windows=2384, data='procedural world, hand signs', kept=0.99...)
 >>> check_place("clip.mp4", force=False)
 Traceback (most recent call last):
 vljepa_runtime.errors.BundleError: clip.mp4 exists: choose another name or pass force=True (--force)

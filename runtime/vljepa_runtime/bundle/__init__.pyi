@@ -2,6 +2,7 @@ from .entries import Calibration as Calibration
 from .entries import Certified as Certified
 from .entries import FileSpec as FileSpec
 from .entries import GraphSpec as GraphSpec
+from .entries import NoveltySpec as NoveltySpec
 from .entries import Origin as Origin
 from .entries import Parity as Parity
 from .identity import identity_of as identity_of

@@ -10,7 +10,7 @@ from typing import Annotated
 from vljepa_runtime.contract import MAX_TOKENS, TensorSpec
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.records import AtMost
-from vljepa_runtime.files.values import Positive, Text, name, shown, wrong
+from vljepa_runtime.files.values import Positive, PositiveNumber, Share, Text, name, shown, wrong
 
 __all__ = [
     "Calibration",
@@ -18,6 +18,7 @@ __all__ = [
     "FileName",
     "FileSpec",
     "GraphSpec",
+    "NoveltySpec",
     "Origin",
     "Parity",
     "check_file_name",
@@ -108,6 +109,25 @@ class Calibration:
     data: Text
     samples: int
     seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoveltySpec:
+    """When a window shows nothing that the model knows; the distances are those of `novelty.Novelty`.
+
+    Attributes:
+        file: Its arrays in the bundle.
+        threshold: Distance above which a window is unknown.
+        windows: How many it was calibrated on.
+        data: What they showed.
+        kept: Share of them within the threshold, each judged by a fit to others.
+    """
+
+    file: FileName
+    threshold: PositiveNumber
+    windows: Positive
+    data: Text
+    kept: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ class Bundle(Closing):
         tiny ['x_encoder', 'predictor', 'y_encoder', 'y_decoder_prefill', 'y_decoder_step']
         ('B', 256) b'{'
         >>> bundle
-        <Bundle tiny for onnx: 5 graphs of int8-dynamic, 9.2 MB>
+        <Bundle tiny for onnx: 5 graphs of int8-dynamic, 9.3 MB>
     """
 
     def __init__(self, store: Store, manifest: Manifest) -> None:
@@ -236,6 +236,8 @@ class Bundle(Closing):
     def _check_listing(self) -> None:
         wanted = {name for spec in self.manifest.graphs.values() for name in (spec.file, *spec.external)}
         wanted |= set(self.manifest.tokenizers.values())
+        if self.manifest.novelty:
+            wanted.add(self.manifest.novelty.file)
         if unlisted := sorted(wanted - set(self.manifest.files)):
             raise BundleError(f"{MANIFEST} names files without size and hash: {', '.join(unlisted)}: {_ASK}")
         for name, spec in self.manifest.files.items():

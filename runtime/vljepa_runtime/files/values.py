@@ -20,6 +20,7 @@ __all__ = [
     "PositiveNumber",
     "Reader",
     "RecordError",
+    "Share",
     "Text",
     "above_zero",
     "dim",
@@ -30,6 +31,7 @@ __all__ = [
     "number",
     "one_of",
     "positive",
+    "share",
     "shown",
     "string",
     "table",
@@ -128,6 +130,13 @@ def above_zero(value: object, where: str) -> float:
     return found
 
 
+def share(value: object, where: str) -> float:
+    """A number from 0 to 1."""
+    if not 0 <= (found := number(value, where)) <= 1:
+        raise wrong(where, "a number from 0 to 1", value)
+    return found
+
+
 def flag(value: object, where: str) -> bool:
     """True or false."""
     if not isinstance(value, bool):
@@ -180,3 +189,4 @@ Name = Annotated[str, name]
 Text = Annotated[str, text]
 Positive = Annotated[int, positive]
 PositiveNumber = Annotated[float, above_zero]
+Share = Annotated[float, share]

@@ -32,6 +32,7 @@ class Window:
         start_s: Time of the first sample.
         end_s: One sampling period after the last sample taken from the stream, or where the stream ends.
         index: 0, 1, 2, ... in the order of giving.
+        unknown: Whether it shows nothing that the model knows; None before it was judged, and where nobody can.
         held: 0 where it shows several pictures. Else it shows one, `start_s` and `end_s` are that picture's
             time on show, and this many windows that show nothing else were made one.
     """
@@ -41,6 +42,7 @@ class Window:
     end_s: float
     index: int
     held: int = 0
+    unknown: bool | None = None
 
 
 class WindowSampler:

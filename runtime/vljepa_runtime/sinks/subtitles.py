@@ -57,7 +57,7 @@ class SubtitleSink(Sink):
         Raises:
             OutputError: the disk is full; the file holds all cues that fitted.
         """
-        text = _cue_text(event.text)
+        text = _cue_text(event.shown)
         if event.kind not in SHOWN or not text or self._file.fileno() < 0:
             return
         start = max(self._settled_ms, round(event.start_s * 1000))

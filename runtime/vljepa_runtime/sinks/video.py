@@ -70,8 +70,8 @@ class VideoSink(Sink):
 
     def write(self, event: Event) -> None:
         """Show this event's text from the next frame on; one line of text per query."""
-        if event.kind in SHOWN and (event.text or event.kind == "answer"):  # an answer may be "none"
-            self._texts[event.query] = event.text
+        if event.kind in SHOWN and (event.shown or event.kind == "answer"):  # an answer may be "none"
+            self._texts[event.query] = event.shown
 
     def write_frame(self, frame: Frame) -> None:
         """Draw and encode one frame at its time.

@@ -23,7 +23,7 @@ from planted_faults import FAULTS, By, Fault
 
 from vljepa_apps.main import main as vljepa
 
-ANYWHERE = ("tokenizer", "manifest", "claim")
+ANYWHERE = ("tokenizer", "manifest", "claim", "novelty")
 
 
 def kind_of(copy: Copy) -> str:

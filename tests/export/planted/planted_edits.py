@@ -11,6 +11,8 @@ from planted_copy import Copy, NotHere
 from planted_ir import ir_graph
 from planted_onnx import Array, Graph, onnx_graph
 
+from vljepa_runtime.files.tensors import pack, unpack
+
 Plant = Callable[[Copy], object]
 Edit = Callable[[Array], object]
 
@@ -354,6 +356,31 @@ def special_ids(held: dict[str, Any]) -> None:
 def manifest(edit: Callable[[dict[str, Any]], object]) -> Plant:
     """Edit `bundle.json`."""
     return lambda copy: edit(copy.manifest)
+
+
+def novelty(edit: Callable[[dict[str, Any]], object]) -> Plant:
+    """Edit the arrays by which the bundle tells what it does not know."""
+
+    def plant(copy: Copy) -> None:
+        name = (copy.manifest.get("novelty") or {}).get("file")
+        if name is None:
+            raise NotHere("no calibration of what it knows")
+        arrays = {key: array.copy() for key, array in unpack(copy.files[name])[0].items()}
+        edit(arrays)
+        copy.files[name] = pack(arrays, {})
+
+    return plant
+
+
+def novelty_entry(**factors: float) -> Plant:
+    """Multiply what the manifest says of them."""
+
+    def plant(copy: Copy) -> None:
+        if "novelty" not in copy.manifest:
+            raise NotHere("no calibration of what it knows")
+        copy.manifest["novelty"] |= {key: copy.manifest["novelty"][key] * by for key, by in factors.items()}
+
+    return plant
 
 
 def preprocess(**values: Any) -> Plant:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
 from planted_edits import (
     Plant,
     attribute,
@@ -33,6 +34,8 @@ from planted_edits import (
     manifest,
     mean_and_std,
     nodes,
+    novelty,
+    novelty_entry,
     one_step,
     other_cache,
     other_scale,
@@ -63,6 +66,7 @@ class By(str, Enum):
     CONSTANTS = "constants"  # verify --against
     REPEAT = "repeat"  # verify
     DISTANCE = "distance"  # verify
+    NOVELTY = "novelty"  # verify
     SEAL = "seal"  # a claim, or what changes nothing here: nobody sees it once it is sealed again
 
 
@@ -209,6 +213,18 @@ FAULTS: tuple[Fault, ...] = (
     }),
     *rows("int8", "distance", {
         "manifest: a token budget": manifest(lambda said: said["graphs"]["x_encoder"].update(token_budgets=[7])),
+    }),
+    *rows("fp32 int8 openvino", "novelty", {
+        "novelty: threshold x 1.1": novelty_entry(threshold=1.1),
+        "novelty: threshold x 0.9": novelty_entry(threshold=0.9),
+        "novelty: variances exchanged": novelty(lambda held: held.update(variances=held["variances"][:, ::-1].copy())),
+        "novelty: variances x 1.1": novelty(
+            lambda held: held.update({key: held[key] * np.float32(1.1) for key in ("variances", "rest")})
+        ),
+        "novelty: directions of other channels": novelty(
+            lambda held: held.update(directions=np.roll(held["directions"], 1, axis=2))
+        ),
+        "novelty: another middle": novelty(lambda held: held.update(mean=held["mean"][:, ::-1].copy())),
     }),
     *rows("int8", "opening", {
         "manifest: a patch that the graph does not take": preprocess(patch=16),

@@ -11,13 +11,14 @@ import pytest
 from planted_copy import Copy
 from planted_faults import FAULTS, By, Fault
 
-from vljepa_evaluation.gates import Reference, Scenes, Verdict, check_gates, judge_repeat
+from vljepa_evaluation.gates import Reference, Scenes, Verdict, check_gates, judge_novelty, judge_repeat
 from vljepa_export.constants import prove_bundle
 from vljepa_quant import limits_for
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.contract import NETWORKS
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
+from vljepa_runtime.model import Model
 
 
 class Kind(NamedTuple):
@@ -83,7 +84,7 @@ def test_the_table_covers_what_a_bundle_is_made_of() -> None:
     assert len({(fault.name, fault.kind) for fault in FAULTS}) == len(FAULTS)
     assert {fault.kind for fault in FAULTS} == {*KINDS, "trained"}
     heads = {fault.name.partition(":")[0] for fault in FAULTS}
-    assert heads == {*GRAPHS, "tokenizer", "manifest", "claim"}
+    assert heads == {*GRAPHS, "tokenizer", "manifest", "claim", "novelty"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,6 +157,24 @@ def test_what_users_do_shows_it_once_it_is_sealed_again(fault: Fault, clean: Cle
     copy = Copy(clean(fault.kind))
     fault.plant(copy)
     bundle = copy.bundle(sealed=True)
-    reference = replace(Reference.of(bundle), samples={}, repeat=None)
+    reference = replace(Reference.of(bundle), samples={}, repeat=None, novelty=None)
     found = check_gates(bundle, open_engine(KINDS[fault.kind].engine), reference, limits=limits_for)
     assert [each.name for each in found.judgements if each.misses] == ["distance"]
+
+
+@pytest.mark.parametrize("fault", [each for each in HERE if By.NOVELTY in each.by], ids=name)
+def test_known_and_unknown_are_told_otherwise_once_it_is_sealed_again(fault: Fault, clean: Clean) -> None:
+    copy = Copy(clean(fault.kind))
+    fault.plant(copy)
+    bundle = copy.bundle(sealed=True)
+    reference, model = Reference.of(bundle), Model(bundle, open_engine(KINDS[fault.kind].engine))
+    footage = reference.usage.footage if reference.usage else None
+    assert judge_novelty(model, reference.novelty, footage).verdict is Verdict.MISSED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_clean_bundle_tells_what_it_knows_as_it_did(kind: str, clean: Clean) -> None:
+    with Bundle.open(clean(kind)) as bundle:
+        reference, model = Reference.of(bundle), Model(bundle, open_engine(KINDS[kind].engine, threads=2))
+        footage = reference.usage.footage if reference.usage else None
+        assert judge_novelty(model, reference.novelty, footage).verdict is Verdict.KEPT

@@ -31,6 +31,7 @@ class Bar:
     end_s: float
     text: str
     match: Match = Match.NONE
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

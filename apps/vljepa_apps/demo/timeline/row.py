@@ -101,7 +101,7 @@ class Row:
                 continue
             left = round(self.x(max(bar.start_s, self.start_s))) + 1
             right = round(self.x(min(bar.end_s, self.end_s))) - 1
-            self._bar(bar, left, max(left + 2, right), y, look or LOOKS[bar.match])
+            self._bar(bar, left, max(left + 2, right), y, look or (GREY if bar.unknown else LOOKS[bar.match]))
 
     def _bar(self, bar: Bar, left: int, right: int, y: int, look: Look) -> None:
         cv2.rectangle(self.image, (left, y), (right, y + TRACK - 1), look.fill, -1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vljepa_runtime.novelty import NOTHING_KNOWN
 from vljepa_runtime.version import __version__
 
 __all__ = ["Entity", "discovery"]
@@ -41,7 +42,8 @@ class Entity:
 
 _WORDS = {
     "component": "sensor",
-    "value_template": f"{{{{ (value_json.text or 'none')[:{LONGEST}] }}}}",
+    "value_template": "{{ (value_json.text or ("
+    f"'{NOTHING_KNOWN}' if value_json.unknown else 'none'))[:{LONGEST}] }}}}",
     "json_attributes": True,
 }
 _KINDS: dict[str, dict[str, Any]] = {
