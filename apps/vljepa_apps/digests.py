@@ -86,7 +86,7 @@ def page_of(found: Digest, log: LogReader, *, day: date, zone: tzinfo | None) ->
                 lasted=console.duration(each.time - each.began),
                 stream=each.stream,
                 query=each.query,
-                words=each.text,
+                words=each.shown,
                 jpeg=None if far or picture is None else picture.jpeg,
             )
         )

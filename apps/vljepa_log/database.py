@@ -22,7 +22,7 @@ from vljepa_log.store import Contents, Held, Position, Where
 
 __all__ = ["Database", "trouble"]
 
-LAYOUT = 2
+LAYOUT = 3
 BUSY_S = 30.0
 PAGE = 256
 KEPT_PAGES = 2000  # of 4 kB: as large as the journal gets before it is moved into the database

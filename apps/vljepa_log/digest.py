@@ -35,7 +35,8 @@ class Digest:
     """What changed.
 
     Attributes:
-        segments: Those that are shown, with their words, in the order in which they happened.
+        segments: Those that are shown, with their words, in the order in which they happened; those of nothing that
+            the model knew have none.
         changes: How many segments there were.
         decoded: Those that were decoded for this; the others' words were in the log.
     """
@@ -80,7 +81,8 @@ def make_digest(
     """
     every = list(segments_of(log, where, between=between))
     chosen = every if budget is None else most_telling(every, budget)
-    shown, decoded = with_words(log, chosen, decode)
+    shown, decoded = with_words(log, [each for each in chosen if not each.unknown], decode)
+    shown += [each for each in chosen if each.unknown]
     order = sorted(shown, key=lambda each: (each.began, each.stream, each.query))
     return Digest(segments=order, changes=len(every), decoded=decoded)
 
@@ -145,6 +147,7 @@ def words_event(segment: Segment) -> Event:
         time=wall_clock(),
         text=segment.text,
         query=segment.query,
+        unknown=segment.unknown,
         decoded=True,
     )
 

@@ -24,7 +24,7 @@ from vljepa_log.errors import LogError
 from vljepa_log.moments import Moment
 from vljepa_log.neighbours import Neighbours
 from vljepa_log.parts import EMBEDDING, ROW, Opened, Part, PartFiles, key_of, row_of, windows_of
-from vljepa_log.rows import Batch, StoredEvent, Thumbnail
+from vljepa_log.rows import TOLD, Batch, StoredEvent, Thumbnail, unknown_of
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
 from vljepa_runtime import Event
@@ -312,7 +312,7 @@ class FolderStore:
 def _stored(batch: Batch, source: int) -> Array:
     rows = np.empty(len(batch), ROW)
     rows["source"] = source
-    for name in ("score", "start_s", "end_s", "time"):
+    for name, _ in TOLD:
         rows[name] = batch.windows[name]
     return rows
 
@@ -325,11 +325,11 @@ def _batch(opened: Opened, rows: Array, stream: str, query: str) -> Batch:
 
 
 def _moment(opened: Opened, row: int, score: float, sources: Mapping[int, tuple[str, str]]) -> Moment:
-    source, _, start_s, end_s, time = opened.rows[row].item()
+    source, start_s, end_s, time, _, flag = opened.rows[row].item()
     stream, query = sources[source]
     return Moment(
         stream=stream, query=query, start_s=start_s, end_s=end_s, time=time, score=score,
-        key=key_of(opened.part.number, row),
+        key=key_of(opened.part.number, row), unknown=unknown_of(flag),
     )  # fmt: skip
 
 

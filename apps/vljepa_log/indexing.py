@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from vljepa_log.recording import StreamRecorder
 from vljepa_runtime import Frame, WindowSampler, hints_for, open_source
+from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
 
 if TYPE_CHECKING:
     from vljepa_log.writer import LogWriter
@@ -72,10 +73,20 @@ def index_source(
             return Indexed(stream=recorder.stream, windows=0, end_s=recorder.end_s(asked), skipped=True)
         for window in _windows(model, opened, stride_s, max_seconds):
             if not recorder.holds(window, asked):
-                recorder.add(window, asked, model.embed(window.clip, asked))
+                judged = _predicted(model, window, asked)
+                recorder.add(judged.window, asked, judged.embeddings[0])
             on_window(window.end_s)
         recorder.finish(ended=not opened.live and max_seconds is None)
     return Indexed(stream=recorder.stream, windows=recorder.count, end_s=recorder.end_s(asked))
+
+
+def _predicted(model: Model, window: Window, query: str) -> PredictedWindow:
+    """Its embedding, and whether it shows nothing that the model knows."""
+    patches, positions = model.patches(window.clip)
+    prepared = PreparedWindow(
+        window=window, patches=patches, positions=positions, capture_ms=0, pools=model.novelty is not None
+    )
+    return predict_windows(model, [prepared], [query])[0]
 
 
 def _windows(model: Model, source: Source, stride_s: float, max_seconds: float | None) -> Iterator[Window]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from vljepa_log.checking import check_identity, read_identity
 from vljepa_log.errors import LogError
 from vljepa_log.moments import Moment
-from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail
+from vljepa_log.rows import TOLD, WINDOW, Batch, StoredEvent, Thumbnail, unknown_of
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
 from vljepa_runtime import Event
@@ -36,7 +36,7 @@ TABLE = "log"
 KEY_BITS = 20  # a key is the table's version and then, in so many bits, the row of its step
 READERS_S = 600.0  # so long readers may use a version that is no longer the newest
 INDEXED_FROM = 1 << 17  # rows that an exact search takes too long over
-COLUMNS = ("key", "start_s", "end_s", "time", "score")
+COLUMNS = ("key", *(name for name, _ in TOLD))
 
 
 class LanceStore:
@@ -69,6 +69,8 @@ class LanceStore:
             text = (self._table.schema.metadata or {}).get(b"identity", b"").decode()
             self.identity = read_identity(text, place=self._place)
             check_identity(self.identity, identity, place=self._place)
+            if set(self._table.schema.names) != set(_schema(self.identity).names):
+                raise LogError(f"{place} is a log of another layout: update vljepa-edge, or begin a new log")
             self._held_open = opening.pop_all()
 
     def _opened(self, identity: Mapping[str, str] | None) -> Any:
@@ -118,10 +120,13 @@ class LanceStore:
                 .distance_type("dot")
                 .where(_all("window", _condition(where)), prefilter=True)
                 .limit(k)
-                .select(["stream", "query", "key", "start_s", "end_s", "time", "_distance"])
+                .select(["stream", "query", "key", "start_s", "end_s", "time", "unknown", "_distance"])
                 .to_list()
             )
-        return [Moment(score=1.0 - row.pop("_distance"), **row) for row in rows]
+        return [
+            Moment(score=1.0 - row.pop("_distance"), unknown=unknown_of(row.pop("unknown")), **row)
+            for row in rows
+        ]
 
     def around(self, window: Moment, *, count: int) -> Batch | None:
         """See `Store`."""
@@ -280,6 +285,7 @@ def _schema(identity: Mapping[str, str]) -> Any:
             *texts,
             *numbers,
             ("score", pyarrow.float32()),
+            ("unknown", pyarrow.int8()),
             ("complete", pyarrow.bool_()),
             ("jpeg", pyarrow.binary()),
             ("embedding", pyarrow.list_(pyarrow.float16(), int(identity["embedding_dim"]))),

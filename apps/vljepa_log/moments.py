@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from vljepa_runtime.novelty import shown_text
+
 __all__ = ["Moment", "merge"]
 
 GAP_S = 2.0
@@ -26,6 +28,7 @@ class Moment:
         score: Cosine of its best window.
         key: Of that window in the log.
         text: Its words, where some window of it was decoded; empty otherwise.
+        unknown: Whether that window showed nothing that the model knew; None where nobody could tell.
     """
 
     stream: str
@@ -36,6 +39,12 @@ class Moment:
     score: float
     key: int
     text: str = ""
+    unknown: bool | None = None
+
+    @property
+    def shown(self) -> str:
+        """What people read of it."""
+        return shown_text(self.text, unknown=self.unknown)
 
     def touches(self, other: Moment) -> bool:
         """Whether another window lies beside this moment, or in it."""

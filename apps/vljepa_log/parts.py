@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_log.errors import LogError
-from vljepa_log.rows import WINDOW
+from vljepa_log.rows import TOLD, WINDOW
 
 __all__ = ["ROW", "Opened", "Part", "PartFiles", "key_of", "row_of", "windows_of"]
 
 Array = npt.NDArray[Any]
-ROW = np.dtype([("source", "<i4"), ("score", "<f4"), ("start_s", "<f8"), ("end_s", "<f8"), ("time", "<f8")])
+ROW = np.dtype([("source", "<i4"), *TOLD])
 """A window as it lies in a file; its source says which stream and query, its place gives its key."""
 EMBEDDING = np.dtype("<f2")
 KEY_BITS = 20
@@ -136,7 +136,7 @@ def windows_of(opened: Opened, rows: Array) -> Array:
     chosen = opened.rows[rows]
     windows = np.empty(len(chosen), WINDOW)
     windows["key"] = (opened.part.number << KEY_BITS) + rows
-    for name in ("score", "start_s", "end_s", "time"):
+    for name, _ in TOLD:
         windows[name] = chosen[name]
     return windows
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vljepa_log.background import Background
 from vljepa_log.errors import LogError
 from vljepa_log.moments import GAP_S, MARGIN, Moment, merge
-from vljepa_log.rows import Batch, StoredEvent, Thumbnail
+from vljepa_log.rows import Batch, StoredEvent, Thumbnail, unknown_of
 from vljepa_log.store import EVERYTHING, Held, Store, Where
 from vljepa_log.stores import open_store
 from vljepa_log.words import words_of
@@ -291,6 +291,7 @@ def _runs(batch: Batch, scores: Float32) -> Iterator[Moment]:
             time=float(windows["time"][first:after].max()),
             score=float(scores[best]),
             key=int(windows["key"][best]),
+            unknown=unknown_of(int(windows["unknown"][best])),
         )
 
 

@@ -133,7 +133,7 @@ class StreamRecorder:
         self._count += 1
         self._log.add_window(
             self.stream, query, start_s=window.start_s + self._shift_s, end_s=end_s, embedding=embedding,
-            at=self._clock(window.end_s),
+            unknown=window.unknown, at=self._clock(window.end_s),
         )  # fmt: skip
         self._pictures.add(window)
         seen = Observation(

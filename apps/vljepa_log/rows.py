@@ -14,11 +14,22 @@ from vljepa_runtime import InputError
 if TYPE_CHECKING:
     from vljepa_runtime import Event
 
-__all__ = ["WINDOW", "Batch", "StoredEvent", "Thumbnail", "join"]
+__all__ = ["WINDOW", "Batch", "StoredEvent", "Thumbnail", "flag_of", "join", "unknown_of"]
 
 Array = npt.NDArray[Any]
-WINDOW = np.dtype([("key", "<i8"), ("start_s", "<f8"), ("end_s", "<f8"), ("time", "<f8"), ("score", "<f4")])
-"""What is kept of a window beside its embedding, as it lies in the store."""
+TOLD = (("start_s", "<f8"), ("end_s", "<f8"), ("time", "<f8"), ("score", "<f4"), ("unknown", "i1"))
+WINDOW = np.dtype([("key", "<i8"), *TOLD])
+"""What is kept of a window beside its embedding."""
+
+
+def flag_of(unknown: bool | None) -> int:
+    """As `WINDOW` keeps it."""
+    return 0 if unknown is None else 1 if unknown else -1
+
+
+def unknown_of(flag: int) -> bool | None:
+    """What `flag_of` made a number of."""
+    return None if not flag else flag > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,7 +41,8 @@ class Batch:
         query: What the embeddings answer.
         windows: (N,) of `WINDOW`: `key` of its own in the log, 0 before it is stored; `start_s` and `end_s` in stream
             time; `time` of its end by the wall clock, in seconds since 1970 (UTC); `score`, the cosine distance to the
-            window before it, 0 for the first.
+            window before it, 0 for the first; `unknown`, whether it showed nothing that the model knew: 1 yes, -1 no,
+            0 where nobody could tell.
         embeddings: (N, S) float16, L2-normalised.
 
     Examples:

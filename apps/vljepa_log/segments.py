@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_log.errors import LogError
+from vljepa_log.rows import unknown_of
 from vljepa_log.store import EVERYTHING, Where
 from vljepa_runtime import OnlineSelection
+from vljepa_runtime.novelty import JudgedWindows, shown_text
 from vljepa_runtime.selection import Decision, Observation
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Segment:
         change: Cosine distance to the segment before; 1 for the first.
         embedding: (S,) float32, L2-normalised.
         text: Its words; empty until they are known.
+        unknown: Whether it showed nothing that the model knew, by most of its windows; None where nobody could tell.
     """
 
     stream: str
@@ -72,6 +75,12 @@ class Segment:
     change: float
     embedding: Float32
     text: str = ""
+    unknown: bool | None = None
+
+    @property
+    def shown(self) -> str:
+        """What people read of it."""
+        return shown_text(self.text, unknown=self.unknown)
 
     @property
     def began(self) -> float:
@@ -153,6 +162,7 @@ class _Cutter:
     def __init__(self, stream: str, query: str) -> None:
         self._stream, self._query = stream, query
         self._state = OnlineSelection().start()
+        self._judged = JudgedWindows()
         self._open: Segment | None = None
         self._end_s = self._clock = 0.0  # of the last window; wall clock less stream time
         self._shortest = float("inf")
@@ -171,6 +181,8 @@ class _Cutter:
             if self._index and not -GAP_S <= start_s - self._end_s <= GAP_S:
                 yield from self.finish()
             self._end_s, self._clock = end_s, float(row["time"]) - end_s
+            weight = max(1, round((end_s - start_s) / self._shortest)) if self._shortest else 1
+            self._judged.add((start_s + end_s) / 2, unknown_of(int(row["unknown"])), weight=weight)
             seen = Observation(
                 index=self._index,
                 start_s=start_s,
@@ -187,6 +199,7 @@ class _Cutter:
         if self._open is not None:
             yield self._until(self._open, max(self._end_s, self._open.start_s))
         self._open, self._state, self._index = None, OnlineSelection().start(), 0
+        self._judged = JudgedWindows()
 
     def _follow(self, decisions: list[Decision]) -> Iterator[Segment]:
         """A segment lasts until the next one begins, which is known only then."""
@@ -204,7 +217,12 @@ class _Cutter:
             )
 
     def _until(self, segment: Segment, end_s: float) -> Segment:
-        return replace(segment, end_s=end_s, time=segment.time + end_s - segment.end_s)
+        return replace(
+            segment,
+            end_s=end_s,
+            time=segment.time + end_s - segment.end_s,
+            unknown=self._judged.unknown(segment.start_s, end_s),
+        )
 
 
 def _sources(log: LogReader, where: Where) -> list[tuple[str, str]]:
@@ -240,4 +258,5 @@ def _segment_of(batch: Batch, row: int) -> Segment:
         time=float(window["time"]),
         change=float(window["score"]),
         embedding=batch.embeddings[row].astype(np.float32),
+        unknown=unknown_of(int(window["unknown"])),
     )

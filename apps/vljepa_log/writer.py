@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vljepa_log.background import Background
 from vljepa_log.retention import Freed, Retention, apply_retention
-from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail
+from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail, flag_of
 from vljepa_log.store import Contents, Position, Store
 from vljepa_log.stores import open_store
 from vljepa_runtime import InputError
@@ -48,7 +48,7 @@ class Steps:
 class _Waiting:
     """Windows of one stream and query that are not stored yet."""
 
-    windows: list[tuple[int, float, float, float, float]] = field(default_factory=list)
+    windows: list[tuple[int, float, float, float, float, int]] = field(default_factory=list)
     embeddings: list[Float32] = field(default_factory=list)
 
 
@@ -135,6 +135,7 @@ class LogWriter(Closing):
         start_s: float,
         end_s: float,
         embedding: Float32,
+        unknown: bool | None = None,
         at: float | None = None,
     ) -> None:
         """Take in one window.
@@ -145,6 +146,7 @@ class LogWriter(Closing):
             start_s: Begin, in stream time.
             end_s: End, in stream time.
             embedding: (S,) float32, L2-normalised.
+            unknown: Whether it shows nothing that the model knows; None where nobody can tell.
             at: Wall clock of its end, in seconds since 1970; None for now.
 
         Raises:
@@ -165,7 +167,7 @@ class LogWriter(Closing):
             before = self._before.get(source)
             distance = 0.0 if before is None else 1.0 - float(before @ embedding)
             waiting = self._waiting.setdefault(source, _Waiting())
-            waiting.windows.append((0, start_s, end_s, moment, distance))
+            waiting.windows.append((0, start_s, end_s, moment, distance, flag_of(unknown)))
             waiting.embeddings.append(embedding)
             self._before[source] = embedding
             self._positions[source] = Position(at_s=end_s, source=self._sources.get(stream, ""))

@@ -97,6 +97,24 @@ def test_a_thinned_log_has_the_same_segments(tmp_path: Path, manifest: vj.Manife
             assert abs(one.start_s - two.start_s) <= 1
 
 
+def test_what_was_unknown_is_told_so_and_not_decoded(tmp_path: Path, manifest: vj.Manifest) -> None:
+    """Of the second segment most windows were unknown; of the third nobody could tell."""
+    flags = [False] * 6 + [True] * 7 + [False] * 2 + [None] * 4
+    with LogWriter(tmp_path / "LOG", manifest) as log:
+        for second, (number, unknown) in enumerate(zip(DAY, flags)):
+            log.add_window(
+                "door", "q", start_s=second, end_s=second + 2, embedding=meaning(number), unknown=unknown, at=second
+            )  # fmt: skip
+    asked: list[np.ndarray] = []
+    with LogReader(tmp_path / "LOG") as log:
+        found = make_digest(log, lambda embedding: (asked.append(embedding), "words")[1])
+        (window,) = windows_at(log, 8.0, wall=False)
+    assert [each.unknown for each in found.segments] == [False, True, None]
+    assert [each.text for each in found.segments] == ["words", "", "words"]
+    assert [each.shown for each in found.segments] == ["words", "nothing I know", "words"]
+    assert (len(asked), len(found.decoded), window.unknown) == (2, 2, True)
+
+
 @pytest.mark.parametrize(
     ("where", "between", "starts"),
     [

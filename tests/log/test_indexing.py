@@ -12,7 +12,7 @@ import pytest
 import vljepa_runtime as vj
 from vljepa_apps.demo.stream import write_video
 from vljepa_data.world import Split, make_stream
-from vljepa_log import LogReader, LogWriter, index_source
+from vljepa_log import LogReader, LogWriter, index_source, segments_of
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,18 @@ def test_the_log_holds_what_a_session_sees(tmp_path: Path, model: vj.Model, vide
         assert cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (96, 96, 3)
 
 
+def test_a_window_of_nothing_known_is_kept_as_one(tmp_path: Path, model: vj.Model, video: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wall.png"), np.full((96, 96, 3), 128, np.uint8))
+    with LogWriter(tmp_path / "LOG", model.bundle.manifest) as log:
+        streams = [index_source(model, source, log).stream for source in (video, tmp_path / "wall.png")]
+    with LogReader(tmp_path / "LOG") as log:
+        kept = {batch.stream: batch.windows["unknown"].tolist() for batch in log.windows()}
+        told = {each.stream: each.unknown for each in segments_of(log)}
+    assert set(kept[streams[0]]) == {-1}
+    assert kept[streams[1]] == [1]
+    assert told == {streams[0]: False, streams[1]: True}
+
+
 def test_what_is_done_is_skipped_and_what_is_begun_goes_on(
     tmp_path: Path, model: vj.Model, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,8 +76,8 @@ def test_what_is_done_is_skipped_and_what_is_begun_goes_on(
     begun = len(rows())
     assert 0 < begun < whole
     encoded: list[int] = []
-    embed = model.embed
-    monkeypatch.setattr(model, "embed", lambda *a: (encoded.append(1), embed(*a))[1])
+    encode = model.encode_on_device
+    monkeypatch.setattr(model, "encode_on_device", lambda *a: (encoded.append(1), encode(*a))[1])
     with LogWriter(tmp_path / "LOG", model.bundle.manifest) as log:
         assert index_source(model, video, log).windows == whole - begun == len(encoded)
         assert index_source(model, video, log).skipped

@@ -35,10 +35,11 @@ IDENTITY = {"checkpoint": "c0ffee", "preprocessing": "8x96", "embedding_dim": "4
 
 
 def batch(first: int, count: int, *, stream: str = "door", query: str = "q") -> Batch:
-    """Windows that can be told apart: window n begins at n seconds and points at n."""
+    """Windows that can be told apart: window n begins at n seconds and points at n; each third one was unknown."""
     numbers = np.arange(first, first + count)
     windows = np.zeros(count, WINDOW)
     windows["start_s"], windows["end_s"], windows["time"] = numbers, numbers + 2, 1000 + numbers
+    windows["unknown"] = numbers % 3 - 1
     embeddings = np.stack([np.cos(numbers), np.sin(numbers), 0 * numbers, 0 * numbers], axis=1)
     return Batch(stream=stream, query=query, windows=windows, embeddings=embeddings)
 
@@ -121,6 +122,9 @@ def test_what_is_stored_is_read_back(writer: Store, place: str) -> None:
     (found,) = writer.windows(Where(streams=("door",)))
     assert len(set(found.windows["key"].tolist())) == 5
     np.testing.assert_allclose(found.embeddings, batch(0, 5).embeddings, atol=1e-3)
+    assert found.windows["unknown"].tolist() == [-1, 0, 1, -1, 0]
+    nearest = [writer.nearest(row, k=1)[0].unknown for row in batch(0, 3).embeddings]
+    assert nearest == [False, None, True]
     assert [(each.stream, each.windows, each.first, each.last) for each in writer.held()] == [
         ("door", 5, 1000, 1004),
         ("yard", 2, 1000, 1001),

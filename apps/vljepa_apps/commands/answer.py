@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from vljepa_apps import answers, arguments, console, wall_time
+from vljepa_apps.scope import tell_unknown
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if not was_asked and not args.quiet:
         console.note(f"note: compared with what the log keeps of that moment, the answer to {moment.query!r}")
+    tell_unknown(model, moment.unknown, quiet=args.quiet or args.json)
     ranked = model.rank(moment.embedding, candidates)[: args.top] if candidates else ()
     words = "" if ranked else model.decode(moment.embedding)
     asked = {
@@ -53,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         "time": wall_time.iso(moment.time),
         "question": args.question,
         "asked": moment.query,
+        "unknown": moment.unknown,
     }
     answers.print_answer(asked, ranked, words, as_json=args.json)
     return 0

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console, wall_time
+from vljepa_apps.scope import tell_unknown
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     refused = keep_words(args.log, model.bundle.manifest, decoded)
     if refused and not args.quiet:
         console.note(f"note: the words are not stored: {refused}")
+    tell_unknown(model, any(each.unknown for each in shown), quiet=args.quiet or args.json)
     if args.json:
         fresh = {id(each) for each in decoded}
         for each in shown:
@@ -81,6 +83,7 @@ def plain(segment: Segment, *, decoded: bool) -> dict[str, Any]:
         "end_s": round(segment.end_s, 3),
         "time": wall_time.iso(segment.time),
         "text": segment.text,
+        "unknown": segment.unknown,
         "decoded": decoded,
     }
 

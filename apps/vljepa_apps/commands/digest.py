@@ -109,6 +109,7 @@ def plain(page: Page, found: Digest) -> dict[str, Any]:
                 "ended": wall_time.iso(each.time),
                 "change": round(each.change, 4),
                 "text": each.text,
+                "unknown": each.unknown,
                 "decoded": id(each) in fresh,
             }
             for each in found.segments

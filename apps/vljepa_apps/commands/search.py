@@ -116,6 +116,7 @@ def plain(moment: Moment) -> dict[str, Any]:
         "time": wall_time.iso(moment.time),
         "score": round(moment.score, 4),
         "text": moment.text,
+        "unknown": moment.unknown,
     }
 
 
@@ -129,7 +130,7 @@ def text(moments: list[Moment]) -> str:
             f"{each.start_s:.1f} to {each.end_s:.1f} s",
             wall_time.shown_day(each.time, None),
             each.stream,
-            each.text,
+            each.shown,
         )
         for each in moments
     ]

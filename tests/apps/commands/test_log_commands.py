@@ -92,7 +92,7 @@ def test_words_find_moments(log: Path, tmp_path: Path, capsys: pytest.CaptureFix
     pictures = tmp_path / "pictures"
     moments = found(capsys, str(log), "a red ball falls", "--k", "3", "--thumbnails", str(pictures))
     assert 0 < len(moments) <= 3
-    assert list(moments[0]) == ["stream", "start_s", "end_s", "time", "score", "text"]
+    assert list(moments[0]) == ["stream", "start_s", "end_s", "time", "score", "text", "unknown"]
     assert [each["score"] for each in moments] == sorted((each["score"] for each in moments), reverse=True)
     shown = sorted(pictures.iterdir())
     assert [path.name for path in shown] == [f"{n:02}.jpg" for n in range(1, len(moments) + 1)]

@@ -193,3 +193,28 @@ def test_a_moment_of_several_streams_is_asked_of_one(
     assert "name one with --stream" in capsys.readouterr().err
     assert main([*ask, "--stream", "yard", "--quiet"]) == 0
     assert capsys.readouterr().out.startswith(WORDS[2])
+
+
+def test_words_of_what_was_unknown_are_given_where_they_are_asked_for_and_called_a_guess(
+    tmp_path: Path, tiny: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, embedding = str(tmp_path / "LOG"), np.asarray(tiny.embed_text([WORDS[0]])[0])
+    with LogWriter(place, tiny.bundle.manifest) as log:
+        log.add_window("yard", CAPTION, start_s=0, end_s=2, embedding=embedding, unknown=True, at=BEGAN)
+    assert main(["digest", place, "--zone", "UTC"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("yard    nothing I know")
+    assert main(["search", place, WORDS[0]]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("yard    nothing I know")
+    guesses = [
+        ["decode", place, "--at", "1"],
+        ["answer", place, "What?", "--at", "1", "--label", WORDS[0]],
+    ]
+    for command in guesses:
+        assert main(command) == 0
+        out, err = capsys.readouterr()
+        assert WORDS[0] in out
+        assert "nothing tiny knows is to be seen here" in err
+        assert main([*command, "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["unknown"] is True
+        assert "nothing tiny knows" not in err
