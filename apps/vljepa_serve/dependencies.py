@@ -14,10 +14,11 @@ from starlette.requests import HTTPConnection
 
 from vljepa_log import LogReader
 from vljepa_runtime import Model
+from vljepa_serve.archive import Archive, Workers
 from vljepa_serve.config import Config
 from vljepa_serve.service import Service
 
-__all__ = ["ConfigOf", "LogOf", "ModelOf", "ServiceOf"]
+__all__ = ["ArchiveOf", "ConfigOf", "DecodingOf", "LogOf", "ModelOf", "ReadingOf", "ServiceOf"]
 
 
 def _service(connection: HTTPConnection) -> Service:
@@ -39,6 +40,21 @@ def _config(service: ServiceOf) -> Config:
     return service.config
 
 
+def _archive(service: ServiceOf) -> Archive:
+    return service.archive
+
+
+def _reading(service: ServiceOf) -> Workers:
+    return service.reading
+
+
+def _decoding(service: ServiceOf) -> Workers:
+    return service.decoding
+
+
 ModelOf = Annotated[Model, Depends(_model)]
 LogOf = Annotated[LogReader, Depends(_log)]
 ConfigOf = Annotated[Config, Depends(_config)]
+ArchiveOf = Annotated[Archive, Depends(_archive)]
+ReadingOf = Annotated[Workers, Depends(_reading)]
+DecodingOf = Annotated[Workers, Depends(_decoding)]

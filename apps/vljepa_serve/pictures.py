@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NewestPicture", "jpeg_of"]
+__all__ = ["NewestPicture", "jpeg_of", "smaller"]
 
 UInt8 = npt.NDArray[np.uint8]
 QUALITY = 80
@@ -26,6 +26,14 @@ def jpeg_of(image: UInt8, *, width: int | None = None) -> bytes:
     if not done:
         raise ValueError(f"expected a picture, got {image.shape}")
     return data.tobytes()
+
+
+def smaller(jpeg: bytes, width: int) -> bytes:
+    """A JPEG made smaller to a width where it is wider."""
+    bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None or bgr.shape[1] <= width:
+        return jpeg
+    return jpeg_of(np.asarray(bgr[..., ::-1], np.uint8), width=width)
 
 
 class NewestPicture:

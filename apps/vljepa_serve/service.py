@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import vljepa_runtime as vj
-from vljepa_log import LogReader, LogSink, Retention, Where
+from vljepa_log import LogReader, LogSink, Retention, Segment, Where, words_event
 from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
+from vljepa_serve.archive import Archive, Workers
 from vljepa_serve.cameras import Fleet, stats_json
 from vljepa_serve.config import Config, ConfigFile, LogConfig
 from vljepa_serve.hub import Hub
@@ -25,6 +26,7 @@ __all__ = ["Service"]
 TICK_S = 1.0
 SYSTEM_EVERY = 5  # ticks
 DAY_S = 86_400.0
+READING, DECODING = (2, 64), (1, 16)  # threads of what looks at the past, and requests that may wait
 
 
 class Service(Closing):
@@ -42,6 +44,8 @@ class Service(Closing):
         hub: What open pages are told.
         fleet: The cameras.
         started: Wall clock of its start.
+        reading: Threads for what looks at the past.
+        decoding: The one thread that puts the past into words, after all else.
     """
 
     def __init__(self, file: ConfigFile, *, folder: str | Path, model: vj.Model | None = None) -> None:
@@ -57,6 +61,9 @@ class Service(Closing):
         self._stop = threading.Event()
         self._reader_lock = threading.Lock()
         self._reader: LogReader | None = None
+        self._archive: Archive | None = None
+        self.reading = Workers(READING[0], waiting=READING[1], name="reading")
+        self.decoding = Workers(DECODING[0], waiting=DECODING[1], name="decoding", nice=True)
         self.log_place = config.log.folder or self.folder
         self._log = LogSink(self.log_place, self.model.bundle.manifest, retention=_retention(config.log))
         self.fleet = Fleet(self.model, self.hub, log=self._log, problem=self.set_problem)
@@ -88,6 +95,19 @@ class Service(Closing):
                 self._reader = LogReader(self.log_place, self.model.bundle.manifest)
             return self._reader
 
+    @property
+    def archive(self) -> Archive:
+        """What was kept, as the page asks for it."""
+        log = self.log
+        with self._reader_lock:
+            if self._archive is None:
+                self._archive = Archive(log, self.model, keep=self._keep_words)
+            return self._archive
+
+    def _keep_words(self, segments: Sequence[Segment]) -> None:
+        for each in segments:
+            self._log.add_event(words_event(each), at=each.time)
+
     def start(self) -> None:
         """Begin to watch."""
         self._restore()
@@ -100,6 +120,8 @@ class Service(Closing):
         if self._ticker.is_alive():
             self._ticker.join(5.0)
         self.fleet.close()
+        self.reading.close()
+        self.decoding.close()
         if self._reader is not None:
             self._reader.close()
         self._log.close()

@@ -1,0 +1,47 @@
+"""What was kept, to be read while more comes: the log and the video of cameras. Knows no web.
+
+>>> import vljepa_runtime as vj
+>>> from vljepa_log import LogReader, LogWriter, Where, index_source
+>>> from vljepa_serve.archive import LATEST, Answer, Archive, Bin, Found, MomentId, Trace, ask, search, trace_of
+>>> model = vj.load("tiny")
+>>> with LogWriter("ARCHIVE", model.bundle.manifest) as log:
+...     done = index_source(model, "clip.mp4", log)
+>>> with LogReader("ARCHIVE", model.bundle.manifest) as log:
+...     archive = Archive(log, model, keep=lambda segments: None)
+...     query = archive.query_of("clip.mp4")
+...     begin, end = (segment := archive.cut("clip.mp4", query, 0, LATEST)[0]).began, segment.time
+...     moment = MomentId(camera="clip.mp4", start=begin, end=end)
+...     print(archive.decoded(archive.at(moment)).text)
+...     answer: Answer = ask(archive, moment, "Which colour has the box?", ["white", "red"])
+...     print(answer.text, answer.source)
+...     found: Found = search(archive, model.embed_text(["a box bounces"])[0], k=1, where=Where())
+...     trace: Trace = trace_of(archive, "clip.mp4", query, begin, end, points=2)
+a white box bounces
+white embedding
+>>> found.searched, [isinstance(each, Bin) and each.windows for each in trace.bins]
+(5, [1])
+"""
+
+from vljepa_serve.archive.asking import Answer, ask
+from vljepa_serve.archive.bins import Bin, Trace, trace_of
+from vljepa_serve.archive.moments import LATEST, MomentId
+from vljepa_serve.archive.reading import Archive
+from vljepa_serve.archive.searching import Found, search
+from vljepa_serve.archive.wanted import MAX_PICTURE, picture_of
+from vljepa_serve.archive.workers import Workers
+
+__all__ = [
+    "LATEST",
+    "MAX_PICTURE",
+    "Answer",
+    "Archive",
+    "Bin",
+    "Found",
+    "MomentId",
+    "Trace",
+    "Workers",
+    "ask",
+    "picture_of",
+    "search",
+    "trace_of",
+]

@@ -1,0 +1,27 @@
+"""One server for all tests of what was kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from past_log import Past, write_door, write_gate
+from serving import camera_toml, running
+
+import vljepa_runtime as vj
+from vljepa_log import Where
+
+
+@pytest.fixture(scope="session")
+def past(model: vj.Model, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    folder = tmp_path_factory.mktemp("past")
+    write_door(folder, model, recording)
+    began = float(int(time.time()) - 2000)
+    rows = write_gate(folder, model, began).astype(np.float16).astype(np.float32)
+    text = camera_toml("door", recording, on=False) + camera_toml("gate", recording, on=False)
+    with running(model, folder, text) as server:
+        (door,) = server.service.log.store.held(Where(streams=("door",)))
+        yield Past(server, began, rows, began + np.arange(len(rows)) + 2.0, door.first - 2.0)
