@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "place",
-        type=Path,
         metavar="PLACE",
         help="folder with a subfolder of pictures or clips per state; a table (path, text, start_s, end_s); or a log",
     )
@@ -76,14 +75,16 @@ def run(args: argparse.Namespace) -> int:
 
 def from_files(args: argparse.Namespace) -> Taught:
     """What pictures and clips teach."""
+    from vljepa_log import is_log
     from vljepa_teach import examples_in_folder, examples_in_table, teach
 
-    if (args.place / "log.sqlite").is_file():
+    if is_log(args.place):
         raise InputError(
             f"{args.place} is a log: name moments of it with --state NAME STREAM@S-S, or --moments FILE"
         )
-    is_table = args.place.suffix.lower() in TABLES and not args.place.is_dir()
-    examples = (examples_in_table if is_table else examples_in_folder)(args.place)
+    place = Path(args.place)
+    is_table = place.suffix.lower() in TABLES and not place.is_dir()
+    examples = (examples_in_table if is_table else examples_in_folder)(place)
     model = arguments.load_model(args)
     with console.Progress("encoding examples") as progress:
         return teach(

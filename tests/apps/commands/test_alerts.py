@@ -11,7 +11,7 @@ import pytest
 from vljepa_apps.demo.stream import write_video
 from vljepa_apps.main import main
 from vljepa_data.world import Split, make_stream
-from vljepa_runtime import Event
+from vljepa_runtime import Event, Session
 from vljepa_runtime.alerts import read_alerts
 
 WORDS = "a ball falls down"
@@ -75,6 +75,8 @@ def test_marked_moments_of_a_file_and_of_the_command_line(
     one = calibrated(capsys, str(log), "--alert", WORDS, "--marked", str(marks))
     other = calibrated(capsys, str(log), "--alert", WORDS, "--marked", "5,14.5")
     assert one == other
+    many = ",".join(["5", "14.5"] * 1000)  # too long for the name of a file
+    assert calibrated(capsys, str(log), "--alert", WORDS, "--marked", many)["recall"]["n"] == 2000
     assert one["recall"]["n"] == 2
     assert 0 <= one["precision"]["low"] <= one["precision"]["value"]
 
@@ -102,6 +104,15 @@ def test_what_makes_no_sense_is_one_sentence(
         code = int(stopped.code or 0)
     assert code in (1, 2)
     assert message in capsys.readouterr().err
+
+
+def test_a_recording_without_a_window_is_told(
+    recorded: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a camera that is not reached before it is stopped."""
+    monkeypatch.setattr(Session, "run", lambda *args, **options: iter(()))
+    assert main(["alerts", "calibrate", str(recorded[0]), "--alert", WORDS, "--per-day", "5"]) == 1
+    assert "shows no whole window" in capsys.readouterr().err
 
 
 def test_a_file_of_another_model_is_left_as_it_is(

@@ -112,6 +112,8 @@ def test_a_state_is_found_in_a_log(
     ("options", "message"),
     [
         (["LOG"], "is a log: name moments"),
+        (["lance:yard"], "lance:yard is a log: name moments"),
+        (["s3://yard/door"], "s3://yard/door is a log: name moments"),
         (["LOG", "--state", "a"], "expected moments after --state a"),
         (["LOG", "--state", "a", "door"], "expected STREAM@S"),
         (["LOG", "--state", "a", "@3"], "expected STREAM@S"),
@@ -128,7 +130,8 @@ def test_mistakes_are_told_in_a_sentence(
     tiny: Any, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
     out = tmp_path / "s.json"
-    assert main(["teach", str(log / options[0]), *options[1:], "--out", str(out)]) == 1
+    place = options[0] if ":" in options[0] else str(log / options[0])
+    assert main(["teach", place, *options[1:], "--out", str(out)]) == 1
     assert message in capsys.readouterr().err
     assert not out.exists()
 

@@ -111,6 +111,8 @@ def _of_source(
 
         for event in session.run(args.recording, max_seconds=args.max_seconds, on_window=keep):
             name = event.stream
+    if not times:
+        raise InputError(f"{args.recording} shows no whole window to score: give a longer recording or part")
     windows = np.array(times, np.float64)
     seen = {query: np.stack(each).astype(np.float32) for query, each in rows.items()}
     return [
@@ -122,13 +124,19 @@ def _of_source(
 def marks_of(text: str, streams: Sequence[str]) -> dict[str, list[float]]:
     """Marked moments: `T1,T2` in seconds, or a file with one on each line, `SECONDS` or `STREAM,SECONDS`."""
     found: dict[str, list[float]] = {}
-    is_file = Path(text).is_file()
-    for line in arguments.read_lines(Path(text)) if is_file else text.split(","):
+    for line in arguments.read_lines(Path(text)) if _is_file(text) else text.split(","):
         stream, comma, moment = line.rpartition(",")
         if not comma and len(set(streams)) != 1:
             raise InputError(f"expected STREAM,SECONDS, for there are several streams, got {line!r}")
         found.setdefault(stream.strip() if comma else streams[0], []).append(_seconds(moment))
     return found
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # a long list of moments is too long for a name
+        return False
 
 
 def _seconds(text: str) -> float:
