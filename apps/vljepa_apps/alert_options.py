@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_alerts", "alerts_from", "check_alerts", "clips_from"]
 
-DEFAULT_THRESHOLD = 0.8
-
 
 def add_alerts(parser: argparse.ArgumentParser) -> None:
     """--alert, --alert-threshold, --alerts, --clips and what belongs to them."""
@@ -35,7 +33,7 @@ def add_alerts(parser: argparse.ArgumentParser) -> None:
         "--alert-threshold",
         type=float,
         metavar="SCORE",
-        help=f"cosine from which on --alert is told (default {DEFAULT_THRESHOLD}; see vljepa alerts calibrate)",
+        help="cosine from which on --alert is told (default: by its words; calibrate finds better ones)",
     )
     group.add_argument(
         "--alerts", type=Path, metavar="FILE.json", help="alerts of a file, as calibrate writes it"
@@ -57,8 +55,7 @@ def alerts_from(args: argparse.Namespace) -> AlertFile | None:
 
     if args.alert_threshold is not None and not args.alert:
         raise InputError("--alert-threshold is that of --alert: name what is looked for")
-    threshold = DEFAULT_THRESHOLD if args.alert_threshold is None else args.alert_threshold
-    found = [Alert(text=words, threshold=threshold) for words in dict.fromkeys(args.alert)]
+    found = [Alert(text=words, threshold=args.alert_threshold) for words in dict.fromkeys(args.alert)]
     file = None if args.alerts is None else read_alerts(args.alerts)
     if file is not None:
         return replace(file, alerts=(*found, *file.alerts))

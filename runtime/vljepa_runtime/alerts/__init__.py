@@ -11,7 +11,8 @@
 a ball falls begins ...
 a ball falls ends ...
 
-`rule.py` says what an alert is, `watch.py` when it is told, `clips.py` keeps what a camera saw before.
+`rule.py` says what an alert is, `words.py` which threshold its words give, `watch.py` when it is told, `clips.py` keeps
+what a camera saw before.
 """
 
 import lazy_loader

@@ -289,9 +289,9 @@ def _rarer(alert: Alert, series: Sequence[ScoreSeries], allowed: float) -> float
             f"{FEWEST} are needed; take longer ones, more alerts a day, or marked moments"
         )
     most = _most_score(alert) + CLOSE
-    beyond = [math.log((most - rule.threshold) / (most - score)) for score in highest]
+    beyond = [math.log((most - level) / (most - score)) for score in highest]
     further = sum(beyond) / len(beyond) * math.log(len(highest) / allowed)
-    return max(most - (most - rule.threshold) * math.exp(-further), max(highest) + CLOSE)
+    return max(most - (most - level) * math.exp(-further), max(highest) + CLOSE)
 
 
 def _check_marks(marks: Mapping[str, Sequence[float]], series: Sequence[ScoreSeries]) -> None:

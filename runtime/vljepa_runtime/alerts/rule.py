@@ -51,7 +51,8 @@ class Alert:
     """A standing query.
 
     Its score is the cosine between the embedding of `text` and the predicted one; with `against` it is how much nearer
-    `text` is than the nearest of those: a difference of cosines. It ranks moments, and is no probability.
+    `text` is than the nearest of those, or than windows are that show none of them, by what the words say: a difference
+    of cosines. It ranks moments, and is no probability.
 
     An alert begins when every window over `hold_s` scored `threshold` or more, and ends when every window over `hold_s`
     scored less than `threshold - release`. For `cool_down_s` after its end it does not begin again; what is still
@@ -59,7 +60,8 @@ class Alert:
 
     Attributes:
         text: What shall be told, in your own words.
-        threshold: From -1 to 1, with `against` from -2 to 2: see `vljepa alerts calibrate`.
+        threshold: From -1 to 1, with `against` from -2 to 2: see `vljepa alerts calibrate`; None for what the words
+            say, and 0 with `against`.
         against: What else a stream may show, in your own words.
         hold_s: For how long, in seconds.
         release: How far the score must fall below the threshold, so that it does not flicker.
@@ -76,7 +78,7 @@ class Alert:
     """
 
     text: Text
-    threshold: Annotated[float, _cosine]
+    threshold: Annotated[float, _cosine] | None = None
     against: Annotated[tuple[Text, ...], AtMost(MAX_AGAINST)] = ()
     hold_s: Annotated[float, _seconds] = 1.0
     release: Annotated[float, _margin] = 0.05
@@ -132,6 +134,22 @@ class AlertFile:
                 "with this bundle (vljepa alerts calibrate)"
             )
 
+    @classmethod
+    def from_json(cls, data: bytes, *, where: str = "alerts") -> AlertFile:
+        """Read what `to_dict` gave, as UTF-8; `where` names it in messages.
+
+        Raises:
+            InputError: it is no JSON, or something else.
+        """
+        try:
+            if len(data) > MAX_BYTES:
+                raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB")
+            values = parse_json(data.decode("utf-8-sig"))
+        except ValueError as error:
+            raise InputError(f"expected a file of alerts, cannot read {where}: {error}") from error
+        advice = "see docs/alerts.md for what a file of alerts holds"
+        return read_record(cls, values, "alerts", error=InputError, advice=advice)
+
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
         found: dict[str, object] = plain(self)
@@ -147,13 +165,9 @@ def read_alerts(path: str | os.PathLike[str]) -> AlertFile:
     Raises:
         InputError: it cannot be read, or is something else.
     """
-    advice = "see docs/alerts.md for what a file of alerts holds"
     try:
         with Path(path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ValueError(f"it has more than {MAX_BYTES >> 20} MiB")
-        values = parse_json(content.decode("utf-8-sig"))
+            data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"expected a file of alerts, cannot read {path}: {error}") from error
-    return read_record(AlertFile, values, "alerts", error=InputError, advice=advice)
+    return AlertFile.from_json(data, where=os.fspath(path))

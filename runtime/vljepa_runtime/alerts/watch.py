@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.alerts.rule import Alert
+from vljepa_runtime.alerts.words import EmbedTexts, something_else, with_threshold
 from vljepa_runtime.arguments import instance
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection.holding import ROUNDING_S, Holding
@@ -16,8 +17,8 @@ from vljepa_runtime.selection.protocol import Floats, Observation, unit
 
 __all__ = ["AlertChange", "AlertScorer", "AlertWatch", "watch_scores"]
 
+GAP = 2  # windows, or times the hole before, in which nothing was seen: over that nothing holds
 HELD = 1.5  # times the usual length of a window; thinned logs have windows that stand for many
-EmbedTexts = Callable[[Sequence[str]], Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,22 +55,23 @@ class AlertScorer:
     Examples:
         >>> import numpy as np
         >>> from vljepa_runtime.alerts import Alert, AlertScorer
-        >>> words = dict(zip(["a cat", "a dog"], np.eye(2, 8, dtype=np.float32)))
-        >>> alert = Alert(text="a cat", against=["a dog"], threshold=0.2)
+        >>> words = dict(zip(["cat", "dog"], np.eye(2, 8, dtype=np.float32)))
+        >>> alert = Alert(text="cat", against=["dog"], threshold=0.2)
         >>> score = AlertScorer(alert, lambda texts: np.stack([words[text] for text in texts]))
-        >>> [round(float(s), 1) for s in score(np.stack([words["a cat"], 0.8 * words["a cat"] + 0.6 * words["a dog"]]))]
+        >>> [round(float(s), 1) for s in score(np.stack([words["cat"], 0.8 * words["cat"] + 0.6 * words["dog"]]))]
         [1.0, 0.2]
     """
 
     def __init__(self, alert: Alert, embed_texts: EmbedTexts) -> None:
         self._rows = embed_texts([alert.text, *alert.against])
+        self._else = something_else(alert.text, embed_texts) if alert.against else -np.inf
 
     def __call__(self, embeddings: Floats) -> Floats:
         """(N,) scores of embeddings (N, S)."""
         cosines = embeddings @ self._rows.T
         if len(self._rows) == 1:
             return np.asarray(cosines[:, 0], np.float32)
-        return np.asarray(cosines[:, 0] - cosines[:, 1:].max(axis=1), np.float32)
+        return np.asarray(cosines[:, 0] - np.maximum(cosines[:, 1:].max(axis=1), self._else), np.float32)
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class _State:
     """One alert on one stream."""
 
     alert: Alert
+    threshold: float = field(init=False)
     holding: Holding[bool] = field(init=False)
     began_s: float = 0.0
     seen_s: float = 0.0
@@ -84,6 +87,9 @@ class _State:
     score: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.alert.threshold is None:
+            raise InputError(f"expected an alert with a threshold, got {self.alert}: see with_threshold")
+        self.threshold = self.alert.threshold
         self.holding = Holding(self.alert.hold_s, present=False, rival=False)
 
     @property
@@ -91,10 +97,12 @@ class _State:
         """Whether nothing but a window that scores enough can change anything."""
         return not (self.holding.present or self.holding.rival)
 
-    def push(self, score: float, seen: Observation) -> AlertChange | None:
+    def push(self, score: float, seen: Observation, *, after_gap: bool) -> AlertChange | None:
+        if after_gap:
+            self.holding.begin_anew()
         self.seen_s, self.score = seen.end_s, score
         active = self.holding.present
-        shows = score >= self.alert.threshold - (self.alert.release if active else 0.0)
+        shows = score >= self.threshold - (self.alert.release if active else 0.0)
         if not active and seen.end_s < self.quiet_until_s - ROUNDING_S:
             shows = False
         if not self.holding.push(shows, seen):
@@ -121,12 +129,26 @@ class _State:
         )
 
 
+@dataclass(slots=True)
+class _Holes:
+    """Between the windows of one query."""
+
+    end_s: float = float("inf")
+    before_s: float = 0.0
+
+    def push(self, seen: Observation) -> bool:
+        """Whether a gap lies before the next window."""
+        hole_s, before_s = seen.start_s - self.end_s, self.before_s
+        self.end_s, self.before_s = seen.end_s, hole_s
+        return hole_s > GAP * max(seen.end_s - seen.start_s, before_s)
+
+
 class AlertWatch:
     """Several alerts on one stream.
 
     Args:
-        alerts: No two with the same words.
-        embed_texts: `Model.embed_text`; called once for each alert.
+        alerts: No two with the same words; one without a threshold is given what its words say.
+        embed_texts: `Model.embed_text`.
         queries: What the stream is asked; the first one is what alerts without a query look at.
 
     Raises:
@@ -147,12 +169,14 @@ class AlertWatch:
     """
 
     def __init__(self, alerts: Iterable[Alert], embed_texts: EmbedTexts, *, queries: Sequence[str]) -> None:
-        self.alerts = tuple(alerts)
-        for alert in self.alerts:
+        found = tuple(alerts)
+        for alert in found:
             instance(alert, "an alert", Alert)
-        if len({alert.text for alert in self.alerts}) != len(self.alerts):
+        if len({alert.text for alert in found}) != len(found):
             raise InputError("expected alerts with words of their own, two have the same")
+        self.alerts = tuple(with_threshold(alert, embed_texts) for alert in found)
         self._states: dict[str, list[tuple[AlertScorer, _State]]] = {}
+        self._holes = {query: _Holes() for query in queries}
         for alert in self.alerts:
             query = queries[0] if alert.query is None else alert.query
             if query not in queries:
@@ -165,8 +189,8 @@ class AlertWatch:
         """Take the next window of one query, in time order."""
         if not (states := self._states.get(query)):
             return []
-        row = unit(seen.embedding)[None]
-        changes = [state.push(float(score(row)[0]), seen) for score, state in states]
+        row, after_gap = unit(seen.embedding)[None], self._holes[query].push(seen)
+        changes = [state.push(float(score(row)[0]), seen, after_gap=after_gap) for score, state in states]
         return [change for change in changes if change]
 
     def finish(self) -> list[tuple[str, AlertChange]]:
@@ -192,9 +216,10 @@ def watch_scores(alert: Alert, scores: Floats, windows: npt.NDArray[np.floating]
         [True, False]
     """
     state, nothing = _State(alert), np.zeros(0, np.float32)
-    above = np.flatnonzero(scores >= alert.threshold)
+    above = np.flatnonzero(scores >= state.threshold)
     lengths = windows[:, 1] - windows[:, 0]
     held = lengths > HELD * np.median(lengths) if len(lengths) else lengths
+    gaps = _gaps(windows)
     index = 0
     while index < len(scores):
         if state.is_idle:  # most windows of most streams: nothing happens until one scores enough
@@ -206,8 +231,15 @@ def watch_scores(alert: Alert, scores: Floats, windows: npt.NDArray[np.floating]
         seen = Observation(
             index=index, start_s=start_s, end_s=end_s, embedding=nothing, held=int(held[index])
         )
-        if (change := state.push(float(scores[index]), seen)) is not None:
+        if (change := state.push(float(scores[index]), seen, after_gap=bool(gaps[index]))) is not None:
             yield change
         index += 1
     if (change := state.finish()) is not None:
         yield change
+
+
+def _gaps(windows: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """(N,) what `_Holes` says of each."""
+    holes = np.append(-np.inf, windows[1:, 0] - windows[:-1, 1])[: len(windows)]
+    before = np.append(0.0, holes[:-1])[: len(windows)]
+    return np.asarray(holes > GAP * np.maximum(windows[:, 1] - windows[:, 0], before))

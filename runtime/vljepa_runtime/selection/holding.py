@@ -40,3 +40,7 @@ class Holding(Generic[T]):
             return False
         self.present = best
         return True
+
+    def begin_anew(self) -> None:
+        """What the last windows said counts no longer towards the time, for nothing was seen since."""
+        self.rival = self.present

@@ -26,6 +26,11 @@ def test_options_become_alerts(model: Any, pictures: Path, tmp_path: Path) -> No
     assert (clips.folder, clips.look_back_s, clips.look_ahead_s) == (tmp_path / "clips", 3, 0)
 
 
+def test_without_a_threshold_the_words_give_it(model: Any, pictures: Path) -> None:
+    assert main(["run", "toy", str(pictures), "--alert", "a cat sits"]) == 0
+    assert model.sessions[0].options["alerts"] == (Alert(text="a cat sits"),)
+
+
 def test_without_alerts_a_session_watches_for_none(model: Any, pictures: Path) -> None:
     assert main(["run", "toy", str(pictures)]) == 0
     assert (model.sessions[0].options["alerts"], model.sessions[0].options["clips"]) == (None, None)

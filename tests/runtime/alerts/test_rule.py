@@ -29,6 +29,11 @@ def test_a_file_gives_what_was_written(tmp_path: Path) -> None:
     assert read_alerts(written(tmp_path, file.to_dict())) == file
 
 
+def test_a_threshold_may_be_left_out(tmp_path: Path) -> None:
+    for values in ({"text": "a cat sits"}, {"text": "a cat sits", "threshold": None}):
+        assert read_alerts(written(tmp_path, {"alerts": [values]})).alerts == (Alert(text="a cat sits"),)
+
+
 def test_thresholds_of_another_model_are_refused() -> None:
     file = AlertFile(alerts=[Alert(**FALLS)], model={"checkpoint": "abc"})  # type: ignore[arg-type]
     file.check_model({"checkpoint": "abc"})
@@ -48,7 +53,7 @@ def test_thresholds_of_another_model_are_refused() -> None:
         ({"alerts": []}, "one alert or more"),
         ({"alerts": [FALLS, FALLS]}, "words of its own"),
         ({"alerts": [FALLS], "alarm": 1}, "unknown keys alarm"),
-        ({"alerts": [{"text": "a"}]}, "threshold"),
+        ({"alerts": [{"threshold": 0.4}]}, "`text` is missing"),
         ({"alerts": [{**FALLS, "text": " "}]}, "words"),
         ({"alerts": [{**FALLS, "text": "a\x1b[2J"}]}, "control characters"),
         ({"alerts": [{**FALLS, "threshold": "0.4"}]}, "threshold: expected a finite number"),

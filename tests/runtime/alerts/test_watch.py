@@ -102,16 +102,66 @@ def test_a_held_picture_counts_as_long_as_it_is_on_show() -> None:
         assert len(watch.push("q", seen)) == begins
 
 
+@pytest.mark.parametrize(
+    ("scores", "before", "hole_s", "step_s", "expected"),
+    [
+        ("0999000", 3, 4, 1, [("begins", 2, 9), ("ends", 2, 9)]),  # a hole that windows nearly fill
+        ("0999000", 3, 3600, 1, []),  # two before and one behind it: nobody saw whether it went on
+        ("0999900", 3, 3600, 1, []),
+        ("09999990000", 4, 3600, 1, [("begins", 2, 5), ("ends", 2, 3608)]),  # what is told goes on
+        ("099909990000", 4, 3600, 1, [("begins", 2, 5), ("ends", 2, 3609)]),
+        ("0999000", 9, 0, 10, [("begins", 11, 22), ("ends", 11, 41)]),  # windows far apart have no holes
+    ],
+)
+def test_nothing_holds_over_a_hole(
+    scores: str, before: int, hole_s: float, step_s: float, expected: Told
+) -> None:
+    begins = np.array([index * step_s + hole_s * (index >= before) for index in range(len(scores))])
+    values, windows = np.array([int(each) / 10 for each in scores]), np.stack([begins, begins + 2], axis=1)
+    assert told(watch_scores(alert(hold_s=2), values, windows)) == expected
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_stream_is_told_as_its_recording_whatever_its_holes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    begins = np.cumsum(rng.choice([0.5, 1, 3, 10, 100], 300, p=[0.4, 0.3, 0.15, 0.1, 0.05]))
+    windows, scores = np.stack([begins, begins + 2], axis=1), np.round(rng.random(300), 2)
+    rule = alert(threshold=0.305, hold_s=1, release=0.1, cool_down_s=5)
+    watch = AlertWatch([rule], lambda texts: np.eye(1, 2, dtype=np.float32), queries=["q"])
+    changes = []
+    for index, ((start_s, end_s), score) in enumerate(zip(windows.tolist(), scores.tolist())):
+        row = np.array([score, np.sqrt(1 - score**2)])
+        seen = Observation(index=index, start_s=start_s, end_s=end_s, embedding=row)
+        changes += watch.push("q", seen)
+    changes += [change for _, change in watch.finish()]
+    assert len(changes) >= 4
+    assert told(changes) == told(watch_scores(rule, scores, windows))
+
+
 def test_scores_are_cosines_and_with_others_a_difference() -> None:
-    words = {"a cat": [1.0, 0.0], "a dog": [0.0, 1.0], "nothing": [-1.0, 0.0]}
+    words = {
+        "a cat": [1.0, 0.0],
+        "a dog": [0.0, 1.0],
+        "nothing": [-1.0, 0.0],
+        "a": [0.0, 1.0],
+        "cat": [1.0, 0.0],
+    }
 
     def embed(texts: Any) -> Any:
         return np.array([words[text] for text in texts], np.float32)
 
     seen = np.array([[1, 0], [0.6, 0.8], [0, -1]], np.float32)
     assert AlertScorer(alert(), embed)(seen).tolist() == pytest.approx([1, 0.6, 0])
+    competing = AlertScorer(alert(against=("nothing",)), embed)
+    something_else = 0.5 - 0.08  # the mean of what "a" and "cat" have in common with "a cat", and less
+    assert competing(seen).tolist() == pytest.approx(
+        [1 - something_else, 0.6 - something_else, -something_else]
+    )
     competing = AlertScorer(alert(against=("a dog", "nothing")), embed)
-    assert competing(seen).tolist() == pytest.approx([1, -0.2, 0])
+    assert competing(seen).tolist() == pytest.approx([1 - something_else, -0.2, -something_else])
+    assert AlertScorer(alert(text="cat", against=("a dog",)), embed)(seen).tolist() == pytest.approx(
+        [1, -0.2, 1]
+    )
 
 
 def test_an_alert_looks_at_its_query_and_at_the_first_without() -> None:

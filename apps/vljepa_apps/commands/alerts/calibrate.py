@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_runtime.bundle import identity_of
 
     alert = Alert(
-        text=args.alert, threshold=0, against=tuple(args.against), hold_s=args.hold, release=args.release,
+        text=args.alert, against=tuple(args.against), hold_s=args.hold, release=args.release,
         cool_down_s=args.cool_down,
     )  # fmt: skip
     model = arguments.load_model(args)

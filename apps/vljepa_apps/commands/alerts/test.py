@@ -25,24 +25,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what each alert would have told, in order of time."""
-    from vljepa_runtime.alerts import alert_spans, read_alerts
+    from vljepa_runtime.alerts import alert_spans, read_alerts, with_threshold
     from vljepa_runtime.bundle import identity_of
 
     file = read_alerts(args.alerts)
     model = arguments.load_model(args)
     file.check_model(identity_of(model.bundle.manifest))
-    every = recordings.scored(args, model, file.alerts)
+    alerts = [with_threshold(alert, model.embed_text) for alert in file.alerts]
+    every = recordings.scored(args, model, alerts)
     found = [
-        (alert.text, span) for alert, series in zip(file.alerts, every) for span in alert_spans(alert, series)
+        (alert.text, span) for alert, series in zip(alerts, every) for span in alert_spans(alert, series)
     ]
     found.sort(key=lambda each: (each[1].stream, each[1].start_s))
     if args.json:
         for text, span in found:
             console.document({"text": text, **_rounded(span)})
         return 0
-    days = {
-        alert.text: sum(each.seconds for each in series) / 86_400 for alert, series in zip(file.alerts, every)
-    }
+    days = {alert.text: sum(each.seconds for each in series) / 86_400 for alert, series in zip(alerts, every)}
     console.result(_text(found, days))
     return 0
 
