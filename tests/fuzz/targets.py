@@ -11,6 +11,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import ClassVar, Protocol
@@ -24,6 +25,7 @@ from vljepa_data.annotations import read_annotations
 from vljepa_evaluation.gates import Reference
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import ConfigError
+from vljepa_runtime.alerts import AlertFile, AlertWatch, with_threshold
 from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.events import Event
@@ -33,6 +35,7 @@ from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.mil_file import check_program
 from vljepa_runtime.graphs.onnx_file import read_onnx
 from vljepa_runtime.graphs.onnx_sizes import check_sizes
+from vljepa_runtime.selection import observe
 from vljepa_runtime.states import States
 from vljepa_runtime.tokenizer import Tokenizer
 
@@ -95,6 +98,22 @@ class StatesTarget(_Json):
         assert States.from_json(states.to_json()).names == states.names
         rows = np.eye(len(states.states[0].weights), dtype=np.float32)[:3]
         assert np.isfinite(states.with_unsure(rows)).all()
+
+
+class AlertsTarget(_Json):
+    def run(self, data: bytes) -> None:
+        file = AlertFile.from_json(data)
+        assert AlertFile.from_json(json.dumps(file.to_dict()).encode()) == file
+        alerts = [with_threshold(replace(alert, query=None), _cosines) for alert in file.alerts]
+        watch = AlertWatch(alerts, _cosines, queries=[""])
+        rows = np.eye(8, dtype=np.float32)[[0, 0, 1, 1, 0]]
+        for seen in observe(rows, np.arange(len(rows), dtype=float)):
+            watch.push("", seen)
+        watch.finish()
+
+
+def _cosines(texts: Sequence[str]) -> np.ndarray:
+    return np.eye(8, dtype=np.float32)[[len(text) % 8 for text in texts]]
 
 
 class TokenizerTarget(_Json):
@@ -322,6 +341,7 @@ def targets(scratch: Path) -> Mapping[str, Target]:
         TokenizerTarget("tokenizer", [small["tokenizer.json"]]),
         EventTarget("event"),
         StatesTarget("states"),
+        AlertsTarget("alerts"),
         AnnotationsTarget("annotations", scratch),
         ConfigTarget("config"),
         GraphTarget("graph", [_graph()]),
