@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_log.background import Background
+from vljepa_log.errors import LogError
 from vljepa_log.retention import Freed, Retention, apply_retention
-from vljepa_log.rows import WINDOW, Batch, StoredEvent, Thumbnail, flag_of
-from vljepa_log.store import Contents, Position, Store
+from vljepa_log.rows import StoredEvent, Thumbnail, flag_of
+from vljepa_log.store import Position, Store
 from vljepa_log.stores import open_store
+from vljepa_log.waiting import Waiting, WaitingWindow
 from vljepa_runtime import InputError
 from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
@@ -38,18 +40,13 @@ class Steps:
     Attributes:
         windows: As soon as so many windows wait.
         seconds: Or so long after the first of them came; a killed process loses what came since.
+        max_bytes: Of memory for what waits while it cannot be stored (a full disk, a network that is down); beyond,
+            the oldest is dropped. 64 MB are 19 hours of one camera at 256 dimensions.
     """
 
     windows: int = 512
     seconds: float = 10.0
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Windows of one stream and query that are not stored yet."""
-
-    windows: list[tuple[int, float, float, float, float, int]] = field(default_factory=list)
-    embeddings: list[Float32] = field(default_factory=list)
+    max_bytes: int = 64_000_000
 
 
 class LogWriter(Closing):
@@ -90,10 +87,7 @@ class LogWriter(Closing):
         self._width = manifest.embedding_dim
         self._steps, self._clock = steps, clock
         self._lock = threading.Lock()
-        self._waiting: dict[tuple[str, str], _Waiting] = {}
-        self._events: list[StoredEvent] = []
-        self._thumbnails: list[Thumbnail] = []
-        self._positions: dict[tuple[str, str], Position] = {}
+        self._waiting = Waiting(steps.max_bytes)
         self._sources: dict[str, str] = {}
         self._before: dict[tuple[str, str], Float32] = {}
         self._since: float | None = None
@@ -110,10 +104,15 @@ class LogWriter(Closing):
         """Where it is kept."""
         return self._store
 
+    @property
+    def dropped(self) -> int:
+        """Windows, events and pictures that the log lacks: they could not be stored, and were too much to keep."""
+        return self._waiting.dropped
+
     def positions(self, stream: str) -> dict[str, Position]:
         """How far each query of a stream has come, with what waits to be stored."""
         with self._lock:
-            known = {**self._store.positions(stream=stream), **self._positions}
+            known = {**self._store.positions(stream=stream), **self._waiting.positions}
         return {query: position for (name, query), position in known.items() if name == stream}
 
     def begin(self, stream: str, *, source: str) -> None:
@@ -124,7 +123,7 @@ class LogWriter(Closing):
         """Note that a stream has ended, here in stream time: it need not be read again for that query."""
         with self._lock:
             source = self._sources.get(stream, "")
-            self._positions[stream, query] = Position(at_s=end_s, complete=True, source=source)
+            self._waiting.set_position(stream, query, Position(at_s=end_s, complete=True, source=source))
             self._store_gathered()
 
     def add_window(
@@ -166,25 +165,28 @@ class LogWriter(Closing):
         with self._lock:
             before = self._before.get(source)
             distance = 0.0 if before is None else 1.0 - float(before @ embedding)
-            waiting = self._waiting.setdefault(source, _Waiting())
-            waiting.windows.append((0, start_s, end_s, moment, distance, flag_of(unknown)))
-            waiting.embeddings.append(embedding)
+            row = (0, start_s, end_s, moment, distance, flag_of(unknown))
+            self._waiting.add(
+                WaitingWindow(stream=stream, query=query, row=row, embedding=embedding.astype(np.float16))
+            )
             self._before[source] = embedding
-            self._positions[source] = Position(at_s=end_s, source=self._sources.get(stream, ""))
+            position = Position(at_s=end_s, source=self._sources.get(stream, ""))
+            self._waiting.set_position(stream, query, position)
             self._count += 1
             self._store_if_due()
 
     def add_event(self, event: Event, *, at: float | None = None) -> None:
         """Take in what was told of a stream: a segment, an answer or an alert; `at` as in `add_window`."""
         with self._lock:
-            self._events.append(StoredEvent(number=0, time=self._clock() if at is None else at, event=event))
+            moment = self._clock() if at is None else at
+            self._waiting.add(StoredEvent(number=0, time=moment, event=event))
             self._store_if_due()
 
     def add_thumbnail(self, stream: str, *, at_s: float, jpeg: bytes, at: float | None = None) -> None:
         """Take in a small picture of the moment `at_s` in stream time; `at` as in `add_window`."""
         with self._lock:
             moment = self._clock() if at is None else at
-            self._thumbnails.append(Thumbnail(stream=stream, at_s=at_s, time=moment, jpeg=jpeg))
+            self._waiting.add(Thumbnail(stream=stream, at_s=at_s, time=moment, jpeg=jpeg))
             self._store_if_due()
 
     def flush(self) -> None:
@@ -205,7 +207,8 @@ class LogWriter(Closing):
         """Store what was gathered and let the log go.
 
         Raises:
-            LogError: what was gathered cannot be stored, or what is too old could not be removed.
+            LogError: what was gathered cannot be stored, what is too old could not be removed, or something was
+                dropped meanwhile.
         """
         try:
             self._timer.close()
@@ -215,6 +218,11 @@ class LogWriter(Closing):
             self._store.close()
         if self._upkeep.error:
             raise self._upkeep.error
+        if self.dropped:
+            raise LogError(f"the log lacks what it could not store for too long: {self._lost()}")
+
+    def _lost(self) -> str:
+        return f"{self.dropped:,} of the windows, events and pictures were dropped, the oldest first"
 
     def _keep_up(self) -> None:
         """Index what will not change any more, and remove what is too old."""
@@ -239,21 +247,11 @@ class LogWriter(Closing):
             self._store_gathered()
 
     def _store_gathered(self) -> None:
-        contents = Contents(
-            batches=[
-                Batch(
-                    stream=stream,
-                    query=query,
-                    windows=np.array(waiting.windows, WINDOW),
-                    embeddings=np.stack(waiting.embeddings),
-                )
-                for (stream, query), waiting in self._waiting.items()
-            ],
-            events=self._events,
-            thumbnails=self._thumbnails,
-            positions=self._positions,
-        )
-        if contents:
-            self._store.append(contents)  # may raise: nothing is let go before it is stored
-        self._waiting, self._events, self._thumbnails, self._positions = {}, [], [], {}
+        if contents := self._waiting.contents():
+            try:
+                self._store.append(contents)
+            except LogError as error:  # it waits for the next step
+                self._since, self._count = time.monotonic(), 0
+                raise (LogError(f"{error}; {self._lost()}") if self.dropped else error) from error
+        self._waiting.clear()
         self._since, self._count = None, 0

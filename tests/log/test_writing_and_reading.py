@@ -119,6 +119,45 @@ def test_what_could_not_be_stored_is_stored_with_the_next_step(
         assert [held.windows for held in log.store.held()] == [2]
 
 
+def test_what_waits_for_room_is_bounded_told_and_stored_when_there_is_some(
+    tmp_path: Path, manifest: vj.Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps(windows=10, seconds=3600, max_bytes=50 * (400 + 2 * SIDE) + 100)
+    tried: list[int] = []
+
+    def full(*args: object) -> int:
+        tried.append(1)
+        raise OSError(28, "No space left on device")
+
+    log, refused = LogWriter(tmp_path / "LOG", manifest, steps=steps), []
+    log.add_thumbnail("door", at_s=0, jpeg=b"jpeg", at=1000.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        for index in range(100):
+            try:
+                log.add_window("door", "q", start_s=index, end_s=index + 2, embedding=unit(index))
+            except LogError as error:
+                refused.append(str(error))
+        assert len(refused) == len(tried) == 10  # once in a step, not with each window
+        assert "No space left on device" in refused[0]
+        assert "dropped" not in refused[3]
+        assert refused[-1].endswith("51 of the windows, events and pictures were dropped, the oldest first")
+    log.add_event(vj.Event(stream="door", kind="segment", start_s=0, end_s=1, query="q"))  # takes one's place
+    assert log.dropped == 52
+    with pytest.raises(LogError, match=r"the log lacks .* 52 of the windows"):
+        log.close()
+    with LogReader(tmp_path / "LOG") as reader:
+        assert [float(s) for batch in reader.windows() for s in batch.windows["start_s"]] == list(
+            range(51, 100)
+        )
+        assert len(list(reader.events())) == 1
+        assert reader.thumbnail("door", 0) is None
+        ((_, position),) = reader.store.positions().items()
+    assert position == Position(at_s=101.0)
+    with LogWriter(tmp_path / "LOG", manifest) as log:
+        assert log.dropped == 0
+
+
 def test_streams_write_from_their_own_threads(tmp_path: Path, manifest: vj.Manifest) -> None:
     with LogWriter(tmp_path / "LOG", manifest, steps=Steps(windows=16)) as log:
         threads = [
