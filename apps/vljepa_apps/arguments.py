@@ -181,8 +181,8 @@ def _with_unit(text: str, units: Mapping[str, float], what: str, *, said: str | 
     raise argparse.ArgumentTypeError(f"expected {what}, got {(said or text)!r}")
 
 
-def add_log(parser: argparse.ArgumentParser) -> None:
-    """LOG, --stream, and --bundle, which has to be of the model that wrote it."""
+def add_log(parser: argparse.ArgumentParser, *, query: bool = True) -> None:
+    """LOG, --stream, --bundle, which has to be of the model that wrote it, and where wanted --query."""
     parser.add_argument("log", metavar="LOG", help="folder of a log, or address of another store")
     parser.add_argument(
         "--stream", action="append", default=[], metavar="S", help="of this stream; may be repeated"
@@ -190,6 +190,10 @@ def add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle", default="tiny", metavar="BUNDLE", help="that wrote the log (default: tiny)"
     )
+    if query:
+        parser.add_argument(
+            "--query", metavar="Q", help="only what answers Q (default: whatever the log was asked)"
+        )
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ EXAMPLE = "vljepa answer LOG 'What colour is the ball?' --at 12.5 --label red --
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    arguments.add_log(parser)
+    arguments.add_log(parser, query=False)
     arguments.add_question(parser)
     parser.add_argument(
         "--at", type=wall_time.stream_or_wall, required=True, metavar="T",

@@ -26,9 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     when.add_argument(
         "--span", type=wall_time.stream_or_wall, nargs=2, metavar=("A", "B"), help="every segment from A to B"
     )
-    parser.add_argument(
-        "--query", metavar="Q", help="only what answers Q (default: whatever the log was asked)"
-    )
     arguments.add_engine(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object per line instead of text")
     arguments.add_quiet(parser)

@@ -34,9 +34,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--zone", type=wall_time.zone, metavar="Z", help="such as Europe/Berlin (default: this machine's)"
     )
-    parser.add_argument(
-        "--query", metavar="Q", help="only what answers Q (default: whatever the log was asked)"
-    )
     arguments.add_number(parser, "--budget", BUDGET, "changes to show, and so decodings, at most")
     parser.add_argument(
         "--out", type=Path, action="append", default=[], metavar="FILE",

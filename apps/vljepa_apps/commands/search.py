@@ -48,13 +48,20 @@ def run(args: argparse.Namespace) -> int:
     """Print the moments, best first."""
     from vljepa_log import LogReader, Where
 
-    if [bool(args.words), bool(args.like), bool(args.picture), bool(args.state)].count(True) != 1:
+    if [bool(args.words and args.words.strip()), bool(args.like), bool(args.picture), bool(args.state)].count(
+        True
+    ) != 1:
         raise InputError("expected WORDS, --like STREAM@S, --picture SOURCE or --state NAME, one of them")
     if bool(args.state) != bool(args.states):
         raise InputError("expected --state NAME and --states FILE, one of them came alone")
+    if args.state and args.query:
+        raise InputError("states bring the query that they were taught with: leave out --query")
     if args.since is not None and args.until is not None and args.since >= args.until:
         raise InputError("expected --from before --to")
-    where = Where(streams=tuple(args.stream), since=args.since, until=args.until)
+    where = Where(
+        streams=tuple(args.stream), queries=(args.query,) if args.query else (), since=args.since,
+        until=args.until,
+    )  # fmt: skip
     model = arguments.load_model(args)
     with LogReader(args.log, model.bundle.manifest) as log:
         if args.state:
@@ -78,7 +85,8 @@ def wanted(args: argparse.Namespace, model: Model, log: LogReader) -> npt.NDArra
         return row
     if args.picture:
         return model.embed(args.picture)
-    return log.embedding_at(*args.like)
+    stream, at_s = args.like
+    return log.embedding_at(stream, at_s, args.query)
 
 
 def showing(args: argparse.Namespace, model: Model, log: LogReader, where: Where) -> list[Moment]:
@@ -123,7 +131,7 @@ def plain(moment: Moment) -> dict[str, Any]:
 def text(moments: list[Moment]) -> str:
     """The moments for people."""
     if not moments:
-        return "nothing in the log is meant: see vljepa index, or look at --from, --to and --stream"
+        return "nothing in the log is meant: see vljepa index, or look at --from, --to, --stream and --query"
     rows = [
         (
             f"{each.score:.3f}",

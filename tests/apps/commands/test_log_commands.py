@@ -131,6 +131,23 @@ def test_streams_and_times_narrow_a_search(
         assert {each["stream"] for each in found(capsys, *everything, *options)} == expected
 
 
+def test_a_log_that_was_asked_twice_is_searched_for_either(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = ["index", str(recordings / NAMES[0]), "--out", str(tmp_path / "LOG")]
+    for asked in ([], ["--query", "What colour?"]):
+        capsys.readouterr()
+        assert main([*index, *asked, "--json"]) == 0
+        (source,) = json.loads(capsys.readouterr().out)["sources"]
+        assert source["windows"] > 0
+        assert not source["skipped"]
+    wanted = [str(tmp_path / "LOG"), "a ball", "--k", "50"]
+    both = found(capsys, *wanted)
+    one = found(capsys, *wanted, "--query", "What colour?")
+    assert 0 < len(one) < len(both)
+    assert found(capsys, *wanted, "--query", "What else?") == []
+
+
 def test_a_search_that_means_nothing_says_so(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["search", str(log), "a ball", "--stream", "none"]) == 0
@@ -143,6 +160,8 @@ def test_a_search_that_means_nothing_says_so(log: Path, capsys: pytest.CaptureFi
         ([], "expected WORDS, --like STREAM@S, --picture SOURCE"),
         (["a ball", "--like", "a@1"], "one of them"),
         ([""], "expected WORDS"),
+        ([" "], "expected WORDS"),
+        (["--state", "open", "--states", "none.json", "--query", "What?"], "leave out --query"),
         (["--like", "no time"], "expected STREAM@SECONDS"),
         (["--like", "a@soon"], "expected a number, got 'soon'"),
         (["--like", "a@nan"], "expected a number of at least 0"),
