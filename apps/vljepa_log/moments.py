@@ -47,13 +47,13 @@ class Moment:
         return shown_text(self.text, unknown=self.unknown)
 
     def touches(self, other: Moment) -> bool:
-        """Whether another window lies beside this moment, or in it."""
+        """Whether another one lies beside this moment, or in it, and says the same."""
         return (
-            self.stream == other.stream
-            and self.query == other.query
-            and other.start_s <= self.end_s + GAP_S
+            other.start_s <= self.end_s + GAP_S  # most are apart in time, so that comes first
             and self.start_s <= other.end_s + GAP_S
-            and self.score - other.score <= MARGIN
+            and abs(self.score - other.score) <= MARGIN
+            and self.stream == other.stream
+            and self.query == other.query
         )
 
     def joined(self, other: Moment) -> Moment:
@@ -71,12 +71,8 @@ def merge(windows: Iterable[Moment], *, limit: int) -> list[Moment]:
     found: list[Moment] = []
     for window in sorted(windows, key=lambda each: -each.score):
         joined = window
-        while beside := next((each for each in found if _touch(each, joined)), None):
+        while beside := next((each for each in found if each.touches(joined)), None):
             found.remove(beside)
             joined = beside.joined(joined) if beside.score >= joined.score else joined.joined(beside)
         found.append(joined)
     return sorted(found, key=lambda each: -each.score)[:limit]
-
-
-def _touch(one: Moment, other: Moment) -> bool:
-    return one.touches(other) if one.score >= other.score else other.touches(one)

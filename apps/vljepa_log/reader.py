@@ -30,7 +30,7 @@ __all__ = ["LogReader", "StreamSummary"]
 Float32 = npt.NDArray[np.float32]
 FIRST, MOST = 4, 64
 """How many windows are looked for, for each moment that is wanted, at first and where they make too few moments."""
-REACH = 32, 4096
+REACH = 8, 8192
 """How far a moment is followed to either side of its best window, in windows, at first and at most."""
 AT_ONCE = 8192
 """Windows that are scored at a time: 50 MB of the paper's embeddings."""
