@@ -64,6 +64,7 @@ class Judged:
         probabilities: (N, L) of the states.
         likeness: (N,) cosine to the nearest mean.
         right: (N,) whether the likeliest state is the true one.
+        groups: (N,) what was left out together.
         strength: Of the penalty.
         temperature: Of the probabilities.
     """
@@ -71,13 +72,17 @@ class Judged:
     probabilities: Floats
     likeness: Floats
     right: npt.NDArray[np.bool_]
+    groups: Ints
     strength: float
     temperature: float
 
     def thresholds(self, share: float) -> tuple[float, float]:
-        """Likeness and probability below which it is unsure; each may cost half the share of known examples."""
-        probability = _least(self.probabilities.max(1), share / 2)
-        return _least(self.likeness, share / 2), max(0.0, probability)
+        """Likeness and probability below which it is unsure; each may cost half the share of known examples.
+
+        Windows of one example are alike, and another example is not like them: it counts as one, by its lowest window.
+        """
+        probability = _least(_lowest(self.probabilities.max(1), self.groups), share / 2)
+        return _least(_lowest(self.likeness, self.groups), share / 2), max(0.0, probability)
 
     def unsure(self, share: float) -> npt.NDArray[np.bool_]:
         """(N,) which of them are called unsure then."""
@@ -162,6 +167,7 @@ def _judge(rows: Floats, windows: Windows, weights: Floats) -> Judged:
         probabilities=probabilities_of(scores[best], temperature),
         likeness=_likeness(rows, windows, weights),
         right=scores[best].argmax(1) == windows.labels,
+        groups=windows.groups,
         strength=STRENGTHS[best],
         temperature=temperature,
     )
@@ -195,6 +201,11 @@ def _means(rows: Floats, labels: Ints, weights: Floats) -> Floats:
 
 def _targets(windows: Windows) -> Floats:
     return np.eye(len(windows.names))[windows.labels]
+
+
+def _lowest(values: Floats, groups: Ints) -> Floats:
+    """(G,) of each group."""
+    return np.array([values[groups == group].min() for group in np.unique(groups)])
 
 
 def _least(values: Floats, share: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vljepa_runtime import InputError
+from vljepa_runtime import InputError, States
 from vljepa_runtime.states import UNSURE
 from vljepa_teach import Taught, Windows, learn
 
@@ -44,14 +44,32 @@ def test_it_is_as_good_as_logistic_regression_on_what_it_never_saw() -> None:
     assert np.mean(ours) >= np.mean(theirs) - 0.01
 
 
+def unsure(states: States, rows: np.ndarray) -> float:
+    """Share of the rows."""
+    return float(np.mean(states.with_unsure(rows).argmax(1) == len(states.names)))
+
+
 @pytest.mark.parametrize(("share", "count"), [(0.1, 20), (0.3, 20), (0.1, 3)])
 def test_about_the_wanted_share_of_new_windows_is_unsure(share: float, count: int) -> None:
     found = []
     for seed in range(10):
         states = taught(*drawn(seed, count, spread=1.0), unsure=share).states
         others, _ = drawn(100 + seed, 100, spread=1.0)
-        found.append(np.mean([states.name_of(row) == UNSURE for row in others]))
+        found.append(unsure(states, others))
     assert share / 2 < np.mean(found) < share + 0.03  # the two thresholds may cost half each, and overlap
+
+
+def test_windows_of_one_example_are_no_further_examples() -> None:
+    """Showing each window six times says no more about the next example."""
+    rows, labels = drawn(0, 5, spread=1.0)
+    numbers = np.tile(np.arange(len(rows)), 6)
+    shown = Windows(
+        names=("a", "b", "c"), labels=np.tile(labels, 6), groups=numbers, examples=numbers,
+        features={"embedding": np.tile(rows, (6, 1))},
+    )  # fmt: skip
+    once, often = taught(rows, labels).states, learn(shown, identity={"a": "b"}, query="What?").states
+    assert often.least_likeness == pytest.approx(once.least_likeness, abs=1e-6)
+    assert often.least_probability == pytest.approx(once.least_probability, abs=1e-6)
 
 
 def test_what_is_like_none_of_the_examples_is_unsure() -> None:
