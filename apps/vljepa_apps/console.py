@@ -14,6 +14,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO, TypeVar
 
+from vljepa_log.days import duration
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.printable import ascii_json, fits, json_text, printable
 
@@ -133,16 +134,6 @@ def abandon_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
         return
-
-
-def duration(seconds: float) -> str:
-    """`75` -> `1m15s`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
 
 
 def size(count: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from datetime import date, datetime, timedelta, timezone, tzinfo
 
-__all__ = ["day", "day_of", "day_span", "iso", "moment", "shown", "shown_day", "stream_or_wall", "zone"]
+__all__ = ["day", "iso", "moment", "shown_day", "stream_or_wall", "zone"]
 
 
 def moment(value: str) -> float:
@@ -58,38 +58,9 @@ def zone(value: str) -> tzinfo:
         ) from None
 
 
-def day_span(of: date, place: tzinfo | None) -> tuple[float, float]:
-    """Begin and end of a day where its clocks hang, in seconds since 1970: 23 to 25 hours.
-
-    Args:
-        of: The day.
-        place: Its time zone; None for this machine's.
-    """
-    begin, end = (
-        datetime(each.year, each.month, each.day, tzinfo=place).timestamp()
-        for each in (of, of + timedelta(days=1))
-    )
-    return begin, end
-
-
-def shown(time: float, place: tzinfo | None) -> str:
-    """A time for people; with its offset from UTC on a day that has two."""
-    at = datetime.fromtimestamp(time, place).astimezone(place)
-    begin, end = (
-        datetime.fromtimestamp(each, place).astimezone(place) for each in day_span(at.date(), place)
-    )
-    changes = begin.utcoffset() != end.utcoffset()
-    return at.strftime("%H:%M:%S %z" if changes else "%H:%M:%S")
-
-
 def shown_day(time: float, place: tzinfo | None) -> str:
     """A day and time for people, with its offset from UTC."""
     return datetime.fromtimestamp(time, place).astimezone(place).isoformat(" ", "seconds")
-
-
-def day_of(time: float, place: tzinfo | None) -> date:
-    """The day of a time where its clocks hang."""
-    return datetime.fromtimestamp(time, place).date()
 
 
 def iso(time: float) -> str:

@@ -1,4 +1,5 @@
 from .digest import Digest as Digest
+from .digest import digest_of as digest_of
 from .digest import keep_words as keep_words
 from .digest import make_digest as make_digest
 from .digest import most_telling as most_telling

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vljepa_log.reader import LogReader
     from vljepa_runtime import Manifest
 
-__all__ = ["Digest", "keep_words", "make_digest", "most_telling", "with_words", "words_event"]
+__all__ = ["Digest", "digest_of", "keep_words", "make_digest", "most_telling", "with_words", "words_event"]
 
 Float32 = npt.NDArray[np.float32]
 Decode = Callable[[Float32], str]
@@ -79,12 +79,27 @@ def make_digest(
         ...     len(make_digest(log, model.decode, budget=1).decoded)
         0
     """
-    every = list(segments_of(log, where, between=between))
-    chosen = every if budget is None else most_telling(every, budget)
+    return digest_of(log, decode, list(segments_of(log, where, between=between)), budget=budget)
+
+
+def digest_of(
+    log: LogReader, decode: Decode, segments: Sequence[Segment], *, budget: int | None = None
+) -> Digest:
+    """The same of segments that are cut already.
+
+    Examples:
+        >>> from vljepa_log import LogReader, LogWriter, digest_of
+        >>> from vljepa_runtime import Bundle
+        >>> LogWriter("QUIET", Bundle.open("tiny").manifest).close()
+        >>> with LogReader("QUIET") as log:
+        ...     digest_of(log, str, [], budget=12).changes
+        0
+    """
+    chosen = list(segments) if budget is None else most_telling(segments, budget)
     shown, decoded = with_words(log, [each for each in chosen if not each.unknown], decode)
     shown += [each for each in chosen if each.unknown]
     order = sorted(shown, key=lambda each: (each.began, each.stream, each.query))
-    return Digest(segments=order, changes=len(every), decoded=decoded)
+    return Digest(segments=order, changes=len(segments), decoded=decoded)
 
 
 def with_words(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from vljepa_apps import wall_time
+from vljepa_log.days import day_of, day_span, shown
 
 BERLIN, HAVANA, BEIRUT = (ZoneInfo(name) for name in ("Europe/Berlin", "America/Havana", "Asia/Beirut"))
 
@@ -26,24 +27,24 @@ BERLIN, HAVANA, BEIRUT = (ZoneInfo(name) for name in ("Europe/Berlin", "America/
     ids=["usual", "spring", "autumn", "twice midnight", "no midnight", "UTC"],
 )
 def test_a_day_is_as_long_as_its_clocks_say(day: date, zone: ZoneInfo, begin: str, hours: int) -> None:
-    since, until = wall_time.day_span(day, zone)
+    since, until = day_span(day, zone)
     assert since == wall_time.moment(begin)
     assert until - since == hours * 3600
-    assert wall_time.day_span(day + timedelta(days=1), zone)[0] == until
-    assert wall_time.day_of(since, zone) == wall_time.day_of(until - 1, zone) == day
+    assert day_span(day + timedelta(days=1), zone)[0] == until
+    assert day_of(since, zone) == day_of(until - 1, zone) == day
 
 
 def test_an_hour_that_comes_twice_is_shown_with_its_offset() -> None:
     first, second = (wall_time.moment(f"2026-10-25T0{hour}:30Z") for hour in (0, 1))
-    assert wall_time.shown(first, BERLIN) == "02:30:00 +0200"
-    assert wall_time.shown(second, BERLIN) == "02:30:00 +0100"
-    assert wall_time.shown(wall_time.moment("2026-11-27T08:00Z"), BERLIN) == "09:00:00"
+    assert shown(first, BERLIN) == "02:30:00 +0200"
+    assert shown(second, BERLIN) == "02:30:00 +0100"
+    assert shown(wall_time.moment("2026-11-27T08:00Z"), BERLIN) == "09:00:00"
     assert wall_time.shown_day(first, BERLIN) == "2026-10-25 02:30:00+02:00"
 
 
 def test_without_a_zone_it_is_this_machines() -> None:
     local = datetime(2026, 11, 27).astimezone().timestamp()
-    assert wall_time.day_span(date(2026, 11, 27), None)[0] == local == wall_time.moment("2026-11-27")
+    assert day_span(date(2026, 11, 27), None)[0] == local == wall_time.moment("2026-11-27")
     assert wall_time.day("today") - wall_time.day("yesterday") == timedelta(days=1)
 
 

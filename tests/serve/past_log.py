@@ -16,7 +16,7 @@ from vljepa_log import LogSink, LogWriter
 SIDE = 256
 MEANINGS = np.linalg.qr(np.random.default_rng(0).normal(size=(SIDE, 32)))[0].T.astype(np.float32)
 SHOWN = [0] * 60 + [1] * 90 + [2] * 30 + [1] * 120 + [3] * 60
-LEAST = 50  # windows of the shed, which shows what the gate does, and is changed by tests
+LEAST = 50  # windows of shed and barn, which show what the gate does, and are changed by tests
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def write_gate(folder: Path, model: vj.Model, began: float) -> npt.NDArray[np.fl
     with LogWriter(folder, model.bundle.manifest) as log:
         for second, row in enumerate(rows):
             end_s = second + 2.0
-            for stream in ("gate", "shed")[: 1 + (second < LEAST)]:
+            for stream in ("gate", "shed", "barn")[: 3 if second < LEAST else 1]:
                 log.add_window(stream, query, start_s=second, end_s=end_s, embedding=row, at=began + end_s)
         event = vj.Event(
             stream="gate",

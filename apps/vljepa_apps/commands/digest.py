@@ -14,8 +14,8 @@ from vljepa_runtime.errors import InputError
 if TYPE_CHECKING:
     from datetime import date
 
-    from vljepa_apps.digests import Page
     from vljepa_log import Digest, LogReader, Where
+    from vljepa_log.digest_pages import Page
 
 EXAMPLE = "vljepa digest LOG --day 2026-11-27 --out day.html"
 SUFFIXES = (".html", ".md")
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what changed in the order in which it happened, and write it to files."""
-    from vljepa_apps import digests
     from vljepa_log import LogReader, Where, keep_words, make_digest
+    from vljepa_log.digest_pages import html, markdown, page_of
     from vljepa_runtime.files import replace_file
 
     if wrong := [str(path) for path in args.out if path.suffix.lower() not in SUFFIXES]:
@@ -59,27 +59,29 @@ def run(args: argparse.Namespace) -> int:
         where = Where(streams=tuple(args.stream), queries=(args.query,) if args.query else ())
         day, where = on_day(args, log, where)
         found = make_digest(log, model.decode, where=where, budget=args.budget)
-        page = digests.page_of(found, log, day=day, zone=args.zone)
+        page = page_of(found, log, day=day, zone=args.zone)
     refused = keep_words(args.log, model.bundle.manifest, found.decoded)
     if refused and not args.quiet:
         console.note(f"note: the words are not stored: {refused}")
     for path in args.out:
-        written = digests.html if path.suffix.lower() == ".html" else digests.markdown
+        written = html if path.suffix.lower() == ".html" else markdown
         replace_file(path, written(page).encode("utf-8", "replace"))
-    console.report(plain(page, found), lambda: digests.text(page), as_json=args.json)
+    console.report(plain(page, found), lambda: text(page), as_json=args.json)
     return 0
 
 
 def on_day(args: argparse.Namespace, log: LogReader, where: Where) -> tuple[date, Where]:
     """The day that is meant, and which windows are of it."""
+    from vljepa_log.days import day_of, day_span
+
     streams = [each for each in log.streams() if not where.streams or each.name in where.streams]
     known = ", ".join(each.name for each in streams or log.streams()) or "none"
     if not streams:
         raise InputError(
             f"the log holds nothing of {', '.join(where.streams) or 'any stream'}; its streams: {known}"
         )
-    day = args.day or wall_time.day_of(max(each.last for each in streams), args.zone)
-    since, until = wall_time.day_span(day, args.zone)
+    day = args.day or day_of(max(each.last for each in streams), args.zone)
+    since, until = day_span(day, args.zone)
     if not any(each.first < until and each.last >= since for each in streams):
         first, last = min(each.first for each in streams), max(each.last for each in streams)
         raise InputError(
@@ -87,6 +89,13 @@ def on_day(args: argparse.Namespace, log: LogReader, where: Where) -> tuple[date
             f"{wall_time.shown_day(last, args.zone)}"
         )
     return day, replace(where, since=since, until=until)
+
+
+def text(page: Page) -> str:
+    """For a terminal."""
+    rows = [(each.began, each.lasted, each.stream, each.words) for each in page.entries]
+    table = console.table(rows, header=("began", "for", "stream", "words"))
+    return f"{page.title}: {page.summary}\n{table}"
 
 
 def plain(page: Page, found: Digest) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """What was kept, to be read while more comes: the log and the video of cameras. Knows no web.
 
+>>> from datetime import date
 >>> import vljepa_runtime as vj
 >>> from vljepa_log import LogReader, LogWriter, Where, index_source
+>>> from vljepa_runtime.alerts import Alert
 >>> from vljepa_serve.archive import LATEST, Answer, Archive, Bin, Found, MomentId, Trace, ask, search, trace_of
+>>> from vljepa_serve.archive import Day, Proposal, Scores, digest_day, propose_threshold, score_alert
 >>> model = vj.load("tiny")
 >>> with LogWriter("ARCHIVE", model.bundle.manifest) as log:
 ...     done = index_source(model, "clip.mp4", log)
@@ -16,14 +19,22 @@
 ...     print(answer.text, answer.source)
 ...     found: Found = search(archive, model.embed_text(["a box bounces"])[0], k=1, where=Where())
 ...     trace: Trace = trace_of(archive, "clip.mp4", query, begin, end, points=2)
+...     alert = Alert(text="a ball jumps", hold_s=0)
+...     scores: Scores = score_alert(archive, alert, ["clip.mp4"], 0)
+...     proposal: Proposal = propose_threshold(archive, alert, ["clip.mp4"], 0, per_day=20_000)
+...     day: Day = digest_day(archive, date.fromtimestamp(begin), ["clip.mp4"], budget=1)
 a white box bounces
 white embedding
 >>> found.searched, [isinstance(each, Bin) and each.windows for each in trace.bins]
 (5, [1])
+>>> scores.counts[0][1], proposal.threshold is not None, len(day.digest.segments)
+(1, True, 1)
 """
 
+from vljepa_serve.archive.alerts import Proposal, Scores, propose_threshold, score_alert
 from vljepa_serve.archive.asking import Answer, ask
 from vljepa_serve.archive.bins import Bin, Trace, trace_of
+from vljepa_serve.archive.days import Day, digest_day
 from vljepa_serve.archive.moments import LATEST, MomentId
 from vljepa_serve.archive.reading import Archive
 from vljepa_serve.archive.searching import Found, search
@@ -36,12 +47,18 @@ __all__ = [
     "Answer",
     "Archive",
     "Bin",
+    "Day",
     "Found",
     "MomentId",
+    "Proposal",
+    "Scores",
     "Trace",
     "Workers",
     "ask",
+    "digest_day",
     "picture_of",
+    "propose_threshold",
+    "score_alert",
     "search",
     "trace_of",
 ]

@@ -37,11 +37,12 @@ class Archive:
     Attributes:
         log: See `log`.
         model: See `model`.
+        keep: See `keep`.
     """
 
     def __init__(self, log: LogReader, model: Model, *, keep: Keep) -> None:
         self.log, self.model = log, model
-        self._keep = keep
+        self.keep = keep
         self._segments = SegmentCache(log)
 
     def queries_of(self, camera: str) -> dict[str, int]:
@@ -119,7 +120,7 @@ class Archive:
             ServeError: the bundle has no Y-decoder.
         """
         shown, fresh = with_words(self.log, [segment], self.worded)
-        self._keep(fresh)
+        self.keep(fresh)
         return shown[0]
 
     def frames(self, moment: MomentId) -> UInt8 | None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from vljepa_serve.past import moments, search, segments
+from vljepa_serve.past import digest, moments, search, segments
 
 __all__ = ["ROUTERS"]
 
-ROUTERS: tuple[APIRouter, ...] = (segments.router, search.router, moments.router)
+ROUTERS: tuple[APIRouter, ...] = (segments.router, search.router, moments.router, digest.router)

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vljepa_apps import digests
 from vljepa_apps.main import main
-from vljepa_log import LogReader, LogWriter
+from vljepa_log import LogReader, LogWriter, digest_pages
 
 NASTY = '<script>alert(1)</script> | *a* & "b" \'\u202eturned\x1b[31m'
 WORDS = ("a red ball falls", "a blue box jumps", "a white cross jumps")
@@ -92,7 +91,7 @@ def test_a_digest_in_three_forms(place: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 def test_the_policy_of_a_page_allows_its_own_style_and_no_other() -> None:
-    page = digests.html(digests.Page(title="t", summary="s", entries=[]))
+    page = digest_pages.html(digest_pages.Page(title="t", summary="s", entries=[]))
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     assert f"style-src &#x27;sha256-{digest}&#x27;" in page

@@ -1,4 +1,4 @@
-"""What `vljepa digest` shows: text, Markdown, or one HTML page that needs nothing else and runs nothing."""
+"""A digest for people: Markdown, or one HTML page that needs nothing else and runs nothing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from datetime import date, tzinfo
 from html import escape
 from typing import TYPE_CHECKING
 
-from vljepa_apps import console, wall_time
+from vljepa_log.days import duration, shown
 from vljepa_runtime.printable import printable
 
 if TYPE_CHECKING:
-    from vljepa_log import Digest, LogReader
+    from vljepa_log.digest import Digest
+    from vljepa_log.reader import LogReader
 
-__all__ = ["Entry", "Page", "html", "markdown", "page_of", "text"]
+__all__ = ["Entry", "Page", "html", "markdown", "page_of"]
 
 FAR_S = 60.0  # a picture that is further from a segment shows something else
 STYLE = """
@@ -73,7 +74,7 @@ class Page:
 
 def page_of(found: Digest, log: LogReader, *, day: date, zone: tzinfo | None) -> Page:
     """A digest with its pictures, which a log has kept at changes."""
-    shown, words = len(found.segments), len(found.decoded)
+    count, words = len(found.segments), len(found.decoded)
     streams = len({each.stream for each in found.segments})
     entries = []
     for each in found.segments:
@@ -82,8 +83,8 @@ def page_of(found: Digest, log: LogReader, *, day: date, zone: tzinfo | None) ->
         far = picture is None or not each.began - FAR_S <= picture.time <= each.time + FAR_S
         entries.append(
             Entry(
-                began=wall_time.shown(each.began, zone),
-                lasted=console.duration(each.time - each.began),
+                began=shown(each.began, zone),
+                lasted=duration(each.time - each.began),
                 stream=each.stream,
                 query=each.query,
                 words=each.shown,
@@ -92,17 +93,10 @@ def page_of(found: Digest, log: LogReader, *, day: date, zone: tzinfo | None) ->
         )
     return Page(
         title=f"{day:%A}, {day.isoformat()}",
-        summary=f"{shown} of {found.changes} changes of {streams} {'stream' if streams == 1 else 'streams'}, "
+        summary=f"{count} of {found.changes} changes of {streams} {'stream' if streams == 1 else 'streams'}, "
         f"{words} of them put into words for this",
         entries=entries,
     )
-
-
-def text(page: Page) -> str:
-    """For a terminal."""
-    rows = [(each.began, each.lasted, each.stream, each.words) for each in page.entries]
-    table = console.table(rows, header=("began", "for", "stream", "words"))
-    return f"{page.title}: {page.summary}\n{table}"
 
 
 def markdown(page: Page) -> str:
