@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -293,6 +295,20 @@ def test_a_live_source_keeps_packets_at_their_arrival(video: Path) -> None:
     whole, part = [data for *_, data in packets(video)], [packet.data for packet in cut.packets]
     assert part in [whole[at : at + len(part)] for at in range(len(whole))]
     assert sum(1 for _ in frames_of(cut)) > 0
+
+
+def test_what_comes_over_http_has_clips(model: vj.Model, video: Path, tmp_path: Path) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(video.parent))
+    clips = ClipFolder(folder=tmp_path, look_ahead_s=1)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        with model.session(alerts=[ALWAYS], clips=clips, decode="never") as session:
+            url = f"http://127.0.0.1:{server.server_port}/{video.name}"
+            begin, _ = told(list(session.run(url, max_seconds=4)))
+        server.shutdown()
+    found, whole = packets(tmp_path / str(begin.clip)), packets(video)
+    assert len(found) > FPS
+    assert [data for *_, data in found] == [data for *_, data in whole[: len(found)]]
 
 
 @pytest.mark.parametrize(

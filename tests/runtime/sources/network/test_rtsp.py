@@ -23,6 +23,7 @@ import av
 import numpy as np
 import pytest
 
+import vljepa_runtime as vj
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources import Frame, SourceStatus, open_source
 from vljepa_runtime.sources.live.source import Backoff
@@ -160,6 +161,21 @@ def test_plays_with_a_login_and_comes_back_after_the_end() -> None:
     assert all("secret" not in r.message for r in remarks)
     assert np.abs(frames[0].image.astype(int) - (200, 60, 30)).mean() < 5
     assert all(b.time_s >= a.time_s and b.index > a.index for a, b in pairwise(frames))
+
+
+def test_alerts_have_clips_of_what_was_played(tmp_path: Path) -> None:
+    always = vj.Alert(text="a box", threshold=-1, hold_s=0)
+    clips = vj.ClipFolder(folder=tmp_path, look_ahead_s=0.2)
+    with playing(75) as (place, _), vj.load("tiny", threads=1).session(
+        alerts=[always], clips=clips, decode="never"
+    ) as session:  # fmt: skip
+        events = [event for event in session.run(f"rtsp://{place}", max_seconds=2.5) if event.kind == "alert"]
+    (clip,) = tmp_path.iterdir()
+    assert {event.clip for event in events} == {clip.name}
+    with av.open(str(clip)) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(shown) > 25
+    assert np.abs(np.stack(shown).mean((0, 1, 2)) - (200, 60, 30)).max() < 8
 
 
 def test_wrong_password_is_final_and_not_repeated_in_words() -> None:
