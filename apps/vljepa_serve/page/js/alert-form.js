@@ -6,7 +6,7 @@ import {fill, h, s, setText} from './dom.js';
 import {note, noteError} from './notes.js';
 import {button, field, options, showRefusal, submit} from './parts.js';
 import {fires, scale, scoresChart} from './scores-chart.js';
-import {fixed, list, plural} from './words.js';
+import {fixed, joined, list, plural} from './words.js';
 
 const FRESH = {
   name: '',
@@ -44,7 +44,7 @@ export function alertForm({store, alert, saved, removed, signal}) {
     }),
     rivals: h('input', {
       name: 'rivals',
-      value: alert.rivals.join(', '),
+      value: joined(alert.rivals),
       maxlength: 1000,
       placeholder: 'the mat is empty',
     }),

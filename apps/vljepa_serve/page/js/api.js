@@ -68,8 +68,8 @@ export const api = {
 
   ask: (id, question, signal) => call('POST', `cameras/${part(id)}/ask`, question, signal),
   askAlways: (id, queries) => call('PUT', `cameras/${part(id)}/queries`, {queries}),
-  segments: (id, from, to, signal) =>
-    call('GET', `cameras/${part(id)}/segments?${query({from, to})}`, undefined, signal),
+  segments: (id, from, to, signal, asked) =>
+    call('GET', `cameras/${part(id)}/segments?${query({from, to, query: asked})}`, undefined, signal),
   windows: (id, from, to, points, signal) =>
     call('GET', `cameras/${part(id)}/windows?${query({from, to, points})}`, undefined, signal),
 

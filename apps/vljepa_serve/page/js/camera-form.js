@@ -30,6 +30,7 @@ function cameraForm(store, camera, signal) {
     placeholder: camera ? camera.source : 'rtsp://10.0.4.51/stream1',
   });
   const on = h('input', {type: 'checkbox', name: 'on', checked: camera ? camera.on : true});
+  const loop = h('input', {type: 'checkbox', name: 'loop', checked: camera ? camera.loop : false});
   const place = h('div.stack', {role: 'alert'});
   const test = button('Test', async () => {
     if (!source.value.trim()) return fieldError(source, 'Give an address first.');
@@ -47,7 +48,12 @@ function cameraForm(store, camera, signal) {
         ? 'Left empty, the address stays as it is. Its password is never shown.'
         : 'RTSP, HTTP, a device, a file or a GStreamer pipeline',
     ),
-    h('label.check', {}, on, 'On'),
+    h(
+      'div.row',
+      {},
+      h('label.check', {}, on, 'On'),
+      h('label.check', {}, loop, 'Begin again at its end ', h('span.soft.small', {}, '(files)')),
+    ),
     place,
     h('div.row', {}, test, h('span.push.row', {}, submit(camera ? 'Save' : 'Add camera'))),
   );
@@ -57,6 +63,7 @@ function cameraForm(store, camera, signal) {
     const wanted = {
       name: name.value.trim(),
       on: on.checked,
+      loop: loop.checked,
       ...(source.value.trim() ? {source: source.value.trim()} : {}),
     };
     try {

@@ -53,12 +53,14 @@ export class CameraPast {
   }
 
   async #read(from, to, span) {
-    const [told, seen, fired] = await Promise.all([
-      api.segments(this.id, from, to, this.signal),
-      api.windows(this.id, from, to, POINTS, this.signal),
-      api.fired(from, to, this.signal).catch(() => []),
+    const {signal} = this;
+    const [told, seen, fired, ...answers] = await Promise.all([
+      api.segments(this.id, from, to, signal),
+      api.windows(this.id, from, to, POINTS, signal),
+      api.fired(from, to, signal).catch(() => []),
+      ...this.#standing().map(query => api.segments(this.id, from, to, signal, query).catch(() => ({segments: []}))),
     ]);
-    this.#segments = told.segments;
+    this.#segments = [told, ...answers].flatMap(({segments}) => segments);
     this.#points = pointsOf(seen);
     this.#decoded = seen.decoded ?? [];
     this.#fired = fired.filter(event => event.camera === this.id);

@@ -1,13 +1,12 @@
 /** Starts the page: what is known, the connection, and the view that the address names. */
 
-import {address} from './api.js';
 import {remember} from './device-history.js';
 import {closeDialog} from './dialog.js';
 import {fill, h} from './dom.js';
 import {Frame} from './frame.js';
 import {listenForKeys} from './keys.js';
 import {Live} from './live.js';
-import {momentOfEvent} from './moments.js';
+import {momentOfEvent, thumbnail} from './moments.js';
 import {toast} from './notes.js';
 import {failed, loading} from './parts.js';
 import {Store} from './store.js';
@@ -54,17 +53,17 @@ async function render() {
     const made = module.show({store, live, argument, parameters, signal, render});
     frame.show(view, made);
     fill(body, made.body);
-    made.mounted?.();
+    if (entered) {
+      scrollTo(0, 0);
+      document.getElementById('h1').focus({preventScroll: true});
+    }
+    entered = true;
+    made.mounted?.(); // may focus something nearer
   } catch (error) {
     if (signal.aborted) return;
     fill(body, h('div.panel', {}, failed('This view', error, render)));
     throw error; // also for the console
   }
-  if (entered) {
-    scrollTo(0, 0);
-    document.getElementById('h1').focus({preventScroll: true});
-  }
-  entered = true;
 }
 
 /** An alert that begins is told wherever one is. */
@@ -74,7 +73,7 @@ function tellAlert(event) {
   toast({
     title: store.alerts.find(alert => alert.id === event.about || alert.query === event.text)?.name ?? event.text,
     text: `${store.nameOf(event.camera)}, ${clock(event.at_end)}${score}`,
-    picture: h('img.thumb', {src: address.thumbnail(momentOfEvent(event).moment), alt: ''}),
+    picture: thumbnail(momentOfEvent(event).moment),
     open: '#/alerts',
   });
 }

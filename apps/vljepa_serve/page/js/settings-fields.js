@@ -2,9 +2,7 @@
 
 import {h} from './dom.js';
 import {field, fieldError, panel} from './parts.js';
-import {list} from './words.js';
-
-const ONLINE = /^online(?::([\d.]+))?$/;
+import {joined, list} from './words.js';
 
 /**
  * A number of the configuration.
@@ -12,6 +10,42 @@ const ONLINE = /^online(?::([\d.]+))?$/;
  *   `none`: left empty, there is no limit
  * @type {NumberField[]}
  */
+const WRITTEN = [
+  {
+    section: 'select',
+    key: 'threshold',
+    label: 'Threshold',
+    hint: 'How far the meaning may move before it is decoded again, as cosine distance',
+    least: 0.0001,
+    most: 2,
+  },
+  {
+    section: 'select',
+    key: 'min_gap_s',
+    label: 'Shortest pause, s',
+    hint: 'between two decodings',
+    least: 0,
+    most: 3600,
+  },
+  {
+    section: 'select',
+    key: 'per_minute',
+    label: 'Most a minute',
+    hint: 'decodings that a camera may use',
+    least: 0.01,
+    most: 6000,
+    none: true,
+  },
+  {
+    section: 'model',
+    key: 'stride_s',
+    label: 'A window every, s',
+    hint: 'Longer costs less and notices later',
+    least: 0.05,
+    most: 3600,
+  },
+];
+/** @type {NumberField[]} */
 const KEPT = [
   {
     section: 'log',
@@ -94,7 +128,7 @@ export function settingsFields(config) {
   };
   const model = config.model ?? {};
   const queries = h('input', {
-    value: (model.queries ?? []).join(', '),
+    value: joined(model.queries ?? []),
     maxlength: 1000,
     autocomplete: 'off',
     placeholder: 'the usual caption',
@@ -106,15 +140,7 @@ export function settingsFields(config) {
       h(
         'div.pad.form',
         {},
-        policy(model, add),
-        number({
-          section: 'model',
-          key: 'stride_s',
-          label: 'A window every, s',
-          hint: 'Longer costs less and notices later',
-          least: 0.05,
-          most: 3600,
-        }),
+        WRITTEN.map(number),
         field('Asked of every window', queries, 'Prompts, separated by commas; empty asks for a sentence'),
       ),
     ),
@@ -133,23 +159,6 @@ export function settingsFields(config) {
     return found;
   };
   return {panels, change, wrong, control: name => controls.get(name)};
-}
-
-/** The policy: as often as the meaning changes, at most so often, or as somebody wrote it. */
-function policy(model, add) {
-  const now = model.select ?? 'online',
-    found = ONLINE.exec(now);
-  if (!found) {
-    const text = h('input', {value: now, maxlength: 60});
-    add('model', 'select', text, () => text.value.trim());
-    return field('When', text, 'online, online:6 (at most 6 a minute), uniform:2 (every 2 s) or every');
-  }
-  const most = h('input', {type: 'number', min: 0.1, step: 'any', value: found[1] ?? '', placeholder: 'no limit'});
-  add('model', 'select', most, () => {
-    if (most.value === '') return 'online';
-    return Number(most.value) > 0 ? `online:${Number(most.value)}` : undefined;
-  });
-  return field('Most a minute', most, 'decodings that a camera may use; left empty, whenever the meaning changes');
 }
 
 /** Brokers and webhooks: an address each; what else a sink takes stays as it is in the file. */

@@ -23,6 +23,7 @@ export class Store extends EventTarget {
   /** @type {any} */ system = null;
   bundle = null;
   version = '';
+  /** @type {string | null} source of a drawn stream, where the server has one */ demo = null;
   started = null;
   threshold = 0.02; // distance at which words are made anew
   lastId = 0;
@@ -59,6 +60,7 @@ export class Store extends EventTarget {
       version: state.version,
       started: state.started,
     });
+    this.demo = state.demo ?? null;
     this.threshold = state.select?.threshold ?? this.threshold;
     this.events = state.events.slice(-KEPT_EVENTS);
     this.lastId = Math.max(state.last_id ?? 0, ...this.events.map(event => event.id));

@@ -67,10 +67,15 @@ export function plural(number, one, many = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
-/** What somebody typed between commas. */
+/** What somebody typed between commas, or between semicolons where a part holds a comma. */
 export function list(text) {
   return text
-    .split(',')
+    .split(text.includes(';') ? ';' : ',')
     .map(part => part.trim())
     .filter(Boolean);
+}
+
+/** The same backwards. @param {string[]} parts */
+export function joined(parts) {
+  return parts.some(part => part.includes(',')) ? parts.map(part => `${part};`).join(' ') : parts.join(', ');
 }

@@ -5,8 +5,6 @@ import {fill, h, s} from '../dom.js';
 import {note} from '../notes.js';
 import {button, field, showRefusal, submit} from '../parts.js';
 
-const DEMO = {name: 'Demo', source: 'demo'};
-
 export function welcome({store}) {
   const connect = async (form, camera) => {
     const place = form.querySelector('[role=alert]');
@@ -72,7 +70,7 @@ export function welcome({store}) {
     h(
       'div',
       {},
-      button('Watch the demo stream', () => connect(demo, DEMO)),
+      button('Watch the demo stream', () => connect(demo, {name: 'Demo', source: store.demo, loop: true})),
     ),
   );
   return h(
@@ -88,7 +86,7 @@ export function welcome({store}) {
         'From then on it says what it sees whenever the meaning changes, and remembers everything else without words, so that you can search, ask and set alerts later. Pictures stay on this device.',
       ),
     ),
-    h('div.choice', {}, network, device, demo),
+    h('div.choice', {}, network, device, store.demo ? demo : null),
     drawing(),
   );
 }

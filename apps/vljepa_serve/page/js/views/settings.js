@@ -79,8 +79,8 @@ function settingsForm(store, config, signal, again) {
     event.preventDefault();
     save.disabled = true;
     try {
-      await api.changeConfig(fields.change());
-      note('Saved and in use.');
+      const {restart = []} = await api.changeConfig(fields.change());
+      note(restart.length ? `Saved. In use after a restart: ${restart.join(', ')}.` : 'Saved and in use.');
       again();
     } catch (error) {
       save.disabled = false;
