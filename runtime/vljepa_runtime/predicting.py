@@ -48,6 +48,7 @@ class PredictedWindow:
 
     Attributes:
         window: Where it was cut from its stream; judged, where its tokens were wanted.
+        queries: What it was asked.
         embeddings: (Q, S) float32, one row per query, L2-normalised.
         capture_ms: See `PreparedWindow`.
         encode_ms: Of the X-encoder; of a batch, its share.
@@ -56,6 +57,7 @@ class PredictedWindow:
     """
 
     window: Window
+    queries: tuple[str, ...]
     embeddings: Float32
     capture_ms: float
     encode_ms: float
@@ -90,6 +92,7 @@ def predict_windows(
             model,
             window,
             encode_ms,
+            queries,
             [(embeddings[row], spent_ms) for embeddings, spent_ms in asked],
             tokens=pool_tokens(tokens[row]) if tokens is not None and window.pools else None,
         )
@@ -104,13 +107,15 @@ def _alone(model: Model, window: PreparedWindow, queries: Sequence[str]) -> Pred
     for query in queries:
         begun = time.perf_counter()
         asked.append((model.predict(visual, query), _ms_since(begun)))
-    return _predicted(model, window, encode_ms, asked, tokens=pool_tokens(visual) if window.pools else None)
+    tokens = pool_tokens(visual) if window.pools else None
+    return _predicted(model, window, encode_ms, queries, asked, tokens=tokens)
 
 
 def _predicted(
     model: Model,
     window: PreparedWindow,
     encode_ms: float,
+    queries: Sequence[str],
     asked: Sequence[tuple[Float32, float]],
     *,
     tokens: Float32 | None,
@@ -118,6 +123,7 @@ def _predicted(
     unknown = None if tokens is None else model.is_unknown(tokens)
     return PredictedWindow(
         window=replace(window.window, unknown=unknown),
+        queries=tuple(queries),
         embeddings=np.stack([embedding for embedding, _ in asked]),
         capture_ms=window.capture_ms,
         encode_ms=encode_ms,

@@ -5,6 +5,7 @@ Owns a stream's state and clocks; borrows the shared model; knows no codec and n
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -141,7 +142,8 @@ class Session(Closing):
         self._decodes_unknown = decode == "always"
         self._embeddings = embeddings
         self._watch, self._recorder = _watch(model, self.queries, alerts, clips)
-        self._states: list[State] = [self._policy.start() for _ in self.queries]
+        self._states = {query: self._policy.start() for query in self.queries}
+        self._left: deque[tuple[str, State]] = deque()  # queries that are asked no more, and what was open
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
         )
@@ -166,6 +168,34 @@ class Session(Closing):
     def stats(self) -> SessionStats:
         """Counts and times so far; may be read while the session runs."""
         return self._stats.snapshot(queries=len(self.queries))
+
+    def ask(self, queries: Iterable[str], *, silent: Iterable[str] = ()) -> None:
+        """Ask other queries from the next window on; from any thread. What was open of one that is left out is told.
+
+        Args:
+            queries: All that are asked, as `query` was.
+            silent: Asked too, for `on_window` alone: nothing is selected of what comes, nothing put into words.
+
+        Raises:
+            InputError: a query is empty or given twice, or an alert of this session looks at one that is left out.
+
+        Examples:
+            >>> import vljepa_runtime as vj
+            >>> with vj.load("tiny").session(query="What happens?", decode="never") as session:
+            ...     for event in session.run("clip.mp4"):
+            ...         if event.kind == "status":
+            ...             session.ask(["What is there?"], silent=["What colour is it?"])
+            >>> session.queries
+            ('What is there?', 'What colour is it?')
+        """
+        told = _queries(self.model, tuple(queries), "caption")
+        everything = _queries(self.model, (*told, *silent), "caption")
+        if self._watch is not None and not {*self._watch.queries} <= {*everything}:
+            raise InputError("an alert looks at a query that would be asked no more: go on asking it")
+        before = self._states
+        self._states = {query: before.get(query) or self._policy.start() for query in told}
+        self.queries = everything
+        self._left.extend((query, state) for query, state in before.items() if query not in told)
 
     @property
     def picture(self) -> PictureState:
@@ -346,8 +376,11 @@ class Session(Closing):
         stats.encoded_window(window.end_s)
         spent_ms = predicted.capture_ms + predicted.encode_ms
         self._judged.add((window.start_s + window.end_s) / 2, window.unknown, weight=max(1, window.held))
-        asked = zip(self.queries, self._states, predicted.embeddings, predicted.predict_ms)
-        for query, state, embedding, predict_ms in asked:
+        yield from self._last_of_left()
+        states = self._states
+        for query, embedding, predict_ms in zip(
+            predicted.queries, predicted.embeddings, predicted.predict_ms
+        ):
             stats.took("predict", predict_ms)
             spent_ms += predict_ms
             if self._on_window is not None:
@@ -361,8 +394,9 @@ class Session(Closing):
                 tokens=predicted.tokens,
             )
             latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
-            for decision in self._selected(partial(state.push, observation)):
-                yield from self._segment(query, decision, latency)
+            if (state := states.get(query)) is not None:
+                for decision in self._selected(partial(state.push, observation)):
+                    yield from self._segment(query, decision, latency)
             if self._watch is not None:
                 for change in self._watch.push(query, observation):
                     yield self._alert(query, change, latency)
@@ -374,13 +408,19 @@ class Session(Closing):
 
     def finish(self) -> Iterator[Event]:
         """Last step: segments and alerts that were still open at the end."""
-        for query, state in zip(self.queries, self._states):
-            for decision in self._selected(state.finish):
-                yield from self._segment(query, decision, LatencyMs())
+        self._left.extend(self._states.items())
+        yield from self._last_of_left()
         for query, change in self._watch.finish() if self._watch is not None else ():
             yield self._alert(query, change, LatencyMs())
         if self._recorder is not None:
             yield from self._warnings(self._recorder.finish())
+
+    def _last_of_left(self) -> Iterator[Event]:
+        """What was open of queries that are asked no more."""
+        while self._left:
+            query, state = self._left.popleft()
+            for decision in self._selected(state.finish):
+                yield from self._segment(query, decision, LatencyMs())
 
     def _selected(self, ask: Callable[[], list[Decision]]) -> list[Decision]:
         with self._stats.stage("select"):

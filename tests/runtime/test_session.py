@@ -348,3 +348,45 @@ def test_stats_account_for_the_time(model: vj.Model, live: bool) -> None:
 def test_stats_of_a_session_that_did_not_run(model: vj.Model) -> None:
     stats = model.session().stats
     assert (stats.windows, stats.decodings_saved, stats.overhead, stats.p50_ms) == (0, 0.0, 0.0, 0.0)
+
+
+def test_other_queries_are_asked_from_the_next_window_on(model: vj.Model) -> None:
+    seen: list[tuple[str, float]] = []
+    told = []
+    with model.session(query="what is red ?", select="every", decode="never") as session:
+        events = session.run(Reel(6.0), on_window=lambda window, query, _: seen.append((query, window.end_s)))
+        for event in events:
+            if event.kind == "segment":
+                told.append((event.query, event.end_s))
+                if len(told) == 2:
+                    session.ask(["what is there ?"], silent=["what is red ?"])
+    red = [end_s for query, end_s in seen if query == "what is red ?"]
+    there = [end_s for query, end_s in seen if query == "what is there ?"]
+    assert len(red) > len(there) > 0
+    assert set(there) <= set(red)
+    assert [query for query, _ in told[:2]] == ["what is red ?"] * 2
+    assert {query for query, _ in told[2:]} == {"what is there ?"}  # the other one is silent
+    assert session.stats.queries == 2
+
+
+def test_what_is_open_of_a_query_is_told_when_it_is_asked_no_more(model: vj.Model) -> None:
+    told = []
+    asked = ["what is red ?", "what is there ?"]
+    with model.session(query=asked, select="uniform:100", decode="never") as session:
+        for event in session.run(Reel(8.0), on_window=lambda *_: ask_once(session)):
+            if event.kind == "segment":
+                told.append(event.query)
+    assert sorted(told) == ["what is red ?", "what is there ?"]
+
+
+def ask_once(session: vj.Session) -> None:
+    if len(session.queries) == 2 and session.stats.windows >= 3:
+        session.ask(["what is there ?"])
+
+
+@pytest.mark.parametrize("queries", [[], [" "], ["one", "one"]])
+def test_what_cannot_be_asked_leaves_what_is_asked(model: vj.Model, queries: list[str]) -> None:
+    with model.session(query="what is red ?") as session:
+        with pytest.raises(vj.InputError):
+            session.ask(queries)
+        assert session.queries == ("what is red ?",)

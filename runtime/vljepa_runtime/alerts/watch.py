@@ -185,6 +185,11 @@ class AlertWatch:
                 )
             self._states.setdefault(query, []).append((AlertScorer(alert, embed_texts), _State(alert)))
 
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """Those whose answers are looked at."""
+        return tuple(self._states)
+
     def push(self, query: str, seen: Observation) -> list[AlertChange]:
         """Take the next window of one query, in time order."""
         if not (states := self._states.get(query)):
