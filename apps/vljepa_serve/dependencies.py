@@ -14,11 +14,14 @@ from starlette.requests import HTTPConnection
 
 from vljepa_log import LogReader
 from vljepa_runtime import Model
+from vljepa_serve.access import Access
 from vljepa_serve.archive import Archive, Workers
 from vljepa_serve.config import Config
 from vljepa_serve.service import Service
 
-__all__ = ["ArchiveOf", "ConfigOf", "DecodingOf", "LogOf", "ModelOf", "ReadingOf", "ServiceOf"]
+__all__ = [
+    "AccessOf", "ArchiveOf", "ConfigOf", "DecodingOf", "LogOf", "ModelOf", "ReadingOf", "ServiceOf",
+]  # fmt: skip
 
 
 def _service(connection: HTTPConnection) -> Service:
@@ -52,6 +55,11 @@ def _decoding(service: ServiceOf) -> Workers:
     return service.decoding
 
 
+def _access(connection: HTTPConnection) -> Access:
+    return cast(Access, connection.app.state.access)
+
+
+AccessOf = Annotated[Access, Depends(_access)]
 ModelOf = Annotated[Model, Depends(_model)]
 LogOf = Annotated[LogReader, Depends(_log)]
 ConfigOf = Annotated[Config, Depends(_config)]

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from vljepa_serve.errors import ServeError
 
-__all__ = ["PAGE", "page_router"]
+__all__ = ["PAGE", "page_answer", "page_router"]
 
 PAGE = Path(__file__).parent / "page"
 TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".webmanifest": "application/manifest+json"}
@@ -30,6 +30,12 @@ def page_router() -> APIRouter:
         return _answer(request, name)
 
     return router
+
+
+def page_answer(status: int) -> Response:
+    """The page as the answer to somebody who is not let in: it asks for the token."""
+    content, _ = _content(PAGE / "index.html")
+    return Response(content, status_code=status, media_type="text/html")
 
 
 def _answer(request: Request, name: str) -> Response:

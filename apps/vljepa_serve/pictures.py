@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 
 import cv2
@@ -43,6 +44,7 @@ class NewestPicture:
         self._lock = threading.Lock()
         self._image: UInt8 | None = None
         self._number = 0
+        self._run = f"{time.time_ns():x}"
         self._made: OrderedDict[int | None, tuple[int, bytes]] = OrderedDict()
 
     @property
@@ -54,6 +56,11 @@ class NewestPicture:
     def size(self) -> tuple[int, int] | None:
         """Width and height of the newest."""
         return None if self._image is None else (self._image.shape[1], self._image.shape[0])
+
+    @property
+    def tag(self) -> str:
+        """What tells it from every other, also of another run."""
+        return f"{self._run}-{self._number}"
 
     def put(self, image: UInt8) -> None:
         """Take the next one."""

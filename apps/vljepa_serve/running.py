@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from vljepa_runtime import InputError
 from vljepa_serve.config import ServerConfig
 
-__all__ = ["serve_app"]
+__all__ = ["listen", "serve_app", "settings_of"]
 
 GRACE_S = 3  # for answers that are under way when a signal comes
 BACKLOG = 128
+LONGEST_MESSAGE = 1 << 16  # of a page, which has nothing to say
 
 
 def serve_app(app: FastAPI, config: ServerConfig, *, on_ready: Callable[[str], object]) -> None:
@@ -28,26 +29,36 @@ def serve_app(app: FastAPI, config: ServerConfig, *, on_ready: Callable[[str], o
     Raises:
         InputError: the address cannot be listened at.
     """
-    listening = _listen(config)
+    listening = listen(config)
     scheme = "https" if config.tls_cert else "http"
     host = f"[{config.host}]" if ":" in config.host else config.host
     on_ready(f"{scheme}://{host}:{listening.getsockname()[1]}/")
-    settings = uvicorn.Config(
+    with listening:
+        uvicorn.Server(settings_of(app, config)).run(sockets=[listening])
+
+
+def settings_of(app: FastAPI, config: ServerConfig) -> uvicorn.Config:
+    """How uvicorn serves an application: nothing of who asks what is written down."""
+    return uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_S,
         ws="websockets-sansio",
-        ws_max_size=1 << 16,
+        ws_max_size=LONGEST_MESSAGE,
         ssl_certfile=config.tls_cert,
         ssl_keyfile=config.tls_key,
     )
-    with listening:
-        uvicorn.Server(settings).run(sockets=[listening])
 
 
-def _listen(config: ServerConfig) -> socket.socket:
+def listen(config: ServerConfig) -> socket.socket:
+    """A socket at the address that is configured.
+
+    Raises:
+        InputError: the address cannot be listened at.
+    """
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -16,15 +16,21 @@ import vljepa_runtime as vj
 from vljepa_log import LogReader, LogSink, Retention, Segment, Where, words_event
 from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
+from vljepa_runtime.files import plain
 from vljepa_serve.archive import Archive, Workers
 from vljepa_serve.cameras import Fleet, stats_json
 from vljepa_serve.config import Config, ConfigFile, LogConfig
+from vljepa_serve.device import Device
 from vljepa_serve.hub import Hub
+from vljepa_serve.places import Places
+from vljepa_serve.sinks import Sinks
+from vljepa_serve.video import KeptVideo, VideoRecorder
 
 __all__ = ["Service"]
 
 TICK_S = 1.0
 SYSTEM_EVERY = 5  # ticks
+MOST_PAGES, MOST_READERS = 32, 32
 DAY_S = 86_400.0
 READING, DECODING = (2, 64), (1, 16)  # threads of what looks at the past, and requests that may wait
 
@@ -46,6 +52,9 @@ class Service(Closing):
         started: Wall clock of its start.
         reading: Threads for what looks at the past.
         decoding: The one thread that puts the past into words, after all else.
+        pages: Places of those that listen.
+        readers: Places of those that read MJPEG.
+        trials: Places of sources that are opened to see what they are.
     """
 
     def __init__(self, file: ConfigFile, *, folder: str | Path, model: vj.Model | None = None) -> None:
@@ -66,7 +75,21 @@ class Service(Closing):
         self.decoding = Workers(DECODING[0], waiting=DECODING[1], name="decoding", nice=True)
         self.log_place = config.log.folder or self.folder
         self._log = LogSink(self.log_place, self.model.bundle.manifest, retention=_retention(config.log))
-        self.fleet = Fleet(self.model, self.hub, log=self._log, problem=self.set_problem)
+        self.device = Device(self.folder)
+        self.recorder = VideoRecorder(self.folder, config.log, self.set_problem)
+        self.sinks = Sinks(self.folder / "outbox", self.set_problem)
+        self.fleet = Fleet(
+            self.model,
+            self.hub,
+            log=self._log,
+            video=self.recorder,
+            sinks=self.sinks,
+            folder=self.folder,
+            problem=self.set_problem,
+        )
+        self.pages = Places(MOST_PAGES, "open pages")
+        self.readers = Places(MOST_READERS, "readers of moving pictures")
+        self.trials = Places(2, "sources that are being tried")
         self._ticker = threading.Thread(target=self._tick_on, name="ticker", daemon=True)
 
     @property
@@ -86,6 +109,11 @@ class Service(Closing):
             self._problems[about] = sentence
         else:
             self._problems.pop(about, None)
+
+    @property
+    def video(self) -> KeptVideo:
+        """What cameras sent, as far back as it is kept."""
+        return self.recorder.kept
 
     @property
     def log(self) -> LogReader:
@@ -111,6 +139,7 @@ class Service(Closing):
     def start(self) -> None:
         """Begin to watch."""
         self._restore()
+        self.sinks.apply(self.config)
         self.fleet.start(self.config)
         self._ticker.start()
 
@@ -122,6 +151,8 @@ class Service(Closing):
         self.fleet.close()
         self.reading.close()
         self.decoding.close()
+        self.recorder.close()
+        self.sinks.close()
         if self._reader is not None:
             self._reader.close()
         self._log.close()
@@ -141,6 +172,8 @@ class Service(Closing):
         if config is self._applied:
             return
         self._applied = config
+        self.recorder.apply(config.log)
+        self.sinks.apply(config)
         self.fleet.apply(config)
         self.hub.send("config", {})
 
@@ -158,6 +191,7 @@ class Service(Closing):
                 "identity": identity_of(model.bundle.manifest),
             },
             "started": self.started,
+            "select": plain(self.config.select),
             "cameras": [self.fleet.view(camera) for camera in [*self.fleet.cameras.values()]],
             "events": [told.to_dict() for told in self.hub.newest(50)],
             "last_id": self.hub.last_id,
@@ -187,6 +221,8 @@ class Service(Closing):
         for id, windows in self.fleet.take_windows().items():
             self.hub.send("windows", {"camera": id, "windows": windows}, about=id)
         self.hub.send("stats", {"cameras": self.stats()})
+        if count % SYSTEM_EVERY == 0 and self.hub.pages:
+            self.hub.send("system", {"system": self.device.view(self)})
 
     def stats(self) -> dict[str, Any]:
         """Counters of all cameras."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ import uvicorn
 
 import vljepa_runtime as vj
 from vljepa_serve import ConfigFile, Service, create_app
+from vljepa_serve.config import ServerConfig
+from vljepa_serve.running import listen, settings_of
 
 PATIENCE_S = 30.0
 
@@ -47,11 +48,9 @@ def wait_for(holds: Callable[[], object], *, patience_s: float = PATIENCE_S) -> 
 @contextmanager
 def run_app(app: Any) -> Iterator[str]:
     """Serve an application; its address."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        settings = uvicorn.Config(app, log_level="error", ws="websockets-sansio", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(settings)
+    place = ServerConfig(port=0)
+    with listen(place) as listening:
+        server = uvicorn.Server(settings_of(app, place))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

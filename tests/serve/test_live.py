@@ -13,6 +13,7 @@ from serving import PATIENCE_S, Running, camera_toml, running, wait_for
 from websockets.sync.client import connect
 
 import vljepa_runtime as vj
+from vljepa_serve.pictures import NewestPicture
 
 
 def messages(server: Running, *, until: str, after: int | None = None) -> list[dict[str, object]]:
@@ -63,9 +64,19 @@ def test_pictures_come_one_after_the_other(server: Running) -> None:
     assert len(set(parts)) > 1
 
 
-@pytest.mark.parametrize("path", ["live.jpg", "live.mjpeg"])
-def test_no_picture_is_said_in_a_sentence(server: Running, path: str) -> None:
-    answer = server.client.get(f"/api/cameras/yard/{path}")
+def test_a_picture_that_was_seen_is_not_sent_again() -> None:
+    newest, image = NewestPicture(), np.full((32, 32, 3), 80, np.uint8)
+    newest.put(image)
+    first = newest.tag, newest.jpeg(None)
+    assert (newest.tag, newest.jpeg(None)) == first
+    newest.put(image // 2)
+    assert newest.tag != first[0]
+    assert newest.jpeg(None) != first[1]
+
+
+def test_no_picture_is_said_in_a_sentence(server: Running) -> None:
+    assert server.client.get("/api/cameras/yard/live.jpg").status_code == 204
+    answer = server.client.get("/api/cameras/yard/live.mjpeg")
     assert answer.status_code == 503
     assert answer.json()["sentence"] == "There is no picture of Yard now. Switched off."
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from vljepa_apps import arguments, console
 
 if TYPE_CHECKING:
     from vljepa_serve import ConfigFile
+    from vljepa_serve.access import Access
     from vljepa_serve.config import ServerConfig
 
 EXAMPLE = "vljepa serve tiny --source 0 --source rtsp://10.0.0.7/door"
@@ -38,6 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=arguments.count, metavar="P", help="0 takes a free one (default: 8080)"
     )
+    parser.add_argument(
+        "--token",
+        metavar="T",
+        help="what has to be given to come in, or env:NAME or file:PATH that holds it (default: none on "
+        "loopback, else one is made and kept in --log)",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", help="speak TLS with these certificates (PEM)")
+    parser.add_argument("--tls-key", metavar="FILE", help="the key of --tls-cert")
     arguments.add_quiet(parser)
     arguments.add_engine(parser)
     arguments.add_retention(parser)
@@ -51,14 +61,41 @@ def run(args: argparse.Namespace) -> int:
 
     folder = args.log or Path(FOLDER)
     file = _configured(args, folder)
+    place = _place(args, file)
+    access = _access(args, place, folder)
     with Service(file, folder=folder) as service:
         service.start()
-        serve_app(create_app(service), _place(args, file), on_ready=_tell)
+        serve_app(create_app(service, access), place, on_ready=partial(_tell, access))
     return 0
 
 
-def _tell(address: str) -> None:
+def _tell(access: Access, address: str) -> None:
     console.note(f"vljepa serve: {address} (Ctrl-C ends it)")
+    if access.token is not None and access.is_made:
+        console.note(f"token: {access.token}")
+
+
+def _access(args: argparse.Namespace, place: ServerConfig, folder: Path) -> Access:
+    """Who may come in: on loopback everybody, unless a token is given; elsewhere nobody without one."""
+    from vljepa_runtime.sinks import secret_text
+    from vljepa_serve.access import Access, check_token, is_loopback, read_token
+
+    is_made = False
+    if args.token is not None:
+        token: str | None = check_token(secret_text(args.token))
+    elif place.token_file is not None or not is_loopback(place.host):
+        kept = Path(place.token_file or folder / "token")
+        is_made = not kept.exists()
+        token = read_token(kept)
+    else:
+        token = None
+    return Access(
+        token=token,
+        host=place.host,
+        names=place.names,
+        is_secure=place.tls_cert is not None,
+        is_made=is_made,
+    )
 
 
 def _configured(args: argparse.Namespace, folder: Path) -> ConfigFile:
@@ -97,7 +134,7 @@ def _add_source(file: ConfigFile, source: str) -> None:
 
 def _place(args: argparse.Namespace, file: ConfigFile) -> ServerConfig:
     """Where to listen."""
-    given = {"host": args.host, "port": args.port}
+    given = {"host": args.host, "port": args.port, "tls_cert": args.tls_cert, "tls_key": args.tls_key}
     return replace(file.config.server, **{key: value for key, value in given.items() if value is not None})
 
 

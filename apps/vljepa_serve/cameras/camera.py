@@ -7,11 +7,13 @@ from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from vljepa_runtime import Frame, Session, StreamStats
+from vljepa_runtime import Frame, Session, StreamStats, Window
 from vljepa_runtime.redaction import redact
+from vljepa_serve.cameras.standing import Standing
 from vljepa_serve.config import CameraConfig
 from vljepa_serve.hub import Told
 from vljepa_serve.pictures import NewestPicture
+from vljepa_serve.video import VideoKeeper
 
 __all__ = ["Camera", "CameraState", "stats_json"]
 
@@ -27,6 +29,11 @@ class Camera:
 
     Attributes:
         config: What is in force.
+        standing: What is looked for in it.
+        first_query: What its sentences answer.
+        base_queries: What it is asked beside its own.
+        keeper: Keeps what it sends.
+        newest: The newest window.
         picture: The newest.
         session: Of the connection that runs; None where none does.
         stopped: Why it does not run although it is on; empty while it runs.
@@ -40,8 +47,13 @@ class Camera:
     """
 
     config: CameraConfig
+    standing: Standing
     picture: NewestPicture = field(default_factory=NewestPicture)
     session: Session | None = None
+    first_query: str = ""
+    base_queries: tuple[str, ...] = ()
+    keeper: VideoKeeper | None = None
+    newest: Window | None = None
     stopped: str = ""
     attempt: int = 0
     retry_at: float | None = None
@@ -49,9 +61,8 @@ class Camera:
     now: Told | None = None
     last_frame: float | None = None
     since: float = field(default_factory=time.time)
-    unknown: bool = False
+    unknown: bool | None = None
     state: CameraState = "starting"
-    seen: Literal["", "frozen", "black"] = ""
     _frames: deque[float] = field(default_factory=lambda: deque(maxlen=FPS_FRAMES))
     _counts: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -118,9 +129,9 @@ class Camera:
         if stats is None or stats.state == "opening":
             return "starting"
         if stats.state != "running":
-            return "reconnecting"
-        if self.seen:
-            return self.seen
+            return "reconnecting" if stats.state == "reconnecting" else "stopped"
+        if stats.picture.kind:
+            return stats.picture.kind
         dropped, count = self.left_out
         return "slowed" if count and dropped / count > SLOW else "live"
 
@@ -129,7 +140,7 @@ class Camera:
         if self.state == "starting":
             return "Connecting. The first picture usually takes 2 to 5 s."
         if self.state == "stopped":
-            return self.stopped
+            return self.stopped or "Stopped."
         if self.state == "reconnecting":
             lost = stats.lost.rpartition("; trying again")[0] if stats is not None else ""
             return f"Connection lost. {_sentence(lost)}".strip()
@@ -137,7 +148,8 @@ class Camera:
             dropped, count = self.left_out
             return f"The device is too slow for all: {dropped} of {count} windows of the last 10 s were left out."
         if self.state == "frozen":
-            return "Same picture for some time. The camera sends frames, but nothing in them changes."
+            for_s = 0 if stats is None else stats.picture.for_s
+            return f"Same picture for {for_s:.0f} s. The camera sends frames, but nothing in them changes."
         if self.state == "black":
             return "Black picture. Check the lens cover or the light."
         return "Switched off." if self.state == "off" else ""

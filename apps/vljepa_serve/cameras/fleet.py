@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,14 +29,19 @@ from vljepa_runtime import (
 )
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.redaction import redact
+from vljepa_runtime.sources import resolve
 from vljepa_serve.cameras.camera import Camera
+from vljepa_serve.cameras.standing import Standing
 from vljepa_serve.cameras.trace import Trace
-from vljepa_serve.config import CameraConfig, Config
+from vljepa_serve.config import AlertConfig, CameraConfig, Config
 from vljepa_serve.errors import ServeError
 
 if TYPE_CHECKING:
     from vljepa_log import LogSink
-    from vljepa_serve.hub import Hub, Told
+    from vljepa_runtime.alerts import AlertChange
+    from vljepa_serve.hub import Hub
+    from vljepa_serve.sinks import Sinks
+    from vljepa_serve.video import VideoRecorder
 
 __all__ = ["Fleet"]
 
@@ -52,6 +58,9 @@ class Fleet(Closing):
         model: Shared by all.
         hub: Is told what happens.
         log: Keeps it; None keeps nothing.
+        video: Keeps what cameras send; None keeps nothing.
+        sinks: Get every event.
+        folder: Beside which files of taught states lie.
         problem: Is told what went wrong with what is kept, and an empty sentence when it is well again.
 
     Attributes:
@@ -64,10 +73,14 @@ class Fleet(Closing):
         hub: Hub,
         *,
         log: LogSink | None,
+        video: VideoRecorder | None = None,
+        sinks: Sinks | None = None,
+        folder: Path = Path(),
         problem: Callable[[str, str], object] = lambda about, sentence: None,
     ) -> None:
         self.cameras: dict[str, Camera] = {}
         self._model, self._hub, self._log, self._problem = model, hub, log, problem
+        self._video, self._sinks, self._folder = video, sinks, folder
         self._lock = threading.RLock()
         self._group = SessionGroup()
         self._traces: dict[str, Trace] = defaultdict(Trace)
@@ -102,13 +115,18 @@ class Fleet(Closing):
     def _apply_one(self, config: CameraConfig, *, anew: bool) -> None:
         camera = self.cameras.get(config.id)
         if camera is None:
-            camera = self.cameras[config.id] = Camera(config)
+            standing = Standing(config.id, self._model, self._folder, self._problem)
+            camera = self.cameras[config.id] = Camera(config, standing)
             self._begin(camera)
             return
         before, camera.config = camera.config, config
         if anew or _reads(before) != _reads(config):
             self._end(camera)
             self._begin(camera)
+            return
+        self._stand(camera)
+        if before != config:
+            self._hub.send("camera", {"camera": self.view(camera)}, about=config.id)
 
     def retry(self, id: str) -> None:
         """Try a camera now, whatever it waits for."""
@@ -144,14 +162,19 @@ class Fleet(Closing):
         for id, camera in [*self.cameras.items()]:
             found = stats.get(id)
             camera.count(found)
-            if camera.look(found):
-                self._hub.send("camera", {"camera": camera.view(found)}, about=id)
+            self._look(camera, found)
             if found is not None and found.state in ("failed", "ended", "stopped"):
                 self._note_end(camera, found)
             if camera.retry_at is not None and camera.stopped and time.time() >= camera.retry_at:
                 with self._lock:
                     self._end(camera)
                     self._begin(camera)
+
+    def _look(self, camera: Camera, stats: StreamStats | None = None) -> None:
+        """Tell how a camera fares, where that is something else than before."""
+        found = stats or self.stats(camera.config.id)
+        if camera.look(found):
+            self._hub.send("camera", {"camera": camera.view(found)}, about=camera.config.id)
 
     def take_windows(self) -> dict[str, list[dict[str, Any]]]:
         """What windows came of each camera since the last time."""
@@ -190,14 +213,16 @@ class Fleet(Closing):
 
     def _add(self, camera: Camera) -> None:
         config = camera.config
-        queries = dict.fromkeys([*self._config.model.queries, *config.queries])
+        resolve(config.source)  # what has no name at all is said at once
         session = self._model.session(
-            query=[*queries] or None,
-            select=self._config.model.select,
+            query=self._config.model.queries or None,
+            select=self._config.select.policy(),
             stride_s=self._config.model.stride_s,
             embeddings=True,
         )
-        camera.session = session
+        camera.session, camera.first_query = session, session.queries[0]
+        camera.base_queries = session.queries
+        self._stand(camera)
         self._group.add(
             config.source,
             session,
@@ -212,10 +237,22 @@ class Fleet(Closing):
             on_window=partial(self._window, camera),
         )
 
+    def _stand(self, camera: Camera) -> None:
+        """Look for what the configuration wants, and ask what that needs; the connection goes on."""
+        if (session := camera.session) is None:
+            return
+        camera.standing.apply(self._config, query=camera.first_query)
+        asked = [*dict.fromkeys([*camera.base_queries, *camera.config.queries])]
+        silent = [query for query in dict.fromkeys(camera.standing.queries) if query not in asked]
+        if session.queries != (*asked, *silent):
+            session.ask(asked, silent=silent)
+
     def _end(self, camera: Camera) -> None:
         if camera.config.id in self._group.stats:
             self._group.remove(camera.config.id)
-        camera.session = None
+        if self._video is not None:
+            self._video.end(camera.config.id)
+        camera.session = camera.keeper = None
         camera.picture.clear()
 
     def _run(self) -> None:
@@ -229,27 +266,48 @@ class Fleet(Closing):
     def _opened(self, camera: Camera, source: Source) -> None:
         if self._log is not None:
             self._log.add_stream(camera.config.source, source, name=camera.config.id)
+        if self._video is not None:
+            camera.keeper = self._video.begin(camera.config.id)
+            source.keep_packets(camera.keeper.ring)
 
     def _window(self, camera: Camera, window: Window, query: str, embedding: Float32) -> None:
-        camera.began = time.time() - window.end_s
+        is_first = query == camera.first_query
+        if is_first:
+            camera.began = time.time() - window.end_s
         if self._log is not None:
             self._keep(partial(self._log.write_window, camera.config.id, window, query, embedding))
-        if camera.session is not None and query == camera.session.queries[0]:
+        if is_first and camera.keeper is not None:
+            camera.keeper.advance(window.end_s, began=camera.began)
+        if is_first:
+            camera.newest, camera.unknown = window, window.unknown
             trace = self._traces[camera.config.id]
             trace.add(at=camera.began + window.end_s, embedding=embedding, unknown=camera.unknown)
 
-    def _tell(self, event: Event) -> Told | None:
+        for found in camera.standing.push(window, query, embedding, partial(self._clip_of, camera)):
+            self._tell(found.event, about=found.about)
+
+    def _clip_of(self, camera: Camera, alert: AlertConfig, change: AlertChange) -> str | None:
+        """The name that the clip of an alert will have."""
+        if self._video is None:
+            return None
+        start, end = camera.began + change.start_s - alert.look_back_s, camera.began + change.end_s
+        return self._video.want_clip(camera.config.id, alert.id, start=start, end=end)
+
+    def _tell(self, event: Event, *, about: str = "") -> None:
         camera = self.cameras.get(event.stream)
         if camera is None:
-            return None
+            return
         if self._log is not None:
             self._keep(partial(self._log.write, event))
         plain = replace(event, embedding=None)
-        told = self._hub.tell(plain, at_end=(camera.began or time.time()) + event.end_s)
-        if event.kind == "segment":
+        if self._sinks is not None:
+            self._sinks.write(plain)
+        told = self._hub.tell(plain, at_end=(camera.began or time.time()) + event.end_s, about=about)
+        if event.kind == "segment" and event.query == camera.first_query:
             camera.now = told
             self._traces[event.stream].decide(event)
-        return told
+        elif event.kind in ("status", "error"):
+            self._look(camera)
 
     def _keep(self, write: Callable[[], object]) -> None:
         """Write to the log; a full disk ends what is kept, and no camera."""
@@ -263,9 +321,9 @@ class Fleet(Closing):
 
 def _reads(config: CameraConfig) -> tuple[object, ...]:
     """What of a camera's configuration its connection depends on."""
-    return config.source, config.on, config.loop, config.fps, config.queries
+    return config.source, config.on, config.loop, config.fps
 
 
 def _asks(config: Config) -> tuple[object, ...]:
     """What of a configuration the sessions of all cameras depend on."""
-    return config.model.queries, config.model.select, config.model.stride_s
+    return config.model.queries, config.select, config.model.stride_s

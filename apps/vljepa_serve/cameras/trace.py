@@ -27,7 +27,7 @@ class Trace:
         self._waiting: deque[dict[str, Any]] = deque(maxlen=KEPT)
         self._told: Float32 | None = None
 
-    def add(self, *, at: float, embedding: Float32, unknown: bool) -> None:
+    def add(self, *, at: float, embedding: Float32, unknown: bool | None) -> None:
         """Take the next window.
 
         Args:

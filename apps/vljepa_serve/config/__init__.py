@@ -1,6 +1,7 @@
 """The configuration: what it may say (`records.py`), and the file that says it (`file.py`).
 
->>> from vljepa_serve.config import AlertConfig, LogConfig, ModelConfig, ServerConfig, StatesConfig, is_slug
+>>> from vljepa_serve.config import AlertConfig, LogConfig, ModelConfig, SelectConfig
+>>> from vljepa_serve.config import ServerConfig, StatesConfig, is_slug
 >>> alert = AlertConfig(id="fall", name="A fall", query="a ball falls", threshold=0.6, cameras=("door",))
 >>> alert.rule().text, alert.watches("door"), alert.watches("yard")
 ('a ball falls', True, False)
@@ -8,6 +9,8 @@
 True
 >>> ServerConfig().host, ModelConfig().stride_s, LogConfig().video_hours, is_slug("Front Door")
 ('127.0.0.1', 1.0, 24.0, False)
+>>> SelectConfig(threshold=0.05).policy().threshold
+0.05
 """
 
 from vljepa_serve.config.file import ConfigFile, read_config
@@ -17,6 +20,7 @@ from vljepa_serve.config.records import (
     Config,
     LogConfig,
     ModelConfig,
+    SelectConfig,
     ServerConfig,
     StatesConfig,
     free_id,
@@ -31,6 +35,7 @@ __all__ = [
     "ConfigFile",
     "LogConfig",
     "ModelConfig",
+    "SelectConfig",
     "ServerConfig",
     "StatesConfig",
     "free_id",

@@ -111,10 +111,16 @@ class ConfigFile:
             ConfigError: the result is not what a configuration has to be; the old one stays.
         """
 
+        return self.set_all({section: values})
+
+    def set_all(self, sections: Mapping[str, Mapping[str, Any]]) -> Config:
+        """The same of several sections, all or none."""
+
         def edit(document: tomlkit.TOMLDocument) -> None:
-            if not isinstance(document.get(section), Table):
-                document[section] = tomlkit.table()
-            _merge(document[section], values)
+            for section, values in sections.items():
+                if not isinstance(document.get(section), Table):
+                    document[section] = tomlkit.table()
+                _merge(document[section], values)
 
         return self._change(edit)
 

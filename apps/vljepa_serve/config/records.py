@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from vljepa_runtime import InputError
+from vljepa_runtime import InputError, OnlineSelection
 from vljepa_runtime.alerts import Alert
 from vljepa_runtime.files import AtMost, check_record
 from vljepa_runtime.files.values import Name, PositiveNumber, Text, number, wrong
@@ -20,6 +20,7 @@ __all__ = [
     "Config",
     "LogConfig",
     "ModelConfig",
+    "SelectConfig",
     "ServerConfig",
     "StatesConfig",
     "free_id",
@@ -153,7 +154,6 @@ class ModelConfig:
         engine: See `vljepa_runtime.load`.
         threads: Of a CPU; None lets the engine choose.
         queries: What every window of every camera is asked; empty asks the bundle's caption prompt.
-        select: When to put meaning into words; see `vljepa run --select`.
         stride_s: Seconds between windows.
     """
 
@@ -161,8 +161,30 @@ class ModelConfig:
     engine: Name = "auto"
     threads: Annotated[int, AtMost(1024)] | None = None
     queries: Queries = ()
-    select: Name = "online"
     stride_s: Annotated[float, _stride] = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectConfig:
+    """When meaning is put into words; see `OnlineSelection`.
+
+    Attributes:
+        threshold: Cosine distance that opens a change.
+        min_gap_s: Shortest time between decodings.
+        per_minute: Budget of decodings of each camera; None has none.
+    """
+
+    threshold: float = 0.02
+    min_gap_s: float = 0.5
+    per_minute: float | None = None
+
+    def __post_init__(self) -> None:
+        check_record(self, error=InputError)
+        self.policy()
+
+    def policy(self) -> OnlineSelection:
+        """The same for the runtime."""
+        return OnlineSelection(threshold=self.threshold, min_gap_s=self.min_gap_s, per_minute=self.per_minute)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +312,7 @@ class Config:
 
     server: ServerConfig = field(default_factory=ServerConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
     log: LogConfig = field(default_factory=LogConfig)
     camera: Annotated[tuple[CameraConfig, ...], AtMost(MAX_CAMERAS)] = ()
     alert: Annotated[tuple[AlertConfig, ...], AtMost(MAX_ALERTS)] = ()

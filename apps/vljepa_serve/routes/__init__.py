@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from vljepa_serve.routes import cameras, live, pictures, state
+from vljepa_serve.routes import asks, cameras, live, login, pictures, settings, state, system
 
 __all__ = ["ROUTERS"]
 
-ROUTERS = (state.router, cameras.router, pictures.router, live.router)
+ROUTERS = (
+    state.router,
+    cameras.router,
+    asks.router,
+    pictures.router,
+    settings.router,
+    system.router,
+    login.router,
+    live.router,
+)

@@ -8,7 +8,9 @@ from contextlib import suppress
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from vljepa_serve.dependencies import ServiceOf
+from vljepa_serve.errors import ServeError
 from vljepa_serve.hub import Subscriber
+from vljepa_serve.service import Service
 
 __all__ = ["router"]
 
@@ -20,6 +22,15 @@ CLOSE_S = 2.0
 @router.websocket("/api/live")
 async def live(socket: WebSocket, service: ServiceOf, after: int | None = None) -> None:
     """Tell a page what happens, from the event behind `after` on."""
+    try:
+        with service.pages.taken():
+            await _serve(socket, service, after)
+    except ServeError as error:
+        await socket.accept()
+        await socket.close(TRY_AGAIN_LATER, str(error)[:120])
+
+
+async def _serve(socket: WebSocket, service: Service, after: int | None) -> None:
     await socket.accept()
     ready, loop = asyncio.Event(), asyncio.get_running_loop()
 
