@@ -2,6 +2,7 @@ from .examples import Example as Example
 from .examples import examples_in_folder as examples_in_folder
 from .examples import examples_in_table as examples_in_table
 from .examples import moments_in_table as moments_in_table
+from .learning import Guess as Guess
 from .learning import Taught as Taught
 from .learning import learn as learn
 from .sources import teach as teach

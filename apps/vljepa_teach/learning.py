@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,28 @@ from vljepa_teach.ridge import STRENGTHS, Ridge, balanced, folds_of, held_out_sc
 from vljepa_teach.warnings import warnings_of
 from vljepa_teach.windows import Windows
 
-__all__ = ["Taught", "learn"]
+__all__ = ["Guess", "Taught", "learn"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 FEATURES = ("auto", "embedding", "tokens")
 TEMPERATURES = np.logspace(-2, 1, 61)
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """What one example was taken for by a classifier that had not seen it.
+
+    Attributes:
+        state: What it shows.
+        guess: The likeliest state, by the mean of its windows.
+        unsure: Whether "unsure" would be said instead, of half of its windows or more.
+    """
+
+    state: str
+    guess: str
+    unsure: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +51,7 @@ class Taught:
         choices: For some values of `unsure`: that, the share of windows that would be unsure, and of the others the
             share that is right.
         warnings: What makes it worse than it looks, or could.
+        guesses: Of each example that could be read, in the order in which they were given.
 
     Examples:
         >>> from vljepa_runtime import load
@@ -46,6 +62,8 @@ class Taught:
         (('early', 'late'), {'early': 2, 'late': 2})
         >>> taught.warnings[0]
         'early has 2 examples: ...'
+        >>> taught.guesses[2]
+        Guess(state='late', guess='late', unsure=...)
     """
 
     states: States
@@ -54,6 +72,7 @@ class Taught:
     because: str
     choices: tuple[tuple[float, float, float], ...]
     warnings: tuple[str, ...]
+    guesses: tuple[Guess, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,7 +172,18 @@ def learn(
         because=because,
         choices=tuple(_choice(found, share) for share in SHARES),
         warnings=tuple(warnings_of(windows, chosen, states.held_out)),
+        guesses=tuple(_guesses(windows, found, found.unsure(unsure))),
     )
+
+
+def _guesses(windows: Windows, found: Judged, unsure: npt.NDArray[np.bool_]) -> Iterator[Guess]:
+    for example in np.unique(windows.examples):
+        own = windows.examples == example
+        yield Guess(
+            state=windows.names[int(windows.labels[own][0])],
+            guess=windows.names[int(found.probabilities[own].mean(0).argmax())],
+            unsure=bool(2 * unsure[own].sum() >= own.sum()),
+        )
 
 
 def _judge(rows: Floats, windows: Windows, weights: Floats) -> Judged:

@@ -25,6 +25,7 @@ __all__ = ["teach", "teach_from_log"]
 
 Array = npt.NDArray[np.float32]
 Told = Callable[[int, int, str], object]
+THINNED_S = 3600.0
 STRIDE_S = 0.5
 """Between windows that examples are chosen from; only what is chosen is encoded."""
 
@@ -88,6 +89,7 @@ def teach_from_log(
     *,
     query: str | None = None,
     unsure: float = 0.05,
+    wall: bool = False,
 ) -> Taught:
     """Teach states by moments of a log. Nothing is encoded, so the predicted embedding is all there is to look at.
 
@@ -97,6 +99,7 @@ def teach_from_log(
         moments: Parts of its streams.
         query: Which of the log's embeddings are meant; None where it has one query alone.
         unsure: See `learn`.
+        wall: Whether the times of the moments are seconds since 1970, and not of the streams.
 
     Raises:
         InputError: see `teach`; or several queries were logged and none is named.
@@ -123,7 +126,7 @@ def teach_from_log(
     asked = _asked(query, {each for showing in showings for each in streams[str(showing.example.source)]})
     shown: list[tuple[Example, Mapping[Feature, Sequence[Array]]]] = []
     for showing in showings:
-        _look_up(log, showing, asked)
+        _look_up(log, showing, asked, wall=wall)
         rows = [np.asarray(row, np.float32) for row in showing.chosen()]
         if not rows:
             raise InputError(f"the log holds no window of {showing.example}")
@@ -171,11 +174,16 @@ def _asked(query: str | None, known: set[str]) -> str:
     return query
 
 
-def _look_up(log: LogReader, showing: Showing[Array], query: str) -> None:
+def _look_up(log: LogReader, showing: Showing[Array], query: str, *, wall: bool) -> None:
     """Offer the windows of a stream that touch the part."""
     example = showing.example
     last_s = np.inf if example.end_s is None else example.end_s
-    for batch in log.windows(Where(streams=(str(example.source),), queries=(query,))):
+    where = Where(streams=(str(example.source),), queries=(query,))
+    if wall:  # a window that was thinned may end long after the part
+        where = replace(where, since=example.start_s, until=last_s + THINNED_S)
+    for batch in log.windows(where):
         starts, ends = batch.windows["start_s"], batch.windows["end_s"]
+        if wall:
+            starts, ends = batch.windows["time"] - (ends - starts), batch.windows["time"]
         for row in np.flatnonzero((ends >= example.start_s) & (starts <= last_s)).tolist():
             showing.offer(float(starts[row]), float(ends[row]), batch.embeddings[row])

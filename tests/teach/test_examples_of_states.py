@@ -128,6 +128,13 @@ def test_moments_of_a_log_teach_what_the_stream_shows(video: Path, model: vj.Mod
     moments = moments_in_table(tmp_path / "moments.csv")
     with LogReader(tmp_path / "LOG", manifest) as log:
         taught = teach_from_log(log, manifest, moments)
+        began = min(each.first for each in log.streams()) - model.preprocess.seconds
+        ends = [None if each.end_s is None else began + each.end_s for each in moments]
+        clocked = [
+            Example(each.state, each.source, began + each.start_s, end_s)
+            for each, end_s in zip(moments, ends)
+        ]
+        assert teach_from_log(log, manifest, clocked, wall=True).states == taught.states
         assert taught.states.query == model.prompts["caption"]
         assert taught.states.held_out.accuracy > 0.8
         with pytest.raises(vj.InputError, match="no windows of gone; its streams: "):

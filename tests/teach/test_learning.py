@@ -108,6 +108,15 @@ def test_what_leaving_out_says_is_counted() -> None:
     assert np.trace(table) / table.sum() <= found.accuracy
 
 
+def test_each_example_has_its_guess_and_they_agree_with_the_table() -> None:
+    found = taught(*drawn(0, 10, spread=2.0))
+    names = found.states.names
+    table = np.zeros((3, 4), int)
+    for each in found.guesses:
+        table[names.index(each.state), 3 if each.unsure else names.index(each.guess)] += 1
+    assert table.tolist() == [list(row) for row in found.states.held_out.confusion]  # a window each
+
+
 def test_labels_that_mean_nothing_are_no_better_than_guessing() -> None:
     right = []
     for seed in range(10):

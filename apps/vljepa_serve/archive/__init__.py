@@ -1,11 +1,13 @@
 """What was kept, to be read while more comes: the log and the video of cameras. Knows no web.
 
+>>> from dataclasses import replace
 >>> from datetime import date
 >>> import vljepa_runtime as vj
 >>> from vljepa_log import LogReader, LogWriter, Where, index_source
 >>> from vljepa_runtime.alerts import Alert
 >>> from vljepa_serve.archive import LATEST, Answer, Archive, Bin, Found, MomentId, Trace, ask, search, trace_of
 >>> from vljepa_serve.archive import Day, Proposal, Scores, digest_day, propose_threshold, score_alert
+>>> from vljepa_serve.archive import shown_now, teach_moments
 >>> model = vj.load("tiny")
 >>> with LogWriter("ARCHIVE", model.bundle.manifest) as log:
 ...     done = index_source(model, "clip.mp4", log)
@@ -22,11 +24,15 @@
 ...     alert = Alert(text="a ball jumps", hold_s=0)
 ...     scores: Scores = score_alert(archive, alert, ["clip.mp4"], 0)
 ...     proposal: Proposal = propose_threshold(archive, alert, ["clip.mp4"], 0, per_day=20_000)
+...     taught = teach_moments(archive, [("early", moment), ("late", replace(moment, start=end, end=end + 3))])
+...     now = shown_now(archive, taught.states, ["clip.mp4"])
 ...     day: Day = digest_day(archive, date.fromtimestamp(begin), ["clip.mp4"], budget=1)
 a white box bounces
 white embedding
 >>> found.searched, [isinstance(each, Bin) and each.windows for each in trace.bins]
 (5, [1])
+>>> taught.states.names, len(taught.guesses), now
+(('early', 'late'), 2, {})
 >>> scores.counts[0][1], proposal.threshold is not None, len(day.digest.segments)
 (1, True, 1)
 """
@@ -38,6 +44,7 @@ from vljepa_serve.archive.days import Day, digest_day
 from vljepa_serve.archive.moments import LATEST, MomentId
 from vljepa_serve.archive.reading import Archive
 from vljepa_serve.archive.searching import Found, search
+from vljepa_serve.archive.teaching import shown_now, teach_moments
 from vljepa_serve.archive.wanted import MAX_PICTURE, picture_of
 from vljepa_serve.archive.workers import Workers
 
@@ -60,5 +67,7 @@ __all__ = [
     "propose_threshold",
     "score_alert",
     "search",
+    "shown_now",
+    "teach_moments",
     "trace_of",
 ]

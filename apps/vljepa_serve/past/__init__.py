@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from vljepa_serve.past import digest, moments, search, segments
+from vljepa_serve.past import digest, moments, search, segments, teach
 
 __all__ = ["ROUTERS"]
 
-ROUTERS: tuple[APIRouter, ...] = (segments.router, search.router, moments.router, digest.router)
+ROUTERS: tuple[APIRouter, ...] = (segments.router, search.router, moments.router, digest.router, teach.router)
