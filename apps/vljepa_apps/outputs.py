@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from vljepa_apps import console
 from vljepa_apps.signals import deferred
 from vljepa_runtime.closing import Closing
-from vljepa_runtime.errors import InputError, OutputError, VljepaError
+from vljepa_runtime.errors import InputError, OutputError, OutputPausedError, VljepaError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,9 +120,9 @@ class Outputs(Closing):
     ) -> None:
         from vljepa_runtime.sinks import SinkGroup
 
-        self.files = SinkGroup(self._tell)
+        self.files = SinkGroup(self._tell, self._tell_of_a_pause)
         self.failed = False
-        self._own = {stream: _Own(SinkGroup(self._tell)) for stream in own or {}}
+        self._own = {stream: _Own(SinkGroup(self._tell, self._tell_of_a_pause)) for stream in own or {}}
         self._lock = threading.RLock()  # of stdout and `files`; whoever has it takes no other
         self._stream = "vljepa"
         try:
@@ -199,12 +199,23 @@ class Outputs(Closing):
         ending.raise_if_came()
 
     def _tell(self, error: OutputError) -> None:
-        from vljepa_runtime.events import Event
-
         self.failed = True
-        console.note(f"vljepa: {error}: this output ends here, the others go on")
+        self._say(f"{error}: this output ends here, the others go on", f"warning: {error}")
+
+    def _tell_of_a_pause(self, error: OutputPausedError | None) -> None:
+        if error is None:
+            self._say("what waited for the disk is written", "restored: what waited for the disk is written")
+        else:
+            self._say(
+                f"{error}: what comes is kept for a while and written once it can be", f"warning: {error}"
+            )
+
+    def _say(self, note: str, text: str) -> None:
+        from vljepa_runtime.events import Event, wall_clock
+
+        console.note(f"vljepa: {note}")
         with self._lock:
-            event = Event(stream=self._stream, kind="status", text=f"warning: {error}")
+            event = Event(stream=self._stream, kind="status", text=text, time=wall_clock())
             self.print(event)
             self.files.write(event)
 

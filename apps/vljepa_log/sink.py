@@ -1,4 +1,4 @@
-"""A log as one of the outputs of a run: a full disk ends it and not the run. Knows no session."""
+"""A log as one of the outputs of a run: on a full disk it waits for room, and the run goes on. Knows no session."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from vljepa_log.errors import LogError
 from vljepa_log.recording import StreamRecorder
 from vljepa_log.writer import LogWriter, Steps
-from vljepa_runtime.errors import OutputError
+from vljepa_runtime.errors import OutputError, OutputPausedError
 from vljepa_runtime.sinks import Sink
 
 if TYPE_CHECKING:
@@ -98,15 +98,15 @@ class LogSink(Sink):
         self, stream: str, window: Window, query: str, embedding: npt.NDArray[np.float32]
     ) -> None:
         """See `Sink.write_window`."""
-        if found := self._streams.get(stream):
-            with self._trouble():
+        with self._pausing():
+            if found := self._streams.get(stream):
                 found.recorder.add(window, query, embedding)
 
     def write(self, event: Event) -> None:
         """See `Sink.write`."""
-        if found := self._streams.get(event.stream):
-            found.to_its_end = found.to_its_end and event.kind != "error"
-            with self._trouble():
+        with self._pausing():
+            if found := self._streams.get(event.stream):
+                found.to_its_end = found.to_its_end and event.kind != "error"
                 found.recorder.tell(event)
 
     def add_event(self, event: Event, *, at: float) -> None:
@@ -117,7 +117,7 @@ class LogSink(Sink):
             at: Wall clock of its end, in seconds since 1970.
         """
         if self._log is not None:
-            with self._trouble():
+            with self._pausing():
                 self._log.add_event(event, at=at)
                 self._log.flush()
 
@@ -134,14 +134,22 @@ class LogSink(Sink):
         self._log, self._streams = None, {}
         if log is None:
             return
-        with self._trouble(), log:
-            for each in streams.values():
-                each.recorder.finish(ended=ended and each.to_its_end)
+        try:
+            with log:
+                log.flush()  # perhaps there is room again
+                for each in streams.values():
+                    each.recorder.finish(ended=ended and each.to_its_end)
+        except LogError as error:
+            raise OutputError(str(error)) from error
 
     @contextmanager
-    def _trouble(self) -> Iterator[None]:
+    def _pausing(self) -> Iterator[None]:
+        """What cannot be stored now waits in the log, and every call says so until it is stored."""
         try:
             yield
+            trouble = None if self._log is None else self._log.trouble
         except LogError as error:
+            trouble = error
+        if trouble is not None:
             self._failed = True
-            raise OutputError(str(error)) from error
+            raise OutputPausedError(str(trouble)) from trouble

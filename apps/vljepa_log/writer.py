@@ -91,6 +91,7 @@ class LogWriter(Closing):
         self._sources: dict[str, str] = {}
         self._before: dict[tuple[str, str], Float32] = {}
         self._since: float | None = None
+        self._trouble: LogError | None = None
         self._count = 0
         self._retention, self._retained = retention, -RETENTION_S
         self._retaining = threading.Lock()
@@ -103,6 +104,11 @@ class LogWriter(Closing):
     def store(self) -> Store:
         """Where it is kept."""
         return self._store
+
+    @property
+    def trouble(self) -> LogError | None:
+        """Why what was gathered could not be stored when it was tried last; None where it could."""
+        return self._trouble
 
     @property
     def dropped(self) -> int:
@@ -252,6 +258,8 @@ class LogWriter(Closing):
                 self._store.append(contents)
             except LogError as error:  # it waits for the next step
                 self._since, self._count = time.monotonic(), 0
-                raise (LogError(f"{error}; {self._lost()}") if self.dropped else error) from error
+                self._trouble = LogError(f"{error}; {self._lost()}") if self.dropped else error
+                raise self._trouble from error
+        self._trouble = None
         self._waiting.clear()
         self._since, self._count = None, 0

@@ -14,6 +14,7 @@ from .errors import LibraryMissingError as LibraryMissingError
 from .errors import MissingEngineExtraError as MissingEngineExtraError
 from .errors import MissingExtraError as MissingExtraError
 from .errors import OutputError as OutputError
+from .errors import OutputPausedError as OutputPausedError
 from .errors import RunError as RunError
 from .errors import SourceError as SourceError
 from .errors import UnreachableError as UnreachableError

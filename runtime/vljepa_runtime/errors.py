@@ -11,6 +11,7 @@ VljepaError
 ├── SourceError                   a video source cannot be opened or stopped giving frames
 │   └── UnreachableError          a camera or server does not answer now; trying again may help
 ├── OutputError                   a file, a pipe or stdout could not be written to its end
+│   └── OutputPausedError         a disk is full now; what is given is kept for a while and written when there is room
 ├── InputError                    a caller's array, text or option is not what was asked for (also a ValueError)
 └── MissingExtraError             an optional dependency is not installed (also an ImportError)
     └── MissingEngineExtraError   the same for the library of an engine (also a LibraryMissingError)
@@ -30,6 +31,7 @@ __all__ = [
     "MissingEngineExtraError",
     "MissingExtraError",
     "OutputError",
+    "OutputPausedError",
     "RunError",
     "SourceError",
     "UnreachableError",
@@ -80,6 +82,10 @@ class UnreachableError(SourceError):
 
 class OutputError(VljepaError):
     """An output that could be opened could not be written to its end; what it holds until then stays."""
+
+
+class OutputPausedError(OutputError):
+    """An output cannot be written now, as each call says until it can; it keeps what it is given and goes on."""
 
 
 class InputError(VljepaError, ValueError):

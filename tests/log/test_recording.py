@@ -177,7 +177,7 @@ def test_every_query_has_its_windows_and_an_answer_its_words(tmp_path: Path, vid
     assert {event.kind for event in told_in(place)} == {"answer"}
 
 
-def test_a_full_disk_ends_the_log_and_not_the_run(
+def test_a_log_on_a_disk_that_stays_full_ends_and_not_the_run(
     tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(self: Any, contents: Any) -> None:
@@ -188,11 +188,12 @@ def test_a_full_disk_ends_the_log_and_not_the_run(
     place, jsonl = tmp_path / "LOG", tmp_path / "e.jsonl"
     assert main(["run", "tiny", str(video), "--log", str(place), "--jsonl", str(jsonl)]) == 1
     out, err = capsys.readouterr()
-    assert err.count("No space left on device") == 1
+    assert err.count("No space left on device") == 2  # once on the way, once at the end
+    assert "what comes is kept for a while" in err
     assert "this output ends here, the others go on" in err
     assert jsonl.read_text() == out
     kinds = [json.loads(line)["kind"] for line in out.splitlines()]
-    assert kinds == ["status", "status", "segment", "segment"]  # it was told on the way
+    assert kinds == ["status", "status", "segment", "segment", "status"]  # told on the way, and at the end
     assert "warning: cannot write the log" in out.splitlines()[1]
     monkeypatch.undo()
     assert windows_of(place) == []

@@ -128,7 +128,8 @@ def run(args: argparse.Namespace) -> int:
             if not args.quiet:
                 stack.callback(lambda: conclude(session.stats))
             code = _run_alone(args, source, session, outputs, log)
-    return code or int(any(sink.state.dropped or sink.state.rejected for sink in receivers))
+    lost = any(sink.state.dropped or sink.state.rejected for sink in receivers)
+    return code or int(lost or outputs.failed)  # when closing them, too
 
 
 def _run_alone(

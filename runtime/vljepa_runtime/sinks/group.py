@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vljepa_runtime.errors import OutputError
+from vljepa_runtime.errors import OutputError, OutputPausedError
 from vljepa_runtime.events import Event
 from vljepa_runtime.sinks.protocol import Sink
 from vljepa_runtime.sources.protocol import Frame
@@ -25,11 +25,17 @@ class SinkGroup(Sink):
 
     Args:
         on_failure: Called once for each sink that failed, with what happened.
+        on_pause: Called with what happened when a sink cannot be written for now, and with None when it is again.
     """
 
-    def __init__(self, on_failure: Callable[[OutputError], object] = lambda error: None) -> None:
+    def __init__(
+        self,
+        on_failure: Callable[[OutputError], object] = lambda error: None,
+        on_pause: Callable[[OutputPausedError | None], object] = lambda error: None,
+    ) -> None:
         self.failures: list[OutputError] = []
-        self._on_failure = on_failure
+        self._on_failure, self._on_pause = on_failure, on_pause
+        self._paused: list[Sink] = []
         self._sinks: list[Sink] = []
 
     def __len__(self) -> int:
@@ -86,10 +92,19 @@ class SinkGroup(Sink):
     def _try(self, sink: Sink, act: Callable[[], None]) -> None:
         try:
             act()
+        except OutputPausedError as error:
+            if sink not in self._paused:
+                self._paused.append(sink)
+                self._on_pause(error)
         except OutputError as error:
             if sink not in self._sinks:  # closing it failed as well
                 return
             self._sinks.remove(sink)
+            self._paused = [each for each in self._paused if each is not sink]
             self._try(sink, sink.close)
             self.failures.append(error)
             self._on_failure(error)
+        else:
+            if sink in self._paused:
+                self._paused.remove(sink)
+                self._on_pause(None)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections import deque
 from pathlib import Path
 from typing import TextIO
 
+from vljepa_runtime.errors import OutputError, OutputPausedError
 from vljepa_runtime.events import Event
 from vljepa_runtime.files.atomic import OutputFile
 from vljepa_runtime.printable import ascii_json, fits
 from vljepa_runtime.sinks.protocol import Sink
 
 __all__ = ["JsonlSink"]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MOST_WAITING = 4096  # events; some 2 MB
 
 
 class JsonlSink(Sink):
@@ -28,6 +34,7 @@ class JsonlSink(Sink):
 
     def __init__(self, target: str | Path | TextIO, *, overwrite: bool = False, append: bool = False) -> None:
         self._target: OutputFile | TextIO
+        self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING)
         if isinstance(target, str | Path):
             self._target = OutputFile(target, overwrite=overwrite, append=append)
             if not ends_a_line(self._target):
@@ -39,12 +46,13 @@ class JsonlSink(Sink):
         """Append one event.
 
         Raises:
-            OutputError: the disk is full, or the reader of a pipe is gone.
+            OutputPausedError: the disk is full; the newest events are kept, and written before the next ones.
+            OutputError: the reader of a pipe is gone, say.
         """
         line = event.to_json()
         if isinstance(self._target, OutputFile):
-            self._target.publish()
-            self._target.write(f"{line}\n".encode())
+            self._waiting.append(f"{line}\n".encode())
+            self._write_waiting(self._target)
         else:
             self._target.write((line if fits(line, self._target) else ascii_json(line)) + "\n")
             self._target.flush()
@@ -52,7 +60,27 @@ class JsonlSink(Sink):
     def close(self) -> None:
         """Close a file that this sink opened."""
         if isinstance(self._target, OutputFile):
-            self._target.close()
+            try:
+                if self._waiting:
+                    self._write_waiting(self._target)
+            except OutputPausedError as error:
+                raise OutputError(str(error)) from error
+            finally:
+                self._waiting.clear()
+                self._target.close()
+
+    def _write_waiting(self, file: OutputFile) -> None:
+        file.publish()
+        while self._waiting:
+            try:
+                file.write(self._waiting[0])
+            except OutputError as error:
+                cause = error.__cause__
+                if file.in_place or not (isinstance(cause, OSError) and cause.errno in NO_ROOM):
+                    self._waiting.clear()
+                    raise
+                raise OutputPausedError(str(error)) from cause
+            self._waiting.popleft()
 
     def abandon(self) -> None:
         """Close; what was there stays where there was no event."""
