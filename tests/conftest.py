@@ -80,6 +80,12 @@ def live_servers() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def rtsp_server() -> ModuleType:
+    """`rtsp_server.py`: one that plays, wants a login, stalls, and can be killed."""
+    return _module("rtsp_server")
+
+
+@pytest.fixture(scope="session")
 def mqtt_broker() -> ModuleType:
     """`mqtt_broker.py`: a real Mosquitto and a subscriber; the test skips where either is absent."""
     pytest.importorskip("paho.mqtt.client")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -137,6 +138,75 @@ def test_webcam_log_ends_well_while_it_waits(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
+
+
+@pytest.fixture(scope="module")
+def door_log(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The log of a door, which was there an hour ago; and what watching it printed."""
+    folder = tmp_path_factory.mktemp("door")
+    watched = folder / "door.mp4"
+    watched.write_bytes(clip.read_bytes())
+    hour_ago = time.time() - 3600
+    os.utime(watched, (hour_ago, hour_ago))
+    options = ["--threshold", "-1", "--clips", folder / "clips", "--log", folder / "door.log"]
+    return folder / "door.log", printed("door_watch", "tiny", watched, "a ball", *options).splitlines()
+
+
+def test_door_watch(door_log: tuple[Path, list[str]]) -> None:
+    log, lines = door_log
+    assert "a ball (" in lines[0]
+    assert "over: a ball" in lines[-1]
+    assert lines[-1].split()[-1] in {path.name for path in (log.parent / "clips").iterdir()}
+
+
+def test_door_watch_tells_a_mistake_in_a_sentence(tmp_path: Path) -> None:
+    command = called("door_watch", "tiny", tmp_path / "gone.mp4", "a ball", "--log", tmp_path / "LOG")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith("no such file: ")
+
+
+def test_while_away(door_log: tuple[Path, list[str]]) -> None:
+    *lines, counted = printed("while_away", "tiny", door_log[0], "--hours", "2", "--most", "3").splitlines()
+    assert 1 <= len(lines) <= 3
+    begun = [time.strptime(line[:12], "%a %H:%M:%S") for line in lines]
+    assert begun == sorted(begun)
+    assert counted.endswith(f"{len(lines)} put into words for it")
+    again = printed("while_away", "tiny", door_log[0], "--hours", "2", "--most", "3").splitlines()
+    assert again[:-1] == lines
+    assert again[-1].endswith("0 put into words for it")
+
+
+def test_hand_signs(clip: Path) -> None:
+    *lines, counted = printed(
+        "hand_signs", "tiny", clip, "--min-score", "-1", "--digits", "two", "five"
+    ).splitlines()
+    told = [line.split()[2] for line in lines]
+    assert set(told) <= {"two", "five"}
+    assert dict(part.split(": ") for part in counted.split("; ")) == {
+        digit: str(told.count(digit)) for digit in set(told)
+    }
+
+
+def test_fall_alarm(shared_data: Path, tmp_path: Path) -> None:
+    falls = shared_data / "real" / "falls"
+    if not falls.is_dir():
+        pytest.skip("no falls in shared/data")
+    rows = (falls / "events.csv").read_text(encoding="utf-8").splitlines()
+    few = [row for row in rows if row.startswith(("file", "clips/s2_fall_1", "clips/s3_fall_15"))]
+    (tmp_path / "events.csv").write_text("\n".join(few), encoding="utf-8")
+    (tmp_path / "clips").symlink_to(falls / "clips")
+    first, *lines = printed(
+        "fall_alarm",
+        "tiny",
+        tmp_path / "events.csv",
+        tmp_path / "clips" / "s2_fall_13.mp4",
+        "--feature",
+        "embedding",
+    ).splitlines()
+    assert first.startswith("# each left out in turn: ")
+    assert {line.split()[2] for line in lines} <= {"FALL", "up", "unsure"}
+    assert lines != []
 
 
 @pytest.mark.slow
