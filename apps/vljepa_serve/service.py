@@ -129,7 +129,7 @@ class Service(Closing):
         log = self.log
         with self._reader_lock:
             if self._archive is None:
-                self._archive = Archive(log, self.model, keep=self._keep_words)
+                self._archive = Archive(log, self.model, keep=self._keep_words, video=self.video)
             return self._archive
 
     def _keep_words(self, segments: Sequence[Segment]) -> None:

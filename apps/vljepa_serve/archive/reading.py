@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_log import LogReader, Segment, SegmentCache, Thumbnail, Where, with_words
+from vljepa_runtime import SourceError
 from vljepa_serve.archive.moments import MomentId
 from vljepa_serve.errors import ServeError
 
 if TYPE_CHECKING:
-    from vljepa_runtime import Model
+    from vljepa_runtime import Clip, Model
+    from vljepa_serve.video import KeptVideo
 
 __all__ = ["Archive"]
 
 Float32 = npt.NDArray[np.float32]
-UInt8 = npt.NDArray[np.uint8]
 Keep = Callable[[Sequence[Segment]], object]
 SLACK_S = 2.0
 """So far outside of a moment its windows may lie: they come some seconds apart."""
@@ -33,15 +37,17 @@ class Archive:
         log: Of the server; one reader for all, since it holds what makes searching quick.
         model: That wrote it.
         keep: Stores words that were found for segments.
+        video: What cameras sent; None where none is kept.
 
     Attributes:
         log: See `log`.
         model: See `model`.
         keep: See `keep`.
+        video: See `video`.
     """
 
-    def __init__(self, log: LogReader, model: Model, *, keep: Keep) -> None:
-        self.log, self.model = log, model
+    def __init__(self, log: LogReader, model: Model, *, keep: Keep, video: KeptVideo | None = None) -> None:
+        self.log, self.model, self.video = log, model, video
         self.keep = keep
         self._segments = SegmentCache(log)
 
@@ -123,13 +129,37 @@ class Archive:
         self.keep(fresh)
         return shown[0]
 
-    def frames(self, moment: MomentId) -> UInt8 | None:
-        """Pictures (T, H, W, 3) of the kept video of a window in the middle of a moment; None where none is kept."""
+    def frames(self, moment: MomentId) -> Clip | None:
+        """The kept video of a window in the middle of a moment; None where none is kept."""
+        half_s = self.model.preprocess.seconds / 2
+        start, end = moment.middle - half_s, moment.middle + half_s
+        if not self.keeps_video(moment.camera, start, end):
+            return None
+        with TemporaryDirectory(prefix="vljepa-") as folder, suppress(ServeError, SourceError):
+            file = Path(folder, "clip")
+            begins = self.write_clip(moment.camera, start, end, file)
+            return self.model.read_clip(file, start_s=max(0.0, start - begins), seconds=2 * half_s)
         return None
 
     def keeps_video(self, camera: str, start: float, end: float) -> bool:
         """Whether video of a part of a camera's time is kept."""
-        return False
+        return self.video is not None and self.video.holds(camera, start, end)
+
+    def clip_start(self, moment: MomentId) -> float | None:
+        """Wall clock of the first picture of a moment's clip; None where none is kept."""
+        pieces = self.video.pieces(moment.camera, moment.start, moment.end) if self.video else ()
+        return pieces[0].start if pieces else None
+
+    def write_clip(self, camera: str, start: float, end: float, file: Path) -> float:
+        """Write what is kept of a time; wall clock of its first picture.
+
+        Raises:
+            ServeError: nothing of it is kept.
+        """
+        if self.video is None:
+            raise ServeError(404, "No video is kept.")
+        with file.open("w+b") as target:
+            return self.video.write(camera, start, end, target)[0]
 
     def picture(self, moment: MomentId) -> Thumbnail | None:
         """The small picture of a moment; None where none was kept near it."""

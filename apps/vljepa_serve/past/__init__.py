@@ -7,8 +7,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from vljepa_serve.past import digest, moments, search, segments, teach
+from vljepa_serve.past import alerts, digest, moments, search, segments, teach
 
 __all__ = ["ROUTERS"]
 
-ROUTERS: tuple[APIRouter, ...] = (segments.router, search.router, moments.router, digest.router, teach.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    segments.router,
+    search.router,
+    moments.router,
+    alerts.router,
+    digest.router,
+    teach.router,
+)

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
 
 from vljepa_serve.archive import Archive, MomentId
-from vljepa_serve.dependencies import ArchiveOf, DecodingOf, ReadingOf
+from vljepa_serve.dependencies import ArchiveOf, DecodingOf, ReadingOf, ServiceOf
+from vljepa_serve.errors import ServeError
 from vljepa_serve.past.shapes import MomentName, MomentOut, SegmentOut, segment_of
 from vljepa_serve.pictures import smaller
+from vljepa_serve.service import Service
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/moments", tags=["past"])
 Width = Annotated[int | None, Query(ge=16, le=3840)]
+SLACK_S = 1.0  # around a moment: what is told of a window is told a little later
 KEPT = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -34,6 +42,34 @@ async def picture(
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
     return Response(data, media_type="image/jpeg", headers=headers)
+
+
+@router.get("/{id}.mp4", response_class=FileResponse)
+async def clip(service: ServiceOf, reading: ReadingOf, id: MomentName) -> FileResponse:
+    """The kept video of it, as the camera sent it; it begins a little before."""
+    moment = MomentId.parse(id)
+    archive = service.archive
+    start, end = moment.start - SLACK_S, moment.end + SLACK_S
+    first = archive.clip_start(moment)
+    if first is None:
+        raise ServeError(404, _why_none(service, moment), field="moment")
+    folder = TemporaryDirectory(prefix="vljepa-")
+    file = Path(folder.name, "clip")
+    try:
+        await reading.run(archive.write_clip, moment.camera, start, end, file)
+    except BaseException:
+        folder.cleanup()
+        raise
+    return FileResponse(file, media_type="video/mp4", headers=KEPT, background=BackgroundTask(folder.cleanup))
+
+
+def _why_none(service: Service, moment: MomentId) -> str:
+    hours = service.config.log.video_hours
+    if not hours:
+        return "No video is kept: set [log] video_hours for that."
+    if moment.end < time.time() - hours * 3600:
+        return f"This is older than the kept video, which reaches back {hours:g} h."
+    return "No video was kept then: the camera was off, or sends pictures and no encoded video."
 
 
 @router.get("/{id}")
@@ -56,5 +92,5 @@ async def decode(archive: ArchiveOf, decoding: DecodingOf, id: MomentName) -> Se
 def _view(archive: Archive, moment: MomentId) -> MomentOut:
     shown = segment_of(archive.words(archive.at(moment))).model_dump()
     own = {"start": moment.start, "end": moment.end, "moment": str(moment)}
-    kept = archive.keeps_video(moment.camera, moment.start, moment.end)
-    return MomentOut(**{**shown, **own, "kept_video": kept})
+    first = archive.clip_start(moment)
+    return MomentOut(**{**shown, **own, "kept_video": first is not None, "clip_start": first})

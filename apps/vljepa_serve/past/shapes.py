@@ -76,9 +76,11 @@ class MomentOut(SegmentOut):
 
     Attributes:
         kept_video: Whether `/api/moments/ID.mp4` shows it.
+        clip_start: Wall clock of the first picture of that; None where none is kept.
     """
 
     kept_video: bool
+    clip_start: float | None = None
 
 
 def segment_of(segment: LogSegment) -> SegmentOut:
@@ -99,6 +101,8 @@ def segment_of(segment: LogSegment) -> SegmentOut:
 def moment_of(archive: Archive, found: LogMoment) -> MomentOut:
     """What a search found as pages have it."""
     start, end = found.time - (found.end_s - found.start_s), found.time
+    moment = MomentId(camera=found.stream, start=start, end=end)
+    first = archive.clip_start(moment)
     return MomentOut(
         camera=found.stream,
         start=start,
@@ -108,8 +112,9 @@ def moment_of(archive: Archive, found: LogMoment) -> MomentOut:
         score=round(found.score, 4),
         unknown=getattr(found, "unknown", None),
         query=found.query,
-        moment=str(MomentId(camera=found.stream, start=start, end=end)),
-        kept_video=archive.keeps_video(found.stream, start, end),
+        moment=str(moment),
+        kept_video=first is not None,
+        clip_start=first,
     )
 
 
