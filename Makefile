@@ -7,16 +7,22 @@ DOCS_VENV := .venv-docs
 LOWEST_PYTHON ?= $(shell .ci/oldest-python)
 LOWEST_TESTS := tests/runtime tests/data tests/evaluation
 DEMO_ARGS ?=
+SERVE_VENV := .venv-serve
+SERVE_ARGS ?=
 PYTEST_ARGS ?=
 # A process for each core; a file stays in one, so that its fixtures are made once.
 PARALLEL := -n logical --dist loadfile
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo test lowest lint format bench docs clean
+.PHONY: demo serve test lowest lint format bench docs clean
 
 ## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
 demo: $(DEMO_VENV)/.ready
 	$(DEMO_VENV)/bin/vljepa demo $(DEMO_ARGS)
+
+## serve: the page at http://127.0.0.1:8080/ with the demo's stream as a camera, from the light install with `serve`
+serve: $(SERVE_VENV)/.ready
+	$(SERVE_VENV)/bin/vljepa serve --demo $(SERVE_ARGS)
 
 ## test: lint and run the whole suite, in an environment of its own
 test: lint
@@ -48,11 +54,16 @@ docs: $(DOCS_VENV)/.ready
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(DEMO_VENV) $(TEST_VENV) $(LOWEST_VENV) $(DOCS_VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(DEMO_VENV) $(SERVE_VENV) $(TEST_VENV) $(LOWEST_VENV) $(DOCS_VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(DEMO_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO_VENV)
 	$(DEMO_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e .
+	@touch $@
+
+$(SERVE_VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SERVE_VENV)
+	$(SERVE_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e '.[serve]'
 	@touch $@
 
 $(TEST_VENV)/.ready: pyproject.toml constraints.txt

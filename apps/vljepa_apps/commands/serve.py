@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLE = "vljepa serve tiny --source 0 --source rtsp://10.0.0.7/door"
 FOLDER = "vljepa-data"
 DAY_S = 86_400.0
+DEMO_SEED, DEMO_MINUTES = 1, 3.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="S",
         help=f"a camera that the configuration has not yet: {arguments.SOURCE_HELP}; may be repeated",
+    )
+    parser.add_argument(
+        "--demo", action="store_true", help="the stream of `vljepa demo` as a camera, to try it without one"
     )
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="the configuration (default: serve.toml in --log)"
@@ -116,9 +120,20 @@ def _configured(args: argparse.Namespace, folder: Path) -> ConfigFile:
     for section, values in (("model", model), ("log", log)):
         if given := {key: value for key, value in values.items() if value is not None}:
             file.set(section, given)
-    for source in args.source:
+    for source in [*args.source, *([_demo(folder)] if args.demo else [])]:
         _add_source(file, source)
     return file
+
+
+def _demo(folder: Path) -> str:
+    """The demo's stream, written when it is first wanted."""
+    from vljepa_apps.demo.stream import write_stream
+
+    path = folder.absolute() / "demo-stream.mp4"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_stream(path, seed=DEMO_SEED, minutes=DEMO_MINUTES)
+    return str(path)
 
 
 def _add_source(file: ConfigFile, source: str) -> None:

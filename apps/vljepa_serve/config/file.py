@@ -175,8 +175,11 @@ class ConfigFile:
             if self.problem:
                 raise ConfigError(f"{self.problem}; put that right first")
             document = tomlkit.parse(tomlkit.dumps(self._document))
-            edit(document)
-            text = tomlkit.dumps(document)
+            try:
+                edit(document)
+                text = tomlkit.dumps(document)
+            except (TOMLKitError, ValueError, TypeError) as error:
+                raise ConfigError(f"expected values that TOML can say: {error}") from error
             config = read_config(text)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             replace_file(self.path, text.encode())

@@ -6,7 +6,7 @@ import hashlib
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
@@ -24,10 +24,11 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/moments", tags=["past"])
 Width = Annotated[int | None, Query(ge=16, le=3840)]
 SLACK_S = 1.0  # around a moment: what is told of a window is told a little later
+JPEG: dict[str, Any] = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 KEPT = {"Cache-Control": "private, max-age=3600"}
 
 
-@router.get("/{id}.jpg", response_class=Response)
+@router.get("/{id}.jpg", responses={200: JPEG, 204: {}, 304: {}}, response_class=Response)
 async def picture(
     archive: ArchiveOf, reading: ReadingOf, request: Request, id: MomentName, width: Width = None
 ) -> Response:
