@@ -1,4 +1,4 @@
-"""Segments of any span of a log at once: cut in cells of half an hour, those that are over but once."""
+"""Segments of any span of a log at once: cut in cells of a quarter of an hour, those that are over but once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentCache"]
 
-CELL_S = 1800.0
-LEAD_S = 600.0
+CELL_S = 900.0
+LEAD_S = 300.0
 """A cell is cut from so long before on, so that its first segment is known to have begun, or goes on from there."""
 SAME_S = 1.0
 """How far apart the begins of one segment may lie in two cells."""
@@ -65,7 +65,7 @@ class SegmentCache:
     def between(self, stream: str, query: str, since: float, until: float) -> list[Segment]:
         """Segments of one stream and query that have a part of a span, in the order of time.
 
-        One that goes on for long outside of the span is cut there, up to 40 minutes away.
+        One that goes on for long outside of the span is cut there, up to 20 minutes away.
 
         Args:
             stream: Name of the stream.

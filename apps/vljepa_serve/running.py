@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable
 
 import uvicorn
@@ -15,6 +16,7 @@ __all__ = ["listen", "serve_app", "settings_of"]
 
 GRACE_S = 3  # for answers that are under way when a signal comes
 BACKLOG = 128
+SWITCH_S = 0.0005  # between threads of Python: who reads the past keeps cameras waiting no longer
 LONGEST_MESSAGE = 1 << 16  # of a page, which has nothing to say
 
 
@@ -29,6 +31,7 @@ def serve_app(app: FastAPI, config: ServerConfig, *, on_ready: Callable[[str], o
     Raises:
         InputError: the address cannot be listened at.
     """
+    sys.setswitchinterval(SWITCH_S)
     listening = listen(config)
     scheme = "https" if config.tls_cert else "http"
     host = f"[{config.host}]" if ":" in config.host else config.host

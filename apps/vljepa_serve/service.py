@@ -72,7 +72,7 @@ class Service(Closing):
         self._reader: LogReader | None = None
         self._archive: Archive | None = None
         self.reading = Workers(READING[0], waiting=READING[1], name="reading")
-        self.decoding = Workers(DECODING[0], waiting=DECODING[1], name="decoding", nice=True)
+        self.decoding = Workers(DECODING[0], waiting=DECODING[1], name="decoding")
         self.log_place = config.log.folder or self.folder
         self._log = LogSink(self.log_place, self.model.bundle.manifest, retention=_retention(config.log))
         self.device = Device(self.folder)
@@ -151,6 +151,8 @@ class Service(Closing):
         self.fleet.close()
         self.reading.close()
         self.decoding.close()
+        if self._archive is not None:
+            self._archive.close()
         self.recorder.close()
         self.sinks.close()
         if self._reader is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +11,8 @@ import numpy.typing as npt
 
 from vljepa_log import LogReader, Segment, SegmentCache, Thumbnail, Where, with_words
 from vljepa_runtime import SourceError
+from vljepa_runtime.closing import Closing
+from vljepa_serve.archive.clips import ClipCache
 from vljepa_serve.archive.moments import MomentId
 from vljepa_serve.errors import ServeError
 
@@ -30,7 +30,7 @@ PICTURE_S = 10.0
 """How far from a moment a small picture may be and still show it: they are kept where the meaning changes."""
 
 
-class Archive:
+class Archive(Closing):
     """Reads the log of a server that goes on writing it; methods may be called from several threads.
 
     Args:
@@ -43,13 +43,19 @@ class Archive:
         log: See `log`.
         model: See `model`.
         keep: See `keep`.
-        video: See `video`.
+        clips: Of moments whose video is kept; None where none is.
     """
 
     def __init__(self, log: LogReader, model: Model, *, keep: Keep, video: KeptVideo | None = None) -> None:
-        self.log, self.model, self.video = log, model, video
+        self.log, self.model = log, model
+        self.clips = None if video is None else ClipCache(video)
         self.keep = keep
         self._segments = SegmentCache(log)
+
+    def close(self) -> None:
+        """Remove the clips that were made; the log is its owner's to close."""
+        if self.clips is not None:
+            self.clips.close()
 
     def queries_of(self, camera: str) -> dict[str, int]:
         """What a camera's windows were asked, and how many of them.
@@ -132,34 +138,18 @@ class Archive:
     def frames(self, moment: MomentId) -> Clip | None:
         """The kept video of a window in the middle of a moment; None where none is kept."""
         half_s = self.model.preprocess.seconds / 2
-        start, end = moment.middle - half_s, moment.middle + half_s
-        if not self.keeps_video(moment.camera, start, end):
+        start = moment.middle - half_s
+        window = MomentId(camera=moment.camera, start=start, end=start + 2 * half_s)
+        if self.clips is None or self.clips.start_of(window) is None:
             return None
-        with TemporaryDirectory(prefix="vljepa-") as folder, suppress(ServeError, SourceError):
-            file = Path(folder, "clip")
-            begins = self.write_clip(moment.camera, start, end, file)
-            return self.model.read_clip(file, start_s=max(0.0, start - begins), seconds=2 * half_s)
+        with suppress(ServeError, SourceError):
+            clip = self.clips.clip(window)
+            return self.model.read_clip(clip.path, start_s=max(0.0, start - clip.start), seconds=2 * half_s)
         return None
 
-    def keeps_video(self, camera: str, start: float, end: float) -> bool:
-        """Whether video of a part of a camera's time is kept."""
-        return self.video is not None and self.video.holds(camera, start, end)
-
     def clip_start(self, moment: MomentId) -> float | None:
-        """Wall clock of the first picture of a moment's clip; None where none is kept."""
-        pieces = self.video.pieces(moment.camera, moment.start, moment.end) if self.video else ()
-        return pieces[0].start if pieces else None
-
-    def write_clip(self, camera: str, start: float, end: float, file: Path) -> float:
-        """Write what is kept of a time; wall clock of its first picture.
-
-        Raises:
-            ServeError: nothing of it is kept.
-        """
-        if self.video is None:
-            raise ServeError(404, "No video is kept.")
-        with file.open("w+b") as target:
-            return self.video.write(camera, start, end, target)[0]
+        """Wall clock of the first picture of a moment's clip; None where no video of it is kept."""
+        return None if self.clips is None else self.clips.start_of(moment)
 
     def picture(self, moment: MomentId) -> Thumbnail | None:
         """The small picture of a moment; None where none was kept near it."""

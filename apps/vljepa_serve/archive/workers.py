@@ -25,8 +25,7 @@ class Workers(Closing):
     Args:
         threads: How many work at the same time.
         waiting: How many may wait beside them.
-        name: Of the threads.
-        nice: Let others have the processor first.
+        name: Of the threads, which let others have the processor first.
 
     Examples:
         >>> import asyncio
@@ -36,9 +35,9 @@ class Workers(Closing):
         3
     """
 
-    def __init__(self, threads: int, *, waiting: int, name: str, nice: bool = False) -> None:
+    def __init__(self, threads: int, *, waiting: int, name: str) -> None:
         self._most, self._count, self._lock = threads + waiting, 0, threading.Lock()
-        self._pool = ThreadPoolExecutor(threads, name, initializer=_be_nice if nice else None)
+        self._pool = ThreadPoolExecutor(threads, name, initializer=_be_nice)
 
     async def run(self, work: Callable[..., Result], *values: object) -> Result:
         """Do it in one of the threads, when its turn has come.

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
 
 from vljepa_serve.archive import Archive, MomentId
 from vljepa_serve.dependencies import ArchiveOf, DecodingOf, ReadingOf, ServiceOf
@@ -23,7 +20,6 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/api/moments", tags=["past"])
 Width = Annotated[int | None, Query(ge=16, le=3840)]
-SLACK_S = 1.0  # around a moment: what is told of a window is told a little later
 JPEG: dict[str, Any] = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 KEPT = {"Cache-Control": "private, max-age=3600"}
 
@@ -46,22 +42,14 @@ async def picture(
 
 
 @router.get("/{id}.mp4", response_class=FileResponse)
-async def clip(service: ServiceOf, reading: ReadingOf, id: MomentName) -> FileResponse:
+async def clip(service: ServiceOf, archive: ArchiveOf, reading: ReadingOf, id: MomentName) -> FileResponse:
     """The kept video of it, as the camera sent it; it begins a little before."""
     moment = MomentId.parse(id)
-    archive = service.archive
-    start, end = moment.start - SLACK_S, moment.end + SLACK_S
-    first = archive.clip_start(moment)
-    if first is None:
+    if archive.clips is None or archive.clip_start(moment) is None:
         raise ServeError(404, _why_none(service, moment), field="moment")
-    folder = TemporaryDirectory(prefix="vljepa-")
-    file = Path(folder.name, "clip")
-    try:
-        await reading.run(archive.write_clip, moment.camera, start, end, file)
-    except BaseException:
-        folder.cleanup()
-        raise
-    return FileResponse(file, media_type="video/mp4", headers=KEPT, background=BackgroundTask(folder.cleanup))
+    found = await reading.run(archive.clips.clip, moment)
+    kind = "video/mp4" if found.path.suffix == ".mp4" else "video/x-matroska"
+    return FileResponse(found.path, media_type=kind, headers=KEPT)
 
 
 def _why_none(service: Service, moment: MomentId) -> str:

@@ -49,6 +49,7 @@ def test_a_clip_is_what_the_camera_sent(filmed: Past, recording: Path) -> None:
     assert all((one == other).all() for one, other in zip(frames, original))
     part = filmed.server.client.get(f"/api/moments/{moment}.mp4", headers={"range": "bytes=4-7"})
     assert (part.status_code, part.content) == (206, b"ftyp")
+    assert part.headers["etag"] == clip.headers["etag"]  # of the same clip
 
 
 @pytest.mark.parametrize(
