@@ -31,8 +31,8 @@ a white box bounces
 white embedding
 >>> found.searched, [isinstance(each, Bin) and each.windows for each in trace.bins]
 (5, [1])
->>> taught.states.names, len(taught.guesses), now
-(('early', 'late'), 2, {})
+>>> taught.states.names, len(taught.guesses), set(now) <= {"clip.mp4"}  # it is told of the last minute
+(('early', 'late'), 2, True)
 >>> scores.counts[0][1], proposal.threshold is not None, len(day.digest.segments)
 (1, True, 1)
 """
