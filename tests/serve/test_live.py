@@ -123,3 +123,20 @@ def test_everything_is_there_again_after_a_restart(model: vj.Model, recording: P
     assert [each["id"] for each in state["cameras"]] == ["door"]
     assert told
     assert told[0]["id"] <= last < state["last_id"]
+
+
+def test_a_camera_of_which_nothing_is_kept_yet_has_an_empty_past(server: Running) -> None:
+    now = time.time()
+    span = {"from": now - 60, "to": now}
+    for path, empty in (("segments", "segments"), ("windows", "bins")):
+        answer = server.client.get(f"/api/cameras/yard/{path}", params=span)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()[empty] == []
+        assert (
+            server.client.get(f"/api/cameras/yard/{path}", params={**span, "query": "Who?"}).status_code
+            == 404
+        )
+        assert server.client.get(f"/api/cameras/nobody/{path}", params=span).status_code == 404
+    shown = server.get(f"/api/moments/yard@{1000 * now - 2000:.0f}-{1000 * now:.0f}")
+    assert (shown["text"], shown["decoded"], shown["kept_video"]) == ("", False, False)
+    assert server.client.get("/api/moments/yard@1000-2000").status_code == 404

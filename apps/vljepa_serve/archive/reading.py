@@ -83,6 +83,11 @@ class Archive(Closing):
             raise ServeError(404, f"{camera} was asked {known}, and not {asked[:200]!r}.", field="query")
         return asked
 
+    def holds(self, camera: str, query: str | None = None) -> bool:
+        """Whether anything of a camera, or of its answers to a query, can be read."""
+        queries = () if query is None else (query,)
+        return bool(self.log.store.held(Where(streams=(camera,), queries=queries)))
+
     def stored_until(self, camera: str, query: str) -> float:
         """Wall clock of the newest window of a camera that can be read."""
         held = self.log.store.held(Where(streams=(camera,), queries=(query,)))

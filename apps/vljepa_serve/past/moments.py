@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from vljepa_serve.archive import Archive, MomentId
+from vljepa_serve.archive import MomentId
 from vljepa_serve.dependencies import ArchiveOf, DecodingOf, ReadingOf, ServiceOf
 from vljepa_serve.errors import ServeError
 from vljepa_serve.past.shapes import MomentName, MomentOut, SegmentOut, segment_of
@@ -62,9 +62,9 @@ def _why_none(service: Service, moment: MomentId) -> str:
 
 
 @router.get("/{id}")
-async def moment(archive: ArchiveOf, reading: ReadingOf, id: MomentName) -> MomentOut:
-    """What the log has of it: the words of the segment that it shares most time with."""
-    return await reading.run(_view, archive, MomentId.parse(id))
+async def moment(service: ServiceOf, reading: ReadingOf, id: MomentName) -> MomentOut:
+    """What the log has of it: the words of the segment that it shares most time with, none yet of the newest."""
+    return await reading.run(_view, service, MomentId.parse(id))
 
 
 @router.post("/{id}/decode")
@@ -78,8 +78,25 @@ async def decode(archive: ArchiveOf, decoding: DecodingOf, id: MomentName) -> Se
     return await decoding.run(work)
 
 
-def _view(archive: Archive, moment: MomentId) -> MomentOut:
-    shown = segment_of(archive.words(archive.at(moment))).model_dump()
+def _view(service: Service, moment: MomentId) -> MomentOut:
+    archive = service.archive
+    try:
+        shown = segment_of(archive.words(archive.at(moment))).model_dump()
+    except ServeError:
+        if not _is_to_be_stored(service, moment):
+            raise
+        caption = archive.model.prompts.get("caption", "")
+        shown = {"camera": moment.camera, "text": "", "decoded": False, "query": caption}
     own = {"start": moment.start, "end": moment.end, "moment": str(moment)}
     first = archive.clip_start(moment)
     return MomentOut(**{**shown, **own, "kept_video": first is not None, "clip_start": first})
+
+
+def _is_to_be_stored(service: Service, moment: MomentId) -> bool:
+    """Whether the log will have it in some seconds: pages open what was just said."""
+    if moment.camera not in service.fleet.cameras or moment.start > time.time():
+        return False
+    archive = service.archive
+    if not archive.holds(moment.camera):
+        return moment.end > service.started
+    return moment.end > archive.stored_until(moment.camera, archive.query_of(moment.camera))

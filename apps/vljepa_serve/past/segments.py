@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from vljepa_serve.archive import trace_of
-from vljepa_serve.dependencies import ArchiveOf, ReadingOf
-from vljepa_serve.past.shapes import CameraId, SegmentOut, Since, Until, check_span, segment_of
+from vljepa_serve.dependencies import ReadingOf, ServiceOf
+from vljepa_serve.past.shapes import CameraId, SegmentOut, Since, Until, check_span, is_new, segment_of
 
 __all__ = ["router"]
 
@@ -23,7 +23,7 @@ class Segments(BaseModel):
 
     Attributes:
         segments: Those that have a part of it; the last one goes on.
-        until: The newest window that can be read; what came since is known in some seconds.
+        until: The newest window that can be read, 0 before the first; what came since is known in some seconds.
         query: What they answer.
     """
 
@@ -53,12 +53,15 @@ class TraceOut(BaseModel):
 
 @router.get("/{id}/segments")
 async def segments(
-    archive: ArchiveOf, reading: ReadingOf, id: CameraId, since: Since, until: Until, query: OfQuery = None
+    service: ServiceOf, reading: ReadingOf, id: CameraId, since: Since, until: Until, query: OfQuery = None
 ) -> Segments:
     """Segments of a camera, by default of what is asked of all."""
     check_span(since, until, most_s=MOST_S)
 
     def read() -> Segments:
+        archive = service.archive
+        if is_new(service, id, query):
+            return Segments(segments=[], until=0.0, query=query or archive.model.prompts.get("caption", ""))
         asked = archive.query_of(id, query)
         found = [segment_of(each) for each in archive.segments(id, asked, since, until)]
         return Segments(segments=found, until=archive.stored_until(id, asked), query=asked)
@@ -68,7 +71,7 @@ async def segments(
 
 @router.get("/{id}/windows")
 async def windows(
-    archive: ArchiveOf,
+    service: ServiceOf,
     reading: ReadingOf,
     id: CameraId,
     since: Since,
@@ -80,6 +83,9 @@ async def windows(
     check_span(since, until, most_s=MOST_S)
 
     def read() -> TraceOut:
+        archive = service.archive
+        if is_new(service, id, query):
+            return TraceOut(bins=[], decoded=[], step_s=(until - since) / points)
         asked = archive.query_of(id, query)
         return TraceOut.model_validate(
             trace_of(archive, id, asked, since, until, points=points), from_attributes=True

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from vljepa_log import Moment as LogMoment
     from vljepa_log import Segment as LogSegment
     from vljepa_serve.archive import Archive
+    from vljepa_serve.service import Service
 
 __all__ = [
     "Body",
@@ -26,6 +27,7 @@ __all__ = [
     "Time",
     "Until",
     "check_span",
+    "is_new",
     "moment_of",
     "segment_of",
 ]
@@ -116,6 +118,14 @@ def moment_of(archive: Archive, found: LogMoment) -> MomentOut:
         kept_video=first is not None,
         clip_start=first,
     )
+
+
+def is_new(service: Service, camera: str, query: str | None = None) -> bool:
+    """Whether a camera is watched and nothing of it, or of what it is asked, can be read yet: no mistake."""
+    found = service.fleet.cameras.get(camera)
+    if found is None or query not in (None, *found.config.queries, *service.config.model.queries):
+        return False
+    return not service.archive.holds(camera, query)
 
 
 def check_span(since: float, until: float, *, most_s: float) -> None:
