@@ -5,7 +5,7 @@ import {askInto} from './ask.js';
 import {openDialog} from './dialog.js';
 import {clipPlayer} from './clip.js';
 import {fill, h, setText} from './dom.js';
-import {momentOfSegment, wordsOf} from './moments.js';
+import {momentOfSegment, still, wordsOf} from './moments.js';
 import {note, noteError} from './notes.js';
 import {button, facts, linkButton} from './parts.js';
 import {clock, fixed, length, relativeDay} from './words.js';
@@ -94,14 +94,14 @@ function player(store, moment, signal) {
   const label = `${store.nameOf(moment.camera)} at ${clock(moment.start)}`;
   const place = h('div', {}, h('div.pic', {}, h('div.over.full', {}, h('span.small', {}, 'Cutting the clip'))));
   const poster = address.thumbnail(moment.moment, 640);
-  const still = sentence =>
-    fill(place, h('div.pic', {}, h('img', {src: poster, alt: label}), h('span.tag', {}, sentence)));
+  const show = sentence =>
+    fill(place, h('div.pic', {}, still(moment.moment, label), h('span.tag', {}, sentence)));
   api
     .moment(moment.moment, signal)
     .then(known => {
       if (signal.aborted) return;
       if (!moment.text && known.text) Object.assign(moment, pick(known));
-      if (!known.kept_video) return still(`${clock(moment.start)}, older than the kept video`);
+      if (!known.kept_video) return show(`${clock(moment.start)}, older than the kept video`);
       fill(
         place,
         clipPlayer({
@@ -116,7 +116,7 @@ function player(store, moment, signal) {
       );
     })
     .catch(error => {
-      if (!signal.aborted) still(error.message);
+      if (!signal.aborted) show(error.message);
     });
   return place;
 }

@@ -49,10 +49,18 @@ export function readMoment(id) {
   return found && {camera: found[1], start: Number(found[2]) / 1000, end: Number(found[3]) / 1000, moment: id};
 }
 
-/** Its picture; nothing is drawn where none was kept. */
+/** Its picture as a thumbnail; an empty place where none was kept. */
 export function thumbnail(id, {cls = '', alt = '', width = 256} = {}) {
-  const image = h('img.thumb', {class: cls, src: address.thumbnail(id, width), alt, loading: 'lazy'});
-  image.addEventListener('error', () => image.removeAttribute('src')); // an empty place rather than a broken picture
+  return withoutBroken(h('img.thumb', {class: cls, src: address.thumbnail(id, width), alt, loading: 'lazy'}));
+}
+
+/** The same as large as its place. */
+export function still(id, alt) {
+  return withoutBroken(h('img', {src: address.thumbnail(id, 640), alt}));
+}
+
+function withoutBroken(image) {
+  image.addEventListener('error', () => image.removeAttribute('src'));
   return image;
 }
 

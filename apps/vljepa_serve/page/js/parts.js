@@ -24,11 +24,18 @@ export function linkButton(text, href, {cls = '', ic = null, attributes = {}} = 
 
 let ids = 0;
 
-/** A labelled control with its hint, which `fieldError` turns into an error. */
+/** A labelled control with its hint, which `fieldError` turns into an error. The hint is no part of the name. */
 export function field(label, control, hint = '') {
-  const id = `hint-${++ids}`;
-  control.setAttribute('aria-describedby', id);
-  return h('label.field', {}, h('span.label', {}, label), control, h('small', {id, data: {hint}}, hint));
+  const id = `field-${++ids}`;
+  control.id ||= id;
+  control.setAttribute('aria-describedby', `${id}-hint`);
+  return h(
+    'div.field',
+    {},
+    h('label.label', {for: control.id}, label),
+    control,
+    h('small', {id: `${id}-hint`, data: {hint}}, hint),
+  );
 }
 
 /** Say below a control what is wrong with it; an empty sentence takes that back. */
