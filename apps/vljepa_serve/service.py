@@ -190,6 +190,7 @@ class Service(Closing):
                 "precision": model.bundle.manifest.precision_text,
                 "engine": model.engine_name,
                 "has_decoder": model.has_decoder,
+                "knows_only": model.bundle.manifest.knows_only,
                 "identity": identity_of(model.bundle.manifest),
             },
             "started": self.started,
@@ -197,6 +198,9 @@ class Service(Closing):
             "cameras": [self.fleet.view(camera) for camera in [*self.fleet.cameras.values()]],
             "events": [told.to_dict() for told in self.hub.newest(50)],
             "last_id": self.hub.last_id,
+            "alerts": [
+                {**plain(alert), "active": self.fleet.active(alert.id)} for alert in self.config.alert
+            ],
             "problems": self.problems,
         }
 

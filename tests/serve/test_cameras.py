@@ -149,6 +149,8 @@ def test_an_alert_fires_with_a_clip_and_is_changed_while_the_camera_goes_on(hous
         return [each.event for each in told if each.about == "any" and each.event.kind == "alert"]
 
     wait_for(fired)
+    (shown,) = house.get("/api/state")["alerts"]
+    assert (shown["id"], [*shown["active"]]) == ("any", ["door"])
     event = fired()[0]
     assert event.active
     assert event.clip is not None

@@ -148,6 +148,11 @@ class Fleet(Closing):
             raise ServeError(404, f"There is no camera {id[:40]!r}; known: {known}.", field="id")
         return found
 
+    def active(self, alert: str) -> dict[str, bool]:
+        """On which cameras an alert is watched, and whether it is on there now."""
+        found = {id: camera.standing.active.get(alert) for id, camera in [*self.cameras.items()]}
+        return {id: is_on for id, is_on in found.items() if is_on is not None}
+
     def stats(self, id: str) -> StreamStats | None:
         """How a camera's stream fares; None where none runs."""
         return self._group.stats.get(id)
