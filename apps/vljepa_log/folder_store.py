@@ -23,7 +23,7 @@ from vljepa_log.database import Database, trouble
 from vljepa_log.errors import LogError
 from vljepa_log.moments import Moment
 from vljepa_log.neighbours import Neighbours
-from vljepa_log.parts import EMBEDDING, ROW, Opened, Part, PartFiles, key_of, row_of, windows_of
+from vljepa_log.parts import EMBEDDING, ROW, SUFFIXES, Opened, Part, PartFiles, key_of, row_of, windows_of
 from vljepa_log.rows import TOLD, Batch, StoredEvent, Thumbnail, unknown_of
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
@@ -35,6 +35,7 @@ __all__ = ["FolderStore"]
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 FILE = "log.sqlite"
+OWN_FILES = (f"{FILE}*", *(f"*{suffix}" for suffix in SUFFIXES), "index/*.usearch")
 PART_BYTES = 1 << 27
 """Embeddings of a part, which is opened, mapped and removed as one: 262,144 rows of 256 dimensions, three days of
 one camera at a window a second. So much is searched without a graph in some 0.2 s; each graph takes its time."""
@@ -247,8 +248,8 @@ class FolderStore:
         return any(self._neighbours.behind(part) for part in self._parts())
 
     def bytes(self) -> int:
-        """See `Store`."""
-        return sum(_size(path) for path in self.folder.rglob("*"))
+        """See `Store`; what others keep in its folder, clips or video, is not counted."""
+        return sum(_size(path) for pattern in OWN_FILES for path in self.folder.glob(pattern))
 
     def close(self) -> None:
         """See `Store`."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from vljepa_log.errors import LogError
 from vljepa_log.rows import TOLD, WINDOW
 
-__all__ = ["ROW", "Opened", "Part", "PartFiles", "key_of", "row_of", "windows_of"]
+__all__ = ["ROW", "SUFFIXES", "Opened", "Part", "PartFiles", "key_of", "row_of", "windows_of"]
 
 Array = npt.NDArray[Any]
 ROW = np.dtype([("source", "<i4"), *TOLD])

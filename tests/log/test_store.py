@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -216,6 +217,19 @@ def test_a_step_that_fails_leaves_nothing(writer: Store, place: str) -> None:
     assert starts(place) == [0, 1, 2]
     writer.append(Contents(batches=[batch(3, 3)]))
     assert starts(place) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_log_takes_what_it_wrote_and_not_what_lies_beside_it(tmp_path: Path) -> None:
+    place = tmp_path / "LOG"
+    with closing(open_store(place, identity=IDENTITY, writable=True)) as store:
+        store.append(Contents(batches=[batch(0, 20)]))
+        alone = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+        taken = store.bytes()
+        assert 0.9 * alone < taken <= alone
+        (place / "video").mkdir()
+        (place / "video" / "door.mp4").write_bytes(bytes(5_000_000))
+        (place / "serve.toml").write_text("# settings")
+        assert store.bytes() == taken
 
 
 def test_what_is_removed_frees_the_disk_and_disturbs_no_reader(writer: Store, place: str) -> None:
