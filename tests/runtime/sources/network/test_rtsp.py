@@ -51,7 +51,7 @@ def test_plays_with_a_login_and_comes_back_after_the_end(rtsp_server: ModuleType
 def test_alerts_have_clips_of_what_was_played(rtsp_server: ModuleType, tmp_path: Path) -> None:
     always = vj.Alert(text="a box", threshold=-1, hold_s=0)
     clips = vj.ClipFolder(folder=tmp_path, look_ahead_s=0.2)
-    with rtsp_server.playing(75) as (place, _), vj.load("tiny", threads=1).session(
+    with rtsp_server.playing(500) as (place, _), vj.load("tiny", threads=1).session(
         alerts=[always], clips=clips, decode="never"
     ) as session:  # fmt: skip
         events = [event for event in session.run(f"rtsp://{place}", max_seconds=2.5) if event.kind == "alert"]
