@@ -5,12 +5,14 @@ FOLDER/CAMERA/START-END.mp4      wall clock in whole milliseconds since 1970; .m
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
@@ -171,7 +173,7 @@ def _in_a_row(pieces: list[Piece]) -> list[Piece]:
 
 def _copy(target: av.container.OutputContainer, pieces: Iterator[tuple[Path, Piece]], end: float) -> None:
     """Packets of one piece behind those of another, each at its time, until the codec changes."""
-    stream, begun, extra = None, 0.0, b""
+    stream, begun, extra, last_s = None, 0.0, b"", Fraction(-1)
     for path, piece in pieces:
         with av.open(os.fspath(path)) as source:
             given = source.streams.video[0]
@@ -180,13 +182,17 @@ def _copy(target: av.container.OutputContainer, pieces: Iterator[tuple[Path, Pie
                 extra = given.codec_context.extradata or b""
             elif (given.codec_context.extradata or b"") != extra:
                 return
-            shift = round((piece.start - begun) / given.time_base) if given.time_base else 0
+            base = given.time_base or Fraction(1, 90_000)
+            shift = round((piece.start - begun) / base)
             for packet in source.demux(given):
                 if packet.dts is None:
                     continue
-                shown = piece.start + float((packet.pts or 0) * (given.time_base or 0))
+                shown = piece.start + float((packet.pts or 0) * base)
                 if packet.is_keyframe and shown > end:
                     return
+                # By the clock a piece may begin before the last one ended; a file takes no time twice.
+                shift += max(0, math.floor(last_s / base) + 1 - (packet.dts + shift))
+                last_s = (packet.dts + shift) * base
                 packet.stream = stream
                 packet.pts = None if packet.pts is None else packet.pts + shift
                 packet.dts += shift
