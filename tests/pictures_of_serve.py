@@ -1,4 +1,4 @@
-"""Pictures of the page for the docs: `python tests/pictures_of_serve.py docs/images` (about three minutes).
+"""Pictures of the page for the docs: `python tests/pictures_of_serve.py docs/images` (about five minutes).
 
 Four cameras show streams of the procedural world, so that anybody can make the same pictures again.
 """
@@ -25,7 +25,8 @@ from vljepa_data.world import Split, make_stream
 
 NAMES = "Hall", "Gate", "Workshop", "Yard"
 DESK = {"width": 1280, "height": 800}
-COLOURS = 256
+PLAIN = 96  # colours that are kept as they are
+SHOWN_S = 20.0  # until the log has what came before a page was opened
 SEEN_S = 120.0  # before the first picture, so that traces and timelines are full
 
 
@@ -64,26 +65,31 @@ def _take(browser: Any, site: Site, folder: Path) -> None:
     """Each picture, in its own window."""
     shots: dict[str, tuple[str, dict[str, Any]]] = {
         "live": ("live", {}),
-        "camera": ("camera/hall", {}),
+        "camera": ("camera/gate", {"viewport": {**DESK, "height": 1060}}),
         "search": ("search?q=a+ball+rolls", {}),
-        "alerts-dark": ("alerts?new=something+falls+down", {"color_scheme": "dark"}),
-        "phone": ("camera/gate", {"viewport": PHONE, "color_scheme": "dark"}),
+        "dark": ("live", {"color_scheme": "dark"}),
+        "phone": ("camera/yard", {"viewport": PHONE, "color_scheme": "dark"}),
     }
     for name, (view, options) in shots.items():
         with opened(browser, site, view, **{"viewport": DESK, **options}) as page:
             until(page, "document.body.dataset.view && !document.querySelector('#body [aria-busy]')")
             if view.startswith("camera"):
-                page.get_by_label("Question").fill("What does it do?")
-                page.get_by_label("Answers").fill("it falls down, it stays still, it grows")
+                page.get_by_label("Question").fill("What happens?")
+                page.get_by_label("Answers").fill("a blue box bounces, a white star turns, a ball falls down")
                 page.get_by_role("button", name="Ask", exact=True).click()
-            time.sleep(4)
+            time.sleep(SHOWN_S)
             _write(page.screenshot(), folder / f"serve-{name}.png")
 
 
 def _write(png: bytes, path: Path) -> None:
-    """Few colours: a picture of docs is looked at, not measured."""
-    image = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE)
-    image.save(path, optimize=True)
+    """256 colours: those of the page as they are, what is left for what cameras show."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    counts = sorted(image.getcolors(maxcolors=1 << 24) or [], reverse=True)
+    plain = [value for _, colour in counts[:PLAIN] for value in colour]  # type: ignore[union-attr]
+    others = image.quantize(256 - PLAIN, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette((plain + others)[: 3 * 256])
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 

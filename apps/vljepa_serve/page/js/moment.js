@@ -94,8 +94,7 @@ function player(store, moment, signal) {
   const label = `${store.nameOf(moment.camera)} at ${clock(moment.start)}`;
   const place = h('div', {}, h('div.pic', {}, h('div.over.full', {}, h('span.small', {}, 'Cutting the clip'))));
   const poster = address.thumbnail(moment.moment, 640);
-  const show = sentence =>
-    fill(place, h('div.pic', {}, still(moment.moment, label), h('span.tag', {}, sentence)));
+  const show = sentence => fill(place, h('div.pic', {}, still(moment.moment, label), h('span.tag', {}, sentence)));
   api
     .moment(moment.moment, signal)
     .then(known => {

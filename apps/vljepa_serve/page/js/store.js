@@ -71,7 +71,9 @@ export class Store extends EventTarget {
   connected(state, retryAt = null) {
     const changed = state !== this.connection.state;
     this.connection = {state, since: changed ? Date.now() / 1000 : this.connection.since, retryAt};
+    if (changed && state === 'away') for (const windows of this.windows.values()) windows.interrupt();
     this.tell('connection', this.connection);
+    if (changed && state === 'open') this.tell('back', null);
   }
 
   /** One message of the WebSocket. */

@@ -11,7 +11,8 @@ const GAP_STEPS = 4; // a pause longer than this many windows is one without pic
 const BAND_FROM_S = 600; // above it, a band from lowest to highest
 
 /**
- * @typedef {{at: number, low: number, high: number, unknown: boolean}} Point  similarity of a window, or of several
+ * @typedef {{at: number, low: number, high: number, unknown: boolean, after?: boolean}} Point  similarity of a window, or
+ *   of several; `after`: what was before it is not known, which is no gap in the picture
  * @typedef {{from: number, to: number, now: number, threshold: number, width: number, height: number}} Frame
  */
 
@@ -38,7 +39,7 @@ function runs(points, step) {
       last = run?.[run.length - 1];
     if (last && point.at - last.at <= Math.max(GAP_STEPS * step, 3)) run.push(point);
     else {
-      if (last) gaps.push([last.at, point.at]);
+      if (last && !point.after) gaps.push([last.at, point.at]);
       found.push([point]);
     }
   }

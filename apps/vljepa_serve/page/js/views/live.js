@@ -13,6 +13,8 @@ import {miniTrace, updateMini} from '../trace.js';
 import {clock, plural, savedShare} from '../words.js';
 import {welcome} from './first.js';
 
+const TRACE_S = 120;
+const STORED_MS = 15000; // by then the log has what was seen when the page was opened
 const FEED_LONG = 24,
   FEED_SHORT = 6,
   ROW_REM = 3.15,
@@ -66,7 +68,8 @@ export function show(context) {
   const drawFeed = () => updateFeed(store, feed, waiting);
   for (const topic of ['cameras', 'connection', 'second', 'event']) store.addEventListener(topic, drawCards, {signal});
   for (const topic of ['event', 'second']) store.addEventListener(topic, drawFeed, {signal});
-  for (const camera of store.cameras.values()) readPast(store, camera.id, signal);
+  readPast(store, signal);
+  store.addEventListener('back', () => readPast(store, signal), {signal});
   drawCards();
   drawFeed();
   return {title: 'Live', subtitle, actions: [pauseButton(), wallButton(), add], body};
@@ -128,14 +131,18 @@ function card({store, signal}, {id}) {
   return box;
 }
 
-/** What the small trace shows of the time before this page was opened. */
-async function readPast(store, id, signal) {
-  const windows = store.windowsOf(id);
-  if (windows.points.length && windows.points[0].at < store.now() - 100) return;
-  try {
-    windows.before(await api.windows(id, store.now() - 120, store.now(), 120, signal));
-  } catch {
-    /* the trace then begins now */
+/** What the small traces show of the time before this page was opened, or did not hear: now, and once the log has it. */
+async function readPast(store, signal) {
+  for (const wait of [0, STORED_MS]) {
+    await new Promise(resolve => setTimeout(resolve, wait));
+    for (const id of store.cameras.keys()) {
+      if (signal.aborted) return;
+      try {
+        store.windowsOf(id).fill(await api.windows(id, store.now() - TRACE_S, store.now(), TRACE_S, signal));
+      } catch {
+        /* the trace then begins where this page did */
+      }
+    }
   }
 }
 
