@@ -67,7 +67,6 @@ def _take(browser: Any, site: Site, folder: Path) -> None:
         "live": ("live", {}),
         "camera": ("camera/gate", {"viewport": {**DESK, "height": 1060}}),
         "search": ("search?q=a+ball+rolls", {}),
-        "dark": ("live", {"color_scheme": "dark"}),
         "phone": ("camera/yard", {"viewport": PHONE, "color_scheme": "dark"}),
     }
     for name, (view, options) in shots.items():
