@@ -165,7 +165,8 @@ export function show({store, parameters, signal}) {
     } catch (error) {
       if (error.name !== 'AbortError') noteError(error);
     }
-    if (!signal.aborted) drawMoments();
+    const held = offered.length && strip.childElementCount && strip.matches(':hover, :focus-within');
+    if (!signal.aborted && !held) drawMoments(); // what somebody is about to press does not move
   };
   const learn = async () => {
     try {
