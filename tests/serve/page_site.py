@@ -137,6 +137,12 @@ class Site:
         events = self.get("/api/state")["events"]
         return [each["text"] for each in events if (each["kind"], each["camera"]) == (kind, camera)]
 
+    def kept(self, camera: str) -> list[str]:
+        """Texts of a camera's segments of the last minutes, as the log has them."""
+        now = time.time()
+        found = self.get(f"/api/cameras/{camera}/segments?from={now - 600}&to={now}")
+        return [each["text"] for each in found["segments"]]
+
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "the server has ended"
