@@ -138,13 +138,13 @@ export function settingsFields(config) {
     panel(
       'When to write words',
       h(
-        'div.pad.form',
+        'div.pad.form.wide',
         {},
         WRITTEN.map(number),
         field('Asked of every window', queries, 'Prompts, separated by commas; empty asks for a sentence'),
       ),
     ),
-    panel('How long things are kept', h('div.pad.form', {}, KEPT.map(number))),
+    panel('How long things are kept', h('div.pad.form.wide', {}, KEPT.map(number))),
     panel('Where events go', sinkFields(config, add)),
   ];
   const wrong = () => readers.some(({read, before}) => read() === undefined && before !== undefined);

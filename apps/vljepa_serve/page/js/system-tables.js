@@ -44,8 +44,8 @@ export function tilesOf(store, system) {
       ),
     tile(
       'Disk',
-      fixed(disk.log_gb, disk.log_gb < 1 ? 2 : 1),
-      'GB',
+      disk.log_gb < 1 ? count(1000 * disk.log_gb) : fixed(disk.log_gb),
+      disk.log_gb < 1 ? 'MB' : 'GB',
       meter(disk.used_gb / (disk.used_gb + disk.free_gb || 1)),
       left,
     ),
@@ -84,7 +84,7 @@ export function camerasTable(store) {
         h('td.num', {}, live ? 'now' : seen === null ? '–' : `${length(seen)} ago`),
         h('td.num', {}, count(stats?.dropped)),
         h('td.num', {}, stats?.p95_ms ? `${fixed(stats.p95_ms)} ms` : '–'),
-        h('td.num', {}, `${savedShare(stats)} %`),
+        h('td.num', {}, stats?.windows ? `${savedShare(stats)} %` : '–'),
       );
     });
   if (!rows.length) return h('p.pad.soft', {}, 'No camera yet.');

@@ -8,6 +8,7 @@ import {tilesOf, camerasTable, enginesTable, sinksTable} from '../system-tables.
 
 const KINDS = {error: 'bad', alert: 'alert', status: 'ok'};
 const LOGGED = 40;
+const TROUBLE = /^(warning|reconnecting|frozen|black)\b/; // among what is told of a stream
 export function show({store, signal}) {
   const subtitle = h('p'),
     tiles = h('dl.tiles'),
@@ -100,7 +101,7 @@ function drawEvents(store, box, kind) {
         'li',
         {},
         h('span.soft', {}, clock(event.at_end)),
-        stateMark(event.text.startsWith('warning') ? 'warn' : KINDS[event.kind], event.kind),
+        stateMark(TROUBLE.test(event.text) ? 'warn' : KINDS[event.kind], event.kind),
         h('span', {}, event.camera ? store.nameOf(event.camera) : 'vljepa'),
         h(
           'span',
