@@ -88,7 +88,7 @@ async function keepAsking(store, id, question, answers, always) {
     : standing.filter(one => query && one !== query);
   try {
     const camera = await api.askAlways(id, queries);
-    if (camera?.id) store.hear({kind: 'camera', camera});
+    if (camera?.id) store.answered(camera);
     note(always.checked ? `Asked of every window from now on: ${query}` : 'Not asked any more.');
   } catch (error) {
     always.checked = !always.checked;

@@ -68,7 +68,7 @@ function cameraForm(store, camera, signal) {
     };
     try {
       const made = camera ? await api.changeCamera(camera.id, wanted) : await api.addCamera(wanted);
-      store.hear({kind: 'camera', camera: made});
+      store.answered(made);
       closeDialog();
       note(camera ? 'Saved and in use.' : 'Added. Connecting.');
     } catch (error) {

@@ -31,7 +31,16 @@ export class Store extends EventTarget {
   unseenAlerts = 0;
   /** @type {{state: 'connecting' | 'open' | 'away' | 'locked', since: number, retryAt: number | null}} */
   connection = {state: 'connecting', since: Date.now() / 1000, retryAt: null};
+  #told = new Map(); // when the WebSocket last told of each camera
   #ahead = 0; // seconds by which the server's clock is ahead of this device's
+
+  /** A camera as a request answered it: the WebSocket may have told of it later already. */
+  answered(camera) {
+    if (!this.cameras.has(camera.id)) {
+      this.cameras.set(camera.id, camera);
+      this.tell('cameras', camera.id);
+    } else this.load().catch(() => {}); // a failure shows as lost connection
+  }
 
   /** The server's time, seconds since 1970. */
   now() {
@@ -49,9 +58,11 @@ export class Store extends EventTarget {
 
   /** Read everything once; events that are known already are not told again. */
   async load(signal) {
+    const asked = performance.now();
     const state = await api.state(signal);
     this.#ahead = state.now - Date.now() / 1000;
-    this.cameras = new Map(state.cameras.map(camera => [camera.id, camera]));
+    const kept = id => this.#told.get(id) > asked && this.cameras.get(id); // told while the answer was on its way
+    this.cameras = new Map(state.cameras.map(camera => [camera.id, kept(camera.id) || camera]));
     for (const camera of state.cameras) if (camera.stats) this.stats.set(camera.id, camera.stats);
     Object.assign(this, {
       alerts: state.alerts ?? [],
@@ -62,8 +73,10 @@ export class Store extends EventTarget {
     });
     this.demo = state.demo ?? null;
     this.threshold = state.select?.threshold ?? this.threshold;
-    this.events = state.events.slice(-KEPT_EVENTS);
-    this.lastId = Math.max(state.last_id ?? 0, ...this.events.map(event => event.id));
+    const newest = Math.max(state.last_id ?? 0, ...state.events.map(event => event.id));
+    const since = this.events.filter(event => event.id > newest);
+    this.events = [...state.events, ...since].slice(-KEPT_EVENTS);
+    this.lastId = Math.max(this.lastId, newest);
     this.loaded = true;
     for (const topic of ['cameras', 'alerts', 'stats', 'event']) this.tell(topic, null);
   }
@@ -123,6 +136,7 @@ export class Store extends EventTarget {
   }
 
   #camera(camera) {
+    this.#told.set(camera.id, performance.now());
     this.cameras.set(camera.id, camera);
     if (camera.stats) this.stats.set(camera.id, camera.stats);
     this.tell('cameras', camera.id);

@@ -11,7 +11,7 @@ export function welcome({store}) {
     fill(place);
     try {
       const made = await api.addCamera(camera);
-      store.hear({kind: 'camera', camera: made});
+      store.answered(made);
       note('Connecting. The first sentence comes when the meaning has settled.');
     } catch (error) {
       showRefusal(form, place, error);
