@@ -80,7 +80,9 @@ def test_a_camera_that_is_unplugged_is_said_to_be_lost_and_comes_back(
 
 
 def test_what_was_seen_is_found_by_words_and_shown_on_its_timeline(browser: Any, site: Site) -> None:
+    wait_for(lambda: site.kept("porch"), patience_s=PATIENCE_S)
     with opened(browser, site) as page:
+        shows(page, "Porch", "Live")
         page.keyboard.press("/")
         page.get_by_label("What happened").fill("something falls down")
         page.keyboard.press("Enter")
