@@ -25,7 +25,7 @@ from vljepa_apps.main import main
 from vljepa_data.world import Split, make_stream
 
 JOURNEYS = {  # name -> who goes it, and how many lines and blocks it has
-    "camera": ("someone with a webcam and a Raspberry Pi", 16),
+    "camera": ("someone with a webcam and a Raspberry Pi", 17),
     "weights": ("a researcher with weights", 16),
     "app": ("an app developer", 8),
     "clips": ("a student with 50 clips", 8),

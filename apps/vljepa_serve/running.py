@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -36,7 +37,8 @@ def serve_app(app: FastAPI, config: ServerConfig, *, on_ready: Callable[[str], o
     scheme = "https" if config.tls_cert else "http"
     host = f"[{config.host}]" if ":" in config.host else config.host
     on_ready(f"{scheme}://{host}:{listening.getsockname()[1]}/")
-    with listening:
+    # Once all is answered, uvicorn raises the signal that ended it again; there is nothing left to interrupt.
+    with listening, suppress(KeyboardInterrupt):
         uvicorn.Server(settings_of(app, config)).run(sockets=[listening])
 
 

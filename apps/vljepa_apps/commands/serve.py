@@ -69,11 +69,14 @@ def run(args: argparse.Namespace) -> int:
     access = _access(args, place, folder)
     with Service(file, folder=folder) as service:
         service.start()
-        serve_app(create_app(service, access), place, on_ready=partial(_tell, access))
+        tell = partial(_tell, access, is_quiet=args.quiet)
+        serve_app(create_app(service, access), place, on_ready=tell)
     return 0
 
 
-def _tell(access: Access, address: str) -> None:
+def _tell(access: Access, address: str, *, is_quiet: bool) -> None:
+    if is_quiet:
+        return
     console.note(f"vljepa serve: {address} (Ctrl-C ends it)")
     if access.token is not None and access.is_made:
         console.note(f"token: {access.token}")
