@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 PARALLEL := -n logical --dist loadfile
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo serve test lowest lint format bench docs clean
+.PHONY: demo serve test slow lowest lint format bench docs clean
 
 ## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
 demo: $(DEMO_VENV)/.ready
@@ -24,9 +24,13 @@ demo: $(DEMO_VENV)/.ready
 serve: $(SERVE_VENV)/.ready
 	$(SERVE_VENV)/bin/vljepa serve --demo $(SERVE_ARGS)
 
-## test: lint and run the whole suite, in an environment of its own
+## test: lint and run the suite, in an environment of its own
 test: lint
-	$(TEST_VENV)/bin/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
+	$(TEST_VENV)/bin/python -m pytest $(PARALLEL) -m "not slow" $(PYTEST_ARGS)
+
+## slow: the tests that take many seconds each: whole exports, training, what the pages show from begin to end
+slow: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python -m pytest $(PARALLEL) -m slow $(PYTEST_ARGS)
 
 ## lowest: the runtime's tests with the lowest versions that pyproject.toml declares, on the oldest Python here
 lowest: $(LOWEST_VENV)/.ready

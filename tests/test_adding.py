@@ -33,6 +33,7 @@ def copy(project_copy: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> 
     return root
 
 
+@pytest.mark.slow
 def test_the_tests_that_are_shown_pass(project_copy: ModuleType, copy: Path) -> None:
     pytest.importorskip("torch")
     shown = project_copy.blocks(PAGE)

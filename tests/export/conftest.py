@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,22 +16,27 @@ pytest.importorskip("onnxscript")
 
 
 @pytest.fixture(scope="session")
-def traced_graphs() -> dict[tuple[object, ...], Any]:
-    """Float graphs by name, weights and options."""
-    return {}
+def traced_graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Float graphs that any process of this run has traced: a file each."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "traced-graphs"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _each_graph_once(traced_graphs: dict[tuple[object, ...], Any]) -> Iterator[None]:
-    """torch's exporter takes most of an export's time; what it made of the very weights is remembered."""
+def _each_graph_once(traced_graphs: Path) -> Iterator[None]:
+    """torch's exporter takes most of an export's time; what it made of the very weights is kept for the run."""
     from vljepa_export import walk
     from vljepa_model.runs.fingerprint import fingerprint
+    from vljepa_runtime.files import cache_file
 
     def remembered(definition: Any, **options: Any) -> Any:
-        key = (definition.name, fingerprint(definition.module), *options.items())
-        if key not in traced_graphs:
-            traced_graphs[key] = plain(definition, **options)
-        return traced_graphs[key]
+        key = repr((definition.name, fingerprint(definition.module), sorted(options.items())))
+        file = traced_graphs / hashlib.sha256(key.encode()).hexdigest()
+        if not file.exists():
+            cache_file(file, pickle.dumps(plain(definition, **options)))
+        return pickle.loads(file.read_bytes())
 
     plain = walk.trace_graph
     with pytest.MonkeyPatch.context() as patch:

@@ -24,6 +24,8 @@ from vljepa_runtime.engines import open_engine
 from vljepa_runtime.preprocessing.patches import fit_frames, patchify
 from vljepa_runtime.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 PRECISION = {"y_encoder": "int8", "y_decoder_prefill": "int8", "y_decoder_step": "int8"}  # the rest is fp32
 
 
@@ -47,7 +49,6 @@ def openvino_report(small_checkpoint: Path, tmp_path_factory: pytest.TempPathFac
     return export_bundle(small_checkpoint, target, format="openvino", precision="int8")
 
 
-@pytest.mark.slow
 def test_the_bundle_is_the_torch_model(report: ExportReport, small_checkpoint: Path) -> None:
     ours, checkpoint = (
         vj.load(report.path, engine="onnxruntime:cpu", threads=1),
@@ -70,7 +71,6 @@ def test_the_bundle_is_the_torch_model(report: ExportReport, small_checkpoint: P
     assert ours.bundle.manifest.precision["x_encoder"] == "fp32"
 
 
-@pytest.mark.slow
 def test_weights_lie_beside_the_graphs_and_nothing_else_is_left(report: ExportReport) -> None:
     bundle = Bundle.open(report.path)
     assert report.path.is_dir()
@@ -81,7 +81,6 @@ def test_weights_lie_beside_the_graphs_and_nothing_else_is_left(report: ExportRe
     assert report.shared_bytes == bundle.manifest.files["y_decoder.weights"].size
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "tried"),
     [("int8", ("int8",)), ("int4", ("int4", "int8")), ({"x_encoder": "int8"}, ())],
@@ -120,7 +119,6 @@ def test_a_graph_outside_its_gates(
         assert report.certified is Certified.NOT_JUDGED
 
 
-@pytest.mark.slow
 def test_the_bundle_can_be_verified(report: ExportReport) -> None:
     """It carries what torch gave, graph by graph."""
     bundle = Bundle.open(report.path)
@@ -130,7 +128,6 @@ def test_the_bundle_can_be_verified(report: ExportReport) -> None:
     assert results.agreement is None
 
 
-@pytest.mark.slow
 def test_openvino_graphs_are_quantised_from_disk_to_disk(openvino_report: ExportReport) -> None:
     bundle = Bundle.open(openvino_report.path)
     assert bundle.manifest.target == "openvino"
@@ -147,7 +144,6 @@ def test_openvino_graphs_are_quantised_from_disk_to_disk(openvino_report: Export
         assert graph.parity.mean_cosine == pytest.approx(told.parity.mean_cosine, abs=2e-3)
 
 
-@pytest.mark.slow
 def test_tensorrt_graphs_are_typed_from_disk_to_disk(small_checkpoint: Path, tmp_path: Path) -> None:
     report = export_bundle(small_checkpoint, tmp_path / "b", format="tensorrt", precision="int8")
     bundle = Bundle.open(report.path)
@@ -163,7 +159,6 @@ def test_tensorrt_graphs_are_typed_from_disk_to_disk(small_checkpoint: Path, tmp
         assert not misses(limits_for(bundle.manifest.precision[name]).graph_gates(parity)), name
 
 
-@pytest.mark.slow
 def test_engines_of_tensorrt_for_rtx_are_built_from_disk_to_disk(
     small_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def test_report_and_manifest_say_so_and_no_picture_is_kept(
     assert largest_pixel(report.path) < BRIGHT - 20
 
 
+@pytest.mark.slow
 def test_a_calibrated_precision_takes_its_ranges_from_them(
     own: AnnotationFile, small_checkpoint: Path, tmp_path: Path
 ) -> None:

@@ -176,6 +176,7 @@ def test_padding_does_not_matter() -> None:
     assert worst_cosine(run(model, whole), run(model, short)) > 0.999999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_a_bundle_of_fused_graphs_keeps_its_gates(
     precision: str, small_checkpoint: Path, tmp_path: Path

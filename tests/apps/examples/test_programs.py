@@ -96,6 +96,7 @@ def test_webcam_log_goes_on_where_it_ended(clip: Path, tmp_path: Path) -> None:
     assert all(event["time"] for event in events)
 
 
+@pytest.mark.slow
 def test_webcam_log_waits_for_a_camera_and_ends_well(live_servers: ModuleType, tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
 

@@ -20,6 +20,8 @@ from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.model import Model
 
+pytestmark = pytest.mark.slow
+
 
 class Kind(NamedTuple):
     """What a clean bundle is made as, and what runs it."""
