@@ -1,3 +1,4 @@
+from .clock import RetentionClock as RetentionClock
 from .digest import Digest as Digest
 from .digest import digest_of as digest_of
 from .digest import keep_words as keep_words

@@ -11,6 +11,7 @@ from vljepa_runtime import InputError
 __all__ = ["Freed", "Retention", "apply_retention"]
 
 SHARE = 1 / 32  # of a log's time that goes at once while it is too large
+MOST_S = 86_400.0  # so much at most, unless nothing lies there: the time of a log may have jumped by years
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,11 @@ class Retention:
                 raise InputError(f"expected {name} above 0, or None for no limit, got {value!r}")
         if not 0 <= self.thin_within < 1:
             raise InputError(f"expected thin_within from 0 to below 1, got {self.thin_within!r}")
+
+    @property
+    def shortest_s(self) -> float | None:
+        """After so long something is let go for its age; None where nothing is."""
+        return min((age for age in (self.max_age_s, self.thin_after_s) if age is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +81,12 @@ def apply_retention(store: Store, retention: Retention, *, now: float) -> Freed:
 
 def _shrink(store: Store, most: int) -> int:
     """Remove the oldest until it is small enough."""
-    removed, share = 0, SHARE
+    removed, times = 0, 1
     while store.bytes() > most and (held := store.held()):
         first, last = min(each.first for each in held), max(each.last for each in held)
-        before = first + share * (last - first) if share < 1 else math.nextafter(last, math.inf)
-        gone = store.forget(before)
+        step_s = times * min(SHARE * (last - first), MOST_S)
+        gone = store.forget(first + step_s if step_s < last - first else math.nextafter(last, math.inf))
         store.tidy()
         removed += gone
-        share = SHARE if gone else 2 * share  # a part goes where half of it does
+        times = 1 if gone else 2 * times  # a part goes where half of it does
     return removed

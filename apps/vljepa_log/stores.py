@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vljepa_log.store import Store
 
-__all__ = ["STORES", "is_log", "open_store"]
+__all__ = ["STORES", "folder_of", "is_log", "open_store"]
 
 LANCE = "vljepa_log.lance_store:LanceStore"
 STORES = {"lance": LANCE, "s3": LANCE, "gs": LANCE, "az": LANCE, "": "vljepa_log.folder_store:FolderStore"}
@@ -52,6 +52,12 @@ def is_log(place: str | Path) -> bool:
     """
     scheme, name = _scheme(place)
     return bool(scheme) or (Path(name) / "log.sqlite").is_file()
+
+
+def folder_of(place: str | Path) -> Path | None:
+    """The folder on this machine in which a log lies; None where it is one of another store."""
+    scheme, name = _scheme(place)
+    return None if scheme else Path(name)
 
 
 def _scheme(place: str | Path) -> tuple[str, str | Path]:

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_log.background import Background
+from vljepa_log.clock import RetentionClock
 from vljepa_log.errors import LogError
 from vljepa_log.retention import Freed, Retention, apply_retention
 from vljepa_log.rows import StoredEvent, Thumbnail, flag_of
 from vljepa_log.store import Position, Store
-from vljepa_log.stores import open_store
+from vljepa_log.stores import folder_of, open_store
 from vljepa_log.waiting import Waiting, WaitingWindow
 from vljepa_runtime import InputError
 from vljepa_runtime.bundle import identity_of
@@ -31,6 +32,7 @@ __all__ = ["LogWriter", "Steps"]
 Float32 = npt.NDArray[np.float32]
 UPKEEP_S = 60.0  # between looks for what is to be indexed
 RETENTION_S = 900.0  # between looks for what is to go
+CLOCK_FILE = "retention.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,8 @@ class LogWriter(Closing):
         place: Folder of the log; it is made.
         manifest: Of the bundle whose embeddings are logged; a log of another model is refused.
         steps: When to store.
-        retention: How long what is kept, looked at every quarter of an hour; None keeps everything.
+        retention: How long what is kept, looked at every quarter of an hour by a `RetentionClock`; None keeps
+            everything.
         clock: Wall clock, in seconds since 1970.
 
     Raises:
@@ -94,6 +97,7 @@ class LogWriter(Closing):
         self._trouble: LogError | None = None
         self._count = 0
         self._retention, self._retained = retention, -RETENTION_S
+        self._time = self._retention_clock(folder_of(place))
         self._retaining = threading.Lock()
         self._timer = Background(
             self._store_if_old, every_s=max(steps.seconds / 2, 0.1), steady=True, nice=False
@@ -205,7 +209,7 @@ class LogWriter(Closing):
             self._store_gathered()
 
     def retain(self) -> Freed:
-        """Let go what its retention does not keep, now."""
+        """Let go what its retention does not keep, now, and by the wall clock whatever that says."""
         with self._retaining:
             return apply_retention(self._store, self._retention or Retention(), now=self._clock())
 
@@ -230,11 +234,20 @@ class LogWriter(Closing):
     def _lost(self) -> str:
         return f"{self.dropped:,} of the windows, events and pictures were dropped, the oldest first"
 
+    def _retention_clock(self, folder: Path | None) -> RetentionClock | None:
+        if self._retention is None or (keep_s := self._retention.shortest_s) is None:
+            return None
+        newest = max((each.last for each in self._store.held()), default=None)
+        file = None if folder is None else folder / CLOCK_FILE
+        return RetentionClock(keep_s=keep_s, newest=newest, file=file, wall=self._clock)
+
     def _keep_up(self) -> None:
         """Index what will not change any more, and remove what is too old."""
         self._store.update(lasting=True, ended=lambda: self._upkeep.ended)
         if self._retention and time.monotonic() - self._retained >= RETENTION_S:
-            self.retain()
+            with self._retaining:
+                now = self._clock() if self._time is None else self._time.now()
+                apply_retention(self._store, self._retention, now=now)
             self._retained = time.monotonic()
 
     def _store_if_old(self) -> None:
