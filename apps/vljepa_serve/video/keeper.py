@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from vljepa_runtime.sources import Cut, PacketRing
-from vljepa_serve.video.kept import KeptVideo
+from vljepa_runtime.sources import Cut, PacketRing, write_cut
+from vljepa_serve.video.kept import KeptVideo, Piece, Rest
 
 __all__ = ["VideoKeeper"]
 
@@ -61,7 +62,8 @@ class VideoKeeper:
         """Put what has come into pieces; on a thread that may wait for a disk.
 
         Args:
-            everything: Also what has not come to its next key frame: an alert wants it, or the stream has ended.
+            everything: Also what has not come to its next key frame: the stream has ended. While it goes on, what
+                comes before that key frame needs what is before it.
 
         Raises:
             OutputError: the disk is full; what does not fit is lost.
@@ -75,6 +77,23 @@ class VideoKeeper:
                 taken, self._taken = self._taken, []
             for cut in taken:
                 self._kept.add(self.camera, cut, start=self._began + cut.start_s, end=self._began + cut.end_s)
+
+    def rest(self) -> Rest | None:
+        """What has come and is in no piece yet; None where there is nothing.
+
+        Raises:
+            OutputError: its packets are damaged.
+        """
+        with self._lock:
+            cut = None if self._began <= 0 else self.ring.cut(max(0.0, self._stored_s), self._now_s)
+            found = None if cut is None else self._fresh(cut)
+        if found is None:
+            return None
+        file = io.BytesIO()
+        write_cut(found, file)
+        file.seek(0)
+        start, end = (round(self._began + time_s, 3) for time_s in (found.start_s, found.end_s))
+        return Rest(file, Piece(start, end, found.track.suffix))
 
     def _take(self, cut: Cut) -> None:
         self._stored_s = cut.end_s

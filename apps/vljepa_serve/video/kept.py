@@ -9,7 +9,7 @@ import math
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,10 +22,11 @@ from vljepa_runtime.files import replace_file
 from vljepa_runtime.sources import Cut, write_cut
 from vljepa_serve.errors import ServeError
 
-__all__ = ["KeptVideo", "Piece"]
+__all__ = ["KeptVideo", "Piece", "Rest"]
 
 NAME = re.compile(r"(\d{1,15})-(\d{1,15})(\.mp4|\.mkv)")
 JOINED_S = 1.0  # pieces that are no further apart follow each other
+SAME_S = 0.3  # pieces that begin no further apart begin with the same key frame: the longer one has all of it
 LONGEST_S = 600.0  # of a clip
 
 
@@ -53,6 +54,19 @@ class Piece:
     def name(self) -> str:
         """Of its file."""
         return f"{round(self.start * 1000)}-{round(self.end * 1000)}{self.suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a camera has sent since its last piece.
+
+    Attributes:
+        file: Like that of a piece.
+        piece: When it is of.
+    """
+
+    file: BinaryIO
+    piece: Piece
 
 
 class KeptVideo:
@@ -94,7 +108,9 @@ class KeptVideo:
         """Whether something of a time is kept."""
         return bool(self.pieces(camera, start, end))
 
-    def write(self, camera: str, start: float, end: float, file: BinaryIO) -> tuple[float, float]:
+    def write(
+        self, camera: str, start: float, end: float, file: BinaryIO, *, rest: Rest | None = None
+    ) -> tuple[float, float]:
         """Write what is kept of a time as one video that begins with the key frame before it.
 
         Args:
@@ -102,6 +118,7 @@ class KeptVideo:
             start: Wall clock, in seconds since 1970.
             end: The same; ten minutes behind `start` at most.
             file: Open for writing bytes; gets MP4, or Matroska where MP4 does not take the codec.
+            rest: What came since the last piece.
 
         Returns:
             From when to when it shows.
@@ -109,13 +126,19 @@ class KeptVideo:
         Raises:
             ServeError: nothing of it is kept.
         """
-        pieces = _in_a_row(self.pieces(camera, start, min(end, start + LONGEST_S)))
+        end = min(end, start + LONGEST_S)
+        files: dict[Piece, str | BinaryIO] = {
+            each: os.fspath(self.folder / camera / each.name) for each in self.pieces(camera, start, end)
+        }
+        if rest is not None and rest.piece.end > start and rest.piece.start < end:
+            files.setdefault(rest.piece, rest.file)
+        pieces = _in_a_row(sorted(files))
         if not pieces:
             raise ServeError(404, "This is older than the kept video, or no video was kept then.")
         kind = "mp4" if pieces[0].suffix == ".mp4" else "matroska"
         try:
             with av.open(file, "w", format=kind, options=FAST if kind == "mp4" else {}) as target:
-                _copy(target, ((self.folder / camera / each.name, each) for each in pieces), end)
+                _copy(target, ((files[each], each) for each in pieces), end)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise ServeError(503, f"The kept video of that time cannot be read: {error}") from error
         return pieces[0].start, min(pieces[-1].end, end)
@@ -153,6 +176,12 @@ class KeptVideo:
         return total
 
     @property
+    def newest(self) -> float | None:
+        """When the last of it ended, by the wall clock; None where there is nothing."""
+        with self._lock:
+            return max((each.end for pieces in self._pieces.values() for each in pieces), default=None)
+
+    @property
     def cameras(self) -> list[str]:
         """Of which something is kept."""
         return [*self._pieces]
@@ -161,21 +190,28 @@ class KeptVideo:
 FAST = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}  # needs no going back in the file
 
 
-def _in_a_row(pieces: list[Piece]) -> list[Piece]:
+def _in_a_row(pieces: Sequence[Piece]) -> list[Piece]:
     """The pieces from the first on that follow each other in one format."""
     found: list[Piece] = []
     for each in pieces:
-        if found and (each.start - found[-1].end > JOINED_S or each.suffix != found[-1].suffix):
+        if not found:
+            found.append(each)
+        elif each.start - found[-1].end > JOINED_S or each.suffix != found[-1].suffix:
             break
-        found.append(each)
+        elif each.start - found[-1].start < SAME_S:
+            found[-1] = max(found[-1], each, key=lambda piece: piece.end)
+        else:
+            found.append(each)
     return found
 
 
-def _copy(target: av.container.OutputContainer, pieces: Iterator[tuple[Path, Piece]], end: float) -> None:
+def _copy(
+    target: av.container.OutputContainer, pieces: Iterator[tuple[str | BinaryIO, Piece]], end: float
+) -> None:
     """Packets of one piece behind those of another, each at its time, until the codec changes."""
     stream, begun, extra, last_s = None, 0.0, b"", Fraction(-1)
-    for path, piece in pieces:
-        with av.open(os.fspath(path)) as source:
+    for file, piece in pieces:
+        with av.open(file, "r") as source:
             given = source.streams.video[0]
             if stream is None:
                 stream, begun = target.add_stream_from_template(given, opaque=True), piece.start

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vljepa_log import RetentionClock
 from vljepa_runtime import VljepaError
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.files import replace_file
@@ -62,6 +63,8 @@ class VideoRecorder(Closing):
         self._lock = threading.Lock()
         self._keepers: dict[str, VideoKeeper] = {}
         self._wanted: list[_Wanted] = []
+        self._named_ms = 0
+        self._clock: RetentionClock | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="video", daemon=True)
         self._thread.start()
@@ -93,10 +96,10 @@ class VideoRecorder(Closing):
         keeper = self._keepers.get(camera)
         if keeper is None or keeper.ring.track is None:
             return None
-        now = time.time()
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now)) + f"{int(now % 1 * 1000):03}"
-        name = f"alert-{stamp}Z-{camera}-{alert}{keeper.ring.track.suffix}"
         with self._lock:
+            self._named_ms = now_ms = max(self._named_ms + 1, int(time.time() * 1000))  # no name comes twice
+            stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now_ms // 1000)) + f"{now_ms % 1000:03}"
+            name = f"alert-{stamp}Z-{camera}-{alert}{keeper.ring.track.suffix}"
             self._wanted.append(_Wanted(name, camera, start, end + AHEAD_S))
         return name
 
@@ -106,7 +109,7 @@ class VideoRecorder(Closing):
         self._thread.join(30.0)
         for camera in [*self._keepers]:
             self.end(camera)
-        self._make_clips(now=float("inf"))
+        self.make_clips(now=float("inf"))
 
     def _run(self) -> None:
         """Body of the thread."""
@@ -114,41 +117,48 @@ class VideoRecorder(Closing):
         while not self._stop.wait(LOOK_S):
             for keeper in [*self._keepers.values()]:
                 self._try(keeper.store)
-            self._make_clips(now=time.time())
+            self.make_clips(now=time.time())
             if time.monotonic() - looked > UPKEEP_S:
                 looked = time.monotonic()
                 self._try(self._forget)
 
-    def _try(self, work: Callable[[], object]) -> None:
+    def _try(self, work: Callable[[], object], *, about: str = "video") -> None:
         try:
             work()
         except (VljepaError, OSError) as error:
-            self._problem("video", f"Video cannot be kept; cameras go on: {error}")
+            self._problem(about, f"{about.capitalize()} cannot be kept; cameras go on: {error}")
         else:
-            self._problem("video", "")
+            self._problem(about, "")
 
-    def _make_clips(self, *, now: float) -> None:
+    def make_clips(self, *, now: float) -> None:
+        """Make those that are complete by now, by the wall clock; its own thread does so all the time."""
         with self._lock:
             due = [each for each in self._wanted if each.end + LATE_S <= now]
             self._wanted = [each for each in self._wanted if each.end + LATE_S > now]
         for each in due:
-            keeper = self._keepers.get(each.camera)
-            if keeper is not None:
-                self._try(partial(keeper.store, everything=True))
-            self._try(partial(self._make_clip, each))
+            self._try(partial(self._make_clip, each), about="clips")
 
     def _make_clip(self, wanted: _Wanted) -> None:
+        keeper = self._keepers.get(wanted.camera)
+        rest = None
+        if keeper is not None:
+            keeper.store()
+            rest = keeper.rest()
         self.clips.mkdir(parents=True, exist_ok=True)
         replace_file(
             self.clips / wanted.name,
-            lambda file: self.kept.write(wanted.camera, wanted.start, wanted.end, file),
+            lambda file: self.kept.write(wanted.camera, wanted.start, wanted.end, file, rest=rest),
         )
 
     def _forget(self) -> None:
         """Remove what is too old or too much."""
         keep_s = max(LEAST_S, 3600 * self._config.video_hours)
+        if self._clock is None or self._clock.keep_s != keep_s:
+            file = self.kept.folder / "retention.json"
+            self._clock = RetentionClock(keep_s=keep_s, newest=self.kept.newest, file=file)
+        now = self._clock.now()
         for camera in self.kept.cameras:
-            self.kept.forget(camera, time.time() - keep_s)
+            self.kept.forget(camera, now - keep_s)
         self.kept.shrink(self._config.video_gb * 1e9)
         names = sorted(path.name for path in self.clips.glob("alert-*") if CLIP.fullmatch(path.name))
         for name in names[: max(0, len(names) - MAX_CLIPS)]:
