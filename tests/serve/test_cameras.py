@@ -215,3 +215,16 @@ def test_prometheus_reads_the_metrics(house: Running) -> None:
     assert windows.value >= 1
     assert families["vljepa_stage_seconds"].type == "summary"
     assert families["vljepa_memory_bytes"].samples[0].value > 5e7
+
+
+def test_a_pipeline_which_may_write_files_is_not_taken_from_a_page(house: Running, tmp_path: Path) -> None:
+    pipeline = f"gst:videotestsrc num-buffers=1 ! filesink location={tmp_path}/written"
+    asks = [
+        house.client.post("/api/cameras", json={"name": "Gst", "source": pipeline}),
+        house.client.post("/api/cameras/test", json={"source": pipeline.removeprefix("gst:")}),
+        house.client.patch("/api/cameras/door", json={"source": f" {pipeline}".upper()}),
+    ]
+    assert [answer.status_code for answer in asks] == [422] * 3
+    assert {answer.json()["field"] for answer in asks} == {"source"}
+    assert [each["id"] for each in house.get("/api/cameras")].count("gst") == 0
+    assert not (tmp_path / "written").exists()

@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import APIRouter
 
 from vljepa_runtime.redaction import redact
+from vljepa_runtime.sources import is_pipeline
 from vljepa_serve.config import free_id
 from vljepa_serve.dependencies import ServiceOf
+from vljepa_serve.errors import ServeError
 from vljepa_serve.routes.shapes import CameraChange, CameraIn, Queries, SourceIn
 from vljepa_serve.trial import try_source
 
@@ -26,6 +28,7 @@ def cameras(service: ServiceOf) -> list[dict[str, Any]]:
 @router.post("", status_code=201)
 def add(service: ServiceOf, given: CameraIn) -> dict[str, Any]:
     """Watch one more."""
+    _check_source(given.source)
     id = free_id(given.name, [*service.fleet.cameras])
     values = given.model_dump(exclude_defaults=True)
     service.change(lambda file: file.put("camera", {"id": id, **values}))
@@ -35,6 +38,7 @@ def add(service: ServiceOf, given: CameraIn) -> dict[str, Any]:
 @router.post("/test")
 def test(service: ServiceOf, given: SourceIn) -> dict[str, Any]:
     """Open a source, look at what comes, and let it go."""
+    _check_source(given.source)
     with service.trials.taken():
         return try_source(given.source)
 
@@ -52,6 +56,7 @@ def change(service: ServiceOf, id: str, given: CameraChange) -> dict[str, Any]:
     values = given.model_dump(exclude_unset=True)
     if values.get("source") == redact(before.source):  # as it was shown, without its password
         del values["source"]
+    _check_source(values.get("source") or "")
     service.change(lambda file: file.put("camera", {"id": id, **values}))
     return service.fleet.view(service.fleet.camera(id))
 
@@ -76,3 +81,12 @@ def queries(service: ServiceOf, id: str, given: Queries) -> dict[str, Any]:
     service.fleet.camera(id)
     service.change(lambda file: file.put("camera", {"id": id, "queries": given.queries}))
     return service.fleet.view(service.fleet.camera(id))
+
+
+def _check_source(source: str) -> None:
+    if is_pipeline(source):  # it may write any file and run any element
+        raise ServeError(
+            422,
+            "A GStreamer pipeline is not taken from a page: name it by --source, or in the configuration's file.",
+            field="source",
+        )

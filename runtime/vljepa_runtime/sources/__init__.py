@@ -11,6 +11,9 @@
 5.875 (128, 128, 3)
 >>> resolve("0")  # a camera
 0
+>>> from vljepa_runtime.sources import is_pipeline
+>>> is_pipeline("gst:videotestsrc"), is_pipeline("clip.mp4")
+(True, False)
 >>> source_name("rtsp://admin:hunter2@10.0.0.5/live")  # as reports call it
 'rtsp://***@10.0.0.5/live'
 

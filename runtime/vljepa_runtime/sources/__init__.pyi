@@ -1,4 +1,5 @@
 from .address import Address as Address
+from .naming import is_pipeline as is_pipeline
 from .naming import resolve as resolve
 from .naming import source_name as source_name
 from .opening import open_source as open_source

@@ -38,7 +38,8 @@ class Address(str):
             text = found[0].lower() + text[found.end() :]
             shown = hide_in_url(text)
         else:
-            shown = redact(text) if " ! " in text else hide_in_name(text)
+            is_pipeline = " ! " in text or text[:4].lower() == "gst:"
+            shown = redact(text) if is_pipeline else hide_in_name(text)
         self = super().__new__(cls, shown)
         object.__setattr__(self, "_secret", text)
         return self

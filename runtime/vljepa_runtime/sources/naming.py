@@ -12,9 +12,10 @@ from vljepa_runtime.arguments import whole
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.sources.address import Address
 
-__all__ = ["is_camera", "resolve", "shown_path", "source_name"]
+__all__ = ["PIPELINE", "is_camera", "is_pipeline", "pipeline_of", "resolve", "shown_path", "source_name"]
 
 DEVICE = re.compile(r"/dev/video\d+")
+PIPELINE = "gst:"
 _SCHEME = re.compile(r"(file|https?|rtsps?):", re.IGNORECASE)
 _EXPECTED = "give a file, a folder, a URL or a camera number"
 
@@ -52,6 +53,21 @@ def is_camera(path: Path) -> bool:
     return DEVICE.fullmatch(os.path.realpath(path)) is not None
 
 
+def is_pipeline(text: str) -> bool:
+    """Whether a name that no file has is a GStreamer pipeline, which may run what it likes."""
+    return " ! " in text or _begins_with_gst(text)
+
+
+def pipeline_of(address: Address) -> str:
+    """What GStreamer is given, with its passwords."""
+    text = address.secret_url()
+    return text[len(PIPELINE) :].strip() if _begins_with_gst(text) else text
+
+
+def _begins_with_gst(text: str) -> bool:
+    return text.strip()[: len(PIPELINE)].lower() == PIPELINE
+
+
 def shown_path(path: Path | str) -> str:
     r"""A path as text that can be printed and encoded: bytes that are no UTF-8 become `\xff`."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -84,7 +100,7 @@ def _resolve_text(text: str, *, is_path: bool) -> int | Path | Address:
         raise SourceError(
             f"expected {scheme}://HOST/PATH, got {Address(text)}: two slashes go after the colon"
         )
-    if " ! " in text:
+    if is_pipeline(text):
         return Address(text)
     return _at_home(text)
 

@@ -36,8 +36,9 @@ def open_source(
 
     Args:
         spec: A camera number (`0`, `"0"`), a device (`/dev/video0`), a video or picture file, a folder of
-            pictures, an `rtsp://` or `http(s)://` address, or a GStreamer pipeline (it holds ` ! `). What exists as
-            a file or folder under the very name is that; `~/` and blanks around a name count only when nothing does.
+            pictures, an `rtsp://` or `http(s)://` address, or a GStreamer pipeline (it begins with `gst:` or holds
+            ` ! `). What exists as a file or folder under the very name is that; `~/` and blanks around a name count
+            only when nothing does.
         loop: Start a file or folder again at its end; live sources refuse it.
         fps: Pictures per second of a folder; by default what the hints of its consumer ask for, else 4.
         stretch: Spread the values of grey pictures of more than 8 bits, as thermal cameras give, so that each

@@ -14,7 +14,7 @@ import pytest
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.sources import Frame, naming, open_source, source_name
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.naming import resolve
+from vljepa_runtime.sources.naming import pipeline_of, resolve
 
 BYTES = os.fsdecode(b"caf\xe9.png")  # a name in latin-1, as older cameras write
 ODD_NAMES = [
@@ -140,6 +140,10 @@ def test_cameras_and_urls() -> None:
     pipeline = resolve("videotestsrc ! appsink")
     assert isinstance(pipeline, Address)
     assert pipeline.scheme == ""
+    named = resolve(" GST:rtspsrc location=rtsp://h/x user-pw=hunter2 ")
+    assert isinstance(named, Address)
+    assert "hunter2" not in str(named)
+    assert pipeline_of(named) == "rtspsrc location=rtsp://h/x user-pw=hunter2"
     assert source_name("rtsp://u:p@cam/x") == "rtsp://***@cam/x"
     assert source_name(1) == "1"
 
@@ -167,6 +171,7 @@ def test_cameras_and_urls() -> None:
         (Path("no.mp4"), "no such file: no.mp4"),
         (Path("~/no.mp4"), "no such file: ~/no.mp4"),
         ("wow ! no.mp4", "wow ! no.mp4 (is no file here|does not open: it is no file and no pipeline)"),
+        ("gst:no-such-element password=secret", r"^gst:no-such-element password=\*\*\* "),
         (Path("0"), "no such file: 0"),
     ],
     ids=lambda value: ascii(value)[:30],

@@ -1,8 +1,10 @@
-"""Cameras by number or device path, and GStreamer pipelines, both through OpenCV and always live."""
+"""Cameras by number or device path, and GStreamer pipelines, both through OpenCV where it can, and always live."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from vljepa_runtime.interruptible import interruptible
 from vljepa_runtime.sources.address import Address
 from vljepa_runtime.sources.live.deadline import ConnectionLostError
 from vljepa_runtime.sources.live.source import Backoff, LiveSource
+from vljepa_runtime.sources.naming import PIPELINE, pipeline_of
 from vljepa_runtime.sources.pictures.pixels import DEEP_GREY, from_opencv, shrink
 
 __all__ = ["open_camera", "open_pipeline"]
@@ -50,23 +53,44 @@ def open_camera(device: int | str, *, stretch: bool = False, backoff: Backoff | 
 def open_pipeline(
     pipeline: str | Address, *, stretch: bool = False, backoff: Backoff | None = None
 ) -> LiveSource:
-    """Open a GStreamer pipeline; without an `appsink` one that keeps only the newest picture is added.
+    """Open a GStreamer pipeline: through OpenCV where that has GStreamer, else through `gst-launch-1.0`.
+
+    Args:
+        pipeline: As `gst-launch-1.0` takes it, with or without `gst:` before it. Without an `appsink` one that keeps
+            only the newest picture is added.
+        stretch: Spread the values of grey pictures of more than 8 bits; see `open_source`.
+        backoff: Waiting times when it ends.
 
     Raises:
-        SourceError: this OpenCV was built without GStreamer, or the pipeline does not start.
+        SourceError: there is neither, or the pipeline does not start.
     """
     address = Address(pipeline)
-    if cv2.CAP_GSTREAMER not in cv2.videoio_registry.getBackends():
+    if cv2.videoio_registry.hasBackend(
+        cv2.CAP_GSTREAMER
+    ):  # `getBackends` lists what a plugin could bring, too
+        return _live(address, partial(_capture, pipeline_of(address)), stretch, backoff)
+    is_named = address.lower().startswith(PIPELINE)
+    told = str(address) if is_named else f"{address} is no file here, and as a pipeline it"
+    if stretch:
+        raise SourceError(f"{told} gives pictures of 8 bits, which cannot be stretched: leave stretch out")
+    if shutil.which("gst-launch-1.0") is None or sys.platform == "win32":
         raise SourceError(
-            f"{address} is no file here, and as a pipeline it cannot be opened, for this OpenCV has no GStreamer: "
-            "use an OpenCV built with it (JetPack's system package is) or an rtsp:// address"
+            f"{told} cannot be opened, for this OpenCV has no GStreamer and there is no gst-launch-1.0: install "
+            "gstreamer1.0-tools, or use an rtsp:// address"
         )
+    from vljepa_runtime.sources.live.gst_launch import GstLaunch  # what it needs is not in every system
 
-    def capture() -> cv2.VideoCapture:
-        text = address.secret_url()
-        return cv2.VideoCapture(text if "appsink" in text else text + SINK, cv2.CAP_GSTREAMER)
+    stopped = threading.Event()
+    connect = partial(GstLaunch, pipeline_of(address), stopped=stopped)
+    try:
+        first = connect()
+    except (ConnectionLostError, SourceError) as error:
+        raise SourceError(f"{told} does not start: {error}") from error
+    return LiveSource(address, connect, backoff=backoff, first=first, stopped=stopped)
 
-    return _live(address, capture, stretch, backoff)
+
+def _capture(pipeline: str) -> cv2.VideoCapture:
+    return cv2.VideoCapture(pipeline if "appsink" in pipeline else pipeline + SINK, cv2.CAP_GSTREAMER)
 
 
 def _live(

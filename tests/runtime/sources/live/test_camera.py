@@ -123,8 +123,9 @@ class TestCamera:
             open_camera(str(device))
 
     def test_pipeline_needs_gstreamer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cv2.videoio_registry, "getBackends", lambda: [cv2.CAP_FFMPEG])
-        with pytest.raises(SourceError, match="has no GStreamer"):
+        monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda _: False)
+        monkeypatch.setenv("PATH", "")
+        with pytest.raises(SourceError, match=r"has no GStreamer and there is no gst-launch-1\.0: install"):
             open_source("videotestsrc ! appsink")
 
     def test_pipeline_gets_a_sink(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,11 +136,12 @@ class TestCamera:
             given.append(pipeline)
             return FakeCapture(10**6)
 
-        monkeypatch.setattr(cv2.videoio_registry, "getBackends", lambda: [cv2.CAP_GSTREAMER])
+        monkeypatch.setattr(cv2.videoio_registry, "hasBackend", lambda backend: backend == cv2.CAP_GSTREAMER)
         monkeypatch.setattr(cv2, "VideoCapture", capture)
-        with open_pipeline("rtspsrc location=rtsp://u:secret@h/x ! decodebin") as source:
+        with open_pipeline("gst: rtspsrc location=rtsp://u:secret@h/x ! decodebin") as source:
             assert isinstance(source, LiveSource)
             frame = next(item for item in source if isinstance(item, Frame))
+        assert given[0].startswith("rtspsrc location=rtsp://u:secret@h/x ! ")
         assert given[0].endswith("appsink drop=true max-buffers=1 sync=false")
         assert tuple(frame.image[0, 0]) == (5, 100, 250)
         assert "secret" not in source.name
