@@ -42,10 +42,12 @@ class Service(Closing):
         file: The configuration; changed by the page and by hand.
         folder: Where what is kept lies: log, video, clips, taught states.
         model: Loaded already; None loads what the configuration names.
+        demo: Source of a drawn stream that shows what to expect, where there is one.
 
     Attributes:
         file: The configuration's file.
         folder: See `folder`.
+        demo: See `demo`.
         model: What predicts.
         hub: What open pages are told.
         fleet: The cameras.
@@ -57,8 +59,10 @@ class Service(Closing):
         trials: Places of sources that are opened to see what they are.
     """
 
-    def __init__(self, file: ConfigFile, *, folder: str | Path, model: vj.Model | None = None) -> None:
-        self.file, self.folder = file, Path(folder)
+    def __init__(
+        self, file: ConfigFile, *, folder: str | Path, model: vj.Model | None = None, demo: str | None = None
+    ) -> None:
+        self.file, self.folder, self.demo = file, Path(folder), demo
         self.started = time.time()
         config = file.config
         self.model = model or vj.load(
@@ -194,6 +198,7 @@ class Service(Closing):
                 "identity": identity_of(model.bundle.manifest),
             },
             "started": self.started,
+            "demo": self.demo,
             "select": plain(self.config.select),
             "cameras": [self.fleet.view(camera) for camera in [*self.fleet.cameras.values()]],
             "events": [told.to_dict() for told in self.hub.newest(50)],

@@ -67,7 +67,8 @@ def run(args: argparse.Namespace) -> int:
     file = _configured(args, folder)
     place = _place(args, file)
     access = _access(args, place, folder)
-    with Service(file, folder=folder) as service:
+    demo = _demo_place(folder)
+    with Service(file, folder=folder, demo=str(demo) if demo.exists() else None) as service:
         service.start()
         tell = partial(_tell, access, is_quiet=args.quiet)
         serve_app(create_app(service, access), place, on_ready=tell)
@@ -128,11 +129,15 @@ def _configured(args: argparse.Namespace, folder: Path) -> ConfigFile:
     return file
 
 
+def _demo_place(folder: Path) -> Path:
+    return folder.absolute() / "demo-stream.mp4"
+
+
 def _demo(folder: Path) -> str:
     """The demo's stream, written when it is first wanted."""
     from vljepa_apps.demo.stream import write_stream
 
-    path = folder.absolute() / "demo-stream.mp4"
+    path = _demo_place(folder)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         write_stream(path, seed=DEMO_SEED, minutes=DEMO_MINUTES)

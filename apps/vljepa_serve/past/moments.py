@@ -89,7 +89,8 @@ def _view(service: Service, moment: MomentId) -> MomentOut:
         shown = {"camera": moment.camera, "text": "", "decoded": False, "query": caption}
     own = {"start": moment.start, "end": moment.end, "moment": str(moment)}
     first = archive.clip_start(moment)
-    return MomentOut(**{**shown, **own, "kept_video": first is not None, "clip_start": first})
+    why = "" if first is not None else _why_none(service, moment)
+    return MomentOut(**{**shown, **own, "kept_video": not why, "clip_start": first, "no_video": why})
 
 
 def _is_to_be_stored(service: Service, moment: MomentId) -> bool:

@@ -79,10 +79,12 @@ class MomentOut(SegmentOut):
     Attributes:
         kept_video: Whether `/api/moments/ID.mp4` shows it.
         clip_start: Wall clock of the first picture of that; None where none is kept.
+        no_video: Of a moment that was asked for, why there is none; empty where there is.
     """
 
     kept_video: bool
     clip_start: float | None = None
+    no_video: str = ""
 
 
 def segment_of(segment: LogSegment) -> SegmentOut:

@@ -63,7 +63,8 @@ def test_where_no_video_is_kept_a_sentence_says_why(filmed: Past, hours: float, 
         answer = filmed.server.client.get(f"/api/moments/{moment}.mp4")
         assert answer.status_code == 404
         assert reason in answer.json()["sentence"]
-        assert filmed.server.get(f"/api/moments/{moment}")["kept_video"] is False
+        shown = filmed.server.get(f"/api/moments/{moment}")
+        assert (shown["kept_video"], shown["no_video"]) == (False, answer.json()["sentence"])
     finally:
         service.change(lambda file: file.set("log", {"video_hours": 24.0}))
 

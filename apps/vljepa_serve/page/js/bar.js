@@ -16,6 +16,7 @@ const STATES = {
   off: ['none', 'Off'],
 };
 const WITHOUT_PICTURE = new Set(['starting', 'reconnecting', 'stopped', 'off']);
+const CHANGING_S = 10; // after the newest window nobody knows
 const HOLDS_LAST = new Set(['reconnecting', 'stopped', 'frozen', 'off']);
 
 /** Whether pictures come from this camera. */
@@ -42,9 +43,16 @@ export function sentence(store, camera, away = false) {
   if (HOLDS_LAST.has(camera.state)) return ['none', last?.text ? `last: ${last.text}` : 'no sentence yet'];
   if (camera.unknown) return ['unknown', 'nothing I know'];
   if (camera.state === 'starting' && !last?.text) return ['none', 'no sentence yet'];
-  if (!camera.now) return ['none', 'no sentence yet'];
+  if (!camera.now) return ['none', store.stats.get(camera.id)?.windows ? 'changing' : 'no sentence yet'];
   if (!camera.now.text) return ['none', 'not put into words'];
   return [away || camera.state === 'starting' ? 'none' : '', camera.now.text];
+}
+
+/** Whether the meaning has moved away from the sentence that is shown, and is not put into words yet. */
+export function isChanging(store, camera) {
+  const newest = store.windows.get(camera.id)?.points.at(-1);
+  if (!newest || !camera.now || camera.unknown || !hasPicture(camera) || store.connection.state === 'away') return false;
+  return store.known() - newest.at < CHANGING_S && newest.low < 1 - store.threshold && newest.at > camera.now.at_end;
 }
 
 /** How long the sentence holds, or when a picture was last seen. */
@@ -61,9 +69,11 @@ export function sentenceBar({big = false} = {}) {
 export function updateBar(bar, store, camera) {
   const away = store.connection.state === 'away';
   const [kind, text] = sentence(store, camera, away);
+  const changing = isChanging(store, camera);
   for (const name of ['none', 'unknown']) bar.classList.toggle(name, kind === name);
+  bar.classList.toggle('changing', changing);
   setText(bar.firstElementChild, text);
-  if (bar.children[1]) setText(bar.children[1], age(store, camera));
+  if (bar.children[1]) setText(bar.children[1], changing ? 'changing' : age(store, camera));
 }
 
 const HEADLINES = {
@@ -104,12 +114,12 @@ export function overlaySentence(store, camera) {
 }
 
 /** One line for the head of a camera's view. */
-export function stateLine(camera) {
+export function stateLine(store, camera) {
   if (camera.state === 'reconnecting') return `Reconnecting since ${clock(camera.since)}`;
   const word =
     camera.unknown && camera.state === 'live' ? 'Nothing I know' : (STATES[camera.state]?.[1] ?? camera.state);
   const rate = hasPicture(camera) && camera.fps ? ` · ${Number(camera.fps.toFixed(1))} pictures a second` : '';
-  return `${word}${rate} · ${camera.source}`;
+  return `${word}${rate} · ${store.isDemo(camera) ? 'demo, a drawn stream' : camera.source}`;
 }
 
 /** The mark of that line. */

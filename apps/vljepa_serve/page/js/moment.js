@@ -100,7 +100,7 @@ function player(store, moment, signal) {
     .then(known => {
       if (signal.aborted) return;
       if (!moment.text && known.text) Object.assign(moment, pick(known));
-      if (!known.kept_video) return show(`${clock(moment.start)}, older than the kept video`);
+      if (!known.kept_video) return show(`${clock(moment.start)}. ${known.no_video}`);
       fill(
         place,
         clipPlayer({

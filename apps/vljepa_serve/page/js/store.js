@@ -169,6 +169,11 @@ export class Store extends EventTarget {
     return this.cameras.get(id)?.name ?? id;
   }
 
+  /** Whether a camera shows the drawn stream. */
+  isDemo(camera) {
+    return this.demo !== null && camera.source === this.demo;
+  }
+
   /** The newest sentence of a camera that was said, not what is unknown. */
   lastSaid(id) {
     for (let i = this.events.length - 1; i >= 0; i--) {

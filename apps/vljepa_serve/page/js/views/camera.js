@@ -1,7 +1,7 @@
 /** One camera: what it sees, why it says so, what it costs. */
 
 import {api} from '../api.js';
-import {hasPicture, sentenceBar, stateKind, stateLine, updateBar} from '../bar.js';
+import {hasPicture, isChanging, sentenceBar, stateKind, stateLine, updateBar} from '../bar.js';
 import {openCamera} from '../camera-form.js';
 import {fill, h, setText} from '../dom.js';
 import {onKey} from '../keys.js';
@@ -35,7 +35,7 @@ export function show({store, argument: id, parameters, signal, render}) {
   const draw = () => {
     const now = store.cameras.get(id);
     if (!now) return;
-    const line = stateLine(now);
+    const line = stateLine(store, now);
     if (state.textContent !== line) fill(state, stateMark(stateKind(now), line));
     picture.refresh();
     updateBar(bar, store, now);
@@ -119,7 +119,9 @@ function gone(store, id, signal, render) {
 
 function sinceLine(store, camera) {
   if (!hasPicture(camera)) return camera.last_frame ? `seen ${clock(camera.last_frame)}` : '–';
-  return camera.now ? `since ${clock(camera.now.at_start)} · ${length(store.known() - camera.now.at_start)}` : '–';
+  if (!camera.now) return '–';
+  const since = `since ${clock(camera.now.at_start)} · ${length(store.known() - camera.now.at_start)}`;
+  return isChanging(store, camera) ? `changing · ${since}` : since;
 }
 
 function unknownNote(id) {

@@ -88,12 +88,13 @@ function card({store, signal}, {id}) {
     state = h('span');
   const picture = livePicture(store, id, {signal, retry: () => api.retryCamera(id).catch(noteError)});
   const bar = sentenceBar(),
+    demo = h('span.small.soft', {hidden: true}, 'demo'),
     mini = miniTrace(),
     saved = h('span.small.soft.nums');
   const box = h(
     'article.card',
     {},
-    h('div.row.nowrap.between', {}, h('h2', {}, name), state),
+    h('div.row.nowrap.between', {}, h('span.row.nowrap', {}, h('h2', {}, name), demo), state),
     picture,
     bar,
     h('div.row.nowrap', {}, h('div.mini.grow', {}, mini), saved),
@@ -102,6 +103,7 @@ function card({store, signal}, {id}) {
     const camera = store.cameras.get(id);
     if (!camera) return;
     setText(name, camera.name);
+    demo.hidden = !store.isDemo(camera);
     const mark = cameraState(camera, store.connection.state === 'away');
     if (mark.textContent !== state.textContent) fill(state, mark);
     picture.refresh();
