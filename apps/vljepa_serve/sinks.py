@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,9 @@ class Sinks(Closing):
         for sink in gone:
             sink.close()
         for camera in config.camera:
-            words = [alert.query for alert in config.alert if alert.watches(camera.id)]
-            for _, sink in kept:
+            alerts = [alert for alert in config.alert if alert.watches(camera.id)]
+            for values, sink in kept:
+                words = [alert.query for alert in alerts if alert.tells(values["kind"])]
                 sink.announce(camera.id, name=camera.name, alerts=words)
 
     def _opened(self, index: int, values: Mapping[str, Any]) -> NetworkSink | None:
@@ -64,10 +65,11 @@ class Sinks(Closing):
         self._problem(about, "")
         return opened
 
-    def write(self, event: Event) -> None:
-        """Send an event to all; never waits."""
-        for _, sink in self._open:
-            sink.write(event)
+    def write(self, event: Event, *, only: Collection[str] | None = None) -> None:
+        """Send an event to all, or only to receivers of some kinds; never waits."""
+        for values, sink in self._open:
+            if only is None or values["kind"] in only:
+                sink.write(event)
 
     def states(self) -> list[dict[str, Any]]:
         """How they are."""

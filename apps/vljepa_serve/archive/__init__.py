@@ -6,8 +6,8 @@
 >>> from vljepa_log import LogReader, LogWriter, Where, index_source
 >>> from vljepa_runtime.alerts import Alert
 >>> from vljepa_serve.archive import LATEST, Answer, Archive, Bin, Found, MomentId, Trace, ask, search, trace_of
->>> from vljepa_serve.archive import Day, Proposal, Scores, digest_day, propose_threshold, score_alert
->>> from vljepa_serve.archive import shown_now, teach_moments
+>>> from vljepa_serve.archive import Day, Proposal, Scores, automatic_threshold, digest_day, propose_threshold
+>>> from vljepa_serve.archive import score_alert, shown_now, teach_moments
 >>> model = vj.load("tiny")
 >>> with LogWriter("ARCHIVE", model.bundle.manifest) as log:
 ...     done = index_source(model, "clip.mp4", log)
@@ -23,6 +23,7 @@
 ...     trace: Trace = trace_of(archive, "clip.mp4", query, begin, end, points=2)
 ...     alert = Alert(text="a ball jumps", hold_s=0)
 ...     scores: Scores = score_alert(archive, alert, ["clip.mp4"], 0)
+...     automatic = automatic_threshold(archive, alert)
 ...     proposal: Proposal = propose_threshold(archive, alert, ["clip.mp4"], 0, per_day=20_000)
 ...     taught = teach_moments(archive, [("early", moment), ("late", replace(moment, start=end, end=end + 3))])
 ...     now = shown_now(archive, taught.states, ["clip.mp4"])
@@ -33,11 +34,11 @@ white embedding
 (5, [1])
 >>> taught.states.names, len(taught.guesses), set(now) <= {"clip.mp4"}  # it is told of the last minute
 (('early', 'late'), 2, True)
->>> scores.counts[0][1], proposal.threshold is not None, len(day.digest.segments)
-(1, True, 1)
+>>> scores.counts[0][1], automatic == scores.automatic, proposal.threshold is not None, len(day.digest.segments)
+(1, True, True, 1)
 """
 
-from vljepa_serve.archive.alerts import Proposal, Scores, propose_threshold, score_alert
+from vljepa_serve.archive.alerts import Proposal, Scores, automatic_threshold, propose_threshold, score_alert
 from vljepa_serve.archive.asking import Answer, ask
 from vljepa_serve.archive.bins import Bin, Trace, trace_of
 from vljepa_serve.archive.days import Day, digest_day
@@ -62,6 +63,7 @@ __all__ = [
     "Trace",
     "Workers",
     "ask",
+    "automatic_threshold",
     "digest_day",
     "picture_of",
     "propose_threshold",

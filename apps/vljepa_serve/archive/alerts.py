@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,13 +15,13 @@ import numpy.typing as npt
 from vljepa_log import Where
 from vljepa_log.days import duration
 from vljepa_runtime import InputError
-from vljepa_runtime.alerts import AlertScorer, ScoreSeries, alert_spans, calibrate_rate
+from vljepa_runtime.alerts import AlertScorer, ScoreSeries, alert_spans, calibrate_rate, with_threshold
 
 if TYPE_CHECKING:
     from vljepa_runtime.alerts import Alert
     from vljepa_serve.archive.reading import Archive
 
-__all__ = ["Proposal", "Scores", "propose_threshold", "score_alert"]
+__all__ = ["Proposal", "Scores", "automatic_threshold", "propose_threshold", "score_alert"]
 
 STEP_S = 300.0
 DAY_S = 86_400.0
@@ -37,11 +38,13 @@ class Scores:
         bins: Begin of each step in seconds since 1970, and the highest score in it, over all cameras.
         step_s: Seconds of a step.
         counts: Thresholds, and how often the alert would have begun at them; the highest first.
+        automatic: The threshold that the alert's words say; None for a single word.
     """
 
     bins: Sequence[tuple[float, float]]
     step_s: float
     counts: Sequence[tuple[float, int]]
+    automatic: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +67,14 @@ def score_alert(archive: Archive, alert: Alert, cameras: Sequence[str], since: f
 
     Args:
         archive: Whose log is read.
-        alert: Its threshold is not looked at.
+        alert: Is counted at its own threshold, or else at what its words say, as at many others.
         cameras: Names of streams; those that the log has nothing of count for nothing.
         since: In seconds since 1970.
     """
+    automatic = automatic_threshold(archive, alert)
     series = list(_series(archive, alert, cameras, since))
     if not series:
-        return Scores(bins=(), step_s=STEP_S, counts=())
+        return Scores(bins=(), step_s=STEP_S, counts=(), automatic=automatic)
     highest: dict[float, float] = {}
     for each in series:
         steps = each.windows[:, 1] // STEP_S * STEP_S
@@ -78,7 +82,22 @@ def score_alert(archive: Archive, alert: Alert, cameras: Sequence[str], since: f
         for at, high in zip(steps[begins].tolist(), np.maximum.reduceat(each.scores, begins).tolist()):
             highest[at] = max(highest.get(at, -2.0), high)
     low, high = min(highest.values()), max(highest.values())
-    return Scores(bins=sorted(highest.items()), step_s=STEP_S, counts=list(_counts(alert, series, low, high)))
+    asked = automatic if alert.threshold is None else alert.threshold
+    counts = dict(_counts(alert, series, [*([] if asked is None else [asked]), *_thresholds(low, high)]))
+    return Scores(
+        bins=sorted(highest.items()),
+        step_s=STEP_S,
+        counts=sorted(counts.items(), reverse=True),
+        automatic=automatic,
+    )
+
+
+def automatic_threshold(archive: Archive, alert: Alert) -> float | None:
+    """What an alert's words say, whatever threshold it has; None for a single word, which says nothing."""
+    with suppress(InputError):
+        found = with_threshold(replace(alert, threshold=None), archive.model.embed_text)
+        return None if found.threshold is None else round(found.threshold, 4)
+    return None
 
 
 def propose_threshold(
@@ -122,12 +141,16 @@ def _series(archive: Archive, alert: Alert, cameras: Sequence[str], since: float
                 yield ScoreSeries(stream=camera, windows=part, scores=own)
 
 
+def _thresholds(low: float, high: float) -> list[float]:
+    """Down from the highest, each a little below, so that the highest score reaches the first."""
+    return [math.floor(each * 10_000) / 10_000 for each in np.linspace(high, low, THRESHOLDS).tolist()]
+
+
 def _counts(
-    alert: Alert, series: Sequence[ScoreSeries], low: float, high: float
+    alert: Alert, series: Sequence[ScoreSeries], thresholds: Sequence[float]
 ) -> Iterator[tuple[float, int]]:
     ends = time.monotonic() + COUNTING_S
-    for threshold in np.linspace(high, low, THRESHOLDS).tolist():
-        shown = math.floor(threshold * 10_000) / 10_000  # so that the highest score reaches the first
-        yield shown, len(alert_spans(replace(alert, threshold=shown), series))
+    for threshold in thresholds:
+        yield threshold, len(alert_spans(replace(alert, threshold=threshold), series))
         if time.monotonic() > ends:
             return

@@ -289,7 +289,7 @@ class Fleet(Closing):
             trace.add(at=camera.began + window.end_s, embedding=embedding, unknown=camera.unknown)
 
         for found in camera.standing.push(window, query, embedding, partial(self._clip_of, camera)):
-            self._tell(found.event, about=found.about)
+            self._tell(found.event, about=found.about, send_to=found.send_to)
 
     def _clip_of(self, camera: Camera, alert: AlertConfig, change: AlertChange) -> str | None:
         """The name that the clip of an alert will have."""
@@ -298,7 +298,7 @@ class Fleet(Closing):
         start, end = camera.began + change.start_s - alert.look_back_s, camera.began + change.end_s
         return self._video.want_clip(camera.config.id, alert.id, start=start, end=end)
 
-    def _tell(self, event: Event, *, about: str = "") -> None:
+    def _tell(self, event: Event, *, about: str = "", send_to: tuple[str, ...] | None = None) -> None:
         camera = self.cameras.get(event.stream)
         if camera is None:
             return
@@ -306,7 +306,7 @@ class Fleet(Closing):
             self._keep(partial(self._log.write, event))
         plain = replace(event, embedding=None)
         if self._sinks is not None:
-            self._sinks.write(plain)
+            self._sinks.write(plain, only=send_to)
         told = self._hub.tell(plain, at_end=(camera.began or time.time()) + event.end_s, about=about)
         if event.kind == "segment" and event.query == camera.first_query:
             camera.now = told

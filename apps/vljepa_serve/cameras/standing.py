@@ -28,10 +28,12 @@ class Found:
     Attributes:
         event: As the runtime would tell it.
         about: Id of the alert or the states.
+        send_to: Kinds of receivers that are told; None for all.
     """
 
     event: Event
     about: str
+    send_to: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -180,4 +182,4 @@ class Standing:
             active=change.active,
             clip=each.clip,
         )
-        return Found(event=event, about=each.config.id)
+        return Found(event=event, about=each.config.id, send_to=each.config.send_to)

@@ -1,10 +1,13 @@
 """The configuration: what it may say (`records.py`), and the file that says it (`file.py`).
 
->>> from vljepa_serve.config import AlertConfig, LogConfig, ModelConfig, SelectConfig
+>>> from vljepa_serve.config import AlertConfig, LogConfig, ModelConfig, Receiver, SelectConfig
 >>> from vljepa_serve.config import ServerConfig, StatesConfig, is_slug
 >>> alert = AlertConfig(id="fall", name="A fall", query="a ball falls", threshold=0.6, cameras=("door",))
 >>> alert.rule().text, alert.watches("door"), alert.watches("yard")
 ('a ball falls', True, False)
+>>> receiver: Receiver = "mqtt"
+>>> alert.tells(receiver)
+True
 >>> StatesConfig(id="gate", name="Gate", file="states/gate.json").watches("door")
 True
 >>> ServerConfig().host, ModelConfig().stride_s, LogConfig().video_hours, is_slug("Front Door")
@@ -13,20 +16,11 @@ True
 0.05
 """
 
+from vljepa_serve.config.entries import AlertConfig, CameraConfig, Receiver, StatesConfig
 from vljepa_serve.config.file import ConfigFile, read_config
-from vljepa_serve.config.records import (
-    AlertConfig,
-    CameraConfig,
-    Config,
-    LogConfig,
-    ModelConfig,
-    SelectConfig,
-    ServerConfig,
-    StatesConfig,
-    free_id,
-    is_slug,
-    name_of,
-)
+from vljepa_serve.config.ids import free_id, is_slug, name_of
+from vljepa_serve.config.records import Config
+from vljepa_serve.config.sections import LogConfig, ModelConfig, SelectConfig, ServerConfig
 
 __all__ = [
     "AlertConfig",
@@ -35,6 +29,7 @@ __all__ = [
     "ConfigFile",
     "LogConfig",
     "ModelConfig",
+    "Receiver",
     "SelectConfig",
     "ServerConfig",
     "StatesConfig",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from vljepa_serve.past import alerts, digest, moments, search, segments, teach
+from vljepa_serve.past import alerts, digest, fired, moments, search, segments, teach
 
 __all__ = ["ROUTERS"]
 
@@ -15,6 +15,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     segments.router,
     search.router,
     moments.router,
+    fired.router,
     alerts.router,
     digest.router,
     teach.router,

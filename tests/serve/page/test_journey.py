@@ -102,12 +102,22 @@ def test_what_was_seen_is_found_by_words_and_shown_on_its_timeline(browser: Any,
 
 
 def test_an_alert_is_set_and_fires_with_its_clip(browser: Any, site: Site) -> None:
+    wait_for(lambda: site.kept("belt"), patience_s=PATIENCE_S)
     with opened(browser, site, "alerts") as page:
         page.get_by_label("When it looks like").fill("something falls down")
+        page.get_by_label(re.compile("^Automatic what the words say: 0.[5-9]")).wait_for()
+        automatic = page.get_by_label(re.compile("^Automatic"))
+        assert automatic.is_checked()
         page.get_by_label("Rather than").fill("something grows")
         page.get_by_label("Camera", exact=True).select_option("belt")
-        page.get_by_text(re.compile("it would have fired")).wait_for()
-        page.get_by_label(re.compile("^Threshold")).fill("0")
+        page.get_by_label("Automatic what the words say: 0.00").wait_for()  # the nearest wins
+        page.get_by_role("button", name="Test").click()
+        page.get_by_text(re.compile("At 0.00 it would have fired")).wait_for()
+        page.get_by_label(re.compile("^Threshold")).press("End")  # above all scores
+        page.get_by_text(re.compile("it would have fired 0 times")).wait_for()
+        assert not automatic.is_checked()
+        automatic.check()
+        page.get_by_label("Send to").select_option("")
         page.get_by_label("Hold, s").fill("0")
         page.get_by_label("Cool-down, s").fill("1")
         page.get_by_role("button", name="Save").click()

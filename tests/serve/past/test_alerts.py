@@ -9,7 +9,7 @@ import pytest
 from past_log import MEANINGS, Past
 
 import vljepa_runtime as vj
-from vljepa_runtime.alerts import Alert, AlertScorer, ScoreSeries, alert_spans
+from vljepa_runtime.alerts import Alert, AlertScorer, ScoreSeries, alert_spans, with_threshold
 
 RULE = {"query": "a cat", "cameras": ["gate"], "hold_s": 2, "cool_down_s": 5}
 
@@ -64,6 +64,38 @@ def test_scores_and_counts_are_those_of_brute_force(past: Past, seen: None) -> N
         rule = Alert(text="a cat", threshold=each["threshold"], hold_s=2, cool_down_s=5)
         assert each["fires"] == len(alert_spans(rule, [series]))
     assert 1 in [each["fires"] for each in found["counts"]]
+
+
+@pytest.mark.parametrize("threshold", [None, 0.4321], ids=["by its words", "chosen"])
+def test_the_threshold_in_force_is_counted_to_the_alert(
+    past: Past, seen: None, threshold: float | None
+) -> None:
+    asked = {**RULE, "threshold": threshold}
+    found = past.server.client.post("/api/alerts/scores", json=asked).json()
+    words = with_threshold(Alert(text="a cat"), past.server.service.model.embed_text).threshold
+    assert found["automatic"] == pytest.approx(words, abs=1e-4)
+    used = found["automatic"] if threshold is None else threshold
+    rule = Alert(text="a cat", threshold=used, hold_s=2, cool_down_s=5)
+    series = ScoreSeries(
+        stream="gate", windows=np.stack([past.ends - 2, past.ends], 1), scores=scores_of(past)
+    )
+    counted = {each["threshold"]: each["fires"] for each in found["counts"]}
+    assert counted[used] == len(alert_spans(rule, [series]))
+
+
+def test_an_alert_without_a_threshold_takes_what_its_words_say(past: Past) -> None:
+    client, service = past.server.client, past.server.service
+    made = client.post("/api/alerts", json={"name": "fall", "query": "a ball falls down"}).json()
+    assert (made["threshold"], made["send_to"]) == (None, None)
+    assert service.config.alert[0].threshold is None
+    chosen = {"name": "fall", "query": "a ball falls down", "threshold": 0.3, "send_to": ["mqtt"]}
+    assert client.put(f"/api/alerts/{made['id']}", json=chosen).json()["send_to"] == ["mqtt"]
+    page_only = client.put(f"/api/alerts/{made['id']}", json={**chosen, "threshold": None, "send_to": []})
+    assert (page_only.json()["threshold"], page_only.json()["send_to"]) == (None, [])
+    assert service.config.alert[0].send_to == ()
+    client.delete(f"/api/alerts/{made['id']}")
+    refused = client.post("/api/alerts", json={"name": "fall", "query": "falls"})
+    assert (refused.status_code, refused.json()["field"]) == (422, "threshold")
 
 
 def test_rivals_count_as_they_do_in_a_session(past: Past, model: vj.Model, seen: None) -> None:
@@ -132,7 +164,8 @@ def test_clips_that_are_not_there_are_404(past: Past, name: str) -> None:
     "change",
     [
         {"query": " "}, {"rivals": ["a cat"]}, {"threshold": 3}, {"hold_s": -1}, {"hold_s": 1e12}, {"name": ""},
-        {"cameras": ["nobody"]}, {"look_back_s": 1e9}, {"other": 1}, {"rivals": ["x"] * 65}, {"name": "a\nb"},
+        {"cameras": ["nobody"]}, {"look_back_s": 1e9}, {"send_to": ["fax"]}, {"other": 1},
+        {"rivals": ["x"] * 65}, {"name": "a\nb"},
     ],
     ids=str,
 )  # fmt: skip

@@ -1,27 +1,33 @@
-/** What an alert is: its words, and a threshold that is chosen by what it would have done. */
+/** What an alert is: its words, its threshold, and who is told. */
 
+import {thresholdEditor} from './alert-threshold.js';
 import {api} from './api.js';
 import {confirmDialog} from './dialog.js';
-import {fill, h, s, setText} from './dom.js';
+import {fill, h} from './dom.js';
 import {note, noteError} from './notes.js';
 import {button, field, options, showRefusal, submit} from './parts.js';
-import {fires, scale, scoresChart} from './scores-chart.js';
-import {fixed, joined, list, plural} from './words.js';
+import {joined, list} from './words.js';
 
 const FRESH = {
   name: '',
   query: '',
   rivals: [],
   cameras: [],
-  threshold: 0.5,
+  threshold: null,
   hold_s: 1,
   cool_down_s: 60,
   look_back_s: 5,
+  send_to: null,
   on: true,
 };
-const WAIT_MS = 500; // after the last key, before scores are read
-const HOURS = 24;
-
+const EVERYWHERE = 'all';
+/** Who may be told beside the page. @type {[string, string][]} */
+const SEND_TO = [
+  [EVERYWHERE, 'All receivers and the page'],
+  ['mqtt', 'MQTT and the page'],
+  ['webhook', 'Webhook and the page'],
+  ['', 'The page only'],
+];
 /** A new alert about some words. */
 export function freshAlert(query, camera) {
   return {...FRESH, query, name: query, cameras: camera ? [camera] : []};
@@ -63,40 +69,15 @@ export function alertForm({store, alert, saved, removed, signal}) {
     hold: number('hold_s', alert.hold_s, 600),
     cool: number('cool_down_s', alert.cool_down_s, 86400),
     back: number('look_back_s', alert.look_back_s, 60),
+    sendTo: h(
+      'select',
+      {name: 'send_to'},
+      options(sendChoices(alert.send_to), alert.send_to ? alert.send_to.join() : EVERYWHERE),
+    ),
     on: h('input', {type: 'checkbox', name: 'on', checked: alert.on}),
   };
-  const slider = h('input', {type: 'range', name: 'threshold', min: 0, max: 1, step: 0.01, value: alert.threshold}),
-    expect = h('span.expect', {role: 'status'}),
-    place = h('div', {role: 'alert'});
-  const unsaved = h('span.soft.small', {hidden: !isNew}, 'Not saved yet.'),
-    aim = h('input.short', {type: 'number', min: 0, max: 500, value: 3, 'aria-label': 'Alerts a day to aim at'});
-  let threshold = alert.threshold,
-    scores = {bins: [], step_s: 300, counts: []},
-    chosen = !isNew,
-    reading = 0;
-
-  const chart = scoresChart(value => choose(value));
-  const draw = () => {
-    chart.draw(scores, threshold, controls.cool.valueAsNumber || 0);
-    const often = fires(scores, threshold);
-    if (often === null)
-      return setText(expect, scores.bins.length ? '' : 'No scores yet: nothing was seen in the last 24 hours.');
-    fill(
-      expect,
-      'At ',
-      h('b', {}, fixed(threshold, 2)),
-      ' it would have fired ',
-      h('b', {}, plural(often, 'time')),
-      ` in the last ${HOURS} hours.`,
-    );
-  };
-  const choose = value => {
-    threshold = Math.round(value * 100) / 100;
-    slider.value = String(threshold);
-    chosen = true;
-    unsaved.hidden = false;
-    draw();
-  };
+  const place = h('div', {role: 'alert'}),
+    unsaved = h('span.soft.small', {hidden: !isNew}, 'Not saved yet.');
   const values = () => ({
     query: controls.query.value.trim(),
     rivals: list(controls.rivals.value),
@@ -104,40 +85,12 @@ export function alertForm({store, alert, saved, removed, signal}) {
     hold_s: controls.hold.valueAsNumber || 0,
     cool_down_s: controls.cool.valueAsNumber || 0,
   });
-  const read = async () => {
-    const wanted = values(),
-      turn = ++reading;
-    if (!wanted.query)
-      return setText(expect, 'Describe what should be seen; its score of the last 24 hours then stands here.');
-    try {
-      const found = await api.alertScores({...wanted, hours: HOURS}, signal);
-      if (turn !== reading || signal.aborted) return;
-      scores = found;
-      const [low, high] = scale(scores, threshold);
-      slider.min = String(low);
-      slider.max = String(high);
-      slider.value = String(threshold);
-      if (!chosen && scores.bins.length) await propose(); // a first threshold that fires now and then
-      draw();
-    } catch (error) {
-      if (error.name !== 'AbortError') setText(expect, error.message);
-    }
-  };
-  const propose = async () => {
-    try {
-      const {threshold: found, sentence} = await api.proposeAlert(
-        {...values(), per_day: aim.valueAsNumber || 0},
-        signal,
-      );
-      if (!Number.isFinite(found)) return note(sentence);
-      slider.min = String(Math.min(Number(slider.min), found));
-      slider.max = String(Math.max(Number(slider.max), found));
-      choose(found);
-    } catch (error) {
-      noteError(error);
-    }
-  };
-  let timer = 0;
+  const threshold = thresholdEditor({
+    rule: values,
+    threshold: alert.threshold,
+    changed: () => (unsaved.hidden = false),
+    signal,
+  });
   const form = h(
     'form.pad.stack.l',
     {},
@@ -153,35 +106,14 @@ export function alertForm({store, alert, saved, removed, signal}) {
       field('Camera', controls.camera),
       field('Name', controls.name, 'As it is told'),
     ),
-    h(
-      'div.stack',
-      {},
-      h(
-        'div.row.between',
-        {},
-        h('h3', {}, 'Score over the last 24 hours ', h('span.soft', {}, 'best of each 5 minutes')),
-        h(
-          'span.state.small',
-          {},
-          s('svg', {viewBox: '0 0 10 10', 'aria-hidden': 'true'}, s('path.alert-mark', {d: 'M1 2h8L5 9z'})),
-          'would have fired',
-        ),
-      ),
-      chart,
-      h('label.field', {}, h('span.label', {}, 'Threshold ', h('span.soft.light', {}, 'or drag the line')), slider),
-      h(
-        'p.row.between',
-        {},
-        expect,
-        h('span.row.nowrap', {}, h('label.row.nowrap', {}, 'Aim at ', aim, ' a day'), button('Propose', propose)),
-      ),
-    ),
+    threshold,
     h(
       'div.form',
       {},
       field('Hold, s', controls.hold, 'above it this long before firing'),
       field('Cool-down, s', controls.cool, 'silent this long after it ended'),
       field('Look back, s', controls.back, 'video kept from before'),
+      field('Send to', controls.sendTo, 'receivers are named in the settings'),
     ),
     place,
     h(
@@ -192,12 +124,9 @@ export function alertForm({store, alert, saved, removed, signal}) {
       h('span.push.row', {}, isNew ? null : button('Delete', () => remove(), {cls: 'quiet'}), submit('Save')),
     ),
   );
-  slider.addEventListener('input', () => choose(Number(slider.value)));
-  form.addEventListener('input', event => {
-    if (event.target === slider || event.target === aim) return;
+  form.addEventListener('input', () => {
     unsaved.hidden = false;
-    clearTimeout(timer);
-    timer = setTimeout(read, WAIT_MS);
+    threshold.later();
   });
   form.addEventListener('submit', async event => {
     event.preventDefault();
@@ -205,7 +134,8 @@ export function alertForm({store, alert, saved, removed, signal}) {
     const wanted = {
       ...values(),
       name: controls.name.value.trim() || controls.query.value.trim(),
-      threshold,
+      threshold: threshold.value(),
+      send_to: controls.sendTo.value === EVERYWHERE ? null : list(controls.sendTo.value),
       look_back_s: controls.back.valueAsNumber || 0,
       on: controls.on.checked,
     };
@@ -233,11 +163,17 @@ export function alertForm({store, alert, saved, removed, signal}) {
         }
       },
     );
-  addEventListener('resize', draw, {signal});
+  addEventListener('resize', threshold.draw, {signal});
   requestAnimationFrame(() => {
-    draw();
-    read();
+    threshold.draw();
+    threshold.read();
   });
   form.isChanged = () => !unsaved.hidden && !isNew;
   return form;
+}
+
+/** The choices, with what the file says where it is none of them. */
+function sendChoices(chosen) {
+  const key = chosen?.join() ?? EVERYWHERE;
+  return SEND_TO.some(([value]) => value === key) ? SEND_TO : [...SEND_TO, [key, `${chosen.join(', ')} and the page`]];
 }

@@ -26,6 +26,7 @@ export function scale(scores, threshold) {
 /** How often it would have fired; null where nobody counted. @param {Scores} scores */
 export function fires(scores, threshold) {
   if (!scores.counts.length) return null;
+  if (threshold > Math.max(...scores.counts.map(one => one.threshold))) return 0; // nothing scored so high
   return scores.counts.reduce((best, one) =>
     Math.abs(one.threshold - threshold) < Math.abs(best.threshold - threshold) ? one : best,
   ).fires;
@@ -47,7 +48,7 @@ function begins(bins, threshold, coolDown) {
 
 /**
  * @param {(threshold: number) => void} drag
- * @returns {HTMLElement & {draw: (scores: Scores, threshold: number, coolDown: number) => void}}
+ * @returns {HTMLElement & {draw: (scores: Scores, threshold: number | null, coolDown: number) => void}}
  */
 export function scoresChart(drag) {
   const box = h('div.scores');
@@ -68,7 +69,7 @@ export function scoresChart(drag) {
   });
   box.draw = (scores, threshold, coolDown) => {
     range = scale(scores, null);
-    range = [Math.min(range[0], threshold), Math.max(range[1], threshold)];
+    if (threshold !== null) range = [Math.min(range[0], threshold), Math.max(range[1], threshold)];
     box.replaceChildren(drawing(scores, threshold, coolDown, range, box.clientWidth || 760));
   };
   return box;
@@ -82,9 +83,10 @@ function drawing({bins, step_s: step}, threshold, coolDown, [low, high], width) 
       HEIGHT -
       FOOT -
       ((Math.max(low, Math.min(high, value)) - low) / Math.max(0.01, high - low)) * (HEIGHT - FOOT - HEAD),
-    line = Y(threshold);
+    isSet = threshold !== null,
+    line = isSet ? Y(threshold) : 0;
   const wide = Math.max(0.8, X(from + step) - 0.7),
-    marks = begins(bins, threshold, coolDown),
+    marks = isSet ? begins(bins, threshold, coolDown) : [],
     hour = 10800,
     times = [];
   const first = new Date(from * 1000).setMinutes(0, 0, 0) / 1000;
@@ -96,13 +98,13 @@ function drawing({bins, step_s: step}, threshold, coolDown, [low, high], width) 
       viewBox: `0 0 ${width} ${HEIGHT}`,
       preserveAspectRatio: 'none',
       role: 'img',
-      'aria-label': `Best score of each ${Math.round(step / 60)} minutes in the last ${Math.round(((to - from) / hour) * 3)} hours; threshold ${fixed(threshold, 2)}`,
+      'aria-label': `Best score of each ${Math.round(step / 60)} minutes in the last ${Math.round(((to - from) / hour) * 3)} hours${isSet ? `; threshold ${fixed(threshold, 2)}` : ''}`,
     },
     bins
       .filter(bin => Number.isFinite(bin.high))
       .map(bin =>
         s('rect', {
-          class: bin.high >= threshold ? 'hot' : 'cold',
+          class: isSet && bin.high >= threshold ? 'hot' : 'cold',
           x: X(bin.at).toFixed(1),
           y: Y(bin.high).toFixed(1),
           width: wide.toFixed(1),
@@ -111,8 +113,10 @@ function drawing({bins, step_s: step}, threshold, coolDown, [low, high], width) 
       ),
     times.map(time => s('text', {x: X(time), y: HEIGHT - 4, 'text-anchor': 'middle'}, clock(time, false))),
     marks.map(time => s('path.alert-mark', {d: `M${X(time) - 4} 0h8l-4 7z`})),
-    s('path.limit.thick', {d: `M0 ${line}H${width - 10}`}),
-    s('circle.handle', {cx: width - 9, cy: line, r: 7}),
-    s('text.strong', {x: 4, y: Math.max(12, line - 5)}, fixed(threshold, 2)),
+    isSet && [
+      s('path.limit.thick', {d: `M0 ${line}H${width - 10}`}),
+      s('circle.handle', {cx: width - 9, cy: line, r: 7}),
+      s('text.strong', {x: 4, y: Math.max(12, line - 5)}, fixed(threshold, 2)),
+    ],
   );
 }
