@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["metrics_text"]
 
-COUNTED = ("windows", "decisions", "decodings", "dropped", "reconnects")
+COUNTED = ("windows", "decisions", "decodings", "dropped", "left_out", "reconnects")
 
 
 def metrics_text(service: Service) -> bytes:
@@ -70,6 +70,8 @@ class _Counters(Collector):
             "vljepa_problems": ("What is wrong now.", len(service.problems)),
             "vljepa_start_time_seconds": ("Since 1970.", service.started),
             "vljepa_temperature_celsius": ("The hottest sensor.", temperature_c()),
+            "vljepa_thermal_every": ("One of so many windows is looked at.", service.throttle.every),
+            "vljepa_thermal_margin_celsius": ("Below the limit.", service.heat.margin_c),
             "vljepa_power_watts": ("Of the board.", power_w()),
         }
         for name, (text, value) in gauges.items():

@@ -24,12 +24,13 @@ from vljepa_serve.device import Device
 from vljepa_serve.hub import Hub
 from vljepa_serve.places import Places
 from vljepa_serve.sinks import Sinks
+from vljepa_serve.thermal import SYSTEM, Heat, Throttle, read_heat
 from vljepa_serve.video import KeptVideo, VideoRecorder
 
 __all__ = ["Service"]
 
 TICK_S = 1.0
-SYSTEM_EVERY = 5  # ticks
+SYSTEM_EVERY = HEAT_EVERY = 5  # ticks
 MOST_PAGES, MOST_READERS = 32, 32
 DAY_S = 86_400.0
 READING, DECODING = (2, 64), (1, 16)  # threads of what looks at the past, and requests that may wait
@@ -43,9 +44,12 @@ class Service(Closing):
         folder: Where what is kept lies: log, video, clips, taught states.
         model: Loaded already; None loads what the configuration names.
         demo: Source of a drawn stream that shows what to expect, where there is one.
+        system: Where the sensors of the device are told.
 
     Attributes:
         file: The configuration's file.
+        heat: What the sensors said last.
+        throttle: How many windows are left out for it.
         folder: See `folder`.
         demo: See `demo`.
         model: What predicts.
@@ -60,7 +64,13 @@ class Service(Closing):
     """
 
     def __init__(
-        self, file: ConfigFile, *, folder: str | Path, model: vj.Model | None = None, demo: str | None = None
+        self,
+        file: ConfigFile,
+        *,
+        folder: str | Path,
+        model: vj.Model | None = None,
+        demo: str | None = None,
+        system: str | Path = SYSTEM,
     ) -> None:
         self.file, self.folder, self.demo = file, Path(folder), demo
         self.started = time.time()
@@ -80,6 +90,7 @@ class Service(Closing):
         self.log_place = config.log.folder or self.folder
         self._log = LogSink(self.log_place, self.model.bundle.manifest, retention=_retention(config.log))
         self.device = Device(self.folder)
+        self.throttle, self.heat, self._system = Throttle(), Heat(), Path(system)
         self.recorder = VideoRecorder(self.folder, config.log, self.set_problem)
         self.sinks = Sinks(self.folder / "outbox", self.set_problem)
         self.fleet = Fleet(
@@ -207,6 +218,7 @@ class Service(Closing):
                 {**plain(alert), "active": self.fleet.active(alert.id)} for alert in self.config.alert
             ],
             "problems": self.problems,
+            "thermal": {"every": self.throttle.every, **plain(self.heat)},
         }
 
     def _restore(self) -> None:
@@ -228,12 +240,22 @@ class Service(Closing):
     def _tick(self, count: int) -> None:
         if self.file.changed():
             self._take_over()
+        if count % HEAT_EVERY == 0:
+            self._look_at_heat()
         self.fleet.tick()
         for id, windows in self.fleet.take_windows().items():
             self.hub.send("windows", {"camera": id, "windows": windows}, about=id)
         self.hub.send("stats", {"cameras": self.stats()})
         if count % SYSTEM_EVERY == 0 and self.hub.pages:
             self.hub.send("system", {"system": self.device.view(self)})
+
+    def _look_at_heat(self) -> None:
+        """Do less where the device is hot, more where it is cool again."""
+        config = self.config.thermal
+        self.heat = read_heat(config.limit_c, system=self._system)
+        if told := self.throttle.step(self.heat, config):
+            self.fleet.slow(self.throttle.every, told)
+            self.set_problem("thermal", f"{told}." if self.throttle.every > 1 else "")
 
     def stats(self) -> dict[str, Any]:
         """Counters of all cameras."""

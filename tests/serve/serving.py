@@ -62,12 +62,12 @@ def run_app(app: Any) -> Iterator[str]:
 
 
 @contextmanager
-def running(model: vj.Model, folder: Path, text: str = "") -> Iterator[Running]:
+def running(model: vj.Model, folder: Path, text: str = "", **options: Any) -> Iterator[Running]:
     """A server of a configuration."""
     file = folder / "serve.toml"
     if text:
         file.write_text(text)
-    with Service(ConfigFile(file), folder=folder, model=model) as service:
+    with Service(ConfigFile(file), folder=folder, model=model, **options) as service:
         service.start()
         with run_app(create_app(service)) as address, httpx.Client(base_url=address, timeout=20) as client:
             yield Running(service, client, address)

@@ -88,7 +88,7 @@ class Camera:
         now = time.monotonic()
         if self._counts and stats.session.windows < self._counts[-1][1]:  # a new connection
             self._counts.clear()
-        self._counts.append((now, stats.session.windows, stats.dropped))
+        self._counts.append((now, stats.session.windows, stats.dropped + stats.left_out))
         while now - self._counts[0][0] > RATE_S:
             self._counts.popleft()
 
@@ -146,7 +146,8 @@ class Camera:
             return f"Connection lost. {_sentence(lost)}".strip()
         if self.state == "slowed":
             dropped, count = self.left_out
-            return f"The device is too slow for all: {dropped} of {count} windows of the last 10 s were left out."
+            left_out = f"{dropped} of {count} windows of the last 10 s were left out"
+            return f"The device is too slow, or too hot, for all: {left_out}."
         if self.state == "frozen":
             for_s = 0 if stats is None else stats.picture.for_s
             return f"Same picture for {for_s:.0f} s. The camera sends frames, but nothing in them changes."
@@ -184,7 +185,8 @@ def stats_json(stats: StreamStats | None, *, rate: float) -> dict[str, Any] | No
     if stats is None:
         return None
     values = asdict(stats.session)
-    return {**values, "dropped": stats.dropped, "reconnects": stats.reconnects, "rate": round(rate, 2)}
+    left_out = {"dropped": stats.dropped, "left_out": stats.left_out}
+    return {**values, **left_out, "reconnects": stats.reconnects, "rate": round(rate, 2)}
 
 
 def _sentence(text: str) -> str:

@@ -161,6 +161,10 @@ class Fleet(Closing):
         """A camera as pages have it."""
         return camera.view(self.stats(camera.config.id))
 
+    def slow(self, every: int, why: str) -> None:
+        """Look at every so many-th window of each camera only; each tells why."""
+        self._group.slow(every, why=why)
+
     def tick(self) -> None:
         """Look at all, once a second: what changed is told, what is due is tried again."""
         stats = self._group.stats

@@ -12,6 +12,9 @@ True
 True
 >>> ServerConfig().host, ModelConfig().stride_s, LogConfig().video_hours, is_slug("Front Door")
 ('127.0.0.1', 1.0, 24.0, False)
+>>> from vljepa_serve.config import ThermalConfig
+>>> ThermalConfig().slowest
+8
 >>> SelectConfig(threshold=0.05).policy().threshold
 0.05
 """
@@ -20,7 +23,7 @@ from vljepa_serve.config.entries import AlertConfig, CameraConfig, Receiver, Sta
 from vljepa_serve.config.file import ConfigFile, read_config
 from vljepa_serve.config.ids import free_id, is_slug, name_of
 from vljepa_serve.config.records import Config
-from vljepa_serve.config.sections import LogConfig, ModelConfig, SelectConfig, ServerConfig
+from vljepa_serve.config.sections import LogConfig, ModelConfig, SelectConfig, ServerConfig, ThermalConfig
 
 __all__ = [
     "AlertConfig",
@@ -33,6 +36,7 @@ __all__ = [
     "SelectConfig",
     "ServerConfig",
     "StatesConfig",
+    "ThermalConfig",
     "free_id",
     "is_slug",
     "name_of",

@@ -10,7 +10,7 @@ from vljepa_runtime import InputError
 from vljepa_runtime.files import AtMost, check_record
 from vljepa_runtime.files.values import Name
 from vljepa_serve.config.entries import MAX_CAMERAS, AlertConfig, CameraConfig, StatesConfig
-from vljepa_serve.config.sections import LogConfig, ModelConfig, SelectConfig, ServerConfig
+from vljepa_serve.config.sections import LogConfig, ModelConfig, SelectConfig, ServerConfig, ThermalConfig
 
 __all__ = ["Config"]
 
@@ -32,6 +32,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    thermal: ThermalConfig = field(default_factory=ThermalConfig)
     camera: Annotated[tuple[CameraConfig, ...], AtMost(MAX_CAMERAS)] = ()
     alert: Annotated[tuple[AlertConfig, ...], AtMost(MAX_ALERTS)] = ()
     states: Annotated[tuple[StatesConfig, ...], AtMost(MAX_CAMERAS)] = ()

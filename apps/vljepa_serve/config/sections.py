@@ -1,4 +1,4 @@
-"""Sections of the configuration, one of each: the server, the model, when words are made, what is kept."""
+"""Sections of the configuration, one of each: the server, the model, when words are made, what is kept, heat."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Annotated
 
 from vljepa_runtime import InputError, OnlineSelection
 from vljepa_runtime.files import AtMost, check_record
-from vljepa_runtime.files.values import Name, PositiveNumber, Text, number, wrong
+from vljepa_runtime.files.values import Name, Positive, PositiveNumber, Text, number, wrong
 
-__all__ = ["LogConfig", "ModelConfig", "Queries", "SelectConfig", "ServerConfig"]
+__all__ = ["LogConfig", "ModelConfig", "Queries", "SelectConfig", "ServerConfig", "ThermalConfig"]
 
 MAX_QUERIES = 8
 
@@ -23,6 +23,18 @@ def _days(value: object, where: str) -> float:
 def _hours(value: object, where: str) -> float:
     if not 0 <= (found := number(value, where)) <= 24 * 365:
         raise wrong(where, "hours from 0 to 8760", value)
+    return found
+
+
+def _celsius(value: object, where: str) -> float:
+    if not 30 <= (found := number(value, where)) <= 120:
+        raise wrong(where, "degrees Celsius from 30 to 120", value)
+    return found
+
+
+def _difference(value: object, where: str) -> float:
+    if not 0 <= (found := number(value, where)) <= 60:
+        raise wrong(where, "degrees from 0 to 60", value)
     return found
 
 
@@ -123,3 +135,20 @@ class LogConfig:
     thin_days: Annotated[float, _days] | None = None
     video_hours: Annotated[float, _hours] = 24.0
     video_gb: PositiveNumber = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThermalConfig:
+    """What is done where the device gets hot: fewer windows, half as many each time.
+
+    Attributes:
+        on: Whether anything is.
+        limit_c: Of the hottest sensor; None takes what the system says of each sensor, 5 °C before it would slow down.
+        back_c: How far below the limit the rate is raised again.
+        slowest: At worst every so many-th window is looked at.
+    """
+
+    on: bool = True
+    limit_c: Annotated[float, _celsius] | None = None
+    back_c: Annotated[float, _difference] = 5.0
+    slowest: Annotated[Positive, AtMost(64)] = 8

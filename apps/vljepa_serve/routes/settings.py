@@ -28,6 +28,7 @@ class ConfigChange(Strict):
     model: dict[str, Any] = Field(default_factory=dict)
     select: dict[str, Any] = Field(default_factory=dict)
     log: dict[str, Any] = Field(default_factory=dict)
+    thermal: dict[str, Any] = Field(default_factory=dict)
     sink: list[dict[str, Any]] | None = Field(default=None, max_length=32)
 
 

@@ -74,6 +74,7 @@ class SessionGroup(Closing):
         self._workers: Workers[Job] | None = None
         self._runner: int | None = None  # the thread that takes the events
         self._until_stopped = self._stopped = self._ended = False
+        self._every = 1
 
     def __repr__(self) -> str:
         states = ", ".join(f"{reader.plan.name} {reader.state}" for reader in self._all())
@@ -163,6 +164,7 @@ class SessionGroup(Closing):
         elif plan.name in self._readers:
             raise InputError(f"expected a name for each stream, got {plan.name!r} twice")
         reader = StreamReader(plan, self._changed, partial(self._others_run, plan.name))
+        reader.slow(self._every, None)
         if self._workers is not None:
             first = plan.session.begin(plan.name, on_window=plan.on_window)
             reader.begin()
@@ -197,6 +199,28 @@ class SessionGroup(Closing):
                 self._changed.wait(WAKE_S)
         if self._runner != threading.get_ident():
             reader.close()
+
+    def slow(self, every: int, *, why: str = "") -> None:
+        """Predict only every so many-th window of live streams from now on, so that a hot device does less.
+
+        Files lose nothing. May be called from any thread, before `run` and while it goes on.
+
+        Args:
+            every: 1 predicts all of them again.
+            why: What each live stream tells in a `status` event; empty tells nothing.
+
+        Examples:
+            >>> import vljepa_runtime as vj
+            >>> with vj.SessionGroup() as group:
+            ...     group.slow(2, why="the processor has 84 °C")
+            ...     group.slow(1)
+        """
+        whole(every, "every", least=1)
+        told = SourceStatus(kind="restored" if every == 1 else "warning", message=why) if why else None
+        with self._changed:
+            self._every = every
+            for reader in self._readers.values():
+                reader.slow(every, told)
 
     def _forget(self) -> None:
         """Let go of streams that were removed and have nothing more to tell."""

@@ -97,7 +97,8 @@ class StreamReader:
         self._changed, self._others_run, self._backoff = changed, others_run, backoff or Backoff()
         self._items: deque[Opened | SourceStatus | Waiting | Ended] = deque()
         self._delays_ms: deque[float] = deque(maxlen=SAMPLES_KEPT)
-        self._dropped = self._reconnects = 0
+        self._dropped = self._left_out = self._reconnects = 0
+        self._every, self._count = 1, 0
         self._lost: SourceStatus | None = None  # what was said last of a connection that is not there
         self._retry_at: float | None = None
         self._stopped_s: float | None = None
@@ -112,6 +113,7 @@ class StreamReader:
             state=self.state,
             live=self.live,
             dropped=self._dropped,
+            left_out=self._left_out,
             reconnects=self._reconnects,
             delay_p50_ms=percentile(self._delays_ms, 50),
             delay_p95_ms=percentile(self._delays_ms, 95),
@@ -144,6 +146,12 @@ class StreamReader:
     def start(self) -> None:
         """Begin to read."""
         self._thread.start()
+
+    def slow(self, every: int, why: SourceStatus | None) -> None:
+        """From now on give every so many-th window of a live stream, and tell why."""
+        self._every = every
+        if why is not None and self.live and not self.is_over:
+            self._put(why)
 
     def stop(self) -> None:
         """End after the item in work and give what is pending; from any thread."""
@@ -252,8 +260,14 @@ class StreamReader:
         for item in self.session.prepare(frame):
             if isinstance(item, SourceStatus):
                 self._put(item)
+            elif frame is not None and self.live and self._is_left_out():
+                self._left_out += 1
             else:
                 self._put(Waiting(item, time.monotonic()), waits=frame is None)
+
+    def _is_left_out(self) -> bool:
+        self._count += 1
+        return self._count % self._every != 0
 
     def _is_worth_it(self, error: SourceError, attempts: int, spent_s: float) -> bool:
         """Whether a source that gave no picture yet may still come."""

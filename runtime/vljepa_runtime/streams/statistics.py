@@ -22,6 +22,7 @@ class StreamStats:
             `stopped` (before its end) or `failed`.
         live: Whether it has no end of its own; None until it is open.
         dropped: Windows of a live stream that a newer one replaced before their turn came.
+        left_out: Windows of a live stream that were not predicted because the group was slowed (`SessionGroup.slow`).
         reconnects: How often it was lost, or was not there yet.
         delay_p50_ms: Median time from when a window was complete to when its prediction was there.
         delay_p95_ms: 95th percentile of the same.
@@ -45,3 +46,4 @@ class StreamStats:
     attempt: int = 0
     retry_at: float | None = None
     lost: str = ""
+    left_out: int = 0

@@ -596,3 +596,26 @@ def test_how_a_lost_stream_is_tried_again_is_told(model: vj.Model, monkeypatch: 
         assert abs(stats.retry_at - time.time()) < PATIENCE_S
         group.stop()
         thread.join(PATIENCE_S)
+
+
+def test_a_group_that_is_slowed_leaves_windows_of_live_streams_out_and_none_of_files() -> None:
+    model = vj.load("tiny", threads=1)
+    is_there, goes_on = threading.Event(), threading.Event()
+    live = Reel(8, live=True, seed=1, extra={20: lambda: (is_there.set(), goes_on.wait(PATIENCE_S))})
+    events: list[vj.Event] = []
+    with vj.SessionGroup() as group:
+        group.add(live, model.session(decode="never"), name="live")
+        group.add(Reel(8, seed=2), model.session(decode="never"), name="file")
+        group.slow(4)
+        thread = threading.Thread(target=lambda: events.extend(group.run()))
+        thread.start()
+        assert is_there.wait(PATIENCE_S)
+        group.slow(2, why="the processor has 84 °C")
+        goes_on.set()
+        thread.join(PATIENCE_S)
+        slowed, file = group.stats["live"], group.stats["file"]
+    assert (file.left_out, file.dropped) == (0, 0)
+    assert slowed.left_out >= file.session.windows // 2 - 1
+    assert slowed.left_out + slowed.dropped + slowed.session.windows == file.session.windows
+    told = [(event.stream, event.text) for event in events if "84 °C" in event.text]
+    assert told == [("live", "warning: the processor has 84 °C")]
