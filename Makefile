@@ -4,6 +4,7 @@ DEMO_VENV := .venv-demo
 TEST_VENV := .venv-test
 LOWEST_VENV := .venv-lowest
 DOCS_VENV := .venv-docs
+AUDIT_VENV := .venv-audit
 LOWEST_PYTHON ?= $(shell .ci/oldest-python)
 LOWEST_TESTS := tests/runtime tests/data tests/evaluation
 DEMO_ARGS ?=
@@ -14,7 +15,7 @@ PYTEST_ARGS ?=
 PARALLEL := -n logical --dist loadfile
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo serve test slow lowest lint format bench docs clean
+.PHONY: demo serve test slow lowest lint audit format bench docs clean
 
 ## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
 demo: $(DEMO_VENV)/.ready
@@ -42,6 +43,10 @@ lint: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/ruff format --check .
 	$(TEST_VENV)/bin/mypy
 	$(TEST_VENV)/bin/lint-imports
+
+## audit: known weaknesses of what `pip install .[serve]` brings, where PyPI's advisories can be reached
+audit: $(TEST_VENV)/.ready $(AUDIT_VENV)/.ready
+	$(TEST_VENV)/bin/python .ci/audit $(AUDIT_VENV)/bin/pip-audit
 
 ## format: let ruff rewrite what it can
 format: $(TEST_VENV)/.ready
@@ -74,6 +79,11 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+$(AUDIT_VENV)/.ready:
+	$(PYTHON) -m venv $(AUDIT_VENV)
+	$(AUDIT_VENV)/bin/python -m pip install $(PIP_QUIET) pip-audit
 	@touch $@
 
 $(DOCS_VENV)/.ready: pyproject.toml constraints.txt
