@@ -62,10 +62,12 @@ def run(args: argparse.Namespace) -> int:
     arguments.require_extra("serve", "fastapi", "uvicorn", "websockets", "tomlkit")
     from vljepa_serve import Service, create_app
     from vljepa_serve.running import serve_app
+    from vljepa_serve.tls import check_tls
 
     folder = args.log or Path(FOLDER)
     file = _configured(args, folder)
     place = _place(args, file)
+    check_tls(place)
     access = _access(args, place, folder)
     demo = _demo_place(folder)
     with Service(file, folder=folder, demo=str(demo) if demo.exists() else None) as service:
