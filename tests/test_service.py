@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import plistlib
 import re
 import shlex
 import shutil
@@ -131,6 +132,17 @@ def test_the_page_is_stopped_and_has_its_cameras_again(tmp_path: Path) -> None:
         with urllib.request.urlopen(asking, timeout=20) as answer:
             assert "Door" in answer.read().decode()
         assert secret not in stopped(process)
+
+
+def test_a_mac_runs_a_command_that_vljepa_takes() -> None:
+    (path,) = (ROOT / "deploy/launchd").glob("*.plist")
+    agent = plistlib.loads(path.read_bytes())
+    program, name, *words = agent["ProgramArguments"]
+    assert (Path(program).name, name) == ("vljepa", "serve")
+    assert str(parser_of("serve", serve).parse_args(words).log) == "/Users/YOU/vljepa-data"
+    assert agent["Label"] == path.stem
+    assert agent["KeepAlive"] == {"SuccessfulExit": False}
+    assert agent["Umask"] == 0o077
 
 
 def test_the_log_is_rotated_without_a_restart() -> None:
