@@ -148,13 +148,16 @@ def _demo(folder: Path) -> str:
 
 def _add_source(file: ConfigFile, source: str) -> None:
     """A camera for a source that none has."""
+    from vljepa_runtime.sources import resolve
     from vljepa_serve.config import free_id, name_of
 
     cameras = file.config.camera
     if all(camera.source != source for camera in cameras):
         name = name_of(source)
         id = free_id(name, [camera.id for camera in cameras])
-        file.put("camera", {"id": id, "name": name, "source": source, "loop": Path(source).exists()})
+        found = resolve(source)
+        has_end = isinstance(found, Path) and (found.is_file() or found.is_dir())  # a device exists, too
+        file.put("camera", {"id": id, "name": name, "source": source, "loop": has_end})
 
 
 def _place(args: argparse.Namespace, file: ConfigFile) -> ServerConfig:
