@@ -2,9 +2,10 @@
 
     python tests/measure_archive.py [--cameras 4] [--hours 24] [--rounds 20]
 
-Writes a log of meanings that change now and then, and times what pages ask for: with one reader for all, as the server
-has it, and with a reader opened for each request. Then how many windows a second one camera's session has, alone and
-while two threads ask for segments and searches without a pause.
+Writes a log of meanings that change now and then, and times what pages ask for: with one reader for all, with a reader
+opened for each request, and by the process that reads the past, as the server has it. Then how many windows a second
+one camera's session has, alone and while two threads ask for segments and searches without a pause, in this process and
+in that one, in turns; and what that one takes.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 import vljepa_runtime as vj
-from vljepa_log import WINDOW, Batch, Contents, LogReader, SegmentCache, Where, open_store
+from vljepa_log import WINDOW, Batch, Contents, LogReader, Where, open_store
 from vljepa_runtime.bundle import identity_of
+from vljepa_serve.archive import Archive, OpenLog, ReadingProcess
+from vljepa_serve.archive import search as find
 
 QUERY = "What happens?"
 SWITCH_S, NICENESS = 0.0005, 10  # as `vljepa serve` has them
@@ -68,26 +73,28 @@ def rate(model: vj.Model, clip: vj.Clip, seconds: float) -> float:
     return count / seconds
 
 
-def beside(
-    model: vj.Model, clip: vj.Clip, asked: Sequence[Callable[[], object]], *, nice: bool = False
-) -> float:
-    """The same while a thread for each of these asks without a pause."""
-    stop = threading.Event()
+def beside(model: vj.Model, clip: vj.Clip, asked: Sequence[Callable[[], object]]) -> tuple[float, int]:
+    """The same while a thread for each of these asks without a pause; how often they were answered, too."""
+    stop, answered = threading.Event(), []
 
     def ask(work: Callable[[], object]) -> None:
-        if nice:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while not stop.is_set():
             work()
+            answered.append(1)
 
     threads = [threading.Thread(target=ask, args=[work]) for work in asked]
     for thread in threads:
         thread.start()
-    found = [rate(model, clip, 2.0) for _ in range(5)]
+    found = rate(model, clip, 3.0)
     stop.set()
     for thread in threads:
         thread.join()
-    return statistics.median(found)
+    return found, len(answered)
+
+
+def _pid(opened: OpenLog) -> int:
+    return os.getpid()
 
 
 def main() -> None:
@@ -110,34 +117,44 @@ def main() -> None:
             with LogReader(place, manifest) as own:
                 own.search(wanted, k=12)
 
-        with LogReader(place, manifest) as log:
-            cache = SegmentCache(log)
+        with LogReader(place, manifest) as log, ReadingProcess(place, manifest) as process:
+            here = Archive(log, model, keep=lambda segments: None)
+            there = Archive(log, model, keep=lambda segments: None, process=process)
 
-            def search() -> None:
-                log.search(wanted, k=12, where=Where(since=since))
+            def search(archive: Archive) -> None:
+                find(archive, wanted, k=12, where=Where(since=since))
 
-            def segments() -> None:
+            def segments(archive: Archive) -> None:
                 for camera in range(args.cameras):
-                    cache.between(f"camera-{camera}", QUERY, since, until)
+                    archive.cut(f"camera-{camera}", QUERY, since, until)
 
-            search()
-            timed("search, one reader for all", search, args.rounds)
             timed("search, a reader for each request", opened, args.rounds)
-            timed("segments of all cameras, first time", segments, 1)
-            timed("segments of all cameras, again", segments, args.rounds)
+            for name, archive in (("here", here), ("in the process", there)):
+                timed(f"search {name}, first time", partial(search, archive), 1)
+                timed(f"search {name}, again", partial(search, archive), args.rounds)
+                timed(f"segments of all cameras {name}, first time", partial(segments, archive), 1)
+                timed(f"segments of all cameras {name}, again", partial(segments, archive), args.rounds)
             clip = vj.Clip(
                 np.zeros((model.preprocess.frames, *2 * (model.preprocess.size,), 3), np.uint8),
                 model.preprocess,
             )
             rate(model, clip, 1.0)
-            alone = [rate(model, clip, 2.0) for _ in range(3)]
-            plain = beside(model, clip, [segments, search])
             sys.setswitchinterval(SWITCH_S)
-            nice = beside(model, clip, [segments, search], nice=True)
-            print(
-                f"windows a second: {statistics.median(alone):.1f} alone, {plain:.1f} while two threads ask without a "
-                f"pause, {nice:.1f} where they are nice and let others in sooner, as in the server"
-            )
+            found: dict[str, list[tuple[float, int]]] = {"alone": [], "here": [], "in the process": []}
+            for _ in range(5):
+                found["alone"].append((rate(model, clip, 3.0), 0))
+                for name, archive in (("here", here), ("in the process", there)):
+                    asked = [partial(search, archive), partial(segments, archive)]
+                    found[name].append(beside(model, clip, asked))
+            for name, several in found.items():
+                rates, answers = zip(*several)
+                print(
+                    f"windows a second, asked {name:<16} {statistics.median(rates):6.1f} "
+                    f"({min(rates):.1f} to {max(rates):.1f}), {statistics.median(answers) / 3:.1f} answers a second"
+                )
+            child = psutil.Process(process.run(_pid))
+            memory = child.memory_full_info()
+            print(f"the process takes {memory.rss / 1e6:.0f} MB, {memory.uss / 1e6:.0f} MB of its own")
 
 
 if __name__ == "__main__":

@@ -39,8 +39,12 @@ class Device:
         self._since_s = time.monotonic()
 
     def memory_mb(self) -> float:
-        """Resident memory of this process."""
-        return float(self._process.memory_info().rss / 1e6)
+        """Resident memory of this process and of those that it has begun."""
+        total = self._process.memory_info().rss
+        for each in self._process.children(recursive=True):
+            with suppress(psutil.Error):  # it has ended meanwhile
+                total += each.memory_info().rss
+        return float(total / 1e6)
 
     def cpu_share(self) -> float:
         """Share of all cores since the last call, 0 to 1."""

@@ -43,3 +43,7 @@ class ServeError(VljepaError):
     ) -> None:
         super().__init__(sentence)
         self.status, self.field, self.headers = status, field, headers or {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """For another process, which may raise it."""
+        return ServeError, (self.status, str(self)), {"field": self.field, "headers": self.headers}

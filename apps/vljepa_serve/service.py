@@ -17,7 +17,7 @@ from vljepa_log import LogReader, LogSink, Retention, Segment, Where, words_even
 from vljepa_runtime.bundle import identity_of
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.files import plain
-from vljepa_serve.archive import Archive, Workers
+from vljepa_serve.archive import Archive, ReadingProcess, Workers
 from vljepa_serve.cameras import Fleet, stats_json
 from vljepa_serve.config import Config, ConfigFile, LogConfig
 from vljepa_serve.device import Device
@@ -56,7 +56,8 @@ class Service(Closing):
         hub: What open pages are told.
         fleet: The cameras.
         started: Wall clock of its start.
-        reading: Threads for what looks at the past.
+        reading: Threads for what looks at the past, and wait for the process that does.
+        process: Reads the past.
         decoding: The one thread that puts the past into words, after all else.
         pages: Places of those that listen.
         readers: Places of those that read MJPEG.
@@ -89,6 +90,7 @@ class Service(Closing):
         self.decoding = Workers(DECODING[0], waiting=DECODING[1], name="decoding")
         self.log_place = config.log.folder or self.folder
         self._log = LogSink(self.log_place, self.model.bundle.manifest, retention=_retention(config.log))
+        self.process = ReadingProcess(self.log_place, self.model.bundle.manifest)
         self.device = Device(self.folder)
         self.throttle, self.heat, self._system = Throttle(), Heat(), Path(system)
         self.recorder = VideoRecorder(self.folder, config.log, self.set_problem)
@@ -144,7 +146,9 @@ class Service(Closing):
         log = self.log
         with self._reader_lock:
             if self._archive is None:
-                self._archive = Archive(log, self.model, keep=self._keep_words, video=self.video)
+                self._archive = Archive(
+                    log, self.model, keep=self._keep_words, video=self.video, process=self.process
+                )
             return self._archive
 
     def _keep_words(self, segments: Sequence[Segment]) -> None:
@@ -166,6 +170,7 @@ class Service(Closing):
         self.fleet.close()
         self.reading.close()
         self.decoding.close()
+        self.process.close()
         if self._archive is not None:
             self._archive.close()
         self.recorder.close()

@@ -7,13 +7,14 @@
 >>> from vljepa_runtime.alerts import Alert
 >>> from vljepa_serve.archive import LATEST, Answer, Archive, Bin, Found, MomentId, Trace, ask, search, trace_of
 >>> from vljepa_serve.archive import Day, Proposal, Scores, automatic_threshold, digest_day, propose_threshold
->>> from vljepa_serve.archive import score_alert, shown_now, teach_moments
+>>> from vljepa_serve.archive import OpenLog, score_alert, shown_now, teach_moments
 >>> model = vj.load("tiny")
 >>> with LogWriter("ARCHIVE", model.bundle.manifest) as log:
 ...     done = index_source(model, "clip.mp4", log)
 >>> with LogReader("ARCHIVE", model.bundle.manifest) as log:
 ...     archive = Archive(log, model, keep=lambda segments: None)
 ...     query = archive.query_of("clip.mp4")
+...     here: OpenLog = archive.read(lambda opened: opened)  # no process: it is read here
 ...     begin, end = (segment := archive.cut("clip.mp4", query, 0, LATEST)[0]).began, segment.time
 ...     moment = MomentId(camera="clip.mp4", start=begin, end=end)
 ...     print(archive.decoded(archive.at(moment)).text)
@@ -43,6 +44,7 @@ from vljepa_serve.archive.asking import Answer, ask
 from vljepa_serve.archive.bins import Bin, Trace, trace_of
 from vljepa_serve.archive.days import Day, digest_day
 from vljepa_serve.archive.moments import LATEST, MomentId
+from vljepa_serve.archive.process import OpenLog, ReadingProcess
 from vljepa_serve.archive.reading import Archive
 from vljepa_serve.archive.searching import Found, search
 from vljepa_serve.archive.teaching import shown_now, teach_moments
@@ -58,7 +60,9 @@ __all__ = [
     "Day",
     "Found",
     "MomentId",
+    "OpenLog",
     "Proposal",
+    "ReadingProcess",
     "Scores",
     "Trace",
     "Workers",

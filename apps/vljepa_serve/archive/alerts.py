@@ -18,7 +18,9 @@ from vljepa_runtime import InputError
 from vljepa_runtime.alerts import AlertScorer, ScoreSeries, alert_spans, calibrate_rate, with_threshold
 
 if TYPE_CHECKING:
+    from vljepa_log import LogReader
     from vljepa_runtime.alerts import Alert
+    from vljepa_serve.archive.process import OpenLog
     from vljepa_serve.archive.reading import Archive
 
 __all__ = ["Proposal", "Scores", "automatic_threshold", "propose_threshold", "score_alert"]
@@ -72,7 +74,19 @@ def score_alert(archive: Archive, alert: Alert, cameras: Sequence[str], since: f
         since: In seconds since 1970.
     """
     automatic = automatic_threshold(archive, alert)
-    series = list(_series(archive, alert, cameras, since))
+    scorer = AlertScorer(alert, archive.model.embed_text)
+    return archive.read(_scores, alert, scorer, _watched(archive, cameras), since, automatic)
+
+
+def _scores(
+    opened: OpenLog,
+    alert: Alert,
+    scorer: AlertScorer,
+    watched: Sequence[tuple[str, str]],
+    since: float,
+    automatic: float | None,
+) -> Scores:
+    series = list(_series(opened.log, scorer, watched, since))
     if not series:
         return Scores(bins=(), step_s=STEP_S, counts=(), automatic=automatic)
     highest: dict[float, float] = {}
@@ -104,7 +118,19 @@ def propose_threshold(
     archive: Archive, alert: Alert, cameras: Sequence[str], since: float, *, per_day: float
 ) -> Proposal:
     """The threshold that would have given so many alerts a day; see `calibrate_rate`."""
-    series = list(_series(archive, alert, cameras, since))
+    scorer = AlertScorer(alert, archive.model.embed_text)
+    return archive.read(_proposal, alert, scorer, _watched(archive, cameras), since, per_day)
+
+
+def _proposal(
+    opened: OpenLog,
+    alert: Alert,
+    scorer: AlertScorer,
+    watched: Sequence[tuple[str, str]],
+    since: float,
+    per_day: float,
+) -> Proposal:
+    series = list(_series(opened.log, scorer, watched, since))
     try:
         found = calibrate_rate(alert, series, per_day=per_day)
     except InputError as error:
@@ -120,17 +146,21 @@ def propose_threshold(
     )
 
 
-def _series(archive: Archive, alert: Alert, cameras: Sequence[str], since: float) -> Iterator[ScoreSeries]:
-    """Scores by the wall clock, a camera after the other; where a clock was put back, a series begins anew."""
+def _watched(archive: Archive, cameras: Sequence[str]) -> list[tuple[str, str]]:
+    """Cameras that the log has something of, and what their answers are looked at of."""
     known = {each.name for each in archive.log.streams()}
-    scorer = AlertScorer(alert, archive.model.embed_text)
-    for camera in dict.fromkeys(cameras):
-        if camera not in known:
-            continue
-        where = Where(streams=(camera,), queries=(archive.query_of(camera),), since=since)
+    return [(camera, archive.query_of(camera)) for camera in dict.fromkeys(cameras) if camera in known]
+
+
+def _series(
+    log: LogReader, scorer: AlertScorer, watched: Sequence[tuple[str, str]], since: float
+) -> Iterator[ScoreSeries]:
+    """Scores by the wall clock, a camera after the other; where a clock was put back, a series begins anew."""
+    for camera, query in watched:
+        where = Where(streams=(camera,), queries=(query,), since=since)
         times: list[npt.NDArray[np.float64]] = []
         scores: list[npt.NDArray[np.float32]] = []
-        for batch in archive.log.windows(where):
+        for batch in log.windows(where):
             rows = batch.windows
             times.append(np.stack([rows["time"] - rows["end_s"] + rows["start_s"], rows["time"]], axis=1))
             scores.append(scorer(batch.embeddings.astype(np.float32)))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vljepa_log import Batch, Segment
+    from vljepa_serve.archive.process import OpenLog
     from vljepa_serve.archive.reading import Archive
 
 __all__ = ["Bin", "Trace", "trace_of"]
@@ -68,12 +69,16 @@ def trace_of(archive: Archive, camera: str, query: str, since: float, until: flo
         until: End, in the same; after the begin.
         points: Into how many bins it is cut.
     """
+    return archive.read(_trace, camera, query, since, until, points)
+
+
+def _trace(opened: OpenLog, camera: str, query: str, since: float, until: float, points: int) -> Trace:
     step_s = (until - since) / points
-    segments = archive.cut(camera, query, since, until)
+    segments = opened.segments.between(camera, query, since, until)
     where = Where(streams=(camera,), queries=(query,), since=since, until=until)
     low, high = np.full(points, np.inf, np.float32), np.full(points, -np.inf, np.float32)
     counts, known, unknown = (np.zeros(points, np.int64) for _ in range(3))
-    for batch in archive.log.windows(where) if segments else ():
+    for batch in opened.log.windows(where) if segments else ():
         at = _steps(batch.windows["time"], since, step_s, points)
         similar = _similarities(batch, segments)
         np.minimum.at(low, at, similar)
@@ -83,7 +88,7 @@ def trace_of(archive: Archive, camera: str, query: str, since: float, until: flo
             np.add.at(known, at, batch.windows["unknown"] < 0)
             np.add.at(unknown, at, batch.windows["unknown"] > 0)
     times = [
-        each.time for each in archive.log.events(where) if each.event.kind == "segment" and each.event.decoded
+        each.time for each in opened.log.events(where) if each.event.kind == "segment" and each.event.decoded
     ]
     steps = _steps(np.array(times, np.float64), since, step_s, points)
     decoded = np.bincount(steps, minlength=points)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_log import LogReader, Segment, SegmentCache, Thumbnail, Where, with_words
+from vljepa_log import LogReader, Segment, Thumbnail, Where, with_words
 from vljepa_runtime import SourceError
 from vljepa_runtime.closing import Closing
 from vljepa_serve.archive.clips import ClipCache
 from vljepa_serve.archive.moments import MomentId
+from vljepa_serve.archive.process import OpenLog, ReadingProcess
 from vljepa_serve.errors import ServeError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Archive"]
 
 Float32 = npt.NDArray[np.float32]
+Result = TypeVar("Result")
 Keep = Callable[[Sequence[Segment]], object]
 SLACK_S = 2.0
 """So far outside of a moment its windows may lie: they come some seconds apart."""
@@ -38,6 +40,7 @@ class Archive(Closing):
         model: That wrote it.
         keep: Stores words that were found for segments.
         video: What cameras sent; None where none is kept.
+        process: Reads what takes long; None reads it here.
 
     Attributes:
         log: See `log`.
@@ -46,16 +49,28 @@ class Archive(Closing):
         clips: Of moments whose video is kept; None where none is.
     """
 
-    def __init__(self, log: LogReader, model: Model, *, keep: Keep, video: KeptVideo | None = None) -> None:
+    def __init__(
+        self,
+        log: LogReader,
+        model: Model,
+        *,
+        keep: Keep,
+        video: KeptVideo | None = None,
+        process: ReadingProcess | None = None,
+    ) -> None:
         self.log, self.model = log, model
         self.clips = None if video is None else ClipCache(video)
         self.keep = keep
-        self._segments = SegmentCache(log)
+        self._opened, self._process = OpenLog.of(log), process
 
     def close(self) -> None:
         """Remove the clips that were made; the log is its owner's to close."""
         if self.clips is not None:
             self.clips.close()
+
+    def read(self, work: Callable[..., Result], *values: object) -> Result:
+        """Have `work(OpenLog, *values)` done where it costs cameras least; see `ReadingProcess.run`."""
+        return work(self._opened, *values) if self._process is None else self._process.run(work, *values)
 
     def queries_of(self, camera: str) -> dict[str, int]:
         """What a camera's windows were asked, and how many of them.
@@ -95,7 +110,7 @@ class Archive(Closing):
 
     def cut(self, camera: str, query: str, since: float, until: float) -> list[Segment]:
         """Segments that have a part of a span, without words."""
-        return self._segments.between(camera, query, since, until)
+        return self.read(_cut, camera, query, since, until)
 
     def segments(self, camera: str, query: str, since: float, until: float) -> list[Segment]:
         """The same, with the words that the log has of them."""
@@ -161,3 +176,7 @@ class Archive(Closing):
         found = self.log.thumbnail(moment.camera, 0.0, time=moment.middle)
         near = found is not None and moment.start - PICTURE_S <= found.time <= moment.end + PICTURE_S
         return found if near else None
+
+
+def _cut(opened: OpenLog, camera: str, query: str, since: float, until: float) -> list[Segment]:
+    return opened.segments.between(camera, query, since, until)

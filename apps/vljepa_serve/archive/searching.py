@@ -14,6 +14,7 @@ from vljepa_log import Where
 
 if TYPE_CHECKING:
     from vljepa_log import Moment
+    from vljepa_serve.archive.process import OpenLog
     from vljepa_serve.archive.reading import Archive
 
 __all__ = ["Found", "search"]
@@ -52,8 +53,11 @@ def search(archive: Archive, embedding: Float32, *, k: int, where: Where) -> Fou
         k: How many.
         where: Which cameras, and when.
     """
-    begun = time.perf_counter()
-    log = archive.log
+    return archive.read(_search, embedding, k, where)
+
+
+def _search(opened: OpenLog, embedding: Float32, k: int, where: Where) -> Found:
+    begun, log = time.perf_counter(), opened.log
     queries = {each.query for each in log.store.held(where)}
     moments = _distinct(log.search(embedding, k=k * max(1, len(queries)), where=where), k)
     best: dict[float, float] = {}

@@ -12,7 +12,8 @@ from vljepa_serve.errors import ServeError
 from vljepa_teach import Example, teach_from_log
 
 if TYPE_CHECKING:
-    from vljepa_runtime import States
+    from vljepa_runtime import Manifest, States
+    from vljepa_serve.archive.process import OpenLog
     from vljepa_serve.archive.reading import Archive
     from vljepa_teach import Taught
 
@@ -41,7 +42,11 @@ def teach_moments(
     for _, moment in examples:
         archive.at(moment, asked)
     parts = [Example(state, moment.camera, moment.start, moment.end) for state, moment in examples]
-    return teach_from_log(archive.log, archive.model.bundle.manifest, parts, query=asked, wall=True)
+    return archive.read(_teach, archive.model.bundle.manifest, parts, asked)
+
+
+def _teach(opened: OpenLog, manifest: Manifest, parts: list[Example], query: str) -> Taught:
+    return teach_from_log(opened.log, manifest, parts, query=query, wall=True)
 
 
 def shown_now(

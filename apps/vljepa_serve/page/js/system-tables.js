@@ -25,7 +25,7 @@ export function tilesOf(store, system) {
       curve('cpu_share'),
       'of all cores',
     ),
-    tile('Memory', count(system.memory_mb), 'MB', curve('memory_mb'), 'of this process'),
+    tile('Memory', count(system.memory_mb), 'MB', curve('memory_mb'), 'of the server and what it runs'),
     known(system.temperature_c) &&
       tile(
         'Temperature',
