@@ -10,6 +10,7 @@ from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources import is_pipeline
 from vljepa_serve.config import free_id
 from vljepa_serve.dependencies import ServiceOf
+from vljepa_serve.devices import video_devices
 from vljepa_serve.errors import ServeError
 from vljepa_serve.routes.shapes import CameraChange, CameraIn, Queries, SourceIn
 from vljepa_serve.trial import try_source
@@ -41,6 +42,12 @@ def test(service: ServiceOf, given: SourceIn) -> dict[str, Any]:
     _check_source(given.source)
     with service.trials.taken():
         return try_source(given.source)
+
+
+@router.get("/devices")
+def devices() -> list[dict[str, str]]:
+    """Cameras that are plugged into the server's machine, so far as its system lists them."""
+    return [{"source": each.source, "name": each.name} for each in video_devices()]
 
 
 @router.get("/{id}")

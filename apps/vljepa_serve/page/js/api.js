@@ -60,6 +60,7 @@ export const api = {
   login: token => call('POST', 'login', {token}),
   logout: () => call('POST', 'logout', {}),
 
+  devices: signal => call('GET', 'cameras/devices', undefined, signal),
   addCamera: camera => call('POST', 'cameras', camera),
   changeCamera: (id, change) => call('PATCH', `cameras/${part(id)}`, change),
   removeCamera: id => call('DELETE', `cameras/${part(id)}`),

@@ -29,6 +29,8 @@ function cameraForm(store, camera, signal) {
     autocomplete: 'off',
     placeholder: camera ? camera.source : 'rtsp://10.0.4.51/stream1',
   });
+  const plugged = h('div.row', {role: 'group', 'aria-label': 'Cameras of the device', hidden: true});
+  if (!camera) offerDevices(plugged, source, name, signal);
   const on = h('input', {type: 'checkbox', name: 'on', checked: camera ? camera.on : true});
   const loop = h('input', {type: 'checkbox', name: 'loop', checked: camera ? camera.loop : false});
   const place = h('div.stack', {role: 'alert'});
@@ -48,6 +50,7 @@ function cameraForm(store, camera, signal) {
         ? 'Left empty, the address stays as it is. Its password is never shown.'
         : 'RTSP, HTTP, a device, a file or a GStreamer pipeline',
     ),
+    plugged,
     h(
       'div.row',
       {},
@@ -76,6 +79,31 @@ function cameraForm(store, camera, signal) {
     }
   });
   return form;
+}
+
+/** Cameras that are plugged in, to be chosen by a press. */
+async function offerDevices(place, source, name, signal) {
+  const found = await devicesOf(signal);
+  const choose = device => {
+    source.value = device.source;
+    name.value ||= device.name;
+    fieldError(source, '');
+    source.focus();
+  };
+  fill(
+    place,
+    found.map(device => button(`${device.source} ${device.name}`, () => choose(device), {cls: 'quiet'})),
+  );
+  place.hidden = !found.length;
+}
+
+/** Cameras that are plugged into the device; none where nobody can say. @returns {Promise<{source: string, name: string}[]>} */
+export async function devicesOf(signal) {
+  try {
+    return await api.devices(signal);
+  } catch {
+    return [];
+  }
 }
 
 /** Connect once, and show what came of it. */

@@ -1,11 +1,12 @@
 /** No camera yet: three ways to the first one. Part of the live view. */
 
 import {api} from '../api.js';
+import {devicesOf} from '../camera-form.js';
 import {fill, h, s} from '../dom.js';
 import {note} from '../notes.js';
 import {button, field, showRefusal, submit} from '../parts.js';
 
-export function welcome({store}) {
+export function welcome({store, signal}) {
   const connect = async (form, camera) => {
     const place = form.querySelector('[role=alert]');
     fill(place);
@@ -40,10 +41,12 @@ export function welcome({store}) {
     const source = network.elements.source.value.trim();
     connect(network, {name: nameFor(source), source});
   });
+  const plugged = h('div.stack', {role: 'status'});
   const device = h(
     'form.panel.pad.stack',
     {},
     h('h3', {}, 'A camera on this device'),
+    plugged,
     field(
       'Device or file',
       h('input', {name: 'source', value: '/dev/video0', autocomplete: 'off', required: true, maxlength: 1000}),
@@ -57,6 +60,19 @@ export function welcome({store}) {
     const source = device.elements.source.value.trim();
     connect(device, {name: nameFor(source), source});
   });
+  devicesOf(signal).then(found =>
+    fill(
+      plugged,
+      found.map(one =>
+        h(
+          'p.row.between',
+          {},
+          h('span.soft', {}, `Found ${one.name}, ${one.source}`),
+          button(`Use ${one.source}`, () => connect(device, {name: one.name, source: one.source})),
+        ),
+      ),
+    ),
+  );
   const demo = h(
     'form.panel.pad.stack',
     {},
