@@ -14,7 +14,7 @@ from typing import Any
 
 import cv2
 import httpx
-from serving import wait_for
+from serving import Running, wait_for
 
 FPS = 8
 PATIENCE_S = 90.0  # a browser, a server and the tests of others share two cores
@@ -152,8 +152,10 @@ class Site:
 
 
 @contextmanager
-def opened(browser: Any, site: Site, view: str = "live", **options: Any) -> Iterator[Any]:
-    """A page of the site; anything on its console is a failure, but of a server that is away."""
+def opened(
+    browser: Any, site: Site | Running, view: str = "live", *, quiet: tuple[str, ...] = (), **options: Any
+) -> Iterator[Any]:
+    """A page of the site; anything on its console is a failure, but of a server that is away and what is `quiet`."""
     context = browser.new_context(**{"viewport": DESK, **options})
     page = context.new_page()
     page.set_default_timeout(1000 * PATIENCE_S)
@@ -170,7 +172,7 @@ def opened(browser: Any, site: Site, view: str = "live", **options: Any) -> Iter
         yield page
     finally:
         context.close()
-    wrong = [text for text in heard if not any(quiet in text for quiet in AWAY)]
+    wrong = [text for text in heard if not any(each in text for each in (*AWAY, *quiet))]
     assert not wrong, wrong
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -14,6 +16,8 @@ from websockets.sync.client import connect
 
 import vljepa_runtime as vj
 from vljepa_serve.pictures import NewestPicture
+
+CLOSED = b"\x88\x02\x03\xf5"  # the frame that says 1013, try again later
 
 
 def messages(server: Running, *, until: str, after: int | None = None) -> list[dict[str, object]]:
@@ -140,3 +144,31 @@ def test_a_camera_of_which_nothing_is_kept_yet_has_an_empty_past(server: Running
     shown = server.get(f"/api/moments/yard@{1000 * now - 2000:.0f}-{1000 * now:.0f}")
     assert (shown["text"], shown["decoded"], shown["kept_video"]) == ("", False, False)
     assert server.client.get("/api/moments/yard@1000-2000").status_code == 404
+
+
+def test_a_reader_that_is_too_slow_is_sent_away_and_comes_back(server: Running) -> None:
+    hub, place = server.service.hub, urlsplit(server.address)
+    greeting = (
+        f"GET /api/live HTTP/1.1\r\nHost: {place.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(PATIENCE_S)
+        slow.connect((place.hostname, place.port))
+        slow.sendall(greeting.encode())
+        wait_for(lambda: hub.pages)
+        for number in range(2500):  # 12 MB, more than any buffer on the way
+            text = f"{number} " + "x" * 5000
+            event = vj.Event(stream="door", kind="segment", start_s=0, end_s=1, text=text)
+            hub.tell(event, at_end=time.time())
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        got = b""
+        while not got.endswith(CLOSED) and (part := slow.recv(1 << 20)):
+            got = (got + part)[-16:]
+    assert got.endswith(CLOSED)
+    wait_for(lambda: not hub.pages)
+    ids = [each.id for each in hub.newest(100)]
+    told = messages(server, until="stats", after=ids[0])
+    again = [each["event"]["id"] for each in told if each["kind"] == "event"]  # type: ignore[index]
+    assert again[:99] == ids[1:]

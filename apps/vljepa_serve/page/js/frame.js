@@ -147,9 +147,9 @@ export class Frame {
   /** Away, else the first problem of the device. */
   #banner() {
     const box = document.getElementById('banner'),
-      {state, since, retryAt} = this.store.connection;
+      {state, since, retryAt, why} = this.store.connection;
     const away = state === 'away' && Date.now() / 1000 - since >= AWAY_SHOWN_S;
-    const kind = away ? 'away' : this.#view === 'token' ? '' : (this.store.problems[0] ?? '');
+    const kind = away ? `away ${why}` : this.#view === 'token' ? '' : (this.store.problems[0] ?? '');
     if (box.dataset.kind !== kind) {
       box.dataset.kind = kind;
       fill(
@@ -158,7 +158,7 @@ export class Frame {
           ? h(
               'div.banner.bad',
               {},
-              h('b', {}, 'The server does not answer.'),
+              h('b', {}, why || 'The server does not answer.'),
               h('span', {data: {part: 'retry'}}),
               button('Try now', this.retry),
             )

@@ -50,23 +50,24 @@ export class Live {
     const socket = new WebSocket(`${scheme}://${location.host}/api/live?after=${this.store.lastId}`);
     this.#socket = socket;
     socket.onopen = () => {
-      this.#pause = 1;
       this.#heard = Date.now();
-      this.store.connected('open');
     };
     socket.onmessage = message => {
       this.#heard = Date.now();
+      this.#pause = 1; // a server that is full accepts, says so and hangs up
+      if (this.store.connection.state !== 'open') this.store.connected('open');
       this.store.hear(JSON.parse(message.data));
     };
-    socket.onclose = () => {
+    socket.onclose = ({reason}) => {
       if (this.#socket !== socket) return;
       this.#socket = null;
-      this.#later();
+      this.#later(reason);
     };
   }
 
-  #later() {
-    this.store.connected('away', Date.now() / 1000 + this.#pause);
+  /** @param {string} [why]  what the server said when it hung up */
+  #later(why = '') {
+    this.store.connected('away', Date.now() / 1000 + this.#pause, why);
     this.#timer = setTimeout(() => this.open(), this.#pause * 1000);
     this.#pause = Math.min(LONGEST_PAUSE_S, this.#pause * 2);
   }

@@ -29,8 +29,8 @@ export class Store extends EventTarget {
   lastId = 0;
   loaded = false;
   unseenAlerts = 0;
-  /** @type {{state: 'connecting' | 'open' | 'away' | 'locked', since: number, retryAt: number | null}} */
-  connection = {state: 'connecting', since: Date.now() / 1000, retryAt: null};
+  /** @type {{state: 'connecting' | 'open' | 'away' | 'locked', since: number, retryAt: number | null, why: string}} */
+  connection = {state: 'connecting', since: Date.now() / 1000, retryAt: null, why: ''};
   #told = new Map(); // when the WebSocket last told of each camera
   #ahead = 0; // seconds by which the server's clock is ahead of this device's
 
@@ -81,9 +81,9 @@ export class Store extends EventTarget {
     for (const topic of ['cameras', 'alerts', 'stats', 'event']) this.tell(topic, null);
   }
 
-  connected(state, retryAt = null) {
+  connected(state, retryAt = null, why = '') {
     const changed = state !== this.connection.state;
-    this.connection = {state, since: changed ? Date.now() / 1000 : this.connection.since, retryAt};
+    this.connection = {state, since: changed ? Date.now() / 1000 : this.connection.since, retryAt, why};
     if (changed && state === 'away') for (const windows of this.windows.values()) windows.interrupt();
     this.tell('connection', this.connection);
     if (changed && state === 'open') this.tell('back', null);
