@@ -29,7 +29,7 @@ STEP_S = 300.0
 DAY_S = 86_400.0
 THRESHOLDS = 48
 COUNTING_S = 3.0
-"""So long thresholds are counted, from the highest down: at low ones an alert is told all the time anyway."""
+"""Of a processor; thresholds are counted from the highest down: at low ones an alert is told all the time anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +179,8 @@ def _thresholds(low: float, high: float) -> list[float]:
 def _counts(
     alert: Alert, series: Sequence[ScoreSeries], thresholds: Sequence[float]
 ) -> Iterator[tuple[float, int]]:
-    ends = time.monotonic() + COUNTING_S
+    ends = time.thread_time() + COUNTING_S
     for threshold in thresholds:
         yield threshold, len(alert_spans(replace(alert, threshold=threshold), series))
-        if time.monotonic() > ends:
+        if time.thread_time() > ends:
             return
