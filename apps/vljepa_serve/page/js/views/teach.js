@@ -1,19 +1,17 @@
 /** Can it tell my own states apart? Moments of a camera, put into states, learned and tried by leaving each out. */
 
 import {api} from '../api.js';
-import {confirmDialog, openDialog, closeDialog} from '../dialog.js';
-import {fill, h, keyed, setText} from '../dom.js';
+import {confirmDialog} from '../dialog.js';
+import {fill, h} from '../dom.js';
 import {onKey} from '../keys.js';
 import {Lesson} from '../lesson.js';
 import {lessonResult} from '../lesson-result.js';
-import {marked} from '../marked.js';
-import {momentNow, momentOfSegment, readMoment, thumbnail} from '../moments.js';
+import {momentNow, readMoment} from '../moments.js';
 import {note, noteError} from '../notes.js';
-import {button, field, options, panel, submit} from '../parts.js';
-import {clock, length, plural} from '../words.js';
+import {button, options, panel} from '../parts.js';
+import {RecentMoments} from '../recent-moments.js';
+import {addState, trayOf} from '../trays.js';
 
-const LOOK_BACK_S = 1200;
-const OFFERED = 24;
 const lesson = new Lesson();
 
 export function show({store, parameters, signal}) {
@@ -22,7 +20,6 @@ export function show({store, parameters, signal}) {
     from = wished && readMoment(wished)?.camera;
   let id = [from, parameters.get('camera')].find(one => store.cameras.has(one)) ?? cameras[0]?.id;
   if (!id) return {title: 'Teach', subtitle: '', actions: null, body: h('div.panel.pad', {}, 'Add a camera first.')};
-  const picked = new Set(wished ? [wished] : []);
   const choice = h(
     'select.auto',
     {'aria-label': 'Camera'},
@@ -31,10 +28,9 @@ export function show({store, parameters, signal}) {
       id,
     ),
   );
-  const strip = h('div.thumbs.big', {role: 'group'}),
+  const recent = new RecentMoments(store, wished, signal),
     trays = h('div'),
-    result = h('div'),
-    noted = h('span');
+    result = h('div');
   const view = {
     store,
     lesson,
@@ -48,7 +44,7 @@ export function show({store, parameters, signal}) {
   const drawTrays = () => {
     fill(
       trays,
-      lesson.states.map((state, index) => tray(state, index)),
+      lesson.states.map((_, index) => trayOf(lesson, index, {put: () => put(index), changed: drawTrays})),
       lesson.states.length
         ? null
         : h('p.pad.soft', {}, 'None yet. Add a state, name it, then mark at least 3 moments of it.'),
@@ -57,116 +53,11 @@ export function show({store, parameters, signal}) {
   };
   const put = index => {
     if (!lesson.states[index]) return;
-    const moments = picked.size ? [...picked] : [momentNow(store, id).moment],
-      came = lesson.add(index, moments);
-    picked.clear();
-    drawMoments();
+    const picked = recent.take(),
+      came = lesson.add(index, picked.length ? picked : [momentNow(store, id).moment]);
     drawTrays();
     note(`${came} added to ${lesson.states[index].name}.`);
     /** @type {HTMLElement} */ (trays.querySelector(`[data-mark="${index}"]`))?.focus();
-  };
-  const tray = (state, index) =>
-    h(
-      'div.tray',
-      {},
-      h(
-        'div.stack.s',
-        {},
-        h('h3', {}, state.name),
-        h('span.small.soft', {}, plural(state.moments.length, 'example')),
-        button(['Mark now ', h('span.key', {}, String(index + 1))], () => put(index), {
-          attributes: {data: {mark: index}, 'aria-label': `Mark now ${index + 1}, add to ${state.name}`},
-        }),
-        button(
-          'Remove state',
-          () =>
-            confirmDialog(
-              `Remove ${state.name}?`,
-              `Its ${plural(state.moments.length, 'example')} go with it.`,
-              'Remove',
-              () => {
-                lesson.removeState(index);
-                drawTrays();
-              },
-            ),
-          {cls: 'quiet'},
-        ),
-      ),
-      h(
-        'div.thumbs',
-        {role: 'group', 'aria-label': `Examples of ${state.name}`},
-        state.moments.map((moment, k) => {
-          const guessed = lesson.guessed(moment);
-          return h(
-            'button',
-            {
-              type: 'button',
-              class: guessed,
-              onclick: () => {
-                lesson.remove(index, moment);
-                drawTrays();
-                note('Removed. Learn again to see what it changes.');
-              },
-              'aria-label': `Remove example ${k + 1}, ${clock(readMoment(moment)?.start)}${guessed === 'w' ? ', was guessed wrong' : guessed ? ', was unsure' : ''}`,
-            },
-            thumbnail(moment, {cls: 's'}),
-          );
-        }),
-      ),
-    );
-
-  const drawMoments = () => {
-    strip.setAttribute('aria-label', `Recent moments of ${store.nameOf(id)}`);
-    const own = [...marked.moments.filter(moment => moment.camera === id).reverse(), ...offered];
-    if (wished && from === id && !own.some(moment => moment.moment === wished))
-      own.unshift({...readMoment(wished), text: ''});
-    const rows = own.filter((moment, i) => own.findIndex(one => one.moment === moment.moment) === i).slice(0, OFFERED);
-    setText(
-      noted,
-      rows.length
-        ? `${store.nameOf(id)}, last ${length(store.now() - Math.min(...rows.map(row => row.start)))}`
-        : store.nameOf(id),
-    );
-    if (!rows.length) return fill(strip, h('p.soft.small', {data: {key: ''}}, 'Nothing was seen lately.'));
-    keyed(
-      strip,
-      rows,
-      row => row.moment,
-      row =>
-        h(
-          'button',
-          {
-            type: 'button',
-            onclick: event => {
-              if (!picked.delete(row.moment)) picked.add(row.moment);
-              event.currentTarget.setAttribute('aria-pressed', String(picked.has(row.moment)));
-            },
-            title: row.text || '',
-            'aria-label': `${clock(row.start)}, ${row.text || 'not put into words'}`,
-          },
-          thumbnail(row.moment),
-          h('span.small.soft', {}, clock(row.start)),
-          h('span.small', {}, row.text || '–'),
-        ),
-      (one, row) => one.setAttribute('aria-pressed', String(picked.has(row.moment))),
-    );
-  };
-  let offered = [];
-  const readMoments = async () => {
-    const now = store.now();
-    try {
-      const {segments} = await api.segments(id, now - LOOK_BACK_S, now, signal);
-      const standing = store.cameras.get(id)?.queries ?? [];
-      offered = segments
-        .filter(segment => !standing.includes(segment.query))
-        .reverse()
-        .slice(0, OFFERED)
-        .map(segment => momentOfSegment(segment, now));
-    } catch (error) {
-      if (error.name !== 'AbortError') noteError(error);
-    }
-    const held = offered.length && strip.childElementCount && strip.matches(':hover, :focus-within');
-    if (!signal.aborted && !held) drawMoments(); // what somebody is about to press does not move
   };
   const learn = async () => {
     try {
@@ -203,26 +94,23 @@ export function show({store, parameters, signal}) {
     );
   choice.addEventListener('change', () => {
     id = choice.value;
-    offered = [];
-    drawMoments();
-    readMoments();
+    recent.show(id);
   });
   store.addEventListener(
     'event',
     ({detail}) => {
-      if (detail?.camera === id && detail.kind === 'segment' && !strip.matches(':hover, :focus-within')) readMoments();
+      if (detail?.camera === id && detail.kind === 'segment' && !recent.isHeld) recent.read();
     },
     {signal},
   );
   for (let key = 1; key <= 9; key++) onKey(String(key), () => put(key - 1), signal);
-  drawMoments();
+  recent.show(id);
   drawTrays();
-  readMoments();
   return {
     title: 'Teach',
     subtitle:
       'Show a few moments of each state; the camera then tells them apart. Nothing is retrained and nothing leaves the device.',
-    actions: [choice, button('Add state', () => addState(drawTrays), {ic: 'plus'})],
+    actions: [choice, button('Add state', () => addState(lesson, drawTrays), {ic: 'plus'})],
     body: h(
       'div.two.rev',
       {},
@@ -234,14 +122,14 @@ export function show({store, parameters, signal}) {
           h(
             'div.pad.stack',
             {},
-            strip,
+            recent.element,
             h(
               'p.small.soft',
               {},
               'Pick moments, then add them to a state. With none picked, the live picture is added.',
             ),
           ),
-          {note: noted},
+          {note: recent.noted},
         ),
         panel('States', trays, {
           note: '3 to 20 examples each are enough',
@@ -251,25 +139,4 @@ export function show({store, parameters, signal}) {
       panel('How well it tells them apart', result),
     ),
   };
-}
-
-/** Name a state first. */
-function addState(drawn) {
-  const name = h('input', {name: 'name', required: true, maxlength: 60, autocomplete: 'off'});
-  const form = h(
-    'form.pad.stack',
-    {},
-    field('What is it called?', name, 'As it will be told, for example “door open”'),
-    h('div.row', {}, h('span.push', {}, submit('Add state'))),
-  );
-  form.addEventListener('submit', event => {
-    event.preventDefault();
-    const text = name.value.trim();
-    if (!text) return;
-    if (lesson.states.some(state => state.name === text)) return note(`“${text}” is there already.`);
-    lesson.addState(text);
-    closeDialog();
-    drawn();
-  });
-  openDialog('A new state', () => form);
 }
