@@ -37,7 +37,10 @@ READING, DECODING = (2, 64), (1, 16)  # threads of what looks at the past, and r
 
 
 class Service(Closing):
-    """Everything that `vljepa serve` runs in its one process; `start` it once, `close` it at the end.
+    """Everything that `vljepa serve` runs; `start` it once, `close` it at the end.
+
+    The past is read by another process, which imports the program that was started: a script of your own needs
+    `if __name__ == "__main__":` around what it does.
 
     Args:
         file: The configuration; changed by the page and by hand.
@@ -248,7 +251,7 @@ class Service(Closing):
         if count % HEAT_EVERY == 0:
             self._look_at_heat()
         self.fleet.tick()
-        for id, windows in self.fleet.take_windows().items():
+        for id, windows in self.fleet.outputs.take_windows().items():
             self.hub.send("windows", {"camera": id, "windows": windows}, about=id)
         self.hub.send("stats", {"cameras": self.stats()})
         if count % SYSTEM_EVERY == 0 and self.hub.pages:

@@ -1,44 +1,26 @@
-"""All cameras in one group: begun, ended and begun anew as the configuration says, while the others go on.
-
-Everything that a stream gives goes through here: pictures to whoever looks, windows and events to log and pages.
-"""
+"""All cameras in one group: begun, ended and begun anew as the configuration says, while the others go on."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from vljepa_runtime import (
-    Event,
-    Model,
-    SessionGroup,
-    Source,
-    SourceError,
-    StreamStats,
-    VljepaError,
-    Window,
-)
+from vljepa_runtime import Model, SessionGroup, SourceError, StreamStats, VljepaError
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.redaction import redact
 from vljepa_runtime.sources import resolve
 from vljepa_serve.cameras.camera import Camera
+from vljepa_serve.cameras.distribution import Distributor
 from vljepa_serve.cameras.standing import Standing
-from vljepa_serve.cameras.trace import Trace
-from vljepa_serve.config import AlertConfig, CameraConfig, Config
+from vljepa_serve.config import CameraConfig, Config
 from vljepa_serve.errors import ServeError
 
 if TYPE_CHECKING:
     from vljepa_log import LogSink
-    from vljepa_runtime.alerts import AlertChange
     from vljepa_serve.hub import Hub
     from vljepa_serve.sinks import Sinks
     from vljepa_serve.video import VideoRecorder
@@ -48,7 +30,6 @@ __all__ = ["Fleet"]
 SHOWN_SIDE = 720  # shorter side of what pages are shown
 ANEW_S = 5.0, 300.0  # after a failure that is not the camera's, doubling
 REFUSED_S = 600.0  # after a camera refused: somebody may have put it right
-Float32 = npt.NDArray[np.float32]
 
 
 class Fleet(Closing):
@@ -65,6 +46,7 @@ class Fleet(Closing):
 
     Attributes:
         cameras: By their ids, those that are off included.
+        outputs: Gets what they give.
     """
 
     def __init__(
@@ -79,11 +61,11 @@ class Fleet(Closing):
         problem: Callable[[str, str], object] = lambda about, sentence: None,
     ) -> None:
         self.cameras: dict[str, Camera] = {}
-        self._model, self._hub, self._log, self._problem = model, hub, log, problem
-        self._video, self._sinks, self._folder = video, sinks, folder
+        self.outputs = Distributor(hub=hub, log=log, video=video, sinks=sinks, problem=problem)
+        self._model, self._hub, self._problem = model, hub, problem
+        self._video, self._folder = video, folder
         self._lock = threading.RLock()
         self._group = SessionGroup()
-        self._traces: dict[str, Trace] = defaultdict(Trace)
         self._thread = threading.Thread(target=self._run, name="cameras", daemon=True)
         self._config = Config()
 
@@ -108,7 +90,7 @@ class Fleet(Closing):
                 if id not in wanted:
                     self._end(self.cameras[id])
                     del self.cameras[id]
-                    self._traces.pop(id, None)
+                    self.outputs.forget(id)
             for each in wanted.values():
                 self._apply_one(each, anew=_asks(before) != _asks(config))
 
@@ -185,11 +167,6 @@ class Fleet(Closing):
         if camera.look(found):
             self._hub.send("camera", {"camera": camera.view(found)}, about=camera.config.id)
 
-    def take_windows(self) -> dict[str, list[dict[str, Any]]]:
-        """What windows came of each camera since the last time."""
-        taken = {id: trace.take() for id, trace in [*self._traces.items()]}
-        return {id: windows for id, windows in taken.items() if windows}
-
     def _note_end(self, camera: Camera, stats: StreamStats) -> None:
         """A stream ended although nobody ended it: say why, and when it is tried again."""
         if camera.stopped or not camera.config.on:
@@ -240,10 +217,10 @@ class Fleet(Closing):
             fps=config.fps,
             realtime=True,
             patient=True,
-            on_open=partial(self._opened, camera),
+            on_open=partial(self.outputs.opened, camera),
             on_frame=camera.take_frame,
             frame_side=SHOWN_SIDE,
-            on_window=partial(self._window, camera),
+            on_window=partial(self.outputs.window, camera),
         )
 
     def _stand(self, camera: Camera) -> None:
@@ -268,64 +245,12 @@ class Fleet(Closing):
         """Body of the thread."""
         for event in self._group.run(until_stopped=True):
             try:
-                self._tell(event)
+                if (camera := self.cameras.get(event.stream)) is not None:
+                    self.outputs.tell(camera, event)
+                    if event.kind in ("status", "error"):
+                        self._look(camera)
             except Exception as error:  # the others go on, whatever one of them brought
                 self._problem("cameras", f"Something went wrong inside: {type(error).__name__}: {error}")
-
-    def _opened(self, camera: Camera, source: Source) -> None:
-        if self._log is not None:
-            self._log.add_stream(camera.config.source, source, name=camera.config.id)
-        if self._video is not None:
-            camera.keeper = self._video.begin(camera.config.id)
-            source.keep_packets(camera.keeper.ring)
-
-    def _window(self, camera: Camera, window: Window, query: str, embedding: Float32) -> None:
-        is_first = query == camera.first_query
-        if is_first:
-            camera.began = time.time() - window.end_s
-        if self._log is not None:
-            self._keep(partial(self._log.write_window, camera.config.id, window, query, embedding))
-        if is_first and camera.keeper is not None:
-            camera.keeper.advance(window.end_s, began=camera.began)
-        if is_first:
-            camera.newest, camera.unknown = window, window.unknown
-            trace = self._traces[camera.config.id]
-            trace.add(at=camera.began + window.end_s, embedding=embedding, unknown=camera.unknown)
-
-        for found in camera.standing.push(window, query, embedding, partial(self._clip_of, camera)):
-            self._tell(found.event, about=found.about, send_to=found.send_to)
-
-    def _clip_of(self, camera: Camera, alert: AlertConfig, change: AlertChange) -> str | None:
-        """The name that the clip of an alert will have."""
-        if self._video is None:
-            return None
-        start, end = camera.began + change.start_s - alert.look_back_s, camera.began + change.end_s
-        return self._video.want_clip(camera.config.id, alert.id, start=start, end=end)
-
-    def _tell(self, event: Event, *, about: str = "", send_to: tuple[str, ...] | None = None) -> None:
-        camera = self.cameras.get(event.stream)
-        if camera is None:
-            return
-        if self._log is not None:
-            self._keep(partial(self._log.write, event))
-        plain = replace(event, embedding=None)
-        if self._sinks is not None:
-            self._sinks.write(plain, only=send_to)
-        told = self._hub.tell(plain, at_end=(camera.began or time.time()) + event.end_s, about=about)
-        if event.kind == "segment" and event.query == camera.first_query:
-            camera.now = told
-            self._traces[event.stream].decide(event)
-        elif event.kind in ("status", "error"):
-            self._look(camera)
-
-    def _keep(self, write: Callable[[], object]) -> None:
-        """Write to the log; a full disk ends what is kept, and no camera."""
-        try:
-            write()
-        except VljepaError as error:
-            self._problem("log", f"The log cannot be written: {error}")
-        else:
-            self._problem("log", "")
 
 
 def _reads(config: CameraConfig) -> tuple[object, ...]:
