@@ -27,9 +27,15 @@ TEST = "videotestsrc is-live=true pattern={} ! video/x-raw,width=101,height=60,f
 
 
 def children() -> list[psutil.Process]:
-    """The pipelines that this process runs."""
-    found = psutil.Process().children()
-    return [child for child in found if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    """The pipelines that this process runs; other tests may have left processes of their own."""
+    return [child for child in psutil.Process().children() if is_pipeline(child)]
+
+
+def is_pipeline(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and "gst-launch-1.0" in process.cmdline()
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def all_end() -> bool:
