@@ -48,7 +48,7 @@ function cameraForm(store, camera, signal) {
       source,
       camera
         ? 'Left empty, the address stays as it is. Its password is never shown.'
-        : 'RTSP, HTTP, a device, a file or a GStreamer pipeline',
+        : 'RTSP, HTTP, a device or a file',
     ),
     plugged,
     h(

@@ -31,7 +31,7 @@ export function welcome({store, signal}) {
         required: true,
         maxlength: 1000,
       }),
-      'RTSP, HTTP or a GStreamer pipeline. The password is never shown again.',
+      'RTSP or HTTP. The password is never shown again.',
     ),
     h('div', {role: 'alert'}),
     h('div', {}, submit('Connect')),
