@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from vljepa_log.background import Background
 from vljepa_log.errors import LogError
-from vljepa_log.moments import GAP_S, MARGIN, Moment, merge
+from vljepa_log.moments import APART_S, GAP_S, MARGIN, Moment, distinct, join, merge
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail, unknown_of
 from vljepa_log.store import EVERYTHING, Held, Store, Where
 from vljepa_log.stores import open_store
@@ -108,10 +108,19 @@ class LogReader(Closing):
             for name, several in sorted(found.items())
         ]
 
-    def search(self, embedding: Float32, *, k: int = 10, where: Where = EVERYTHING) -> list[Moment]:
+    def search(
+        self, embedding: Float32, *, k: int = 10, where: Where = EVERYTHING, each_query: bool = True
+    ) -> list[Moment]:
         """The k moments nearest to an embedding (S,), best first. Nothing is decoded.
 
+        A moment is what lies around a window that is nearer than all between it and a nearer one, by 0.1 of cosine.
         What makes large logs quick to search is made meanwhile, in a thread of low priority.
+
+        Args:
+            embedding: What is looked for.
+            k: How many moments.
+            where: Which windows are looked at.
+            each_query: Where a stream was asked several queries, find a time once for each of them; else once.
 
         Raises:
             InputError: the embedding has another length than those of the log, or k is below 1.
@@ -123,7 +132,7 @@ class LogReader(Closing):
             raise InputError(
                 f"expected an embedding ({self._width},), got one of shape {np.shape(embedding)}"
             )
-        moments = self._moments(embedding, k, where)
+        moments = self._moments(embedding, k, where, each_query=each_query)
         if self._store.behind():
             self._upkeep.wake()
         return [self._with_words(moment) for moment in moments]
@@ -173,15 +182,21 @@ class LogReader(Closing):
         best = nlargest(k, [*best, *last.values()], key=lambda each: each.score)
         return [self._with_words(moment) for moment in best]
 
-    def _moments(self, embedding: Float32, k: int, where: Where) -> list[Moment]:
+    def _moments(self, embedding: Float32, k: int, where: Where, *, each_query: bool) -> list[Moment]:
         """Windows that were found, each followed to both sides; more are looked for while they make too few."""
         wanted = FIRST * k
+        followed: list[Moment] = []
         while True:
             windows = self._store.nearest(embedding, k=wanted, where=where)
-            found = merge(windows, limit=k)
-            found = merge([self._followed(moment, embedding, where) for moment in found], limit=k)
-            if len(found) >= k or len(windows) < wanted or wanted >= MOST * k:
-                return found
+            for moment in merge(windows):
+                if not any(each.holds(moment) for each in followed):
+                    join(followed, self._followed(moment, embedding, where))
+                if len(followed) >= k:
+                    found = distinct(followed, limit=k, each_query=each_query)
+                    if len(found) == k:
+                        return found
+            if len(windows) < wanted or wanted >= MOST * k:
+                return distinct(followed, limit=k, each_query=each_query)
             wanted *= 4
 
     def _followed(self, moment: Moment, embedding: Float32, where: Where) -> Moment:
@@ -258,19 +273,24 @@ class LogReader(Closing):
 
 
 def _run(batch: Batch, moment: Moment, embedding: Float32, where: Where) -> tuple[int, int]:
-    """First and last row of the windows around a moment's best one that belong to it."""
-    windows = batch.windows
-    best = int(np.flatnonzero(windows["key"] == moment.key)[0])
-    scores = batch.embeddings.astype(np.float32) @ embedding
-    same = moment.score - scores <= MARGIN
-    same &= windows["time"] >= (-np.inf if where.since is None else where.since)
-    same &= windows["time"] < (np.inf if where.until is None else where.until)
-    gaps = windows["start_s"][1:] - windows["end_s"][:-1]
-    apart = (gaps > GAP_S) | (np.diff(windows["start_s"]) < 0)  # a pause, or a stream that began anew
-    before = np.flatnonzero(~same[:best] | apart[:best])
-    after = np.flatnonzero(~same[best + 1 :] | apart[best:])
-    first = int(before[-1]) + 1 if len(before) else 0
-    last = best + int(after[0]) if len(after) else len(batch) - 1
+    """First and last row of the windows around a moment's best one that belong to it: most often a few."""
+    since, until = where.since, where.until
+    starts, ends, times = (batch.windows[name].tolist() for name in ("start_s", "end_s", "time"))
+    near = (batch.embeddings.astype(np.float32) @ embedding >= moment.score - MARGIN).tolist()
+
+    def belongs(row: int) -> bool:
+        return near[row] and (since is None or times[row] >= since) and (until is None or times[row] < until)
+
+    def goes_on(one: int, after: int) -> bool:
+        """Not over a pause, or into a run of a stream that began anew."""
+        late_s = (times[after] - times[one]) - (ends[after] - ends[one])
+        return bool(starts[one] <= starts[after] <= ends[one] + GAP_S and abs(late_s) <= APART_S)
+
+    first = last = int((batch.windows["key"] == moment.key).argmax())
+    while first > 0 and belongs(first - 1) and goes_on(first - 1, first):
+        first -= 1
+    while last < len(near) - 1 and belongs(last + 1) and goes_on(last, last + 1):
+        last += 1
     return first, last
 
 

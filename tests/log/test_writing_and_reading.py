@@ -178,16 +178,13 @@ SPANS = st.tuples(
 )
 
 
-@given(st.lists(SPANS, max_size=40), st.integers(1, 10))
-def test_moments_hold_their_windows_and_the_best_come_first(
-    spans: list[tuple[str, int, int, float]], limit: int
-) -> None:
+@given(st.lists(SPANS, max_size=40))
+def test_moments_hold_their_windows_and_the_best_come_first(spans: list[tuple[str, int, int, float]]) -> None:
     windows = [
         Moment(stream=stream, query="q", start_s=at, end_s=at + long, time=at + long, score=score, key=number)
         for number, (stream, at, long, score) in enumerate(spans)
     ]
-    found = merge(windows, limit=limit)
-    assert len(found) <= limit
+    found = merge(windows)
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
     if windows:
         assert found[0].score == max(window.score for window in windows)
@@ -200,12 +197,58 @@ def test_moments_hold_their_windows_and_the_best_come_first(
         assert not any(first.touches(second) for second in found[index + 1 :])
 
 
+def scored(log: LogWriter, cosines: list[float], wanted: np.ndarray, *, began: float = 1000.0) -> None:
+    """A window of 2 s each second, at these cosines with what is wanted."""
+    for second, cosine in enumerate(cosines):
+        beside = unit(second)
+        beside -= (beside @ wanted) * wanted
+        row = cosine * wanted + np.sqrt(1 - cosine**2) * beside / np.linalg.norm(beside)
+        log.add_window("door", "q", start_s=second, end_s=second + 2, embedding=row, at=began + second + 2)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "spans"),
+    [
+        ([0.2] * 4 + [0.79, 0.8, 0.95, 0.9, 0.8, 0.78] + [0.2] * 4, [(6, 9)]),
+        ([0.2] * 4 + [0.95, 0.8, 0.66, 0.66, 0.66, 0.66, 0.8, 0.2], [(4, 6), (10, 12)]),
+        ([0.95] + [0.2] * 3 + [0.8, 0.81, 0.8], [(0, 2), (4, 8)]),
+        ([0.6, 0.61] * 20 + [0.95, 0.94] + [0.6, 0.61] * 20, [(40, 43)]),
+    ],
+    ids=["slopes of a peak", "a valley between", "apart", "a plateau"],
+)
+def test_no_moment_comes_twice(
+    tmp_path: Path, manifest: vj.Manifest, cosines: list[float], spans: list[tuple[float, float]]
+) -> None:
+    """What lies on the way up to a better moment is a part of it, and no answer of its own."""
+    wanted = unit(5000)
+    with LogWriter(tmp_path / "LOG", manifest) as log:
+        scored(log, cosines, wanted)
+    with LogReader(tmp_path / "LOG", manifest) as log:
+        found = [each for each in log.search(wanted, k=5) if each.score > 0.5]
+        assert [(each.start_s, each.end_s) for each in found] == spans
+
+
+def test_runs_of_a_camera_at_the_same_seconds_are_moments_of_their_own(
+    tmp_path: Path, manifest: vj.Manifest
+) -> None:
+    wanted = unit(5000)
+    with LogWriter(tmp_path / "LOG", manifest) as log:
+        for began, best in ((1000.0, 0.9), (9000.0, 0.85)):
+            scored(log, [0.2, 0.2, best, best, 0.2, 0.2], wanted, began=began)
+    with LogReader(tmp_path / "LOG", manifest) as log:
+        first, second = log.search(wanted, k=2)
+        assert [(each.start_s, each.end_s, each.time) for each in (first, second)] == [
+            (2, 5, 1005.0),
+            (2, 5, 9005.0),
+        ]
+
+
 def test_a_window_between_two_moments_makes_them_one() -> None:
     def window(at: float, score: float) -> Moment:
         return Moment(stream="a", query="q", start_s=at, end_s=at + 2, time=at + 2, score=score, key=int(at))
 
     for between in (0.84, 0.78):  # the second one is near to the lesser moment only
-        (one,) = merge([window(0, 0.9), window(8, 0.85), window(4, between)], limit=5)
+        (one,) = merge([window(0, 0.9), window(8, 0.85), window(4, between)])
         assert (one.start_s, one.end_s, one.score, one.key) == (0, 10, 0.9, 0)
 
 
@@ -216,7 +259,7 @@ def test_neighbours_are_one_moment_and_what_is_apart_is_another() -> None:
     near = [window(0, 0.8), window(1, 0.9), window(2, 0.85)]
     worse = window(3, 0.9 - MARGIN - 0.01)
     far = window(5 + GAP_S + 0.1, 0.75)
-    first, second, third = merge([*near, far, worse], limit=5)
+    first, second, third = merge([*near, far, worse])
     assert (first.start_s, first.end_s, first.score, first.key) == (0, 4, 0.9, 1)
     assert (second.start_s, second.score) == (3, 0.9 - MARGIN - 0.01)
     assert third.start_s == far.start_s

@@ -23,8 +23,6 @@ Float32 = npt.NDArray[np.float32]
 HOUR_S = 3600.0
 NEAREST = 2048
 """Windows by which the hours are judged: the best one of an hour is among them, or the hour is far from it."""
-SHARED = 0.5
-"""Of the shorter of two moments of a camera: what shares more is one, found by what two questions say of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +56,7 @@ def search(archive: Archive, embedding: Float32, *, k: int, where: Where) -> Fou
 
 def _search(opened: OpenLog, embedding: Float32, k: int, where: Where) -> Found:
     begun, log = time.perf_counter(), opened.log
-    queries = {each.query for each in log.store.held(where)}
-    moments = _distinct(log.search(embedding, k=k * max(1, len(queries)), where=where), k)
+    moments = log.search(embedding, k=k, where=where, each_query=False)
     best: dict[float, float] = {}
     for window in log.store.nearest(embedding, k=NEAREST, where=where):
         hour = window.time // HOUR_S * HOUR_S
@@ -70,20 +67,3 @@ def _search(opened: OpenLog, embedding: Float32, k: int, where: Where) -> Found:
         took_ms=(time.perf_counter() - begun) * 1000,
         hours=sorted(best.items()),
     )
-
-
-def _distinct(moments: Sequence[Moment], k: int) -> list[Moment]:
-    """The best of those that are the same part of a camera's time."""
-    found: list[Moment] = []
-    for each in moments:
-        if not any(_same(each, other) for other in found):
-            found.append(each)
-    return found[:k]
-
-
-def _same(one: Moment, other: Moment) -> bool:
-    if one.stream != other.stream or one.query == other.query:
-        return False
-    lengths = one.end_s - one.start_s, other.end_s - other.start_s
-    shared = min(one.time, other.time) - max(one.time - lengths[0], other.time - lengths[1])
-    return shared > SHARED * min(lengths)
