@@ -24,6 +24,7 @@ from vljepa_log.errors import LogError
 from vljepa_log.moments import Moment
 from vljepa_log.neighbours import Neighbours
 from vljepa_log.parts import EMBEDDING, ROW, SUFFIXES, Opened, Part, PartFiles, key_of, row_of, windows_of
+from vljepa_log.products import Cosines
 from vljepa_log.rows import TOLD, Batch, StoredEvent, Thumbnail, unknown_of
 from vljepa_log.store import EVERYTHING, Contents, Held, Position, Where
 from vljepa_log.thinning import thin
@@ -123,13 +124,13 @@ class FolderStore:
 
     def nearest(self, embedding: Float32, *, k: int, where: Where = EVERYTHING) -> list[Moment]:
         """See `Store`."""
-        embedding = np.ascontiguousarray(embedding, np.float32)
+        cosines = Cosines(embedding)
         sources = self._database.sources(where)
         best: list[tuple[float, Opened, int]] = []
         for opened in self._opened(where) if sources else []:
             within = self._mask(opened, where, sources)
             if within is None or within.any():
-                rows, scores = self._neighbours.nearest(opened, within, embedding, k)
+                rows, scores = self._neighbours.nearest(opened, within, cosines, k)
                 best += [(score, opened, row) for score, row in zip(scores.tolist(), rows.tolist())]
         best.sort(key=lambda each: -each[0])
         return [_moment(opened, row, score, sources) for score, opened, row in best[:k]]
@@ -148,16 +149,11 @@ class FolderStore:
     def around(self, window: Moment, *, count: int) -> Batch | None:
         """See `Store`."""
         number, row = row_of(window.key)
-        with self._trouble("read"):
-            part = self._database.part(number)
-            if part is None or row >= part.rows:
-                return None
-            try:
-                opened = self._files.open(part)
-            except FileNotFoundError:
-                return None
-        reach = count * part.sources
-        rows = np.arange(max(0, row - reach), min(part.rows, row + reach + 1))
+        opened = self._files.opened(number) or self._one(number)  # a search has opened it a moment ago
+        if opened is None or row >= opened.part.rows:
+            return None
+        reach = count * opened.part.sources
+        rows = np.arange(max(0, row - reach), min(opened.part.rows, row + reach + 1))
         same = opened.rows["source"][rows[0] : rows[-1] + 1] == opened.rows["source"][row]
         return _batch(opened, rows[same], window.stream, window.query)
 
@@ -262,6 +258,14 @@ class FolderStore:
     def _open(self, part: Part) -> Opened:
         with self._trouble("read"):
             return self._files.open(part)
+
+    def _one(self, number: int) -> Opened | None:
+        with self._trouble("read"):
+            part = self._database.part(number)
+            try:
+                return None if part is None else self._files.open(part)
+            except FileNotFoundError:
+                return None
 
     def _opened(self, where: Where) -> list[Opened]:
         """All parts that may hold what is meant, mapped at one moment; a part that is removed meanwhile is no error."""

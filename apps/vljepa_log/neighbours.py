@@ -20,20 +20,21 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_log.parts import Opened, Part
+from vljepa_log.products import Cosines
 from vljepa_runtime.files import cache_file
 
 __all__ = ["Neighbours"]
 
 Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
-BLOCK = 1 << 10  # rows multiplied at once; their float32 stays in a core's cache
 FROM_VALUES = 1 << 20  # 4,096 rows of 256: an exact search of fewer takes a millisecond or two
 STEP = 16  # rows taken into a graph at once, some 3 ms: whoever waits for a search waits no longer
-RESCORED = 4  # times as many as are wanted are scored again: int8 changes their order
+MORE = 1.1  # times as many as are wanted are scored again at least: int8 changes the order by a few places
 MOST_FROM_GRAPH = 4096  # candidates; beyond, the graph is no quicker than the product
 PATIENCE_S = 0.05  # so long what indexes lets searches go first, lest it never ends
 LEAST_SHARE = 1 / 16  # of a part that is meant, down to which its graph is asked
-SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 96, "expansion_search": 96}
+SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 96}
+EXPANSION = 48  # windows that a search of a graph keeps in sight, and gives; its time grows with them
 
 
 class _Turns:
@@ -123,18 +124,18 @@ class Neighbours:
                 path.unlink(missing_ok=True)
 
     def nearest(
-        self, opened: Opened, within: Array | None, embedding: Float32, k: int
+        self, opened: Opened, within: Array | None, cosines: Cosines, k: int
     ) -> tuple[Array, Float32]:
-        """Rows of a part that are nearest to an embedding (S,), and their cosines, best first.
+        """Rows of a part that are nearest to an embedding, and their cosines, best first.
 
         Args:
             opened: The part.
             within: (N,) which rows are meant; None for all.
-            embedding: What is looked for.
+            cosines: With what is looked for.
             k: How many at most.
         """
-        rows = self._candidates(opened, within, embedding, k)
-        scores = _scores(opened.embeddings, embedding, rows)
+        rows = self._candidates(opened, within, cosines.wanted, k)
+        scores = cosines.of(opened.embeddings, rows)
         if len(scores) > 4 * k:
             largest = np.argpartition(-scores, k)[:k]
             rows, scores = rows[largest], scores[largest]
@@ -146,7 +147,7 @@ class Neighbours:
         part = opened.part
         graph = self._graph(part) if self._available and part.rows >= self._from_rows else None
         share = 1.0 if within is None else float(within.mean())
-        wanted = round(RESCORED * k / max(share, LEAST_SHARE))
+        wanted = round(max(EXPANSION, MORE * k) / max(share, LEAST_SHARE))
         if graph is None or share < LEAST_SHARE or wanted > MOST_FROM_GRAPH:
             return np.arange(part.rows) if within is None else np.flatnonzero(within)
         with graph.turns.search():
@@ -199,7 +200,7 @@ def _library() -> Any:
 
 
 def _new(width: int) -> _Graph:
-    return _Graph(index=_library()(ndim=width, **SETTINGS), rows=0)
+    return _Graph(index=_library()(ndim=width, expansion_search=EXPANSION, **SETTINGS), rows=0)
 
 
 def _restored(file: Path, rows: int) -> _Graph | None:
@@ -209,20 +210,6 @@ def _restored(file: Path, rows: int) -> _Graph | None:
     with suppress(Exception):
         index = _library().restore(str(file), view=True)
         if index is not None and len(index) == rows:
-            index.expansion_search = SETTINGS["expansion_search"]
+            index.expansion_search = EXPANSION
             return _Graph(index=index, rows=rows, kept=True)
     return None
-
-
-def _scores(embeddings: Array, wanted: Float32, rows: Array) -> Float32:
-    """Cosines of some rows, in any order, with what is wanted; those that lie one after another are not gathered."""
-    scores = np.empty(len(rows), np.float32)
-    block = np.empty((BLOCK, embeddings.shape[1]), np.float32)
-    for start in range(0, len(rows), BLOCK):
-        part = slice(start, min(start + BLOCK, len(rows)))
-        some = block[: part.stop - start]
-        meant = rows[part]
-        in_line = (np.diff(meant) == 1).all()
-        np.copyto(some, embeddings[meant[0] : meant[-1] + 1] if in_line else embeddings[meant])
-        np.dot(some, wanted, out=scores[part])
-    return scores

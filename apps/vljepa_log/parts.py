@@ -101,6 +101,10 @@ class PartFiles:
             self._maps[part.number] = known
         return Opened(part=part, rows=known.rows[: part.rows], embeddings=known.embeddings[: part.rows])
 
+    def opened(self, number: int) -> Opened | None:
+        """A part as it was when it was mapped last; None where it is not mapped."""
+        return self._maps.get(number)
+
     def write(self, number: int, start: int, rows: Array, embeddings: Array) -> None:
         """Write rows from row `start` on, through to the disk; what lay there before never counted."""
         for path, array in zip(self.paths(number), (rows, embeddings.astype(EMBEDDING))):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from vljepa_log.background import Background
 from vljepa_log.errors import LogError
 from vljepa_log.moments import APART_S, GAP_S, MARGIN, Moment, distinct, join, merge
+from vljepa_log.products import Cosines
 from vljepa_log.rows import Batch, StoredEvent, Thumbnail, unknown_of
 from vljepa_log.store import EVERYTHING, Held, Store, Where
 from vljepa_log.stores import open_store
@@ -184,29 +185,30 @@ class LogReader(Closing):
 
     def _moments(self, embedding: Float32, k: int, where: Where, *, each_query: bool) -> list[Moment]:
         """Windows that were found, each followed to both sides; more are looked for while they make too few."""
-        wanted = FIRST * k
+        wanted, cosines, needed = FIRST * k, Cosines(embedding), k
         followed: list[Moment] = []
         while True:
             windows = self._store.nearest(embedding, k=wanted, where=where)
             for moment in merge(windows):
                 if not any(each.holds(moment) for each in followed):
-                    join(followed, self._followed(moment, embedding, where))
-                if len(followed) >= k:
+                    join(followed, self._followed(moment, cosines, where))
+                if len(followed) >= needed:
                     found = distinct(followed, limit=k, each_query=each_query)
                     if len(found) == k:
                         return found
+                    needed = len(followed) + k - len(found)
             if len(windows) < wanted or wanted >= MOST * k:
                 return distinct(followed, limit=k, each_query=each_query)
             wanted *= 4
 
-    def _followed(self, moment: Moment, embedding: Float32, where: Where) -> Moment:
+    def _followed(self, moment: Moment, cosines: Cosines, where: Where) -> Moment:
         """A moment with the windows beside its best one that say the same, also those that were not found."""
         (reach, most), before = REACH, 0
         while True:
             batch = self._store.around(moment, count=reach)
             if batch is None:
                 return moment
-            first, last = _run(batch, moment, embedding, where)
+            first, last = _run(batch, moment, cosines, where)
             inside = first > 0 and last < len(batch) - 1
             if inside or reach >= most or len(batch) == before:
                 break
@@ -272,11 +274,11 @@ class LogReader(Closing):
         return replace(moment, text=words_of(self._store, moment))
 
 
-def _run(batch: Batch, moment: Moment, embedding: Float32, where: Where) -> tuple[int, int]:
+def _run(batch: Batch, moment: Moment, cosines: Cosines, where: Where) -> tuple[int, int]:
     """First and last row of the windows around a moment's best one that belong to it: most often a few."""
     since, until = where.since, where.until
     starts, ends, times = (batch.windows[name].tolist() for name in ("start_s", "end_s", "time"))
-    near = (batch.embeddings.astype(np.float32) @ embedding >= moment.score - MARGIN).tolist()
+    near = (cosines(batch.embeddings) >= moment.score - MARGIN).tolist()
 
     def belongs(row: int) -> bool:
         return near[row] and (since is None or times[row] >= since) and (until is None or times[row] < until)

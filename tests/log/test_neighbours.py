@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vljepa_log import WINDOW, Batch, Contents, Where, folder_store, neighbours, open_store
+from vljepa_log import WINDOW, Batch, Contents, Where, folder_store, neighbours, open_store, products
 from vljepa_log.store import Store
 
 pytestmark = pytest.mark.skipif(find_spec("usearch") is None, reason="the extra log is not installed")
@@ -73,9 +73,9 @@ def test_graphs_find_what_is_near(
     store.update()
     assert not store.behind()
     scored: list[int] = []
-    exact = neighbours._scores
+    exact = products.Cosines.of
     monkeypatch.setattr(
-        neighbours, "_scores", lambda e, w, rows: (scored.append(len(rows)), exact(e, w, rows))[1]
+        products.Cosines, "of", lambda self, e, rows: (scored.append(len(rows)), exact(self, e, rows))[1]
     )
     assert share_found(store, vectors, where, chosen) > 0.97
     assert sum(scored) < 30 * max(len(chosen) / 2, 31)  # the graphs were asked
@@ -95,6 +95,24 @@ def test_graphs_are_kept_and_found_again(store: Store, vectors: np.ndarray, tmp_
     assert share_found(reader, vectors, Where(since=2000), NUMBERS[2000:]) > 0.97
     other.close()
     reader.close()
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["NumKong", "NumPy"])
+@pytest.mark.parametrize("length", [1.0, 1e6, 1e-6, 0.0])
+def test_cosines_are_those_of_float32(
+    length: float, installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not installed:
+        monkeypatch.setattr(products, "_cdist", lambda: None)
+    random = np.random.default_rng(2)
+    rows = random.normal(size=(3000, 300)).astype(np.float16)
+    wanted = (length * random.normal(size=300)).astype(np.float32)
+    exact = rows.astype(np.float64) @ wanted.astype(np.float64)
+    cosines = products.Cosines(wanted)
+    np.testing.assert_allclose(cosines(rows), exact, atol=2e-5 * length, rtol=1e-5)
+    some = np.concatenate([random.integers(3000, size=1500), np.arange(1200, 2400)])
+    np.testing.assert_allclose(cosines.of(rows, some), exact[some], atol=2e-5 * length, rtol=1e-5)
+    assert cosines.of(rows, some[:0]).shape == cosines(rows[:0]).shape == (0,)
 
 
 ORDER = """
