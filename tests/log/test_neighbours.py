@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -95,6 +98,28 @@ def test_graphs_are_kept_and_found_again(store: Store, vectors: np.ndarray, tmp_
     assert share_found(reader, vectors, Where(since=2000), NUMBERS[2000:]) > 0.97
     other.close()
     reader.close()
+
+
+def test_a_search_does_not_wait_for_what_indexes(store: Store, vectors: np.ndarray) -> None:
+    store.update()
+    taken, found = threading.Event(), threading.Event()
+
+    def index() -> None:
+        with ExitStack() as stack:
+            for graph in cast(folder_store.FolderStore, store)._neighbours._graphs.values():
+                stack.enter_context(graph.turns.index())
+            taken.set()
+            found.wait(timeout=60)
+
+    thread = threading.Thread(target=index)
+    thread.start()
+    assert taken.wait(timeout=60)
+    try:
+        assert share_found(store, vectors, Where(), NUMBERS) > 0.99
+        assert thread.is_alive()
+    finally:
+        found.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["NumKong", "NumPy"])
