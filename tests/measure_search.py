@@ -5,7 +5,8 @@
 Each annotation's caption is searched for. A moment is found where its middle lies in an annotation of that meaning, or,
 more strictly, where it shares half of their union with one; a caption that is true several times counts wherever it is.
 FOLDER keeps a log for each bundle, so that a stopped run goes on and a second one only searches. Everything is asked
-again of logs that were thinned as retention does it.
+again of logs that were thinned as retention does it. At the end: how many of the first moments are called weak, of
+captions whose moment was found, of captions of other streams, and of what the world has nothing of.
 """
 
 from __future__ import annotations
@@ -17,15 +18,33 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import vljepa_runtime as vj
 from vljepa_apps import console
 from vljepa_data.world import EventStream, HandBank, Split, StreamEvent, make_stream
 from vljepa_evaluation.tasks import FIRST_STREAM, StreamPlan
 from vljepa_evaluation.tasks.streams import windows_of
 from vljepa_log import Contents, LogReader, LogWriter, Moment, Retention, Where, open_store, thin
+from vljepa_runtime.alerts import weak_below
 from vljepa_runtime.bundle import identity_of
 
 DEPTHS = (1, 5)
+ABSENT = 25  # captions of other streams, for each stream
+ELSEWHERE = (
+    "a man drinks a cup of coffee",
+    "a dog runs across the lawn",
+    "a delivery van stops at the gate",
+    "a woman waters the plants",
+    "two children play football",
+    "smoke rises from the engine",
+    "someone opens the fridge",
+    "a cat sleeps on the sofa",
+    "a person lies on the floor",
+    "the door of the garage is open",
+    "a bicycle leans against the wall",
+    "somebody takes the parcel",
+)
 PLAN = StreamPlan(stride_s=1.0)  # as vljepa index has it
 
 
@@ -115,6 +134,33 @@ def recalls(subject: Subject, streams: Sequence[EventStream]) -> Iterator[tuple[
                 yield f"{where} | {what}", [sum(any(row[:k]) for row in hits) / len(hits) for k in DEPTHS]
 
 
+def weak_shares(subject: Subject, streams: Sequence[EventStream]) -> dict[str, tuple[int, float]]:
+    """How many searches of one stream there were, by what was searched for, and which share found weakly."""
+    model, random = subject.model, np.random.default_rng(0)
+    events = {name_of(number): stream.events for number, stream in enumerate(streams)}
+    keys = {event.text: event.key for found in events.values() for event in found}
+    limits = {text: weak_below(text, model.embed_text) for text in (*keys, *ELSEWHERE)}
+    embedded = dict(zip(limits, model.embed_text(list(limits))))
+    weak: dict[str, list[bool]] = {
+        what: [] for what in ("right", "wrong", "of other streams", "of no stream")
+    }
+    with LogReader(subject.place, model.bundle.manifest) as log:
+        for name, found in events.items():
+            here = {event.key for event in found}
+            others = [text for text, key in keys.items() if key not in here]
+            absent = random.choice(others, min(len(others), ABSENT), replace=False).tolist()
+            for text in (*dict.fromkeys(event.text for event in found), *absent, *ELSEWHERE):
+                (best,) = log.search(embedded[text], k=1, where=Where(streams=(name,)))
+                what = (
+                    "of no stream" if text in ELSEWHERE else "of other streams" if text in absent else "wrong"
+                )
+                if keys.get(text) in here:
+                    hit = any(middle_in(best, event) for event in found if event.key == keys[text])
+                    what = "right" if hit else "wrong"
+                weak[what].append(best.score < (limits[text] or -1.0))
+    return {what: (len(each), float(np.mean(each))) for what, each in weak.items() if each}
+
+
 def is_hit(
     moment: Moment,
     event: StreamEvent,
@@ -153,6 +199,10 @@ def main() -> None:
         for each, windows in ((subject, f"{before}"), (copy, f"{after}, thinned")):
             for row, (first, fifth) in recalls(each, streams):
                 print(f"| {subject.place.name} | {windows} | {row} | {first:.1%} | {fifth:.1%} |", flush=True)
+    print("\n| bundle | searched for | searches | first moment called weak |\n|---|---|---|---|")
+    for subject in subjects:
+        for what, (searches, share) in weak_shares(subject, streams).items():
+            print(f"| {subject.place.name} | {what} | {searches} | {share:.1%} |", flush=True)
 
 
 if __name__ == "__main__":

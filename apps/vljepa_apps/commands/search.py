@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the moments, best first."""
     from vljepa_log import LogReader, Where
+    from vljepa_runtime.alerts import weak_below
 
     if [bool(args.words and args.words.strip()), bool(args.like), bool(args.picture), bool(args.state)].count(
         True
@@ -70,11 +71,12 @@ def run(args: argparse.Namespace) -> int:
             moments = log.search(wanted(args, model, log), k=args.k, where=where)
         if args.thumbnails:
             write_thumbnails(log, moments, args.thumbnails)
+    limit = weak_below(args.words, model.embed_text) if args.words else None
     if args.json:
         for each in moments:
-            console.document(plain(each))
+            console.document(plain(each, limit))
     else:
-        console.result(text(moments))
+        console.result(text(moments, limit))
     return 0
 
 
@@ -115,7 +117,12 @@ def place(value: str) -> tuple[str, float]:
     return stream, arguments.non_negative(seconds)
 
 
-def plain(moment: Moment) -> dict[str, Any]:
+def is_weak(moment: Moment, limit: float | None) -> bool | None:
+    """Whether a moment more often shows something else than what was searched for; None where nobody can tell."""
+    return None if limit is None else moment.score < limit
+
+
+def plain(moment: Moment, limit: float | None) -> dict[str, Any]:
     """A moment for JSON."""
     return {
         "stream": moment.stream,
@@ -123,13 +130,14 @@ def plain(moment: Moment) -> dict[str, Any]:
         "end_s": round(moment.end_s, 3),
         "time": wall_time.iso(moment.time),
         "score": round(moment.score, 4),
+        "weak": is_weak(moment, limit),
         "text": moment.text,
         "unknown": moment.unknown,
     }
 
 
-def text(moments: list[Moment]) -> str:
-    """The moments for people."""
+def text(moments: list[Moment], limit: float | None) -> str:
+    """The moments for people, and how many of them are likely to be something else."""
     if not moments:
         return "nothing in the log is meant: see vljepa index, or look at --from, --to, --stream and --query"
     rows = [
@@ -142,7 +150,15 @@ def text(moments: list[Moment]) -> str:
         )
         for each in moments
     ]
-    return console.table(rows, header=("score", "in stream time", "ended", "stream", "words"))
+    table = console.table(rows, header=("score", "in stream time", "ended", "stream", "words"))
+    weak = sum(bool(is_weak(each, limit)) for each in moments)
+    if not weak:
+        return table
+    if weak == len(moments):
+        told = f"Nothing fits well: all are below {limit:.3f}"
+    else:
+        told = f"{weak} of them {'is' if weak == 1 else 'are'} below {limit:.3f}"
+    return f"{table}\n{told}, where a match more often shows something else."
 
 
 def write_thumbnails(log: LogReader, moments: list[Moment], folder: Path) -> None:

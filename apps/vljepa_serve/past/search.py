@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field, model_validator
 
 from vljepa_log import Where
+from vljepa_runtime.alerts import weak_below
 from vljepa_serve.archive import LATEST, MAX_PICTURE, Archive, MomentId, picture_of
 from vljepa_serve.archive import search as find
 from vljepa_serve.dependencies import ArchiveOf, ReadingOf
@@ -65,7 +66,8 @@ class FoundOut(BaseModel):
         searched: Of how many windows.
         took_ms: How long it took.
         hours: Best scores of the hours that come near it; the others are left out.
-        weak_below: Below it, a match is more often wrong than right; None where nobody measured that.
+        weak_below: Below it, a match is more often wrong than right; None where the question says nothing of it: a
+            single word, a picture, a moment.
     """
 
     moments: list[MomentOut]
@@ -87,6 +89,7 @@ async def search(archive: ArchiveOf, reading: ReadingOf, wanted: Wanted) -> Foun
             searched=found.searched,
             took_ms=round(found.took_ms, 1),
             hours=[Hour(at=at, score=round(score, 4)) for at, score in found.hours],
+            weak_below=weak_below(wanted.words, archive.model.embed_text) if wanted.words else None,
         )
 
     return await reading.run(read)

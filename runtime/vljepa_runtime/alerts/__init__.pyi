@@ -12,4 +12,5 @@ from .watch import AlertChange as AlertChange
 from .watch import AlertScorer as AlertScorer
 from .watch import AlertWatch as AlertWatch
 from .watch import watch_scores as watch_scores
+from .words import weak_below as weak_below
 from .words import with_threshold as with_threshold

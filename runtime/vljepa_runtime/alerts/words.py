@@ -15,10 +15,11 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.values import shown
 from vljepa_runtime.selection.protocol import Floats
 
-__all__ = ["EmbedTexts", "something_else", "with_threshold"]
+__all__ = ["EmbedTexts", "something_else", "weak_below", "with_threshold"]
 
 BELOW = 0.06  # of 0.02 to 0.08 on the world's event streams the best, with 0.05, which misses more; see docs/alerts.md
 BELOW_BESIDE_OTHERS = 0.08  # the best of 0.05 to 0.15 where labels compete
+BELOW_IN_SEARCH = 0.05  # what is called weak wrongly is still shown, so it may be more; see docs/log.md
 MOST_WORDS = 32  # of a long text so many are left out in turn
 EmbedTexts = Callable[[Sequence[str]], Floats]
 
@@ -56,6 +57,27 @@ def with_threshold(alert: Alert, embed_texts: EmbedTexts) -> Alert:
             "in a few words, or find one with vljepa alerts calibrate"
         )
     return replace(alert, threshold=round(cosine - BELOW, 6))
+
+
+def weak_below(text: str, embed_texts: EmbedTexts) -> float | None:
+    """The cosine below which what a search found shows something else more often than what its words say.
+
+    Args:
+        text: What was searched for.
+        embed_texts: `Model.embed_text`.
+
+    Returns:
+        It, or None for a single word, which says nothing of it.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> from vljepa_runtime.alerts import weak_below
+        >>> embed = vj.load("tiny").embed_text
+        >>> round(weak_below("a red ball falls down", embed), 2), weak_below("ball", embed)
+        (0.89, None)
+    """
+    cosine = _with_one_word_less(text, embed_texts)
+    return None if cosine is None else round(cosine - BELOW_IN_SEARCH, 6)
 
 
 def something_else(text: str, embed_texts: EmbedTexts) -> float:

@@ -92,13 +92,24 @@ def test_words_find_moments(log: Path, tmp_path: Path, capsys: pytest.CaptureFix
     pictures = tmp_path / "pictures"
     moments = found(capsys, str(log), "a red ball falls", "--k", "3", "--thumbnails", str(pictures))
     assert 0 < len(moments) <= 3
-    assert list(moments[0]) == ["stream", "start_s", "end_s", "time", "score", "text", "unknown"]
+    assert list(moments[0]) == ["stream", "start_s", "end_s", "time", "score", "weak", "text", "unknown"]
     assert [each["score"] for each in moments] == sorted((each["score"] for each in moments), reverse=True)
     shown = sorted(pictures.iterdir())
     assert [path.name for path in shown] == [f"{n:02}.jpg" for n in range(1, len(moments) + 1)]
     assert cv2.imread(str(shown[0])).shape == (96, 96, 3)
     assert main(["search", str(log), "a red ball falls", "--k", "1"]) == 0
     assert f"{moments[0]['score']:.3f}" in capsys.readouterr().out
+
+
+def test_what_was_never_there_is_found_weakly(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = make_stream(3, Split.TEST, minutes=0.1, size=96, fps=8).events[0].text
+    assert found(capsys, str(log), shown, "--k", "1")[0]["weak"] is False
+    never = "a hand shows the digit seven"
+    assert [each["weak"] for each in found(capsys, str(log), never, "--k", "2")] == [True, True]
+    for words, said in ((shown, "of them"), (never, "Nothing fits well: all are below 0.")):
+        assert main(["search", str(log), words]) == 0
+        assert said in capsys.readouterr().out
+    assert found(capsys, str(log), "ball", "--k", "1")[0]["weak"] is None
 
 
 def test_a_moment_or_a_picture_finds_itself(

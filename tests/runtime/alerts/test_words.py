@@ -9,7 +9,14 @@ import pytest
 
 import vljepa_runtime as vj
 from vljepa_data.world import Split, caption, make_clip, near_miss
-from vljepa_runtime.alerts import Alert, AlertScorer, AlertWatch, watch_scores, with_threshold
+from vljepa_runtime.alerts import (
+    Alert,
+    AlertScorer,
+    AlertWatch,
+    watch_scores,
+    weak_below,
+    with_threshold,
+)
 from vljepa_runtime.errors import InputError
 
 
@@ -28,6 +35,11 @@ def test_it_lies_below_what_a_word_is_worth() -> None:
     assert with_threshold(Alert(text="a red cat"), angles).threshold == pytest.approx(
         np.cos(0.1) - 0.06, abs=1e-6
     )
+
+
+def test_a_search_has_one_too_but_for_a_single_word() -> None:
+    assert weak_below("a red cat", angles) == pytest.approx(np.cos(0.1) - 0.05, abs=1e-6)
+    assert weak_below(" cat ", angles) is None
 
 
 def test_what_was_given_stays() -> None:

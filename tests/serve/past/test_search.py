@@ -11,6 +11,7 @@ import pytest
 from past_log import MEANINGS, Past
 
 import vljepa_runtime as vj
+from vljepa_runtime.alerts import weak_below
 
 
 def search(past: Past, **wanted: Any) -> dict[str, Any]:
@@ -41,6 +42,17 @@ def test_words_find_the_windows_that_brute_force_finds(past: Past, model: vj.Mod
     assert {each["at"]: each["score"] for each in found["hours"]} == pytest.approx(hours, abs=1e-3)
     ranks = [each["score"] for each in found["moments"]]
     assert ranks == sorted(ranks, reverse=True)
+
+
+def test_what_is_weak_is_known_of_words(past: Past, model: vj.Model) -> None:
+    words = "a hand shows the digit seven"
+    found = search(past, words=words, cameras=["gate"], k=3)
+    assert found["weak_below"] == pytest.approx(weak_below(words, model.embed_text))
+    assert all(
+        each["score"] < found["weak_below"] for each in found["moments"]
+    )  # of meanings that are no words
+    for wanted in ({"words": "ball"}, {"like": past.moment(70, 80)}):
+        assert search(past, cameras=["gate"], **wanted)["weak_below"] is None
 
 
 def test_a_moment_finds_when_it_was_like_that(past: Past) -> None:
