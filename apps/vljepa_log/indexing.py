@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Indexed", "index_source"]
 
+FINER = 0.9  # of a stride; frames lie where they lie, so windows are not exactly as far apart as was asked
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexed:
@@ -28,12 +30,15 @@ class Indexed:
         windows: How many were added.
         end_s: Where it ended, in stream time.
         skipped: Whether all of it was in the log already, for that query.
+        stored_stride_s: Seconds between the windows that are there, where it was skipped and a finer stride was asked
+            for: windows are kept in the order of their times, so none are put between them.
     """
 
     stream: str
     windows: int
     end_s: float
     skipped: bool = False
+    stored_stride_s: float | None = None
 
 
 def index_source(
@@ -70,7 +75,11 @@ def index_source(
     with open_source(source) as opened:
         recorder = StreamRecorder(log, source, opened, began=began)
         if recorder.done(asked):
-            return Indexed(stream=recorder.stream, windows=0, end_s=recorder.end_s(asked), skipped=True)
+            stored = recorder.stride_s(asked)
+            return Indexed(
+                stream=recorder.stream, windows=0, end_s=recorder.end_s(asked), skipped=True,
+                stored_stride_s=stored if stored is not None and stride_s < FINER * stored else None,
+            )  # fmt: skip
         for window in _windows(model, opened, stride_s, max_seconds):
             if not recorder.holds(window, asked):
                 judged = _predicted(model, window, asked)

@@ -113,6 +113,15 @@ class StreamRecorder:
         known = self._before.get(query)
         return known is not None and window.end_s <= known.at_s
 
+    def stride_s(self, query: str) -> float | None:
+        """Seconds between the windows that the log holds for a query; None of fewer than two."""
+        known = Where(streams=(self.stream,), queries=(query,))
+        for batch in self._log.store.windows(known):
+            apart = np.diff(batch.windows["start_s"])
+            if (apart > 0).any():
+                return float(apart[apart > 0].min())  # those that were thinned are further apart
+        return None
+
     def add(self, window: Window, query: str, embedding: Float32) -> None:
         """Store a window, unless it is there.
 

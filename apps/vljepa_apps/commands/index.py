@@ -69,13 +69,13 @@ def expanded(sources: Iterable[str]) -> Iterator[str]:
 
 def index_one(args: argparse.Namespace, model: Model, source: str, log: LogWriter) -> dict[str, Any]:
     """What became of one source; one that cannot be read does not end the others."""
-    from vljepa_log import index_source
+    from vljepa_log import Indexed, index_source
     from vljepa_runtime.sources import source_name
 
     def told(end_s: float) -> None:
         progress.update(end_s, detail=f"{console.duration(end_s)} of {name}")
 
-    name = source
+    name, failed = source, ""
     with console.Progress("indexing") as progress:
         try:
             name = source_name(source)
@@ -84,19 +84,24 @@ def index_one(args: argparse.Namespace, model: Model, source: str, log: LogWrite
                 on_window=told,
             )  # fmt: skip
         except (SourceError, InputError) as error:
-            return {"stream": name, "windows": 0, "end_s": 0.0, "skipped": False, "error": str(error)}
-    end_s = round(done.end_s, 3)
-    return {"stream": name, "windows": done.windows, "end_s": end_s, "skipped": done.skipped, "error": ""}
+            done, failed = Indexed(stream=name, windows=0, end_s=0.0), str(error)
+    return {
+        "stream": name, "windows": done.windows, "end_s": round(done.end_s, 3), "skipped": done.skipped,
+        "stored_stride_s": done.stored_stride_s, "error": failed,
+    }  # fmt: skip
 
 
 def text(out: str, found: list[dict[str, Any]]) -> str:
     """What became of them, for people."""
-    rows = [
-        (
-            each["stream"],
-            each["windows"],
-            each["error"] or ("was indexed before" if each["skipped"] else console.duration(each["end_s"])),
-        )
-        for each in found
-    ]
+    rows = [(each["stream"], each["windows"], each["error"] or until(each)) for each in found]
     return f"{out}:\n{console.table(rows, header=('stream', 'windows', 'until'))}"
+
+
+def until(source: dict[str, Any]) -> str:
+    """How far a source is in the log."""
+    if not source["skipped"]:
+        return console.duration(source["end_s"])
+    if source["stored_stride_s"] is None:
+        return "was indexed before"
+    stride = f"{source['stored_stride_s']:.2g}"
+    return f"was indexed before, a window each {stride} s: for a finer --stride begin another log with --out"

@@ -112,6 +112,24 @@ def test_what_was_never_there_is_found_weakly(log: Path, capsys: pytest.CaptureF
     assert found(capsys, str(log), "ball", "--k", "1")[0]["weak"] is None
 
 
+def test_a_finer_stride_over_what_was_indexed_is_told(
+    log: Path, recordings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = ["index", str(recordings / NAMES[0]), "--out", str(log), "--stride"]
+    for stride, stored, said in (
+        ("0.5", 1.0, "a window each 1 s"),
+        ("1", None, "before\n"),
+        ("2", None, "before\n"),
+    ):
+        capsys.readouterr()
+        assert main([*index, stride]) == 0
+        assert f"was indexed {said}" in capsys.readouterr().out.replace("before, a", "a")
+        assert main([*index, stride, "--json"]) == 0
+        (source,) = json.loads(capsys.readouterr().out)["sources"]
+        assert (source["windows"], source["skipped"]) == (0, True)
+        assert source["stored_stride_s"] == (stored and pytest.approx(stored, abs=0.05))
+
+
 def test_a_moment_or_a_picture_finds_itself(
     log: Path, recordings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
