@@ -16,9 +16,13 @@ import numpy as np
 
 from vljepa_runtime.arguments import number, whole
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.selection.boundaries import BoundaryNet
 from vljepa_runtime.selection.protocol import Decision, Floats, Observation, change_since, distance, unit
 
 __all__ = ["OnlineSelection"]
+
+SHORTEST_S = 1.5  # between two boundaries that a net sees
+SHOWN_S = 0.5  # how far behind the boundary's window further ones still stand for the event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,10 @@ class OnlineSelection:
     budget holds back waits. When another settles meanwhile the two merge: the one that lasted longer by then
     gives the embedding, the decision spans both and says so in `merged`.
 
+    With `boundaries`, a net that was fitted to streams with known events, a change is what the net says: it settles
+    where the probability of a boundary is highest, one window later. Threshold, hysteresis, smooth, agree and
+    max_delay_s then count for the first segment alone, and where pictures are held.
+
     Attributes:
         threshold: Cosine distance that opens a change, above 0, at most 2.
         hysteresis: Share of the threshold under which a change is withdrawn, 0..1.
@@ -51,6 +59,8 @@ class OnlineSelection:
         max_age_s: Decode again after this long without one (a heartbeat); None never does.
         per_minute: Budget of decodings; None has none.
         burst: Decodings that quiet time can save up; any minute has at most per_minute + burst.
+        boundaries: Sees where an event ends; None goes by distances.
+        boundary: Probability from which on it counts as seen, 0..1.
     """
 
     threshold: float = 0.02
@@ -63,9 +73,11 @@ class OnlineSelection:
     max_age_s: float | None = None
     per_minute: float | None = None
     burst: int = 2
+    boundaries: BoundaryNet | None = None
+    boundary: float = 0.05
 
     def __post_init__(self) -> None:
-        for item in fields(self):
+        for item in (each for each in fields(self) if each.name != "boundaries"):
             value, kind = getattr(self, item.name), whole if item.name in ("smooth", "burst") else number
             if value is not None or item.default is not None:
                 kind(value, item.name)
@@ -79,6 +91,7 @@ class OnlineSelection:
             "max_age_s > 0 or None": self.max_age_s is None or self.max_age_s > 0,
             "per_minute > 0 or None": self.per_minute is None or 0 < self.per_minute < math.inf,
             "burst >= 1": self.burst >= 1,
+            "0 < boundary < 1": 0 < self.boundary < 1,
         }
         broken = [rule for rule, holds in checks.items() if not holds]
         if broken:
@@ -127,9 +140,12 @@ class _OnlineState:
     tokens: float = 0.0
     decoded_at_s: float = -math.inf
     now_s: float = -math.inf
+    chances: deque[float] = field(default_factory=lambda: deque([0.0, 0.0, 0.0], maxlen=3))  # of a boundary
+    boundary_s: float = -math.inf  # middle of the window at the last one
 
     def __post_init__(self) -> None:
-        self.recent = deque(maxlen=max(self.policy.smooth, 2))
+        seen = self.policy.boundaries.windows if self.policy.boundaries else 0
+        self.recent = deque(maxlen=max(self.policy.smooth, 2, seen))
         self.tokens = float(self.policy.burst)
 
     def push(self, observation: Observation) -> list[Decision]:
@@ -139,7 +155,10 @@ class _OnlineState:
             self.recent.clear()  # what was before has no part in it
             self.held_end_s = seen.end_s
         self.recent.append(seen)
-        self._follow(seen)
+        if self._sees_boundaries():
+            self._watch(seen)
+        else:
+            self._follow(seen)
         if self.opened is None:
             self.old_end_s = seen.end_s
         elif self._settled():
@@ -150,6 +169,9 @@ class _OnlineState:
         """A change that had no time to settle counts; the budget does not hold back the last one."""
         if self.opened is not None:
             self._close()
+        elif self._sees_boundaries():
+            self.chances.append(0.0)
+            self._end_event(list(self.recent)[-2:])
         return [self._decide(self.waiting)] if self.waiting is not None else []
 
     def _tick(self, time_s: float) -> None:
@@ -158,6 +180,32 @@ class _OnlineState:
             self.tokens = min(float(self.policy.burst), self.tokens + rate * (time_s - self.now_s) / 60)
         self.now_s = time_s
 
+    def _sees_boundaries(self) -> bool:
+        """Whether the net has the word: not before the first segment, nor where a picture is held."""
+        asked = self.policy.boundaries is not None and self.reference is not None and self.opened is None
+        return asked and not any(seen.held for seen in self.recent)
+
+    def _watch(self, seen: Observation) -> None:
+        """What the net says of the newest window decides about the one before."""
+        net = self.policy.boundaries
+        assert net is not None
+        missing = [self.recent[0]] * (net.windows - len(self.recent))
+        known = [_f32(each) for each in (*missing, *list(self.recent)[-net.windows :])]
+        self.chances.append(net.probability(np.stack(known)))
+        if not self._end_event(list(self.recent)[-3:]):
+            self._extend(seen)
+
+    def _end_event(self, shown: list[Observation]) -> bool:
+        """Settle on the windows `shown`, the second of which is at the boundary, if there is one."""
+        before, here, after = self.chances
+        is_peak = here >= self.policy.boundary and here >= before and here > after
+        if not is_peak or len(shown) < 2 or shown[1].time_s - self.boundary_s < SHORTEST_S:
+            return False
+        self.boundary_s = shown[1].time_s
+        settled = shown[:2] + [seen for seen in shown[2:] if seen.start_s - shown[1].start_s <= SHOWN_S]
+        self._settle(settled[0].start_s, settled)
+        return True
+
     def _follow(self, seen: Observation) -> None:
         """Open or withdraw a change, or extend the waiting segment."""
         gone = distance(self._mean(self.policy.smooth), self.reference)
@@ -165,7 +213,12 @@ class _OnlineState:
             self.opened = self._onset()
         elif self.reference is not None and gone < self.policy.hysteresis * self.policy.threshold:
             self.opened = None
-        if self.opened is None and self.waiting is not None and self.inside:
+        if self.opened is None:
+            self._extend(seen)
+
+    def _extend(self, seen: Observation) -> None:
+        """The waiting segment lasts on."""
+        if self.waiting is not None and self.inside:
             self.waiting.end_s = seen.end_s
             self.waiting.total = self.waiting.total + seen.weight * seen.embedding
             self.waiting.time_total_s += seen.weight * seen.time_s
@@ -210,7 +263,10 @@ class _OnlineState:
         """The open change becomes the waiting segment."""
         assert self.opened is not None
         settled = self._settled_windows()
-        onset_s = max(self.opened.start_s, self._changed_s(self.opened, settled[0]))
+        self._settle(max(self.opened.start_s, self._changed_s(self.opened, settled[0])), settled)
+
+    def _settle(self, onset_s: float, settled: list[Observation]) -> None:
+        """These windows, of a change at `onset_s`, become the waiting segment."""
         total = np.stack([seen.weight * _f32(seen) for seen in settled]).sum(axis=0, dtype=np.float32)
         times_s = sum(seen.weight * seen.time_s for seen in settled)
         count = sum(seen.weight for seen in settled)
@@ -241,7 +297,7 @@ class _OnlineState:
     def _heartbeat(self) -> None:
         age_s = self.now_s - self.decoded_at_s
         if self.policy.max_age_s is not None and age_s >= self.policy.max_age_s:
-            self.opened = self.recent[0]
+            self.opened = list(self.recent)[-max(self.policy.smooth, 2) :][0]
             self._close()
 
     def _decide(self, segment: _Segment) -> Decision:

@@ -1,0 +1,145 @@
+"""Where one event of a stream ends and the next begins, told by a small network from the last few embeddings.
+
+It sees how far apart they are, each from each, and nothing else: what they mean does not matter, so what it learned
+from some events holds for others. Knows no bundle; how it is fitted, `vljepa_evaluation.boundaries` says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_runtime.errors import BundleError
+from vljepa_runtime.files.tensors import pack, unpack
+
+__all__ = ["BOUNDARIES_FILE", "BoundaryNet", "pair_distances", "read_nets", "write_nets"]
+
+BOUNDARIES_FILE = "boundaries.safetensors"
+MAX_BYTES = 1 << 20  # a net of 9 windows and 48 hidden values has 7 kB
+MAX_WINDOWS = 64
+COUNTS = {windows * (windows - 1) // 2: windows for windows in range(2, MAX_WINDOWS + 1)}
+"""K windows by how many distances they have."""
+Floats = npt.NDArray[np.float32]
+
+
+def pair_distances(embeddings: Floats) -> Floats:
+    """Cosine distances of the last windows of a stream, each to each.
+
+    Args:
+        embeddings: (..., K, S) unit vectors, the newest last.
+
+    Returns:
+        (..., K * (K - 1) / 2) float32.
+    """
+    rows, columns = np.tril_indices(embeddings.shape[-2], -1)
+    cosines = embeddings @ np.swapaxes(embeddings, -1, -2)
+    return np.asarray(1 - cosines[..., rows, columns], np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class BoundaryNet:
+    """Probability that the newest window is the second that shows nothing of the event before.
+
+    Attributes:
+        stride_s: Seconds between the windows that it was fitted to.
+        weights: Of each layer, (inputs, outputs) float32; the first takes `pair_distances` of K windows.
+        biases: Of each layer, (outputs,) float32; the last has one.
+
+    Raises:
+        BundleError: the layers do not follow each other, or a number is not finite.
+
+    Examples:
+        >>> import numpy as np
+        >>> import vljepa_runtime as vj
+        >>> from vljepa_runtime.selection import BoundaryNet, pair_distances
+        >>> far = np.array([[1.0], [1.0], [0.0]], np.float32)  # of three windows: 1-0, 2-0, 2-1
+        >>> net = BoundaryNet(stride_s=0.5, weights=(4 * far,), biases=(np.array([-4], np.float32),))
+        >>> net.windows, net.probability(np.eye(3, dtype=np.float32)[[0, 1, 1]])
+        (3, 0.98...)
+        >>> vj.OnlineSelection(boundaries=net).boundaries
+        <BoundaryNet of 3 windows, 0.5 s apart>
+    """
+
+    stride_s: float
+    weights: tuple[Floats, ...]
+    biases: tuple[Floats, ...]
+
+    def __post_init__(self) -> None:
+        shapes = [(*weight.shape, *bias.shape) for weight, bias in zip(self.weights, self.biases)]
+        widths = [shapes[0][0], *(shape[-1] for shape in shapes)] if shapes and all(shapes) else [0]
+        follow = shapes == [(first, second, second) for first, second in pairwise(widths)]
+        is_whole = len(self.weights) == len(self.biases) and follow and widths[-1] == 1
+        if not is_whole or widths[0] not in COUNTS:
+            raise BundleError(
+                f"{BOUNDARIES_FILE}: expected layers that follow each other, from the distances of up to "
+                f"{MAX_WINDOWS} windows to one value, got {shapes}: export it again"
+            )
+        finite = all(bool(np.isfinite(each).all()) for each in (*self.weights, *self.biases))
+        if not finite or not 0 < self.stride_s < math.inf:
+            raise BundleError(f"{BOUNDARIES_FILE}: expected finite numbers: export it again")
+
+    def __repr__(self) -> str:
+        return f"<BoundaryNet of {self.windows} windows, {self.stride_s:g} s apart>"
+
+    @property
+    def windows(self) -> int:
+        """K, how many embeddings it looks at."""
+        return COUNTS[self.weights[0].shape[0]]
+
+    def fits(self, stride_s: float) -> bool:
+        """Whether windows so far apart are what it was fitted to."""
+        return abs(stride_s - self.stride_s) <= 0.1 * self.stride_s
+
+    def probability(self, embeddings: Floats) -> float:
+        """Of one moment of a stream, from its last K embeddings (K, S), unit vectors."""
+        return float(self.probabilities(pair_distances(embeddings)[None])[0])
+
+    def probabilities(self, distances: Floats) -> Floats:
+        """(N,) of many moments, from their `pair_distances` (N, K * (K - 1) / 2)."""
+        hidden = distances
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1]):
+            hidden = np.maximum(hidden @ weight + bias, 0)
+        logits = (hidden @ self.weights[-1] + self.biases[-1])[:, 0]
+        return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
+
+
+def write_nets(nets: Sequence[BoundaryNet]) -> bytes:
+    """One for each stride, as a checkpoint and a bundle hold them."""
+    arrays: dict[str, Floats] = {}
+    for number, net in enumerate(nets):
+        for layer, (weight, bias) in enumerate(zip(net.weights, net.biases)):
+            arrays |= {f"{number}.{layer}.weight": weight, f"{number}.{layer}.bias": bias}
+    return pack(arrays, {"strides_s": " ".join(f"{net.stride_s:g}" for net in nets)})
+
+
+def read_nets(data: bytes) -> tuple[BoundaryNet, ...]:
+    """Read what `write_nets` wrote.
+
+    Raises:
+        BundleError: it is something else.
+    """
+    try:
+        arrays, said = unpack(data if len(data) <= MAX_BYTES else b"")
+        strides = [float(text) for text in said["strides_s"].split()]
+        nets = tuple(_net(arrays, number, stride_s) for number, stride_s in enumerate(strides))
+    except (KeyError, ValueError) as error:
+        raise BundleError(f"{BOUNDARIES_FILE} holds no readable nets ({error}): export it again") from error
+    if sum(2 * len(net.weights) for net in nets) != len(arrays):
+        raise BundleError(f"{BOUNDARIES_FILE} holds tensors of no net: export it again")
+    return nets
+
+
+def _net(arrays: Mapping[str, npt.NDArray[Any]], number: int, stride_s: float) -> BoundaryNet:
+    layers = [layer for layer in range(len(arrays)) if f"{number}.{layer}.weight" in arrays]
+    weights, biases = (
+        tuple(arrays[f"{number}.{layer}.{name}"] for layer in layers) for name in ("weight", "bias")
+    )
+    if any(each.dtype != np.float32 for each in (*weights, *biases)):
+        raise ValueError("expected float32")
+    return BoundaryNet(stride_s=stride_s, weights=weights, biases=biases)
