@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_evaluation.tasks.streams import Recording
-from vljepa_runtime.selection.boundaries import BoundaryNet, pair_distances
-from vljepa_runtime.selection.protocol import unit
+from vljepa_runtime.selection import BoundaryNet, pair_distances
 
 __all__ = ["fit_boundaries", "gradients", "last_windows"]
 
@@ -28,6 +27,20 @@ def fit_boundaries(recordings: Sequence[Recording], *, stride_s: float, seed: in
         recordings: Of one stride, or of a part of `stride_s`, of which every so many windows are taken.
         stride_s: Seconds between the windows that it will see.
         seed: Of the first weights and the order of the examples.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.boundaries import fit_boundaries
+        >>> from vljepa_evaluation.tasks import Recording
+        >>> starts = np.arange(0, 100, 0.5)
+        >>> stream = Recording(
+        ...     embeddings=np.random.default_rng(0).normal(size=(20, 32)).astype(np.float32).repeat(10, axis=0),
+        ...     windows_s=np.stack([starts, starts + 2], axis=1),
+        ...     events_s=np.stack([np.arange(1, 101, 5), np.arange(6, 106, 5)], axis=1),
+        ...     references=(("",),) * 20,
+        ... )
+        >>> fit_boundaries([stream], stride_s=0.5)
+        <BoundaryNet of 9 windows, 0.5 s apart>
     """
     inputs, targets = (np.concatenate(each) for each in zip(*_examples(recordings, stride_s)))
     middle, scale = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
@@ -42,7 +55,8 @@ def _examples(recordings: Sequence[Recording], stride_s: float) -> Iterator[tupl
         here = float(np.median(np.diff(recording.windows_s[:, 0])))
         every = max(1, round(stride_s / here))
         for offset in range(every):
-            embeddings = np.stack([unit(row) for row in recording.embeddings[offset::every]])
+            rows = recording.embeddings[offset::every]
+            embeddings = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
             yield (
                 pair_distances(last_windows(embeddings, 1 + round(SPAN_S / stride_s))),
                 _targets(recording.windows_s[offset::every], recording.events_s, stride_s),

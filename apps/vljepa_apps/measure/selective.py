@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,24 @@ import numpy as np
 from vljepa_apps import console
 from vljepa_apps.measure.figures import new_figure, save_figure
 from vljepa_apps.tables import Table
+from vljepa_evaluation.boundaries import fit_boundaries
 from vljepa_evaluation.metrics import held_out, ratios
-from vljepa_evaluation.tasks import FIRST_STREAM, FIRST_TUNING, StreamPlan, curves, record
+from vljepa_evaluation.tasks import (
+    FIRST_STREAM,
+    FIRST_TUNING,
+    StreamPlan,
+    curves,
+    find_events,
+    policies,
+    record,
+)
+from vljepa_runtime import OnlineSelection
+from vljepa_runtime.files import replace_file
+from vljepa_runtime.selection import BOUNDARIES_FILE, BoundaryNet, write_nets
 
 if TYPE_CHECKING:
     from vljepa_evaluation.metrics import Curve, HeldOut, Ratio
-    from vljepa_evaluation.tasks import Recording
+    from vljepa_evaluation.tasks import FoundEvents, Recording
     from vljepa_runtime import Model
 
 __all__ = ["Savings", "draw", "measure_savings", "tables"]
@@ -26,6 +38,9 @@ __all__ = ["Savings", "draw", "measure_savings", "tables"]
 CURVE_HEADER = ("policy", "setting", "decodings/min", "CIDEr-D", "95 %")
 HELD_OUT_HEADER = ("policy", "setting", "decodings/min", "fewer than 1 Hz", "95 %", "CIDEr-D gain", "95 %")
 RATIO_HEADER = ("policy", "fewer than 1 Hz", "95 %", "than sparsest uniform")
+EVENTS_HEADER = ("policy", "missed", "spurious a minute", "told after, median", "90 %")
+STRIDES_S = (0.5, 1.0)  # that networks are fitted to
+FOLDS = 4  # of the streams that settings are chosen on: the network of each is fitted to the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +57,7 @@ class Savings:
         tuning: Curves on the streams that settings were chosen on; none without such streams.
         tuning_streams: How many those were.
         held_out: What the settings chosen there save on `recordings`.
+        events: How the segments of causal selection fit the true events, per way to see a change.
     """
 
     bundle: str
@@ -53,6 +69,7 @@ class Savings:
     tuning: Sequence[Curve]
     tuning_streams: int
     held_out: Sequence[HeldOut]
+    events: Mapping[str, FoundEvents]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `curve.json`."""
@@ -69,13 +86,14 @@ class Savings:
             "tuning_streams": self.tuning_streams,
             "held_out": [each.to_dict() for each in self.held_out],
             "tuning_curves": [curve.to_dict() for curve in self.tuning],
+            "events": {name: asdict(found) for name, found in self.events.items()},
         }
 
 
 def measure_savings(
     model: Model, plan: StreamPlan, *, streams: int, tuning: int, folder: Path, hands: Path | None = None
 ) -> Savings:
-    """Record, decode and score.
+    """Record, decode and score; what tells events apart is fitted to the tuning streams and kept beside the recordings.
 
     Args:
         model: With a Y-decoder.
@@ -87,20 +105,51 @@ def measure_savings(
     """
     seeds = [*range(FIRST_TUNING, FIRST_TUNING + tuning), *range(FIRST_STREAM, FIRST_STREAM + streams)]
     recordings = _record(model, plan, seeds, folder, hands)
-    measured = _curves("decoding", recordings[tuning:], model)
-    compared = ratios(measured)
-    chosen_on = _curves("decoding, tuning", recordings[:tuning], model) if tuning else ()
+    known, unseen = recordings[:tuning], recordings[tuning:]
+    nets = _fit(known, plan)
+    net = next((each for each in nets if each.fits(plan.stride_s)), None)
+    measured = _curves("decoding", unseen, model, _same(net))
+    chosen_on = (
+        _curves("decoding, tuning", known, model, _of_others(known, plan) if net else None) if tuning else ()
+    )
+    if nets:
+        replace_file(folder.parent / BOUNDARIES_FILE, write_nets(nets))
+    ways = {"online": None, **({"online, network": net} if net else {})}
     return Savings(
         bundle=model.bundle.name,
         engine=model.engine_name,
         plan=plan,
-        recordings=recordings[tuning:],
+        recordings=unseen,
         curves=measured,
-        ratios=compared,
+        ratios=ratios(measured),
         tuning=chosen_on,
         tuning_streams=tuning,
         held_out=held_out(chosen_on, measured) if tuning else (),
+        events={
+            name: find_events([OnlineSelection(boundaries=way)] * len(unseen), unseen)
+            for name, way in ways.items()
+        },
     )
+
+
+def _fit(known: Sequence[Recording], plan: StreamPlan) -> list[BoundaryNet]:
+    """A network for each stride that a whole number of the plan's makes."""
+    strides = [s for s in STRIDES_S if abs(s / plan.stride_s - round(s / plan.stride_s)) < 0.01]
+    return [fit_boundaries(known, stride_s=stride_s) for stride_s in strides] if len(known) >= FOLDS else []
+
+
+def _same(net: BoundaryNet | None) -> Callable[[Recording], BoundaryNet] | None:
+    return None if net is None else lambda _: net
+
+
+def _of_others(known: Sequence[Recording], plan: StreamPlan) -> Callable[[Recording], BoundaryNet]:
+    """The network for each of these streams, fitted to streams of other folds."""
+    nets = [
+        fit_boundaries([each for n, each in enumerate(known) if n % FOLDS != fold], stride_s=plan.stride_s)
+        for fold in range(FOLDS)
+    ]
+    fold_of = {id(recording): number % FOLDS for number, recording in enumerate(known)}
+    return lambda recording: nets[fold_of[id(recording)]]
 
 
 def _record(
@@ -121,10 +170,12 @@ def _record(
     return recordings
 
 
-def _curves(label: str, recordings: Sequence[Recording], model: Model) -> tuple[Curve, ...]:
+def _curves(
+    label: str, recordings: Sequence[Recording], model: Model, net: Callable[[Recording], BoundaryNet] | None
+) -> tuple[Curve, ...]:
     """Every policy's words for every stream, scored."""
     with console.Progress(label, total=1.0) as progress:
-        return curves(recordings, model.decode, progress=progress.update)
+        return curves(recordings, model.decode, swept=policies(net), progress=progress.update)
 
 
 def fingerprint(model: Model) -> str:
@@ -143,6 +194,7 @@ def tables(found: Savings) -> Iterator[Table]:
     ]
     yield Table("curve", points, CURVE_HEADER)
     yield Table("fewer decodings at equal CIDEr", [_ratio_row(r) for r in found.ratios], RATIO_HEADER)
+    yield Table("events", [_events_row(*each) for each in found.events.items()], EVENTS_HEADER)
     if found.held_out:
         chosen = [_held_out_row(each) for each in found.held_out]
         yield Table("settings chosen on other streams", chosen, HELD_OUT_HEADER)
@@ -155,6 +207,12 @@ def _ratio_row(r: Ratio) -> tuple[str, ...]:
         f"{r.ratio.low:.2f}-{r.ratio.high:.2f}" if r.ratio else "n/a",
         f"{r.against_sparsest:.2f}x" if r.against_sparsest else "n/a",
     )
+
+
+def _events_row(name: str, found: FoundEvents) -> tuple[str, ...]:
+    middle, most = np.percentile(found.delays_s, (50, 90)) if found.delays_s else (np.nan, np.nan)
+    missed, spurious = found.missed / max(1, found.events), found.spurious / found.minutes
+    return (name, f"{missed:.1%}", f"{spurious:.2f}", f"{middle:.1f} s", f"{most:.1f} s")
 
 
 def _held_out_row(s: HeldOut) -> tuple[str, ...]:

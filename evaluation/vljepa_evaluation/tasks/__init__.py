@@ -26,14 +26,18 @@ On clips of one's own, with the texts of an annotation file; two bundles may be 
 
 On a stream every window is embedded once; then any policy can be asked when it would have decoded:
 
->>> from vljepa_evaluation.tasks import StreamPlan, curves, record
+>>> from vljepa_evaluation.tasks import KnownEvents, StreamPlan, curves, policies, record
 >>> from vljepa_runtime import OnlineSelection, Uniform
 >>> recording = record(model, 3, StreamPlan(minutes=0.1), model.preprocess)
 >>> recording
 Recording(embeddings=array(...), windows_s=..., events_s=..., references=(('a white box bounces', ...), ...))
 >>> swept = {"uniform": [(1.0, Uniform(1.0))], "online": [(0.1, OnlineSelection())]}
+>>> list(policies()), list(policies(lambda stream: None))[-1]  # all that `vljepa selective` sweeps
+(['uniform', 'uniform, pooled', 'ward', 'ward, pooled', 'online', 'events known'], 'online, network')
 >>> [(curve.policy, curve.decodings.tolist()) for curve in curves([recording], model.decode, swept=swept)]
 [('uniform', [[5.0]]), ('online', [[3.0]])]
+>>> KnownEvents.of(recording)  # the oracle: a policy that knows the truth of this stream
+KnownEvents(events_s=array(...))
 
 A task is a file here and a line in the table of `run.py`; `selective.py` and `streams.py` measure long streams.
 """

@@ -2,6 +2,9 @@ from .attributes import Description as Description
 from .attributes import describe as describe
 from .attributes import matches as matches
 from .attributes import parse as parse
+from .known_events import FoundEvents as FoundEvents
+from .known_events import KnownEvents as KnownEvents
+from .known_events import find_events as find_events
 from .own_clips import evaluate_own as evaluate_own
 from .own_clips import same_answers as same_answers
 from .protocol import Evaluable as Evaluable
@@ -11,6 +14,7 @@ from .run import batches_of as batches_of
 from .run import evaluate as evaluate
 from .run import expand_tasks as expand_tasks
 from .selective import curves as curves
+from .selective import policies as policies
 from .streams import FIRST_STREAM as FIRST_STREAM
 from .streams import FIRST_TUNING as FIRST_TUNING
 from .streams import Recording as Recording

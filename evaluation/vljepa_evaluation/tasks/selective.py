@@ -7,29 +7,51 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from vljepa_evaluation.metrics import CiderD, Curve, match_annotations
+from vljepa_evaluation.tasks.known_events import KnownEvents
 from vljepa_evaluation.tasks.protocol import Float32
 from vljepa_evaluation.tasks.streams import Recording
-from vljepa_runtime.selection import OfflineWard, OnlineSelection, Policy, Uniform, run_policy
+from vljepa_runtime.selection import (
+    BoundaryNet,
+    OfflineWard,
+    OnlineSelection,
+    Policy,
+    Uniform,
+    run_policy,
+)
 
-__all__ = ["curves", "policies"]
+__all__ = ["Sweep", "curves", "policies"]
 
 INTERVALS_S = (0.5, 1.0, 1.5, 2.0, 2.85, 4.0, 5.0, 6.7, 10.0, 13.3, 20.0, 50.0)
 POOLED_S = INTERVALS_S[1:]  # with a window every half second, pooling half a second pools nothing
 THRESHOLDS = (0.01, 0.02, 0.03, 0.04, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
-Sweep = Mapping[str, Sequence[tuple[float, Policy]]]
+BOUNDARIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+
+Maker = Callable[[Recording], Policy]
+"""Gives the policy of one stream: where it knows the truth, or was fitted to others."""
+Sweep = Mapping[str, Sequence[tuple[float, Policy | Maker]]]
 """Per family of policies: (setting, policy)."""
 
 
-def policies() -> Sweep:
-    """Every policy measured, with its settings."""
-    return {
+def policies(net: Callable[[Recording], BoundaryNet] | None = None) -> Sweep:
+    """Every policy measured, with its settings.
+
+    Args:
+        net: Gives the network that tells a stream's events apart, fitted to others; None leaves it out.
+    """
+    fixed: Sweep = {
         "uniform": [(s, Uniform(s)) for s in INTERVALS_S],
         "uniform, pooled": [(s, Uniform(s, pooling="mean")) for s in POOLED_S],
         "ward": [(60 / s, OfflineWard(per_minute=60 / s, pooling="midpoint")) for s in INTERVALS_S],
         "ward, pooled": [(60 / s, OfflineWard(per_minute=60 / s, pooling="mean")) for s in POOLED_S],
         "online": [(t, OnlineSelection(threshold=t)) for t in THRESHOLDS],
+        "events known": [(1.0, KnownEvents.of)],
     }
+    return fixed if net is None else {**fixed, "online, network": [(b, _learned(net, b)) for b in BOUNDARIES]}
+
+
+def _learned(net: Callable[[Recording], BoundaryNet], boundary: float) -> Maker:
+    return lambda recording: OnlineSelection(boundaries=net(recording), boundary=boundary)
 
 
 def curves(
@@ -62,7 +84,8 @@ def curves(
         rows = []
         for _, policy in settings:
             progress(done / total, name)
-            rows.append([_measure(policy, recording, words, scorer) for recording in recordings])
+            chosen = [(policy(each) if callable(policy) else policy, each) for each in recordings]
+            rows.append([_measure(one, recording, words, scorer) for one, recording in chosen])
             done += 1
         counts, scores = np.moveaxis(np.array(rows, np.float64), -1, 0)
         annotations = np.array([len(recording.references) for recording in recordings], np.float64)

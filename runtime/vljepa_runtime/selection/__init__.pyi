@@ -1,5 +1,6 @@
 from .best_label import BestLabel as BestLabel
 from .best_state import BestState as BestState
+from .boundaries import BOUNDARIES_FILE as BOUNDARIES_FILE
 from .boundaries import BoundaryNet as BoundaryNet
 from .boundaries import pair_distances as pair_distances
 from .boundaries import read_nets as read_nets
@@ -8,6 +9,7 @@ from .calibration import calibrate as calibrate
 from .online import OnlineSelection as OnlineSelection
 from .policies import POLICY_HELP as POLICY_HELP
 from .policies import parse_policy as parse_policy
+from .policies import resolve_policy as resolve_policy
 from .policies import run_policy as run_policy
 from .protocol import Decision as Decision
 from .protocol import Observation as Observation

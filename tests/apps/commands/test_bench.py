@@ -13,6 +13,7 @@ from vljepa_apps import arguments
 from vljepa_apps.main import main
 from vljepa_apps.measure import bench, selective
 from vljepa_apps.measure.latency import Latency
+from vljepa_runtime.selection import read_nets
 from vljepa_runtime.statistics import SessionStats, StageStats
 
 STAGES = ("capture", "fit", "encode", "predict", "select", "decode")
@@ -128,7 +129,7 @@ def test_selective_goes_on_where_it_stopped(
         "--streams",
         "2",
         "--tuning",
-        "1",
+        "4",
         "--minutes",
         "0.2",
         "--out",
@@ -137,14 +138,20 @@ def test_selective_goes_on_where_it_stopped(
     ]
     assert main(command) == 0
     found = json.loads(capsys.readouterr().out)
-    assert {curve["policy"] for curve in found["curves"]} >= {"uniform", "ward", "online"}
+    policies = {"uniform", "ward", "online", "online, network", "events known"}
+    assert {curve["policy"] for curve in found["curves"]} >= policies
+    assert found["events"].keys() == {"online", "online, network"}
+    assert [net.stride_s for net in read_nets((tmp_path / "s" / "boundaries.safetensors").read_bytes())] == [
+        0.5,
+        1,
+    ]
     assert found["ratios"][0]["policy"] == "uniform"
     assert (tmp_path / "s" / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "s" / "curve.json").read_text()) == found
 
     seen = model.encoded
-    assert 0 < found["windows"] < seen  # one more stream was for tuning
-    assert found["tuning_streams"] == 1
+    assert seen == 3 * found["windows"]  # four more streams were for tuning
+    assert found["tuning_streams"] == 4
     assert [c["policy"] for c in found["tuning_curves"]] == [c["policy"] for c in found["curves"]]
     assert main(command) == 1
     assert "--force" in capsys.readouterr().err
