@@ -161,9 +161,9 @@ def soak(address: str, process: psutil.Process, minutes: float) -> None:
     slope = float(np.polyfit(times[late:], sizes[late:], 1)[0])
     after = counters(address)
     dropped = sum(after[id]["dropped"] - before[id]["dropped"] for id in after)
-    p95 = max(each["p95_ms"] for each in after.values())
+    p95, p99 = (max(each[name] for each in after.values()) for name in ("p95_ms", "p99_ms"))
     memory = f"{sizes[late]:.0f} to {sizes[-1]:.0f} MB, {slope:+.1f} MB/h"
-    print(f"soak {minutes:g} min: {memory}, {dropped} dropped, p95 {p95:.0f} ms")
+    print(f"soak {minutes:g} min: {memory}, {dropped} dropped, p95 {p95:.0f} ms, p99 {p99:.0f} ms")
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ Stage = Literal["capture", "fit", "encode", "predict", "select", "decode"]
 STAGES: tuple[Stage, ...] = ("capture", "fit", "encode", "predict", "select", "decode")
 PER_WINDOW: tuple[Stage, ...] = ("capture", "fit")  # gathered over frames until a window is complete
 INFERENCE: tuple[Stage, ...] = ("encode", "predict", "decode")
-SAMPLES_KEPT = 4096  # for p50 and p95; sums count everything
+SAMPLES_KEPT = 4096  # for percentiles; sums count everything
 Item = TypeVar("Item")
 
 
@@ -55,6 +55,7 @@ class SessionStats:
         busy_s: Time the session worked, without waiting for a live source or for whoever takes the events.
         p50_ms: Median time of a window from capture to the last query's prediction.
         p95_ms: 95th percentile of the same.
+        p99_ms: 99th percentile of the same.
         latency: Per stage: capture (waiting for a file's next frame, which a thread decodes meanwhile;
             not when live), fit (resizing, cutting windows and patches), encode, predict, select, decode.
     """
@@ -69,6 +70,7 @@ class SessionStats:
     p95_ms: float
     latency: Mapping[str, StageStats]
     unknown: int = 0
+    p99_ms: float = 0.0
 
     @property
     def decodings_saved(self) -> float:
@@ -192,6 +194,7 @@ class StatsRecorder:
             busy_s=self._busy_s or sum(self._totals_s.values()),
             p50_ms=percentile(self._windows_ms, 50),
             p95_ms=percentile(self._windows_ms, 95),
+            p99_ms=percentile(self._windows_ms, 99),
             latency={stage: self._summary(stage) for stage in STAGES},
         )
 
