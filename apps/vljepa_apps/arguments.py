@@ -14,7 +14,7 @@ from vljepa_runtime.files import split_lines
 
 if TYPE_CHECKING:
     from vljepa_log import Retention
-    from vljepa_runtime import Clip, Model
+    from vljepa_runtime import Clip, Model, TokenPolicy
     from vljepa_runtime.selection import Policy
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "add_retention",
     "add_select",
     "add_stretch",
+    "add_tokens",
     "age",
     "byte_count",
     "count",
@@ -117,6 +118,27 @@ def add_stretch(parser: argparse.ArgumentParser) -> None:
         "--stretch",
         action="store_true",
         help="spread each grey picture of more than 8 bits over black to white (thermal and depth files)",
+    )
+
+
+def add_tokens(parser: argparse.ArgumentParser) -> None:
+    """--tokens and --carry, what is left undone where little changes."""
+    from vljepa_runtime.preprocessing import TOKENS_HELP
+
+    parser.add_argument(
+        "--tokens",
+        type=token_policy,
+        default="all",
+        metavar="POLICY",
+        help=f"which tubelets of a window are encoded: {TOKENS_HELP}",
+    )
+    parser.add_argument(
+        "--carry",
+        type=non_negative,
+        default=0.0,
+        metavar="S",
+        help="let a window that shows the same as one before keep its embedding, for S seconds at most (default 0: "
+        "encode all)",
     )
 
 
@@ -261,6 +283,16 @@ def policy(text: str) -> Policy:
 
     try:
         return parse_policy(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def token_policy(text: str) -> TokenPolicy:
+    """A token policy, its own message kept, for argparse."""
+    from vljepa_runtime import parse_tokens
+
+    try:
+        return parse_tokens(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

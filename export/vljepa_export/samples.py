@@ -19,7 +19,7 @@ from vljepa_export.parity import asked
 from vljepa_model.checkpoint import Checkpoint, CheckpointFolder
 from vljepa_model.y_decoder import YDecoder
 from vljepa_runtime.contract import IDS, PAST, PREDICTOR, PREFILL, STEP, X_ENCODER, Y_ENCODER, feeds_of
-from vljepa_runtime.preprocessing import Clip, Preprocess, clip_tokens, fit_frames
+from vljepa_runtime.preprocessing import Clip, Preprocess, SalientTokens, clip_tokens, fit_frames
 from vljepa_runtime.tokenizer import Tokenizer
 
 __all__ = ["SampleChain"]
@@ -122,5 +122,5 @@ class SampleChain:
 
 
 def _window(frames: Array | Clip, preprocess: Preprocess, tokens: int) -> Feeds:
-    patches, positions = clip_tokens(fit_frames(frames, preprocess), keep=tokens)
+    patches, positions = clip_tokens(fit_frames(frames, preprocess), tokens=SalientTokens(tokens))
     return feeds_of(X_ENCODER, patches[None], positions[None])

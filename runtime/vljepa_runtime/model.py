@@ -37,6 +37,8 @@ from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
 if TYPE_CHECKING:
     from vljepa_runtime.alerts import Alert, ClipFolder
     from vljepa_runtime.decoder import Decoder
+    from vljepa_runtime.preprocessing.changes import Noise
+    from vljepa_runtime.preprocessing.token_policies import TokenPolicy
     from vljepa_runtime.selection.protocol import Policy
     from vljepa_runtime.session import Session
     from vljepa_runtime.sources import Source
@@ -207,7 +209,7 @@ class Model:
             visual: (N, Dv) from `encode`, or (Dv,) a whole window's pooled (`pool_tokens`).
 
         Returns:
-            None where the bundle was not calibrated for it, and of windows that were encoded in part (`keep`).
+            None where the bundle was not calibrated for it, and of windows that were encoded in part (`tokens`).
 
         Examples:
             >>> import numpy as np
@@ -248,13 +250,17 @@ class Model:
             source, self.preprocess, start_s=start_s, seconds=seconds, stretch=stretch, on_warning=on_warning
         )
 
-    def patches(self, frames: Frames, *, keep: int | None = None) -> tuple[UInt8, Int32]:
+    def patches(
+        self, frames: Frames, *, tokens: TokenPolicy | str = "all", noise: Noise | None = None
+    ) -> tuple[UInt8, Int32]:
         """Turn frames into the X-encoder's input.
 
         Args:
             frames: (T, H, W, 3) uint8 RGB, any T, H and W, which are fitted here; a clip of `read_clip`; or the name
                 of a source, which is read from beginning to end.
-            keep: Encode only this many of the window's tubelets, the salient ones.
+            tokens: Which of the window's tubelets are encoded: a policy, or what `parse_tokens` reads. Where the bundle
+                was built for certain counts, the next one above is taken.
+            noise: Of the stream that the frames are from; None where they are from none.
 
         Returns:
             patches (N, P) uint8 and positions (N, 3) int32.
@@ -264,16 +270,11 @@ class Model:
             SourceError: a source of that name cannot be read.
         """
         pre = self.preprocess
-        keep = None if keep is None else whole(keep, "keep")
         if isinstance(frames, str | Path):
             frames = self.read_clip(frames)
         clip = frames.read(pre) if isinstance(frames, UnreadClip) else fit_frames(frames, pre)
         budgets = self._bundle.manifest.graphs[X_ENCODER].token_budgets
-        if budgets and (keep or pre.tokens) not in budgets:
-            raise InputError(
-                f"expected a token budget of {', '.join(map(str, budgets))}, got {keep or pre.tokens}"
-            )
-        return clip_tokens(clip, keep=keep)
+        return clip_tokens(clip, tokens=tokens, noise=noise, budgets=budgets)
 
     def encode_patches(self, patches: UInt8, positions: Int32) -> Float32:
         """Run the X-encoder.
@@ -314,17 +315,17 @@ class Model:
         feeds: dict[str, Tensor] = {**feeds_of(X_ENCODER, patches, positions)}
         return run_keeping(self._x_encoder, feeds, (VISUAL,))[VISUAL]
 
-    def encode(self, frames: Frames, *, keep: int | None = None) -> Float32:
+    def encode(self, frames: Frames, *, tokens: TokenPolicy | str = "all") -> Float32:
         """Turn frames into visual tokens; one window can then be asked several queries.
 
         Args:
             frames: See `patches`.
-            keep: See `patches`.
+            tokens: See `patches`.
 
         Returns:
             visual (N, Dv) float32.
         """
-        return self.encode_patches(*self.patches(frames, keep=keep))
+        return self.encode_patches(*self.patches(frames, tokens=tokens))
 
     def predict(self, visual: Float32 | VisualTokens, query: str | None = None) -> Float32:
         """Predict the embedding of the text that would answer a query.
@@ -364,9 +365,11 @@ class Model:
         feeds: dict[str, Tensor] = {**feeds_of(PREDICTOR, visual, ids.repeat(rows, 0), mask.repeat(rows, 0))}
         return run_to_embeddings(self._predictor, feeds, self.embedding_dim)
 
-    def embed(self, frames: Frames, query: str | None = None, *, keep: int | None = None) -> Float32:
+    def embed(
+        self, frames: Frames, query: str | None = None, *, tokens: TokenPolicy | str = "all"
+    ) -> Float32:
         """Frames (see `patches`) and a query become one embedding (S,) float32, L2-normalised."""
-        return self.predict(self.encode_on_device(*self.patches(frames, keep=keep)), query)
+        return self.predict(self.encode_on_device(*self.patches(frames, tokens=tokens)), query)
 
     def embed_text(self, texts: Iterable[str]) -> Float32:
         """Embed texts into the space of the predictions; the last few thousand are remembered.
@@ -454,7 +457,8 @@ class Model:
         select: Policy | str | None = None,
         stride_s: float = 1.0,
         decode: str = "auto",
-        keep: int | None = None,
+        tokens: TokenPolicy | str = "all",
+        carry_s: float = 0.0,
         labels: Iterable[str] | None = None,
         min_score: float | None = None,
         embeddings: bool = False,
@@ -471,7 +475,8 @@ class Model:
             select=select,
             stride_s=stride_s,
             decode=decode,
-            keep=keep,
+            tokens=tokens,
+            carry_s=carry_s,
             labels=labels,
             min_score=min_score,
             embeddings=embeddings,

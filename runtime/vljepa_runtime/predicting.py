@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from vljepa_runtime.model import Model
     from vljepa_runtime.preprocessing.sampling import Window
 
-__all__ = ["PredictedWindow", "PreparedWindow", "predict_windows"]
+__all__ = ["NO_TUBELETS", "PredictedWindow", "PreparedWindow", "predict_windows"]
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 UInt8 = npt.NDArray[np.uint8]
+NO_TUBELETS: tuple[UInt8, Int32] = np.zeros((0, 0), np.uint8), np.zeros((0, 3), np.int32)
+"""Patches and positions of a window that keeps an embedding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +35,7 @@ class PreparedWindow:
         positions: (N, 3) int32.
         capture_ms: Time spent on reading, fitting and cutting it.
         pools: Its visual tokens are wanted, too, pooled: by a policy, or to judge whether it is unknown.
+        carried: What was predicted for a window that shows the same, and is kept for this one.
     """
 
     window: Window
@@ -40,6 +43,7 @@ class PreparedWindow:
     positions: Int32
     capture_ms: float
     pools: bool = False
+    carried: PredictedWindow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,8 +55,9 @@ class PredictedWindow:
         queries: What it was asked.
         embeddings: (Q, S) float32, one row per query, L2-normalised.
         capture_ms: See `PreparedWindow`.
-        encode_ms: Of the X-encoder; of a batch, its share.
-        predict_ms: Of the predictor, per query; of a batch, its share.
+        encode_ms: Of the X-encoder; of a batch, its share; None where nothing was encoded.
+        predict_ms: Of the predictor, per query; of a batch, its share; None likewise.
+        encoded_tokens: How many tubelets went through the X-encoder.
         tokens: (Dv,) its visual tokens, see `pool_tokens`, where they were wanted.
     """
 
@@ -60,8 +65,9 @@ class PredictedWindow:
     queries: tuple[str, ...]
     embeddings: Float32
     capture_ms: float
-    encode_ms: float
-    predict_ms: tuple[float, ...]
+    encode_ms: float | None
+    predict_ms: tuple[float | None, ...]
+    encoded_tokens: int
     tokens: Float32 | None = None
 
 
@@ -72,9 +78,11 @@ def predict_windows(
 
     Args:
         model: What encodes and predicts.
-        windows: All with the same number of tubelets.
+        windows: All with the same number of tubelets, or all of them keep an embedding.
         queries: What each is asked.
     """
+    if kept := [_kept(each, each.carried) for each in windows if each.carried is not None]:
+        return kept
     if len(windows) == 1:  # the same runs as for a stream alone, so the same bits
         return [_alone(model, windows[0], queries)]
     begun = time.perf_counter()
@@ -98,6 +106,18 @@ def predict_windows(
         )
         for row, window in enumerate(windows)
     ]
+
+
+def _kept(window: PreparedWindow, last: PredictedWindow) -> PredictedWindow:
+    """The prediction that a window keeps."""
+    return replace(
+        last,
+        window=replace(window.window, unknown=last.window.unknown, carried=True),
+        capture_ms=window.capture_ms,
+        encode_ms=None,
+        predict_ms=(None,) * len(last.queries),
+        encoded_tokens=0,
+    )
 
 
 def _alone(model: Model, window: PreparedWindow, queries: Sequence[str]) -> PredictedWindow:
@@ -128,6 +148,7 @@ def _predicted(
         capture_ms=window.capture_ms,
         encode_ms=encode_ms,
         predict_ms=tuple(spent_ms for _, spent_ms in asked),
+        encoded_tokens=len(window.patches),
         tokens=tokens,
     )
 

@@ -15,15 +15,22 @@ from typing import TYPE_CHECKING, Literal
 from vljepa_runtime.alerts.clips import ClipFolder, ClipRecorder
 from vljepa_runtime.alerts.rule import Alert
 from vljepa_runtime.alerts.watch import AlertChange, AlertWatch
-from vljepa_runtime.arguments import choice, instance, number, path, text, texts, whole
+from vljepa_runtime.arguments import choice, instance, number, path, text, texts
 from vljepa_runtime.bundle.identity import identity_of
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
 from vljepa_runtime.novelty import JudgedWindows
-from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
+from vljepa_runtime.predicting import NO_TUBELETS, PredictedWindow, PreparedWindow, predict_windows
+from vljepa_runtime.preprocessing.changes import Noise, WindowGate
 from vljepa_runtime.preprocessing.health import PictureHealth, PictureState
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
+from vljepa_runtime.preprocessing.token_policies import (
+    AllTokens,
+    SalientTokens,
+    TokenPolicy,
+    resolve_tokens,
+)
 from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.best_state import BestState
 from vljepa_runtime.selection.policies import resolve_policy
@@ -59,7 +66,9 @@ class Session(Closing):
         stride_s: Seconds between windows.
         decode: `auto` decodes what selection gives when the bundle has a Y-decoder, `always` insists on one,
             `never` leaves the text empty. Segments that show nothing the model knows are decoded with `always` alone.
-        keep: Encode only this many tubelets of each window.
+        tokens: Which tubelets of each window are encoded: a token policy, or what `parse_tokens` reads.
+        carry_s: A window that shows nothing else than the last encoded one keeps its embedding, for so many seconds at
+            most; 0 encodes every window.
         labels: Answers in your own words, one of which each query then gets instead of a decoding: an event of the
             kind `answer` whenever the best one changes (`BestLabel`). Without a query they answer the bundle's
             classify prompt.
@@ -98,7 +107,8 @@ class Session(Closing):
         select: Policy | str | None = None,
         stride_s: float = 1.0,
         decode: str = "auto",
-        keep: int | None = None,
+        tokens: TokenPolicy | str = "all",
+        carry_s: float = 0.0,
         labels: Iterable[str] | None = None,
         min_score: float | None = None,
         embeddings: bool = False,
@@ -135,9 +145,13 @@ class Session(Closing):
             raise InputError("min_score is a label's: give labels, too")
         self._policy = resolve_policy("online" if select is None else select)
         self._pools = getattr(self._policy, "feature", "") == "tokens"
-        if self._pools and keep is not None:
-            raise InputError("pooled tokens are those of whole windows: leave out keep")
-        self._pools |= keep is None and getattr(model, "novelty", None) is not None
+        self._tokens = resolve_tokens(tokens)
+        if isinstance(self._tokens, SalientTokens):
+            self._tokens.count(of=model.preprocess.tokens)
+        is_whole = isinstance(self._tokens, AllTokens)
+        if self._pools and not is_whole:
+            raise InputError("pooled tokens are those of whole windows: leave out tokens")
+        self._pools |= is_whole and getattr(model, "novelty", None) is not None
         self._judged = JudgedWindows()
         self._decodes_unknown = decode == "always"
         self._embeddings = embeddings
@@ -150,7 +164,9 @@ class Session(Closing):
         self._decodes, self._insists = decode != "never" and model.has_decoder, decode == "always"
         self._wording = Wording(model.decode, goes_on=False)
         self._is_wordless = decode == "auto" and labels is states is None and not model.has_decoder
-        self._keep = None if keep is None else whole(keep, "keep", least=1)
+        self._noise = Noise()
+        max_age_s = number(carry_s, "carry_s", least=0)
+        self._gate: WindowGate[PredictedWindow] = WindowGate(self._noise, max_age_s=max_age_s)
         self._stats = StatsRecorder()
         self._source: Source | None = None
         self._health: PictureHealth | None = None  # of a live stream
@@ -307,7 +323,8 @@ class Session(Closing):
         windows = self._sampler.flush() if frame is None else self._sampler.push(frame)
         for window in self._stats.each("fit", windows):
             with self._stats.stage("fit"):
-                patches, positions = self.model.patches(window.clip, keep=self._keep)
+                carried = self._carried(window)
+                patches, positions = self._patches(window) if carried is None else NO_TUBELETS
             waited_ms = self._stats.complete_window()
             yield PreparedWindow(
                 window=window,
@@ -315,9 +332,18 @@ class Session(Closing):
                 positions=positions,
                 capture_ms=waited_ms,
                 pools=self._pools,
+                carried=carried,
             )
             if self._health is not None and (remark := self._health.push(window)):
                 yield remark
+
+    def _carried(self, window: Window) -> PredictedWindow | None:
+        """What was predicted for the last encoded window, where this one shows the same and is asked the same."""
+        last = self._gate.found_for(window)
+        return last if last is not None and last.queries == self.queries else None
+
+    def _patches(self, window: Window) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+        return self.model.patches(window.clip, tokens=self._tokens, noise=self._noise)
 
     def _until_stopped(self, items: Iterator[Item]) -> Iterator[Item]:
         while not self._stopped and (item := next(items, None)) is not None:
@@ -372,17 +398,20 @@ class Session(Closing):
     def tell(self, predicted: PredictedWindow) -> Iterator[Event]:
         """What comes of a window: each query has its own policy state and segments."""
         stats, window = self._stats, predicted.window
-        stats.took("encode", predicted.encode_ms)
-        stats.encoded_window(window.end_s)
-        spent_ms = predicted.capture_ms + predicted.encode_ms
+        if not window.carried:
+            self._gate.encoded(window, predicted)
+            stats.took("encode", predicted.encode_ms or 0.0)
+        stats.told_window(window.end_s, tokens=predicted.encoded_tokens, of=self.model.preprocess.tokens)
+        spent_ms = predicted.capture_ms + (predicted.encode_ms or 0.0)
         self._judged.add((window.start_s + window.end_s) / 2, window.unknown, weight=max(1, window.held))
         yield from self._last_of_left()
         states = self._states
         for query, embedding, predict_ms in zip(
             predicted.queries, predicted.embeddings, predicted.predict_ms
         ):
-            stats.took("predict", predict_ms)
-            spent_ms += predict_ms
+            if predict_ms is not None:
+                stats.took("predict", predict_ms)
+                spent_ms += predict_ms
             if self._on_window is not None:
                 self._on_window(window, query, embedding)
             observation = Observation(

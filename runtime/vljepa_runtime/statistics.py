@@ -46,11 +46,14 @@ class SessionStats:
     """What a session did so far.
 
     Attributes:
-        windows: Windows encoded; a held picture counts once, however long.
+        windows: Windows with an embedding; a held picture counts once, however long.
         queries: Queries asked of each window.
         decisions: Segments that selection gave.
         decodings: Times the Y-decoder ran.
         unknown: Segments that showed nothing the model knows.
+        carried: Windows that were not encoded, since they showed the same as one before.
+        tokens: Tubelets that were encoded, of all windows together.
+        tokens_of: Tubelets that these windows have.
         media_s: Time of the stream covered.
         busy_s: Time the session worked, without waiting for a live source or for whoever takes the events.
         p50_ms: Median time of a window from capture to the last query's prediction.
@@ -71,6 +74,14 @@ class SessionStats:
     latency: Mapping[str, StageStats]
     unknown: int = 0
     p99_ms: float = 0.0
+    carried: int = 0
+    tokens: int = 0
+    tokens_of: int = 0
+
+    @property
+    def tokens_saved(self) -> float:
+        """Share of the tubelets that were not encoded."""
+        return 1 - self.tokens / self.tokens_of if self.tokens_of else 0.0
 
     @property
     def decodings_saved(self) -> float:
@@ -115,6 +126,9 @@ class StatsRecorder:
     unknown: int = 0
     media_s: float = 0.0
     _windows: int = 0
+    _carried: int = 0
+    _tokens: int = 0
+    _tokens_of: int = 0
     _busy_s: float = 0.0
     _waited_s: float = 0.0
     _windows_ms: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
@@ -173,9 +187,12 @@ class StatsRecorder:
         self._open_s = dict.fromkeys(PER_WINDOW, 0.0)
         return together_s * 1000
 
-    def encoded_window(self, end_s: float) -> None:
-        """A window that ends there went through the X-encoder."""
+    def told_window(self, end_s: float, *, tokens: int, of: int) -> None:
+        """A window that ends there has its embeddings, for which so many of its tubelets were encoded."""
         self._windows += 1
+        self._carried += not tokens
+        self._tokens += tokens
+        self._tokens_of += of
         self.media_s = max(self.media_s, end_s)
 
     def predicted_window(self, spent_ms: float) -> None:
@@ -190,6 +207,9 @@ class StatsRecorder:
             decisions=self.decisions,
             decodings=self.decodings,
             unknown=self.unknown,
+            carried=self._carried,
+            tokens=self._tokens,
+            tokens_of=self._tokens_of,
             media_s=self.media_s,
             busy_s=self._busy_s or sum(self._totals_s.values()),
             p50_ms=percentile(self._windows_ms, 50),

@@ -98,9 +98,9 @@ class RecordingModel(vj.Model):
     clip: Clip
     query: str | None = None
 
-    def embed(self, frames: Any, query: str | None = None, *, keep: int | None = None) -> Any:
+    def embed(self, frames: Any, query: str | None = None, *, tokens: Any = "all") -> Any:
         self.clip, self.query = frames, query
-        return super().embed(frames, query, keep=keep)
+        return super().embed(frames, query, tokens=tokens)
 
 
 @pytest.fixture(scope="session")

@@ -200,8 +200,8 @@ def test_a_real_x_encoder_of_a_thousand_tokens() -> None:
     assert "Softmax" not in kinds(fused)
     assert kinds(plain).count("Softmax") == 2
     frames = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), dtype=np.uint8)
-    for keep in (1024, 300):
-        patches, positions = clip_tokens(fit_frames(frames, pre), keep=keep)
+    for budget in (1024, 300):
+        patches, positions = clip_tokens(fit_frames(frames, pre), tokens=f"budget:{budget}")
         feeds = {"patches": patches[None], "positions": positions[None]}
         with torch.no_grad():
             expected = module(*(torch.from_numpy(value) for value in feeds.values())).numpy()

@@ -112,6 +112,6 @@ def test_partial_windows_have_the_tokens_that_the_runtime_keeps() -> None:
     whole = model.preprocess.tokens
     for feeds, number in [*zip(samples, range(4)), *zip(recorded, range(2))]:
         clip = make_clip(number, Split.TEST, size=96, frames=8)
-        kept = model.patches(clip.frames, keep=whole // 2 if number % 2 else None)
+        kept = model.patches(clip.frames, tokens=f"budget:{whole // 2 if number % 2 else whole}")
         for ours, theirs in zip(feeds.values(), kept):
             np.testing.assert_array_equal(ours[0], theirs)

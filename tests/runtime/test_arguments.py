@@ -172,15 +172,14 @@ ODD: list[Any] = [
 
 WHOLE = [
     "decode.max_tokens",
-    "patches.keep",
-    "session.keep",
     "load.threads",
     "open_engine.threads",
     "OfflineWard",
 ]
 WHOLE += ["Hints.short_side", "online.smooth", "online.burst"]
 POSITIVE = ["session.stride_s", "open_source.fps", "open_source.timeout_s", "Uniform"]
-POSITIVE += ["OfflineWard.per_minute", "Hints.min_interval_s"]
+POSITIVE += ["OfflineWard.per_minute", "Hints.min_interval_s", "SalientTokens", "StaticTokens"]
+FROM_ZERO = ["session.carry_s"]
 TUNED = [
     "threshold",
     "hysteresis",
@@ -192,7 +191,7 @@ TUNED = [
     "per_minute",
 ]
 NONE_MEANS = [
-    *WHOLE[:5],
+    *WHOLE[:3],
     "Hints.short_side",
     "open_source.fps",
     "open_source.timeout_s",
@@ -206,8 +205,9 @@ def options(model: vj.Model, clip: np.ndarray, file: Path) -> dict[str, Callable
     z = np.ones(model.embedding_dim, np.float32)
     named: dict[str, Callable[[Any], object]] = {
         "decode.max_tokens": lambda v: model.decode(z, max_tokens=v),
-        "patches.keep": lambda v: model.patches(clip, keep=v),
-        "session.keep": lambda v: model.session(keep=v),
+        "SalientTokens": vj.SalientTokens,
+        "StaticTokens": vj.StaticTokens,
+        "session.carry_s": lambda v: model.session(carry_s=v),
         "load.threads": lambda v: vj.load(file, threads=v),
         "open_engine.threads": lambda v: vj.open_engine(threads=v),
         "OfflineWard": vj.OfflineWard,
@@ -235,6 +235,8 @@ def is_legal(name: str, value: Any) -> bool:
         return False
     if name in WHOLE:
         return not isinstance(value, float) and 1 <= value < 2**31
+    if name in FROM_ZERO:
+        return 0 <= value < 1e300
     return value == 0 if name.startswith("online") and value < 1 else 0 < value < 1e300
 
 
@@ -259,7 +261,7 @@ def label(value: object) -> str:
 @pytest.mark.parametrize("value", ODD, ids=label)
 def test_numbers(value: Any, model: vj.Model, clip: np.ndarray, small_zip: Path) -> None:
     calls = options(model, clip, small_zip)
-    assert set(calls) == {*WHOLE, *POSITIVE, *(f"online.{name}" for name in TUNED)}
+    assert set(calls) == {*WHOLE, *POSITIVE, *FROM_ZERO, *(f"online.{name}" for name in TUNED)}
     assert not taken(
         {name: partial(call, value) for name, call in calls.items() if not is_legal(name, value)}
     )

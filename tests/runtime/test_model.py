@@ -46,11 +46,12 @@ def test_frames_of_any_size_and_count(model: vj.Model, shape: tuple[int, ...]) -
     assert np.array_equal(model.embed(frames), model.embed(fitted))
 
 
-@pytest.mark.parametrize("keep", [1, 5, 8])
-def test_tokens_can_be_left_out(model: vj.Model, clip: np.ndarray, keep: int) -> None:
-    assert model.encode(clip, keep=keep).shape == (keep, 8)
-    if keep == 8:
-        assert np.allclose(model.encode(clip, keep=keep), model.encode(clip))
+@pytest.mark.parametrize("budget", [1, 5, 8])
+def test_tokens_can_be_left_out(model: vj.Model, clip: np.ndarray, budget: int) -> None:
+    tokens = vj.SalientTokens(budget)
+    assert model.encode(clip, tokens=tokens).shape == (budget, 8)
+    if budget == 8:
+        assert np.allclose(model.encode(clip, tokens=tokens), model.encode(clip))
 
 
 def test_classify_ranks_by_cosine(model: vj.Model, clip: np.ndarray) -> None:
@@ -186,7 +187,11 @@ def test_threads_share_a_model(small_zip: Path, clip: np.ndarray) -> None:
         pytest.param(lambda m, c: m.embed(c[..., :1]), "uint8 RGB", id="grey"),
         pytest.param(lambda m, c: m.embed(c[:0]), "uint8 RGB", id="no-frames"),
         pytest.param(lambda m, c: m.embed(c, query=""), "at least one word", id="empty-query"),
-        pytest.param(lambda m, c: m.encode(c, keep=9), r"keep must be in 1\.\.8", id="keep-too-many"),
+        pytest.param(
+            lambda m, c: m.encode(c, tokens="budget:9"),
+            r"at most the window's 8 tokens, got 9",
+            id="budget-too-large",
+        ),
         pytest.param(lambda m, c: m.embed_text("red"), "list of texts", id="text-not-list"),
         pytest.param(lambda m, c: m.classify(c, []), "list of labels, got an empty list", id="no-labels"),
         pytest.param(

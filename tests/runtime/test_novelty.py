@@ -159,9 +159,9 @@ def test_words_of_what_is_unknown_are_made_where_they_are_asked_for(
 
 def test_where_nobody_can_tell_it_is_null(walls: Walls) -> None:
     model = vj.load("tiny")
-    with model.session(select="every", keep=128, decode="never") as session:
+    with model.session(select="every", tokens="budget:128", decode="never") as session:
         assert {event.unknown for event in session.run(walls)} == {None}
-    assert model.is_unknown(model.encode(walls.images[-1][None], keep=128)) is None
+    assert model.is_unknown(model.encode(walls.images[-1][None], tokens="budget:128")) is None
     with pytest.raises(vj.InputError, match=r"expected visual tokens \(N, 192\)"):
         model.is_unknown(np.zeros((256, 5), np.float32))
 

@@ -207,7 +207,7 @@ def test_a_session_tells_what_the_classifier_says_of_each_window(
         ({"query": "What?"}, "leave out query"),
         ({"min_score": 0.5}, "leave out min_score"),
         ({"decode": "always"}, "leave out decode"),
-        ({"keep": 4}, "leave out keep"),
+        ({"tokens": "budget:4"}, "leave out tokens"),
     ],
     ids=lambda value: str(value)[:20],
 )

@@ -53,6 +53,9 @@ cameras = ["door", "yard"]
         ("[server", "expected TOML"),
         ("a = " + "[" * 3000, "expected TOML"),
         ("[model]\nstride_s = inf", "stride_s"),
+        ('[model]\ntokens = "statik"', "model.tokens: .*did you mean 'static'"),
+        ("[model]\ntokens = 5", "a token policy"),
+        ("[model]\ncarry_s = -1", "seconds from 0 to 3600"),
     ],
 )
 def test_what_a_configuration_cannot_say(text: str, sentence: str) -> None:

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="video to run on (default: a stream of the procedural world as an H.264 file)",
     )
     arguments.add_number(parser, "--seconds", SECONDS, "of that stream", kind=arguments.positive, metavar="S")
+    arguments.add_tokens(parser)
     arguments.add_number(parser, "--rounds", 100, "timed runs per cell")
     arguments.add_json(parser)
     arguments.add_engine(parser)
@@ -32,7 +33,15 @@ def run(args: argparse.Namespace) -> int:
 
     model = arguments.load_model(args)
     subject = Subject(spec=args.bundle, **arguments.engine_options(args))
-    found = bench.bench(model, subject, source=args.source, seconds=args.seconds, rounds=args.rounds)
+    found = bench.bench(
+        model,
+        subject,
+        source=args.source,
+        seconds=args.seconds,
+        rounds=args.rounds,
+        tokens=args.tokens,
+        carry_s=args.carry,
+    )
     console.report(
         found.to_dict(),
         lambda: f"{tables.text(bench.tables(found))}\n  {bench.summary(found.stream)}",

@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_number(
         parser, "--stride", 1.0, "seconds between windows", kind=arguments.positive, metavar="S"
     )
+    arguments.add_tokens(parser)
     parser.add_argument(
         "--decode",
         choices=("auto", "always", "never"),
@@ -198,6 +199,8 @@ def _session(
         select=args.select,
         stride_s=args.stride,
         decode=args.decode,
+        tokens=args.tokens,
+        carry_s=args.carry,
         labels=labels or None,
         min_score=args.min_score,
         embeddings=args.embeddings,
@@ -300,7 +303,8 @@ def conclude_all(streams: Mapping[str, StreamStats]) -> None:
 
 
 def summary(stats: SessionStats) -> str:
-    """One line: windows, decodings, what selection saved, the median time of a window."""
+    """One line: windows, decodings, what was left undone, the median time of a window."""
     saved = f"{stats.decodings_saved:.0%} saved, p50 {stats.p50_ms:.1f} ms a window"
     unknown = f"{stats.unknown} segments of nothing I know, " if stats.unknown else ""
-    return f"{stats.windows} windows, {stats.decodings} decodings, {unknown}{saved}"
+    carried = f" ({stats.carried} carried)" if stats.carried else ""
+    return f"{stats.windows} windows{carried}, {stats.decodings} decodings, {unknown}{saved}"

@@ -18,7 +18,7 @@ from vljepa_apps.tables import Table
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Latency
     from vljepa_apps.measure.subject import Subject
-    from vljepa_runtime import Model, SessionStats
+    from vljepa_runtime import Model, SessionStats, TokenPolicy
 
 __all__ = ["Benchmark", "bench", "tables"]
 
@@ -55,11 +55,24 @@ class Benchmark:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         stats = self.stream
-        shares = {"overhead": stats.overhead, "overhead_with_capture": stats.overhead_with_capture}
+        shares = {
+            "overhead": stats.overhead,
+            "overhead_with_capture": stats.overhead_with_capture,
+            "tokens_saved": stats.tokens_saved,
+        }
         return asdict(self) | {"stream": asdict(stats) | shares}
 
 
-def bench(model: Model, subject: Subject, *, source: str | None, seconds: float, rounds: int) -> Benchmark:
+def bench(
+    model: Model,
+    subject: Subject,
+    *,
+    source: str | None,
+    seconds: float,
+    rounds: int,
+    tokens: TokenPolicy | str = "all",
+    carry_s: float = 0.0,
+) -> Benchmark:
     """Run a stream, then time each graph.
 
     Args:
@@ -68,9 +81,17 @@ def bench(model: Model, subject: Subject, *, source: str | None, seconds: float,
         source: Video to run on; None writes a stream of the procedural world.
         seconds: Length of that stream.
         rounds: Timed runs of each graph.
+        tokens: Of the stream; see `Session`.
+        carry_s: The same.
     """
     with _video(source, seconds) as path:
-        stats = run_stream(model, path, on_open=lambda name: console.note(f"running on {name}"))
+        stats = run_stream(
+            model,
+            path,
+            on_open=lambda name: console.note(f"running on {name}"),
+            tokens=tokens,
+            carry_s=carry_s,
+        )
         peak_rss_mb = peak_memory(subject, path)
     return Benchmark(
         bundle=model.bundle.name,
@@ -145,8 +166,10 @@ def _latency_row(name: str, latency: Latency) -> tuple[object, ...]:
 
 def summary(stats: SessionStats) -> str:
     """One sentence: how fast the stream was, and how much of that was not inference."""
+    left_out = f", {stats.tokens_saved:.0%} of the tubelets left out" if stats.tokens_saved else ""
+    carried = f" ({stats.carried} carried{left_out})" if stats.carried else left_out
     return (
-        f"{stats.windows} windows of {stats.media_s:.0f} s in {stats.busy_s:.1f} s "
+        f"{stats.windows} windows{carried} of {stats.media_s:.0f} s in {stats.busy_s:.1f} s "
         f"({stats.media_s / max(stats.busy_s, 1e-9):.1f}x real time), {stats.decodings} decodings; "
         f"not inference: {stats.overhead:.1%} of the time, {stats.overhead_with_capture:.1%} with reading the video"
     )

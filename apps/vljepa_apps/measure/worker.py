@@ -16,7 +16,7 @@ from vljepa_runtime.peak_memory import peak_rss_mb
 
 if TYPE_CHECKING:
     from vljepa_evaluation.tasks import TaskResult
-    from vljepa_runtime import Model, SessionStats
+    from vljepa_runtime import Model, SessionStats, TokenPolicy
 
 __all__ = ["in_a_process", "main", "run_stream"]
 
@@ -82,7 +82,12 @@ def embed_noise(model: Any) -> None:
 
 
 def run_stream(
-    model: Model, path: str, *, on_open: Callable[[str], object] = lambda name: None
+    model: Model,
+    path: str,
+    *,
+    on_open: Callable[[str], object] = lambda name: None,
+    tokens: TokenPolicy | str = "all",
+    carry_s: float = 0.0,
 ) -> SessionStats:
     """What `vljepa run` does, without printing.
 
@@ -90,13 +95,15 @@ def run_stream(
         model: What runs.
         path: A source of any kind.
         on_open: Called with the source's name before it is read.
+        tokens: See `Session`.
+        carry_s: The same.
 
     Returns:
         Counts and times of the whole session.
     """
     import vljepa_runtime as vj
 
-    with vj.open_source(path) as source, model.session() as session:
+    with vj.open_source(path) as source, model.session(tokens=tokens, carry_s=carry_s) as session:
         on_open(source.name)
         for _ in session.run(source):
             pass

@@ -204,6 +204,8 @@ class Fleet(Closing):
             query=self._config.model.queries or None,
             select=self._config.select.policy(),
             stride_s=self._config.model.stride_s,
+            tokens=self._config.model.tokens,
+            carry_s=self._config.model.carry_s,
             embeddings=True,
         )
         camera.session, camera.first_query = session, session.queries[0]
@@ -260,4 +262,5 @@ def _reads(config: CameraConfig) -> tuple[object, ...]:
 
 def _asks(config: Config) -> tuple[object, ...]:
     """What of a configuration the sessions of all cameras depend on."""
-    return config.model.queries, config.select, config.model.stride_s
+    model = config.model
+    return model.queries, config.select, model.stride_s, model.tokens, model.carry_s

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from vljepa_runtime import InputError, OnlineSelection
+from vljepa_runtime import InputError, OnlineSelection, parse_tokens
 from vljepa_runtime.files import AtMost, check_record
-from vljepa_runtime.files.values import Name, Positive, PositiveNumber, Text, number, wrong
+from vljepa_runtime.files.values import Name, Positive, PositiveNumber, RecordError, Text, number, wrong
 
 __all__ = ["LogConfig", "ModelConfig", "Queries", "SelectConfig", "ServerConfig", "ThermalConfig"]
 
@@ -50,6 +50,22 @@ def _stride(value: object, where: str) -> float:
     return found
 
 
+def _age(value: object, where: str) -> float:
+    if not 0 <= (found := number(value, where)) <= 3600:
+        raise wrong(where, "seconds from 0 to 3600", value)
+    return found
+
+
+def _tokens(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise wrong(where, "a token policy", value)
+    try:
+        parse_tokens(value)
+    except InputError as error:
+        raise RecordError(f"{where}: {error}") from error
+    return value
+
+
 Queries = Annotated[tuple[Text, ...], AtMost(MAX_QUERIES)]
 
 
@@ -84,6 +100,8 @@ class ModelConfig:
         threads: Of a CPU; None lets the engine choose.
         queries: What every window of every camera is asked; empty asks the bundle's caption prompt.
         stride_s: Seconds between windows.
+        tokens: Which tubelets of a window are encoded; see `vljepa_runtime.parse_tokens`.
+        carry_s: For how long a window that shows the same as one before keeps its embedding; 0 encodes all.
     """
 
     bundle: Name = "tiny"
@@ -91,6 +109,8 @@ class ModelConfig:
     threads: Annotated[int, AtMost(1024)] | None = None
     queries: Queries = ()
     stride_s: Annotated[float, _stride] = 1.0
+    tokens: Annotated[str, _tokens] = "all"
+    carry_s: Annotated[float, _age] = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from vljepa_runtime.contract import (
 )
 from vljepa_runtime.engines import Engine, Graph
 from vljepa_runtime.model import Model
-from vljepa_runtime.preprocessing import Preprocess, clip_tokens, fit_frames
+from vljepa_runtime.preprocessing import Preprocess, SalientTokens, clip_tokens, fit_frames
 from vljepa_runtime.tokenizer import LENGTHS
 
 __all__ = ["record_reference"]
@@ -126,7 +126,7 @@ class _Recorder:
             counts = (fixed,)
         feeds: list[dict[str, Array]] = []
         for frames, count in zip(clips, counts):
-            patches, positions = clip_tokens(fit_frames(frames, self.pre), keep=count)
+            patches, positions = clip_tokens(fit_frames(frames, self.pre), tokens=SalientTokens(count))
             feeds.append(feeds_of(X_ENCODER, patches[None], positions[None]))
         return feeds
 

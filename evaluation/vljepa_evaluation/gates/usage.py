@@ -19,7 +19,7 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
 from vljepa_runtime.files import AtMost
 from vljepa_runtime.model import Model
-from vljepa_runtime.preprocessing import Clip, patchify
+from vljepa_runtime.preprocessing import Clip, SalientTokens, patchify
 from vljepa_runtime.selection import EveryWindow, OnlineSelection
 
 __all__ = ["FloatUsage", "Usage", "record_usage"]
@@ -173,7 +173,7 @@ class _User:
         """Embeddings of all windows at the token budget."""
         if not self.asked.keep:
             return np.empty((0, self.model.embedding_dim), np.float16)
-        options = {"query": self.prompts[0], "keep": self.asked.keep}
+        options = {"query": self.prompts[0], "tokens": SalientTokens(self.asked.keep)}
         return _rows(self._told(select=EveryWindow(), decode="never", embeddings=True, **options), self.model)
 
     def segments_s(self, scenes: Scenes) -> Array:

@@ -28,7 +28,7 @@ from vljepa_data.world import (
 )
 from vljepa_model.x_encoder import XEncoder
 from vljepa_runtime.files import replace_file
-from vljepa_runtime.preprocessing import Preprocess, clip_tokens, fit_frames
+from vljepa_runtime.preprocessing import Preprocess, SalientTokens, clip_tokens, fit_frames
 
 __all__ = ["LEVELS", "Bank", "Entry", "world_tokens"]
 
@@ -113,7 +113,7 @@ def world_tokens(
     clip: Clip, pre: Preprocess, keep: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """The `keep` most salient tubelets of a clip, all where it has fewer: patches (N, P) and positions (N, 3)."""
-    return clip_tokens(fit_frames(clip.frames, pre), keep=min(keep, pre.tokens))
+    return clip_tokens(fit_frames(clip.frames, pre), tokens=SalientTokens(min(keep, pre.tokens)))
 
 
 def _encode(encoder: XEncoder, clips: Sequence[Clip], pre: Preprocess, keep: int) -> npt.NDArray[np.float16]:

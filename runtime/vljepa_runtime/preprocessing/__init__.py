@@ -13,7 +13,7 @@
 ((32, 864), (2, 4, 4))
 >>> positions[saliency(patches, positions).argmax()]  # time, row and column of the square
 array([0, 2, 2], dtype=int32)
->>> patches, positions = clip_tokens(clip, keep=8)  # the X-encoder's work, cut to a quarter
+>>> patches, positions = clip_tokens(clip, tokens="budget:8")  # the X-encoder's work, cut to a quarter
 >>> patches.shape, positions.shape
 ((8, 864), (8, 3))
 """

@@ -35,6 +35,7 @@ class Window:
         unknown: Whether it shows nothing that the model knows; None before it was judged, and where nobody can.
         held: 0 where it shows several pictures. Else it shows one, `start_s` and `end_s` are that picture's
             time on show, and this many windows that show nothing else were made one.
+        carried: Whether it kept the embedding of a window before, which shows the same.
     """
 
     clip: Clip
@@ -43,6 +44,7 @@ class Window:
     index: int
     held: int = 0
     unknown: bool | None = None
+    carried: bool = False
 
 
 class WindowSampler:

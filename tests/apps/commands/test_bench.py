@@ -49,7 +49,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch, stats: SessionStats) -> None:
 
     measured = {"window": Latency(p50_ms=4.0, p95_ms=5.0, low_ms=3.9, high_ms=4.1, runs=7)}
     monkeypatch.setattr(arguments, "load_model", lambda args: Loaded())
-    monkeypatch.setattr(bench, "run_stream", lambda model, path, on_open: stats)
+    monkeypatch.setattr(bench, "run_stream", lambda model, path, **options: stats)
     monkeypatch.setattr(bench, "peak_memory", lambda subject, path: 123.4)
     monkeypatch.setattr(bench, "time_graphs", lambda model, subject, rounds: measured)
 

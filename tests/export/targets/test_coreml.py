@@ -151,8 +151,8 @@ def test_a_bundle_gives_what_onnx_runtime_gives(exported: Exported, tmp_path: Pa
     clip = np.random.RandomState(5).randint(0, 256, (4, 48, 60, 3)).astype(np.uint8)
     embedding, labels = ours.embed(clip), ["a red ball", "a blue box", "two"]
     np.testing.assert_allclose(embedding, theirs.embed(clip), atol=1e-5)
-    keep = ours.bundle.graph("x_encoder").token_budgets[0]
-    np.testing.assert_allclose(ours.embed(clip, keep=keep), theirs.embed(clip, keep=keep), atol=1e-5)
+    tokens = f"budget:{ours.bundle.graph('x_encoder').token_budgets[0]}"
+    np.testing.assert_allclose(ours.embed(clip, tokens=tokens), theirs.embed(clip, tokens=tokens), atol=1e-5)
     ranked = [{item.label: item.score for item in each.classify(clip, labels)} for each in (ours, theirs)]
     assert ranked[0] == pytest.approx(ranked[1], abs=1e-5)
     words = [each.decode(embedding, max_tokens=12) for each in (ours, theirs)]

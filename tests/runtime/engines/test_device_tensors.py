@@ -86,7 +86,7 @@ def test_a_captured_run_gives_what_a_plain_one_gives(usual: vj.Model, captured: 
     for clip in (CLIP, 255 - CLIP, CLIP):
         assert np.array_equal(captured.embed(clip), usual.embed(clip))
         assert np.array_equal(captured.encode(clip), usual.encode(clip))
-    half = usual.patches(CLIP, keep=64)  # another size than the usual one
+    half = usual.patches(CLIP, tokens="budget:64")  # another size than the usual one
     assert np.array_equal(captured.encode_patches(*half), usual.encode_patches(*half))
 
 

@@ -10,7 +10,8 @@ import pytest
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.preprocessing.patches import Clip, fit_frame, fit_frames, patchify
 from vljepa_runtime.preprocessing.preprocess import Preprocess
-from vljepa_runtime.preprocessing.token_selection import clip_tokens, saliency
+from vljepa_runtime.preprocessing.saliency import saliency
+from vljepa_runtime.preprocessing.token_selection import clip_tokens
 
 SMALL = Preprocess(frames=4, size=6, patch=3, tubelet=2)
 
@@ -88,7 +89,7 @@ def test_the_moving_object_is_kept_and_the_flat_wall_left_out() -> None:
     frames = np.full((4, 24, 24, 3), 90, np.uint8)
     for step in range(4):
         frames[step, 7:11, 1 + 6 * step : 5 + 6 * step] = 250
-    patches, positions = clip_tokens(fit_frames(frames, pre), keep=6)
+    patches, positions = clip_tokens(fit_frames(frames, pre), tokens="budget:6")
     assert len(patches) == 6
     assert {(t, h, w) for t, h, w in positions.tolist() if h == 1} >= {
         (0, 1, 0),
@@ -116,11 +117,10 @@ def test_saliency_equals_a_plain_one(instants: int) -> None:
 
 def test_keeping_all_tokens_changes_nothing_and_none_is_refused() -> None:
     clip = fit_frames(np.random.default_rng(4).integers(0, 256, (4, 6, 6, 3), dtype=np.uint8), SMALL)
-    for kept, whole in zip(clip_tokens(clip, keep=8), clip_tokens(clip)):
+    for kept, whole in zip(clip_tokens(clip, tokens="budget:8"), clip_tokens(clip)):
         np.testing.assert_array_equal(kept, whole)
-    for keep in (0, 9):
-        with pytest.raises(InputError, match=f"keep must be in 1..8 tokens, got {keep}"):
-            clip_tokens(clip, keep=keep)
+    with pytest.raises(InputError, match="at most the window's 8 tokens, got 9"):
+        clip_tokens(clip, tokens="budget:9")
 
 
 @pytest.mark.parametrize("crop_offset", ["nearest", "floor"])

@@ -44,6 +44,14 @@ const WRITTEN = [
     least: 0.05,
     most: 3600,
   },
+  {
+    section: 'model',
+    key: 'carry_s',
+    label: 'A still picture is encoded every, s',
+    hint: '0 encodes every window',
+    least: 0,
+    most: 3600,
+  },
 ];
 /** @type {NumberField[]} */
 const KEPT = [
