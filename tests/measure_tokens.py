@@ -4,12 +4,14 @@
     python tests/measure_tokens.py clips [--clips N]
     python tests/measure_tokens.py hour [--minutes M]
     python tests/measure_tokens.py motion CLIP ...
+    python tests/measure_tokens.py tried [--streams N] [--minutes M]
 
 `streams`: every way runs over the same pictures in turns, round by round, by CPU time of one thread; each window's
 embedding is compared with that of all tokens. Streams are those of the procedural world, whose backgrounds stand still
 between cuts, and files that are named. `clips`: held-out tasks. `hour`: a still scene with noise and slow light, and
 whether what comes after it is seen. `motion`: what motion vectors of H.264 cost beside what pixels cost.
-Each prints a Markdown table, and with --json one document.
+`tried`: what else could be done with
+the tokens of static tubelets, by the cosine to all tokens. Each prints a Markdown table, and with --json one document.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import numpy.typing as npt
 import vljepa_runtime as vj
 from vljepa_data.world import Split, make_stream
 from vljepa_evaluation.tasks import evaluate
+from vljepa_runtime.preprocessing.changes import cell_means, changes
 from vljepa_runtime.sources import EVERY_FRAME
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -274,8 +277,6 @@ def motion(args: argparse.Namespace) -> list[dict[str, Any]]:
     import av
     from av.codec.context import Flags2
 
-    from vljepa_runtime.preprocessing.changes import cell_means
-
     model, rows = vj.load("tiny", threads=1), []
     for path in args.files:
         spent: dict[bool, list[float]] = {False: [], True: []}
@@ -308,6 +309,67 @@ def motion(args: argparse.Namespace) -> list[dict[str, Any]]:
     return rows
 
 
+def tried(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Other uses of static tubelets: how near they come, and what encoder and predictor would see."""
+    model = vj.load("tiny", threads=1)
+    grid, tokens = model.preprocess.grid, model.preprocess.tokens
+    found: dict[str, list[tuple[float, int, int]]] = {}
+    for seed in range(FIRST_SEED, FIRST_SEED + args.streams):
+        sampler, before = vj.WindowSampler(model.preprocess), None
+        for frame in world(seed, args.minutes)[0]:
+            for window in sampler.push(frame):
+                patches, positions = model.patches(window.clip)
+                whole = model.encode_patches(patches, positions)
+                dense = model.predict(whole)
+                some, where = model.patches(window.clip, tokens="static")
+                part = model.encode_patches(some, where)
+                numbers = np.ravel_multi_index(tuple(where.T), grid)
+                repeated = part[_stands_for(numbers, grid)]
+                cells = cell_means(window.clip)
+                ways = {
+                    "static": (part, len(part)),
+                    "static, each repeated for those it stands for": (repeated, len(part)),
+                    "all, pairs of instants merged before the predictor": (_in_pairs(whole, grid), tokens),
+                    "static, repeated, then pairs merged": (_in_pairs(repeated, grid), len(part)),
+                }
+                if before is not None:
+                    changed = (changes(cells, before[1], model.preprocess) > 6).reshape(-1)
+                    kept = before[0].copy()
+                    if changed.any():
+                        kept[changed] = model.encode_patches(patches[changed], positions[changed])
+                    ways["tokens of the window before where nothing changed"] = kept, int(changed.sum())
+                before = whole, cells
+                for name, (visual, encoded) in ways.items():
+                    row = float(model.predict(np.ascontiguousarray(visual)) @ dense), encoded, len(visual)
+                    found.setdefault(name, []).append(row)
+    return [
+        {
+            "way": name,
+            "encoder": float(np.mean([encoded for _, encoded, _ in rows])) / tokens,
+            "predictor": float(np.mean([predicted for _, _, predicted in rows])) / tokens,
+            "p1": float(np.percentile([cosine for cosine, _, _ in rows], 1)),
+            "p50": float(np.median([cosine for cosine, _, _ in rows])),
+        }
+        for name, rows in found.items()
+    ]
+
+
+def _stands_for(numbers: npt.NDArray[np.int64], grid: tuple[int, int, int]) -> npt.NDArray[np.int64]:
+    """(N,) which of the kept tubelets is the nearest in time at each place."""
+    instants, places = grid[0], grid[1] * grid[2]
+    kept = np.full(instants * places, -1)
+    kept[numbers] = np.arange(len(numbers))
+    table = kept.reshape(instants, places)
+    nearest = np.abs(np.arange(instants)[:, None] - np.arange(instants))  # (t, t)
+    away = np.where(table[None] >= 0, nearest[:, :, None], instants)
+    return table[away.argmin(axis=1), np.arange(places)].reshape(-1)
+
+
+def _in_pairs(visual: Float32, grid: tuple[int, int, int]) -> Float32:
+    """Means of two instants each."""
+    return visual.reshape(grid[0] // 2, 2, -1, visual.shape[-1]).mean(axis=1).reshape(-1, visual.shape[-1])
+
+
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """As Markdown."""
     keys = list(rows[0])
@@ -318,12 +380,15 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+WHAT = {"streams": streams, "clips": clips, "hour": hour, "motion": motion, "tried": tried}
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("streams", "clips", "hour", "motion"))
+    parser.add_argument("what", choices=tuple(WHAT))
     parser.add_argument("files", nargs="*", metavar="CLIP")
     parser.add_argument("--streams", type=int, default=4, metavar="N")
     parser.add_argument("--minutes", type=float, metavar="M")
@@ -333,7 +398,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_intermixed_args()
     args.minutes = args.minutes or {"hour": 60.0}.get(args.what, 2.0)
-    rows = {"streams": streams, "clips": clips, "hour": hour, "motion": motion}[args.what](args)
+    rows = WHAT[args.what](args)
     print(json.dumps(rows) if args.json else table(rows))
 
 
