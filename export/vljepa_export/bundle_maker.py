@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from vljepa_evaluation.gates import GateResults, Reference, Scenes, judge_constants, near_limits
-from vljepa_export.bundle_manifest import manifest_of, tokenizer_files
+from vljepa_export.bundle_manifest import boundary_files, manifest_of, tokenizer_files
 from vljepa_export.constants.proving import prove_converted
 from vljepa_export.constants.tokenizers import prove_tokenizers, tokenizers_of
 from vljepa_export.effort import Effort
@@ -129,7 +129,7 @@ class BundleMaker:
                 calibration_clips=self.effort.calibration_clips,
                 own=self.own,
             ),
-            {**all_files(made), **tokenizer_files(self.opened)},
+            {**all_files(made), **tokenizer_files(self.opened), **boundary_files(self.opened)},
             archive=False,
             force=True,
             move=not self.effort.end_to_end,  # the gates may ask for the files again

@@ -14,13 +14,14 @@ from vljepa_export.effort import CALIBRATION_SEED
 from vljepa_export.footage import ORDER_SEED, OwnClips
 from vljepa_export.targets.protocol import TracedGraph, graph_spec
 from vljepa_runtime.bundle import Calibration, Manifest, Origin, Parity
+from vljepa_runtime.selection import BOUNDARIES_FILE
 
 if TYPE_CHECKING:
     from vljepa_export.made import Made
     from vljepa_export.request import ExportRequest
     from vljepa_model.checkpoint import CheckpointFolder
 
-__all__ = ["float_manifest", "manifest_of", "summarised", "tokenizer_files"]
+__all__ = ["boundary_files", "float_manifest", "manifest_of", "summarised", "tokenizer_files"]
 
 TOOLS = ("vljepa-edge", "torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
@@ -78,6 +79,7 @@ def manifest_of(
         constants={
             item.name: item.constants.compared for item in made if item.constants and item.constants.kept
         },
+        boundaries=BOUNDARIES_FILE if opened.boundaries else None,
         notes={item.name: item.notes for item in made if item.notes},
         accuracy=dict(accuracy),
         toolchain={name: found for name in tools if (found := _version(name))},
@@ -95,6 +97,11 @@ def _calibration(
     if not any(item.converted.precision.calibrated for item in made):
         return None
     return Calibration(data=f"own clips ({own.name})", samples=len(own.calibration), seed=ORDER_SEED)
+
+
+def boundary_files(opened: CheckpointFolder) -> dict[str, bytes]:
+    """What tells events apart, by its name in the bundle."""
+    return {BOUNDARIES_FILE: known.to_bytes()} if (known := opened.boundaries) else {}
 
 
 def tokenizer_files(opened: CheckpointFolder) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """A checkpoint is a folder: model.safetensors, config.json and tokenizer.json, or one tokenizer per network.
 
+Beside them may lie what `vljepa selective` fitted, which tells the events of a stream apart: boundaries.safetensors.
 Nothing else is read, and nothing is unpickled. Tensors are mapped one by one, so a network can be taken alone.
 """
 
@@ -28,6 +29,7 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import read_record, replace_file
 from vljepa_runtime.files.values import Name, Text
 from vljepa_runtime.preprocessing import Preprocess
+from vljepa_runtime.selection import BOUNDARIES_FILE, Boundaries
 
 __all__ = [
     "ROLES",
@@ -96,6 +98,18 @@ class CheckpointFolder:
     def bytes(self) -> int:
         """Size of the weights on disk."""
         return (self.folder / WEIGHTS).stat().st_size
+
+    @property
+    def boundaries(self) -> Boundaries | None:
+        """What tells the events of a stream apart (`selection.Boundaries`); None where nothing was fitted.
+
+        Raises:
+            BundleError: the file is something else.
+        """
+        path = self.folder / BOUNDARIES_FILE
+        if not path.is_file():
+            return None
+        return Boundaries.from_bytes(path.read_bytes())
 
     @property
     def parameters(self) -> dict[str, int]:

@@ -31,6 +31,7 @@ from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.token_selection import clip_tokens
 from vljepa_runtime.preprocessing.unread_clip import UnreadClip
+from vljepa_runtime.selection.boundaries import Boundaries
 from vljepa_runtime.states import pool_tokens
 from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
 
@@ -153,6 +154,8 @@ class Model:
         self._x_encoder = engine.load(bundle, X_ENCODER)
         self._predictor = engine.load(bundle, PREDICTOR)
         self._novelty = _novelty_of(bundle)
+        file = bundle.manifest.boundaries
+        self._boundaries = Boundaries.from_bytes(bundle.read(file)) if file else None
         self._lengths = text_lengths(self._predictor, QUERY_IDS)
 
     def __repr__(self) -> str:
@@ -201,6 +204,11 @@ class Model:
     def novelty(self) -> Novelty | None:
         """What says that a window shows nothing known; None where the bundle was not calibrated for it."""
         return self._novelty
+
+    @property
+    def boundaries(self) -> Boundaries | None:
+        """What tells the events of a stream apart; None where the bundle has nothing that does."""
+        return self._boundaries
 
     def is_unknown(self, visual: Float32) -> bool | None:
         """Whether a window shows nothing that the model knows.

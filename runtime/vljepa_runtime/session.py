@@ -33,6 +33,7 @@ from vljepa_runtime.preprocessing.token_policies import (
 )
 from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.best_state import BestState
+from vljepa_runtime.selection.online import OnlineSelection
 from vljepa_runtime.selection.policies import resolve_policy
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.limited import limited_frames
@@ -63,6 +64,8 @@ class Session(Closing):
         model: Shared with other sessions.
         query: One or several; None takes the bundle's caption prompt.
         select: When to decode: a policy, or what `parse_policy` reads, such as `online:6`; None takes `online`.
+            Named so, `online` sees the changes that the bundle's own network sees, where that was fitted to such
+            windows (`Model.boundaries`); a policy is taken as it is.
         stride_s: Seconds between windows.
         decode: `auto` decodes what selection gives when the bundle has a Y-decoder, `always` insists on one,
             `never` leaves the text empty. Segments that show nothing the model knows are decoded with `always` alone.
@@ -156,7 +159,11 @@ class Session(Closing):
         self._decodes_unknown = decode == "always"
         self._embeddings = embeddings
         self._watch, self._recorder = _watch(model, self.queries, alerts, clips)
-        self._states = {query: self._policy.start() for query in self.queries}
+        self._knows = (
+            getattr(model, "boundaries", None) if select is None or isinstance(select, str) else None
+        )
+        self._stride_s = stride_s
+        self._states = {query: self._begin(query) for query in self.queries}
         self._left: deque[tuple[str, State]] = deque()  # queries that are asked no more, and what was open
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
@@ -209,9 +216,16 @@ class Session(Closing):
         if self._watch is not None and not {*self._watch.queries} <= {*everything}:
             raise InputError("an alert looks at a query that would be asked no more: go on asking it")
         before = self._states
-        self._states = {query: before.get(query) or self._policy.start() for query in told}
+        self._states = {query: before.get(query) or self._begin(query) for query in told}
         self.queries = everything
         self._left.extend((query, state) for query, state in before.items() if query not in told)
+
+    def _begin(self, query: str) -> State:
+        """What selects of one query: the bundle's own network where it has one for such windows."""
+        net = self._knows.net(query, stride_s=self._stride_s) if self._knows is not None else None
+        if net is None or not isinstance(self._policy, OnlineSelection):
+            return self._policy.start()
+        return replace(self._policy, boundaries=net).start()
 
     @property
     def picture(self) -> PictureState:

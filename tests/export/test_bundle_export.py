@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from vljepa_model.checkpoint import load_checkpoint
 from vljepa_quant import precisions_of
 from vljepa_quant.graph_editor import save_bytes
 from vljepa_runtime.bundle import Bundle, Certified, shipped_bundles
+from vljepa_runtime.errors import BundleError
+from vljepa_runtime.selection import BOUNDARIES_FILE, Boundaries, BoundaryNet
 
 GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 
@@ -76,6 +79,22 @@ def test_manifest_says_what_was_made(reports: dict[str, ExportReport], small_che
     assert len(manifest.source.checkpoint_sha256) == 64
     assert {"torch", "onnx", "onnxruntime"} <= set(manifest.toolchain)
     assert [spec.dtype for spec in manifest.graphs["x_encoder"].inputs] == ["uint8", "int32"]
+
+
+def test_what_tells_events_apart_goes_from_the_checkpoint_into_the_bundle(
+    small_checkpoint: Path, tmp_path: Path
+) -> None:
+    net = BoundaryNet(stride_s=1, weights=(np.ones((1, 1), np.float32),), biases=(np.zeros(1, np.float32),))
+    known = Boundaries(nets=(net,), query="What happens?", streams=4)
+    checkpoint = shutil.copytree(small_checkpoint, tmp_path / "checkpoint")
+    (checkpoint / BOUNDARIES_FILE).write_bytes(known.to_bytes())
+    bundle = Bundle.open(export_bundle(checkpoint, tmp_path / "b.vljepa", precision="fp32", scenes=None).path)
+    assert bundle.manifest.boundaries == BOUNDARIES_FILE
+    assert bundle.read(BOUNDARIES_FILE) == known.to_bytes()
+    (checkpoint / BOUNDARIES_FILE).write_bytes(b"something else")
+    with pytest.raises(BundleError, match=BOUNDARIES_FILE):
+        export_bundle(checkpoint, tmp_path / "c.vljepa", precision="fp32", scenes=None)
+    assert not (tmp_path / "c.vljepa").exists()
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +204,7 @@ def test_shipped_bundle_is_what_export_makes_of_the_shipped_checkpoint(tmp_path:
         "preprocess",
         "prompts",
         "tokenizers",
+        "boundaries",
     )
     for key in same:
         assert getattr(made.manifest, key) == getattr(shipped.manifest, key), key

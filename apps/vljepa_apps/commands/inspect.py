@@ -94,6 +94,8 @@ def parts(manifest: Manifest, *, edited: bool = False) -> Iterator[Table]:
     if novelty := manifest.novelty:
         seen = f"{novelty.windows} windows of {novelty.data}, {novelty.kept:.1%} kept"
         yield Table("unknown", [(f"beyond {novelty.threshold:g}, calibrated on {seen}",)])
+    if manifest.boundaries:
+        yield Table("boundaries between events", [(f"seen by the network in {manifest.boundaries}",)])
     yield Table("files", [(name, console.size(spec.size)) for name, spec in sorted(manifest.files.items())])
     if manifest.toolchain:
         yield Table("made with", list(manifest.toolchain.items()))

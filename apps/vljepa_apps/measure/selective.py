@@ -26,7 +26,7 @@ from vljepa_evaluation.tasks import (
 )
 from vljepa_runtime import OnlineSelection
 from vljepa_runtime.files import replace_file
-from vljepa_runtime.selection import BOUNDARIES_FILE, BoundaryNet, write_nets
+from vljepa_runtime.selection import BOUNDARIES_FILE, Boundaries, BoundaryNet
 
 if TYPE_CHECKING:
     from vljepa_evaluation.metrics import Curve, HeldOut, Ratio
@@ -113,7 +113,9 @@ def measure_savings(
         _curves("decoding, tuning", known, model, _of_others(known, plan) if net else None) if tuning else ()
     )
     if nets:
-        replace_file(folder.parent / BOUNDARIES_FILE, write_nets(nets))
+        data = f"procedural world{', hand signs' if hands else ''}"
+        found = Boundaries(nets=tuple(nets), query=plan.query, data=data, streams=tuning)
+        replace_file(folder.parent / BOUNDARIES_FILE, found.to_bytes())
     ways = {"online": None, **({"online, network": net} if net else {})}
     return Savings(
         bundle=model.bundle.name,

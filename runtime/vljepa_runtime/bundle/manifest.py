@@ -34,7 +34,17 @@ MAX_FILES = 256  # a bundle has some 20; a Core ML package or sharded weights a 
 MAX_EMBEDDING = 1 << 16  # values; the paper's model has 1,536
 MAX_TOKENIZER_BYTES = 64 << 20  # Gemma's, the largest of those that can be imported, has 33 MB
 # Older readers refuse these: they are left out where they say nothing.
-LATER = ("execution", "parity_data", "certified", "gates", "constants", "notes", "knows_only", "novelty")
+LATER = (
+    "execution",
+    "parity_data",
+    "certified",
+    "gates",
+    "constants",
+    "notes",
+    "knows_only",
+    "novelty",
+    "boundaries",
+)
 AGAIN = "export the bundle again"
 
 
@@ -66,6 +76,7 @@ class Manifest:
         constants: Per graph, how many of its constants were compared with the float model's, every element, and found
             to be what was meant; graphs that were not are left out.
         novelty: When a window shows nothing that the model knows; None where that was not calibrated.
+        boundaries: File of what tells the events of a stream apart (`selection.Boundaries`); None without one.
         notes: Per graph, what a user should know: why it stayed in float, what was built and not run.
         accuracy: Measured numbers by name; empty when not measured.
         files: Size and SHA-256 per file; `write_bundle` fills it.
@@ -102,6 +113,7 @@ class Manifest:
     gates: Mapping[Name, float] = field(default_factory=dict)
     constants: Mapping[Name, int] = field(default_factory=dict)
     novelty: NoveltySpec | None = None
+    boundaries: FileName | None = None
     notes: Mapping[Name, Text] = field(default_factory=dict)
     accuracy: Mapping[Name, float] = field(default_factory=dict)
     files: Annotated[Mapping[FileName, FileSpec], AtMost(MAX_FILES)] = field(default_factory=dict)

@@ -238,6 +238,8 @@ class Bundle(Closing):
         wanted |= set(self.manifest.tokenizers.values())
         if self.manifest.novelty:
             wanted.add(self.manifest.novelty.file)
+        if self.manifest.boundaries:
+            wanted.add(self.manifest.boundaries)
         if unlisted := sorted(wanted - set(self.manifest.files)):
             raise BundleError(f"{MANIFEST} names files without size and hash: {', '.join(unlisted)}: {_ASK}")
         for name, spec in self.manifest.files.items():

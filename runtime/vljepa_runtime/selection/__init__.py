@@ -25,12 +25,10 @@ A stream is taken window by window:
 
 What tells events apart can be a small network, which `vljepa selective` fits and a file keeps:
 
->>> from vljepa_runtime.selection import BOUNDARIES_FILE, BoundaryNet, read_nets, resolve_policy, write_nets
+>>> from vljepa_runtime.selection import BOUNDARIES_FILE, BoundaryNet, resolve_policy
 >>> net = BoundaryNet(stride_s=1, weights=(np.ones((1, 1), np.float32),), biases=(np.zeros(1, np.float32),))
->>> BOUNDARIES_FILE, read_nets(write_nets([net]))
-('boundaries.safetensors', (<BoundaryNet of 2 windows, 1 s apart>,))
->>> resolve_policy(OnlineSelection(boundaries=net, boundary=0.7)).boundary
-0.7
+>>> BOUNDARIES_FILE, resolve_policy(OnlineSelection(boundaries=net, boundary=0.7)).boundary
+('boundaries.safetensors', 0.7)
 
 A policy is a file here, a line in the table of `policies.py` and its test.
 """

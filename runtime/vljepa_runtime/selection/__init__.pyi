@@ -1,10 +1,9 @@
 from .best_label import BestLabel as BestLabel
 from .best_state import BestState as BestState
 from .boundaries import BOUNDARIES_FILE as BOUNDARIES_FILE
+from .boundaries import Boundaries as Boundaries
 from .boundaries import BoundaryNet as BoundaryNet
 from .boundaries import pair_distances as pair_distances
-from .boundaries import read_nets as read_nets
-from .boundaries import write_nets as write_nets
 from .calibration import calibrate as calibrate
 from .online import OnlineSelection as OnlineSelection
 from .policies import POLICY_HELP as POLICY_HELP

@@ -7,7 +7,7 @@ from some events holds for others. Knows no bundle; how it is fitted, `vljepa_ev
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.tensors import pack, unpack
 
-__all__ = ["BOUNDARIES_FILE", "BoundaryNet", "pair_distances", "read_nets", "write_nets"]
+__all__ = ["BOUNDARIES_FILE", "Boundaries", "BoundaryNet", "pair_distances"]
 
 BOUNDARIES_FILE = "boundaries.safetensors"
 MAX_BYTES = 1 << 20  # a net of 9 windows and 48 hidden values has 7 kB
@@ -78,11 +78,11 @@ class BoundaryNet:
         if not is_whole or widths[0] not in COUNTS:
             raise BundleError(
                 f"{BOUNDARIES_FILE}: expected layers that follow each other, from the distances of up to "
-                f"{MAX_WINDOWS} windows to one value, got {shapes}: export it again"
+                f"{MAX_WINDOWS} windows to one value, got {shapes}: export the bundle again"
             )
         finite = all(bool(np.isfinite(each).all()) for each in (*self.weights, *self.biases))
         if not finite or not 0 < self.stride_s < math.inf:
-            raise BundleError(f"{BOUNDARIES_FILE}: expected finite numbers: export it again")
+            raise BundleError(f"{BOUNDARIES_FILE}: expected finite numbers: export the bundle again")
 
     def __repr__(self) -> str:
         return f"<BoundaryNet of {self.windows} windows, {self.stride_s:g} s apart>"
@@ -109,30 +109,67 @@ class BoundaryNet:
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 
-def write_nets(nets: Sequence[BoundaryNet]) -> bytes:
-    """One for each stride, as a checkpoint and a bundle hold them."""
-    arrays: dict[str, Floats] = {}
-    for number, net in enumerate(nets):
-        for layer, (weight, bias) in enumerate(zip(net.weights, net.biases)):
-            arrays |= {f"{number}.{layer}.weight": weight, f"{number}.{layer}.bias": bias}
-    return pack(arrays, {"strides_s": " ".join(f"{net.stride_s:g}" for net in nets)})
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Boundaries:
+    """What a model's streams look like where one event ends and the next begins, as a bundle holds it.
 
+    Attributes:
+        nets: One for each stride.
+        query: What the windows were asked whose embeddings they were fitted to.
+        data: What those showed.
+        streams: How many streams there were.
 
-def read_nets(data: bytes) -> tuple[BoundaryNet, ...]:
-    """Read what `write_nets` wrote.
-
-    Raises:
-        BundleError: it is something else.
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_runtime.selection import Boundaries, BoundaryNet
+        >>> net = BoundaryNet(stride_s=1, weights=(np.ones((1, 1), np.float32),), biases=(np.zeros(1, np.float32),))
+        >>> known = Boundaries(nets=(net,), query="What happens?", data="streams of the yard", streams=20)
+        >>> Boundaries.from_bytes(known.to_bytes())
+        Boundaries(nets=(<BoundaryNet of 2 windows, 1 s apart>,), query='What happens?', data='...', streams=20)
+        >>> known.net("What happens?", stride_s=1.05), known.net("What happens?", stride_s=2)
+        (<BoundaryNet of 2 windows, 1 s apart>, None)
     """
-    try:
-        arrays, said = unpack(data if len(data) <= MAX_BYTES else b"")
-        strides = [float(text) for text in said["strides_s"].split()]
-        nets = tuple(_net(arrays, number, stride_s) for number, stride_s in enumerate(strides))
-    except (KeyError, ValueError) as error:
-        raise BundleError(f"{BOUNDARIES_FILE} holds no readable nets ({error}): export it again") from error
-    if sum(2 * len(net.weights) for net in nets) != len(arrays):
-        raise BundleError(f"{BOUNDARIES_FILE} holds tensors of no net: export it again")
-    return nets
+
+    nets: tuple[BoundaryNet, ...]
+    query: str
+    data: str = ""
+    streams: int = 0
+
+    def net(self, query: str, *, stride_s: float) -> BoundaryNet | None:
+        """The one for a query whose windows are so far apart; None where there is none."""
+        fitting = (net for net in self.nets if query == self.query and net.fits(stride_s))
+        return next(fitting, None)
+
+    def to_bytes(self) -> bytes:
+        """As a checkpoint and a bundle hold it."""
+        arrays: dict[str, Floats] = {}
+        for number, net in enumerate(self.nets):
+            for layer, (weight, bias) in enumerate(zip(net.weights, net.biases)):
+                arrays |= {f"{number}.{layer}.weight": weight, f"{number}.{layer}.bias": bias}
+        strides = " ".join(f"{net.stride_s:g}" for net in self.nets)
+        said = {"strides_s": strides, "query": self.query, "data": self.data, "streams": str(self.streams)}
+        return pack(arrays, said)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Boundaries:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            BundleError: it is something else.
+        """
+        try:
+            arrays, said = unpack(data if len(data) <= MAX_BYTES else b"")
+            strides = [float(text) for text in said["strides_s"].split()]
+            nets = tuple(_net(arrays, number, stride_s) for number, stride_s in enumerate(strides))
+            streams = int(said["streams"])
+            found = cls(nets=nets, query=said["query"], data=said["data"], streams=streams)
+        except (KeyError, ValueError) as error:
+            raise BundleError(
+                f"{BOUNDARIES_FILE} holds no readable networks ({error}): export the bundle again"
+            ) from error
+        if sum(2 * len(net.weights) for net in nets) != len(arrays):
+            raise BundleError(f"{BOUNDARIES_FILE} holds tensors of no network: export the bundle again")
+        return found
 
 
 def _net(arrays: Mapping[str, npt.NDArray[Any]], number: int, stride_s: float) -> BoundaryNet:

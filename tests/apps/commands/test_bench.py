@@ -13,7 +13,7 @@ from vljepa_apps import arguments
 from vljepa_apps.main import main
 from vljepa_apps.measure import bench, selective
 from vljepa_apps.measure.latency import Latency
-from vljepa_runtime.selection import read_nets
+from vljepa_runtime.selection import Boundaries
 from vljepa_runtime.statistics import SessionStats, StageStats
 
 STAGES = ("capture", "fit", "encode", "predict", "select", "decode")
@@ -141,10 +141,9 @@ def test_selective_goes_on_where_it_stopped(
     policies = {"uniform", "ward", "online", "online, network", "events known"}
     assert {curve["policy"] for curve in found["curves"]} >= policies
     assert found["events"].keys() == {"online", "online, network"}
-    assert [net.stride_s for net in read_nets((tmp_path / "s" / "boundaries.safetensors").read_bytes())] == [
-        0.5,
-        1,
-    ]
+    known = Boundaries.from_bytes((tmp_path / "s" / "boundaries.safetensors").read_bytes())
+    assert [net.stride_s for net in known.nets] == [0.5, 1]
+    assert known.streams == 4
     assert found["ratios"][0]["policy"] == "uniform"
     assert (tmp_path / "s" / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "s" / "curve.json").read_text()) == found

@@ -11,15 +11,14 @@ import pytest
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.files.tensors import pack
 from vljepa_runtime.selection import (
+    Boundaries,
     BoundaryNet,
     Decision,
     Observation,
     OnlineSelection,
     observe,
     pair_distances,
-    read_nets,
     run_policy,
-    write_nets,
 )
 
 STRIDE_S, WINDOW_S, WIDTH = 0.5, 2.0, 16
@@ -73,12 +72,21 @@ def test_it_computes_what_scikit_learn_does() -> None:
     np.testing.assert_allclose(distances[0], cosine[np.tril_indices(6, -1)], atol=1e-6)
 
 
-def test_nets_survive_their_file() -> None:
-    nets = (net_of(15, 8, 1), net_of(3, 1, stride_s=1.0))
-    again = read_nets(write_nets(nets))
-    assert [(net.stride_s, net.windows) for net in again] == [(0.5, 6), (1.0, 3)]
-    assert write_nets(again) == write_nets(nets)
-    assert read_nets(write_nets([])) == ()
+def known(*nets: BoundaryNet) -> Boundaries:
+    return Boundaries(nets=nets, query="What happens?", data="somewhere", streams=3)
+
+
+def test_it_survives_its_file() -> None:
+    before = known(net_of(15, 8, 1), net_of(3, 1, stride_s=1.0))
+    again = Boundaries.from_bytes(before.to_bytes())
+    assert [(net.stride_s, net.windows) for net in again.nets] == [(0.5, 6), (1.0, 3)]
+    assert (again.query, again.data, again.streams) == ("What happens?", "somewhere", 3)
+    assert again.to_bytes() == before.to_bytes()
+    assert Boundaries.from_bytes(known().to_bytes()).nets == ()
+
+
+SAID = {"strides_s": "0.5", "query": "q", "data": "", "streams": "1"}
+WEIGHT, BIAS = np.ones((3, 1), np.float32), np.ones(1, np.float32)
 
 
 @pytest.mark.parametrize(
@@ -87,21 +95,28 @@ def test_nets_survive_their_file() -> None:
         b"",
         b"no tensors at all",
         pack({}, {}),
-        pack({}, {"strides_s": "often"}),
-        pack({}, {"strides_s": "0.5"}),
-        pack({"0.0.weight": np.ones((3, 1), np.float32)}, {"strides_s": "0.5"}),
-        pack({"0.0.weight": np.ones((3, 1)), "0.0.bias": np.ones(1)}, {"strides_s": "0.5"}),
-        write_nets([net_of(3, 1)]).replace(b"0.5", b"inf"),
-        write_nets([net_of(3, 1)]).replace(b"0.5", b"-.5"),
-        pack(
-            {"0.0.weight": np.ones((3, 1), np.float32), "0.0.bias": np.ones(1, np.float32), "x": np.ones(1)},
-            {"strides_s": "0.5"},
-        ),
+        pack({}, SAID | {"strides_s": "often"}),
+        pack({}, SAID),
+        pack({"0.0.weight": WEIGHT}, SAID),
+        pack({"0.0.weight": WEIGHT, "0.0.bias": BIAS}, SAID | {"streams": "many"}),
+        pack({"0.0.weight": WEIGHT, "0.0.bias": BIAS}, SAID | {"strides_s": "inf"}),
+        pack({"0.0.weight": WEIGHT, "0.0.bias": BIAS}, SAID | {"strides_s": "-0.5"}),
+        pack({"0.0.weight": WEIGHT.astype(float), "0.0.bias": BIAS}, SAID),
+        pack({"0.0.weight": WEIGHT, "0.0.bias": BIAS, "x": BIAS}, SAID),
     ],
 )
-def test_what_is_no_file_of_nets_is_refused(data: bytes) -> None:
+def test_what_is_no_such_file_is_refused(data: bytes) -> None:
     with pytest.raises(BundleError, match=r"boundaries\.safetensors"):
-        read_nets(data)
+        Boundaries.from_bytes(data)
+
+
+def test_a_net_is_for_one_query_and_one_stride() -> None:
+    half, whole = net_of(3, 1), net_of(3, 1, stride_s=1.0)
+    found = known(half, whole)
+    assert found.net("What happens?", stride_s=0.5) is half
+    assert found.net("What happens?", stride_s=0.95) is whole
+    assert found.net("What happens?", stride_s=0.7) is None
+    assert found.net("What is there?", stride_s=0.5) is None
 
 
 @pytest.mark.parametrize("widths", [(4, 1), (3, 2), (3, 2, 2), (1,), (2080, 1)])
@@ -169,12 +184,6 @@ def test_where_a_picture_is_held_the_distances_have_the_word() -> None:
     seen = [replace(each, held=3) for each in stream(9, 9)]
     plain, asked = (run_policy(OnlineSelection(boundaries=net), seen) for net in (None, simple()))
     assert [each.time_s for each in asked] == [each.time_s for each in plain]
-
-
-def test_a_stride_is_the_nets_or_not() -> None:
-    assert net_of(3, 1).fits(0.5)
-    assert net_of(3, 1).fits(0.46)
-    assert not net_of(3, 1).fits(1.0)
 
 
 @pytest.mark.parametrize("boundary", [0, 1, -0.1, float("nan")])
