@@ -19,7 +19,16 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import array, text, whole
 from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.contract import PREDICTOR, PREFILL, QUERY_IDS, VISUAL, X_ENCODER, Y_DECODER, feeds_of
+from vljepa_runtime.contract import (
+    PATCHES,
+    PREDICTOR,
+    PREFILL,
+    QUERY_IDS,
+    VISUAL,
+    X_ENCODER,
+    Y_DECODER,
+    feeds_of,
+)
 from vljepa_runtime.embeddings import run_to_embeddings
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.engines.advice import advice, made_for
@@ -281,7 +290,9 @@ class Model:
         if isinstance(frames, str | Path):
             frames = self.read_clip(frames)
         clip = frames.read(pre) if isinstance(frames, UnreadClip) else fit_frames(frames, pre)
-        budgets = self._bundle.manifest.graphs[X_ENCODER].token_budgets
+        spec = self._bundle.manifest.graphs[X_ENCODER]
+        count = next((each.shape[1] for each in spec.inputs if each.name == PATCHES), None)
+        budgets = (count,) if isinstance(count, int) else spec.token_budgets
         return clip_tokens(clip, tokens=tokens, noise=noise, budgets=budgets)
 
     def encode_patches(self, patches: UInt8, positions: Int32) -> Float32:

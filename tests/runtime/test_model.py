@@ -54,6 +54,22 @@ def test_tokens_can_be_left_out(model: vj.Model, clip: np.ndarray, budget: int) 
         assert np.allclose(model.encode(clip, tokens=tokens), model.encode(clip))
 
 
+@pytest.mark.parametrize(
+    ("budgets", "counts"), [((4, 8), (4, 8, 8)), ((5, 7, 8), (5, 7, 8)), ((), (2, 6, 8))]
+)
+def test_counts_are_met_that_a_bundle_was_built_for(
+    small_folder: Path, clip: np.ndarray, budgets: tuple[int, ...], counts: tuple[int, ...]
+) -> None:
+    manifest = vj.Bundle.open(small_folder).manifest
+    encoder = replace(manifest.graphs["x_encoder"], token_budgets=budgets)
+    manifest = replace(manifest, graphs={**manifest.graphs, "x_encoder": encoder})
+    files = {name: (small_folder / name).read_bytes() for name in manifest.files}
+    vj.write_bundle(small_folder, manifest, files, archive=False, force=True)
+    built = vj.load(small_folder, engine="onnxruntime:cpu", threads=1)
+    for tokens, count in zip(("budget:2", "budget:6", "all"), counts, strict=True):
+        assert built.encode(clip, tokens=tokens).shape == (count, 8)
+
+
 def test_classify_ranks_by_cosine(model: vj.Model, clip: np.ndarray) -> None:
     labels = ["a red ball", "the blue box", "green", "three"]
     ranked = model.classify(clip, labels)

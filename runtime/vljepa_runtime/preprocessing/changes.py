@@ -136,7 +136,8 @@ class Noise:
 
     def least_change(self, threshold: float) -> float:
         """What counts as a change, in levels: the threshold, or what noise alone does not reach."""
-        return max(threshold, SIGMAS * float(np.sqrt(2)) * min(self._levels, default=0.0))
+        held = tuple(self._levels)  # in one step, since another thread may add to them
+        return max(threshold, SIGMAS * float(np.sqrt(2)) * min(held, default=0.0))
 
 
 class WindowGate(Generic[T]):
