@@ -22,6 +22,7 @@ __all__ = [
     "add_bundle",
     "add_clip",
     "add_engine",
+    "add_hwaccel",
     "add_json",
     "add_labels",
     "add_log",
@@ -139,6 +140,17 @@ def add_tokens(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="let a window that shows the same as one before keep its embedding, for S seconds at most (default 0: "
         "encode all)",
+    )
+
+
+def add_hwaccel(parser: argparse.ArgumentParser) -> None:
+    """--hwaccel."""
+    parser.add_argument(
+        "--hwaccel",
+        default="none",
+        metavar="H",
+        help="what decodes video files and streams: none, the processor (default); auto, the first hardware decoder "
+        "that opens; or one by its name (see `vljepa doctor`)",
     )
 
 

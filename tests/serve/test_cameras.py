@@ -64,6 +64,17 @@ def test_a_recording_that_ends_can_be_played_again(house: Running, recording: Pa
     house.client.delete("/api/cameras/once")
 
 
+def test_what_decodes_a_camera_is_its_own_entry(house: Running, recording: Path) -> None:
+    entry = {"id": "chip", "name": "Chip", "source": str(recording), "loop": True, "hwaccel": "nvidia"}
+    house.service.change(lambda file: file.put("camera", entry))
+    told = house.get("/api/cameras/chip")
+    assert told["state"] == "stopped"
+    assert "xpected hwaccel as none, auto or what this FFmpeg was built for" in told["sentence"]
+    house.service.change(lambda file: file.put("camera", {"id": "chip", "hwaccel": "auto"}))
+    wait_for(lambda: house.service.fleet.camera("chip").now)
+    house.client.delete("/api/cameras/chip")
+
+
 def test_what_cannot_be_opened_is_stopped_with_its_sentence(house: Running) -> None:
     added = house.client.post("/api/cameras", json={"name": "Gone", "source": "/no/such/clip.mp4"}).json()
     assert added["state"] == "stopped"

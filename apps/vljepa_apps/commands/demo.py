@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{arguments.SOURCE_HELP}; without it a procedural stream whose truth is known",
     )
     arguments.add_stretch(parser)
+    arguments.add_hwaccel(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -86,7 +87,8 @@ def run(args: argparse.Namespace) -> int:
         truth, source = GroundTruth.of(stream), open_source(paths["stream"])
     else:
         # a wrong name must not cost the last demo's results
-        source, truth, seed = open_source(args.source, stretch=args.stretch), None, None
+        source = open_source(args.source, stretch=args.stretch, hwaccel=args.hwaccel)
+        truth, seed = None, None
         paths = folder.prepare(args.out, source=resolve(args.source), force=args.force)
         del paths["stream"]
     with source:

@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-seconds", type=arguments.positive, metavar="S", help="stop after S seconds of the source"
     )
     arguments.add_stretch(parser)
+    arguments.add_hwaccel(parser)
     arguments.add_number(parser, "--batch", 1, "windows of several sources that go through the model at once")
     parser.add_argument("--append", action="store_true", help="go on at the end of a --jsonl that exists")
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
@@ -122,7 +123,8 @@ def run(args: argparse.Namespace) -> int:
             code = _run_group(group, outputs)
         else:
             (name,) = args.sources
-            source = stack.enter_context(open_source(name, stretch=args.stretch, timeout_s=args.max_seconds))
+            source = open_source(name, stretch=args.stretch, timeout_s=args.max_seconds, hwaccel=args.hwaccel)
+            stack.enter_context(source)
             session = stack.enter_context(new_session())
             _announce(receivers, [source.name], alerts)
             _tell_what_is_missing(args, model, labels)
@@ -230,6 +232,7 @@ def _group(
             name=name,
             max_seconds=args.max_seconds,
             stretch=args.stretch,
+            hwaccel=args.hwaccel,
             on_open=expect,
             on_frame=outputs.frames_of(name),
             on_window=outputs.windows_of(name),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from vljepa_runtime.preprocessing import Preprocess
+    from vljepa_runtime.sources import HardwareDecoder
 
 __all__ = ["Diagnosis", "EngineTrial", "diagnose", "tables"]
 
@@ -81,6 +82,7 @@ class Diagnosis:
         machine: Interpreter, system, processor, cores.
         packages: Version of each, None where it is not installed.
         video: Whether the video library has a codec.
+        hardware: Every type of device that the video library was built for, after it was tried.
         bundle: What the engines ran.
         engines: A trial for each engine that this version knows.
     """
@@ -88,6 +90,7 @@ class Diagnosis:
     machine: dict[str, str]
     packages: dict[str, str | None]
     video: dict[str, bool]
+    hardware: tuple[HardwareDecoder, ...]
     bundle: str
     engines: tuple[EngineTrial, ...] = ()
 
@@ -96,12 +99,13 @@ def diagnose(bundle: str) -> Diagnosis:
     """Look at the machine and run `bundle`, a path or shipped name, on every engine."""
     import av
 
-    from vljepa_runtime.sources import Address
+    from vljepa_runtime.sources import Address, hardware_decoders
 
     return Diagnosis(
         machine=machine(),
         packages={name: installed(name) for name in PACKAGES},
         video={what: codec in av.codecs_available for what, codec in CODECS.items()},
+        hardware=tuple(hardware_decoders()),
         bundle=bundle if os.path.exists(bundle) else str(Address(bundle)),  # a source mistaken for one
         engines=tuple(_trials(bundle)),
     )
@@ -165,6 +169,8 @@ def tables(found: Diagnosis) -> Iterator[Table]:
     yield Table("machine", list(found.machine.items()))
     yield Table("packages", [(name, there or missing(name)) for name, there in found.packages.items()])
     yield Table("video", [(what, "yes" if there else "no") for what, there in found.video.items()])
+    if found.hardware:
+        yield Table("hardware decoders (--hwaccel)", _lines(map(_hardware_line, found.hardware)))
     running = [trial for trial in found.engines if trial.runs]
     absent = [trial for trial in found.engines if not trial.runs]
     if running:
@@ -180,6 +186,10 @@ def missing(name: str) -> str:
     """What to do about a package that is not there."""
     extra = PACKAGES[name]
     return f"not installed ({MissingExtraError.install_command(extra)})" if extra else "not installed"
+
+
+def _hardware_line(decoder: HardwareDecoder) -> tuple[str, str]:
+    return decoder.name, decoder.note or f"opens, for {', '.join(decoder.codecs)}"
 
 
 def _engine_row(trial: EngineTrial) -> tuple[str, ...]:

@@ -218,6 +218,7 @@ class Fleet(Closing):
             loop=config.loop,
             fps=config.fps,
             realtime=True,
+            hwaccel=config.hwaccel,
             patient=True,
             on_open=partial(self.outputs.opened, camera),
             on_frame=camera.take_frame,
@@ -257,7 +258,7 @@ class Fleet(Closing):
 
 def _reads(config: CameraConfig) -> tuple[object, ...]:
     """What of a camera's configuration its connection depends on."""
-    return config.source, config.on, config.loop, config.fps
+    return config.source, config.on, config.loop, config.fps, config.hwaccel
 
 
 def _asks(config: Config) -> tuple[object, ...]:

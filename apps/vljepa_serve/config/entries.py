@@ -47,6 +47,7 @@ class CameraConfig:
         on: Whether it is watched.
         fps: Pictures a second of a folder of pictures.
         loop: Whether a file or folder begins again at its end.
+        hwaccel: What decodes a file or a stream of the network: none, auto or a type of device; see `open_source`.
         queries: What its windows are asked beside those of all cameras.
     """
 
@@ -56,6 +57,7 @@ class CameraConfig:
     on: bool = True
     fps: PositiveNumber | None = None
     loop: bool = False
+    hwaccel: Name = "none"
     queries: Queries = ()
 
 

@@ -14,3 +14,5 @@ from .ring.packet_ring import PacketRing as PacketRing
 from .ring.writing import write_cut as write_cut
 from .video.cut_frames import frames_of as frames_of
 from .video.files import open_file as open_file
+from .video.hardware import HardwareDecoder as HardwareDecoder
+from .video.hardware import hardware_decoders as hardware_decoders

@@ -9,7 +9,7 @@ from pkgutil import resolve_name
 from vljepa_runtime.arguments import number
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.sources.address import Address
-from vljepa_runtime.sources.naming import is_camera, resolve
+from vljepa_runtime.sources.naming import is_camera, resolve, shown_path
 from vljepa_runtime.sources.protocol import Source
 
 __all__ = ["SCHEMES", "open_source"]
@@ -31,6 +31,7 @@ def open_source(
     stretch: bool = False,
     realtime: bool = False,
     timeout_s: float | None = None,
+    hwaccel: str = "none",
 ) -> Source:
     """Open whatever a user may name.
 
@@ -45,6 +46,9 @@ def open_source(
             picture's 1st to 99th percentile goes from black to white. Live network streams refuse it.
         realtime: Play what is no camera anyway at the speed of the clock, as one would give it: a live source.
         timeout_s: Seconds that a server has to answer, where 10 are too many.
+        hwaccel: What decodes a video file or stream: `none`, the processor; `auto`, the first type of device that
+            opens and decodes it, else the processor, which a `warning` then says with the reasons; or one type, as
+            `hardware_decoders` names them. What FFmpeg does not decode (cameras, pipelines, pictures) takes none.
 
     Returns:
         A source to iterate once and close.
@@ -66,7 +70,8 @@ def open_source(
         number(fps, "fps", above=0)
     if timeout_s is not None:
         number(timeout_s, "timeout_s", above=0)
-    source = _open(resolve(spec), loop=loop, fps=fps, stretch=stretch, timeout_s=timeout_s)
+    found = resolve(spec)
+    source = _open(found, loop=loop, fps=fps, stretch=stretch, timeout_s=timeout_s, hwaccel=hwaccel)
     if not realtime or source.live:
         return source
     from vljepa_runtime.sources.live.realtime import RealtimeSource
@@ -75,14 +80,21 @@ def open_source(
 
 
 def _open(
-    found: int | Path | Address, *, loop: bool, fps: float | None, stretch: bool, timeout_s: float | None
+    found: int | Path | Address,
+    *,
+    loop: bool,
+    fps: float | None,
+    stretch: bool,
+    timeout_s: float | None,
+    hwaccel: str,
 ) -> Source:
     if isinstance(found, Address) and found.scheme:
-        return _open_url(found, loop, stretch, timeout_s)
+        return _open_url(found, loop, stretch, timeout_s, hwaccel)
     if isinstance(found, Path) and not is_camera(found):
-        return _open_path(found, loop, fps, stretch)
+        return _open_path(found, loop, fps, stretch, hwaccel)
     if loop:
         raise SourceError(f"{found} is live and cannot loop: leave loop out")
+    _refuse_device(hwaccel, f"camera {found}" if isinstance(found, int) else str(found))
     from vljepa_runtime.sources.live.camera import open_camera, open_pipeline
 
     if isinstance(found, Address):
@@ -90,21 +102,29 @@ def _open(
     return open_camera(found if isinstance(found, int) else str(found), stretch=stretch)
 
 
-def _open_url(address: Address, loop: bool, stretch: bool, timeout_s: float | None) -> Source:
+def _open_url(address: Address, loop: bool, stretch: bool, timeout_s: float | None, hwaccel: str) -> Source:
     if address.scheme not in SCHEMES:
         raise SourceError(
             f"unknown scheme {address.scheme}:// in {address}; known: file, {', '.join(SCHEMES)}"
         )
     opens = resolve_name(f"vljepa_runtime.sources.{SCHEMES[address.scheme]}")
-    source: Source = opens(address, loop=loop, stretch=stretch, timeout_s=timeout_s)
+    source: Source = opens(address, loop=loop, stretch=stretch, timeout_s=timeout_s, hwaccel=hwaccel)
     return source
 
 
-def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool) -> Source:
+def _open_path(path: Path, loop: bool, fps: float | None, stretch: bool, hwaccel: str) -> Source:
     if path.is_dir():
+        _refuse_device(hwaccel, shown_path(path))
         from vljepa_runtime.sources.pictures.folder import FolderSource
 
         return FolderSource(path, fps=fps, loop=loop, stretch=stretch)
     from vljepa_runtime.sources.video.files import open_file
 
-    return open_file(path, loop=loop, stretch=stretch)
+    return open_file(path, loop=loop, stretch=stretch, hwaccel=hwaccel)
+
+
+def _refuse_device(hwaccel: str, name: str) -> None:
+    if hwaccel != "none":  # a camera needs no FFmpeg
+        from vljepa_runtime.sources.video.hardware import refuse_device
+
+        refuse_device(hwaccel, name)

@@ -96,6 +96,7 @@ class SessionGroup(Closing):
         loop: bool = False,
         fps: float | None = None,
         realtime: bool = False,
+        hwaccel: str = "none",
         patient: bool = False,
         on_open: Callable[[Source], object] | None = None,
         on_frame: Callable[[Frame], object] | None = None,
@@ -115,6 +116,7 @@ class SessionGroup(Closing):
             loop: The same.
             fps: The same.
             realtime: The same.
+            hwaccel: The same.
             patient: Try a server that does not answer for ever, whatever the others do, and what refuses (no such
                 device, a wrong password) a few times; `stats` says which attempt it is and when the next one is.
             on_open: Called with the source once it is open, before it is read; on the thread that runs the group.
@@ -127,7 +129,8 @@ class SessionGroup(Closing):
             The name.
 
         Raises:
-            InputError: the name is taken, the session has run or is of another model, or the group was stopped.
+            InputError: the name is taken, this FFmpeg knows no such `hwaccel`, the session has run or is of another
+                model, or the group was stopped.
             SourceError: nothing has the name of the source.
         """
         instance(session, "session", Session)
@@ -135,6 +138,10 @@ class SessionGroup(Closing):
             number(max_seconds, "max_seconds", above=0)
         if name is not None:
             text(name, "name")
+        if hwaccel != "none":  # a camera needs no FFmpeg
+            from vljepa_runtime.sources.video.hardware import check_hwaccel
+
+            check_hwaccel(hwaccel)
         plan = Plan(
             name=name or (source.name if isinstance(source, Source) else source_name(source)),
             source=source,
@@ -144,6 +151,7 @@ class SessionGroup(Closing):
             loop=loop,
             fps=fps,
             realtime=realtime,
+            hwaccel=hwaccel,
             patient=patient,
             on_open=on_open,
             on_frame=on_frame,

@@ -43,6 +43,7 @@ class Plan:
     loop: bool = False
     fps: float | None = None
     realtime: bool = False
+    hwaccel: str = "none"
     patient: bool = False
     on_open: Callable[[Source], object] | None = None
     on_frame: Callable[[Frame], object] | None = None
@@ -235,6 +236,7 @@ class StreamReader:
                 stretch=plan.stretch,
                 realtime=plan.realtime,
                 timeout_s=plan.max_seconds,
+                hwaccel=plan.hwaccel,
             )
         self.live = source.live
         with source:

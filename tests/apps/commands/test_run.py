@@ -239,6 +239,14 @@ def test_an_unknown_policy_is_a_usage_error(text: str, capsys: pytest.CaptureFix
     assert "--select" in capsys.readouterr().err
 
 
+def test_a_hardware_decoder_has_to_be_known(
+    model: Any, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "toy", str(pictures), "--hwaccel", "nvidia"]) == 1
+    assert "expected hwaccel as none, auto or what this FFmpeg was built for" in capsys.readouterr().err
+    assert main(["run", "toy", str(pictures), "--hwaccel", "auto"]) == 0
+
+
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["run", "--help"])

@@ -9,7 +9,9 @@ import math
 import threading
 from functools import partial
 
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 
 from vljepa_runtime.errors import SourceError, UnreachableError
 from vljepa_runtime.interruptible import interruptible
@@ -32,6 +34,7 @@ from vljepa_runtime.sources.network.stream import (
 from vljepa_runtime.sources.network.tcp import connect_tcp
 from vljepa_runtime.sources.network.web_file import RefusedError, WebFile
 from vljepa_runtime.sources.protocol import Source
+from vljepa_runtime.sources.video.hardware import NONE, check_hwaccel, open_decoding
 from vljepa_runtime.sources.video.source import OpenVideo, VideoSource
 
 __all__ = ["open_network"]
@@ -50,6 +53,7 @@ def open_network(
     stretch: bool = False,
     backoff: Backoff | None = None,
     timeout_s: float | None = None,
+    hwaccel: str = NONE,
 ) -> Source:
     """Open a URL as a live source or, for an HTTP file of known length, as a file.
 
@@ -59,6 +63,7 @@ def open_network(
         stretch: Spread the values of grey pictures of more than 8 bits of an HTTP file; see `open_source`.
         backoff: Waiting times between attempts of a live source.
         timeout_s: Seconds that a server has to answer when it has fewer than usual.
+        hwaccel: What decodes it; see `open_source`.
 
     Raises:
         UnreachableError: an HTTP server does not answer.
@@ -67,7 +72,7 @@ def open_network(
     address = Address(url)
     address.check()
     stopped = threading.Event()
-    connect = partial(_connect, address, stopped)
+    connect = partial(_connect, address, stopped, check_hwaccel(hwaccel))
     if address.scheme.startswith("rtsp"):
         source = LiveSource(address, connect, backoff=backoff, stopped=stopped)
     else:
@@ -78,7 +83,7 @@ def open_network(
         except ConnectionLostError as error:
             raise UnreachableError(f"cannot open {address}: {error}") from None
         if isinstance(connection, ContainerStream) and connection.finite:
-            again, first = partial(_download_again, address), _video(connection)
+            again, first = partial(_download_again, address, hwaccel), _video(connection)
             return VideoSource(str(address), again, first, loop=loop, stretch=stretch, stopped=stopped)
         source = LiveSource(address, connect, backoff=backoff, first=connection, stopped=stopped)
     if loop or stretch:
@@ -92,9 +97,9 @@ def _no_answer(limit_s: float) -> ConnectionLostError:
     return ConnectionLostError(f"no answer for {limit_s:g} s")
 
 
-def _download_again(address: Address, stopped: threading.Event) -> OpenVideo:
+def _download_again(address: Address, hwaccel: str, stopped: threading.Event) -> OpenVideo:
     try:
-        connection = _connect(address, stopped)
+        connection = _connect(address, stopped, hwaccel)
     except ConnectionLostError as error:
         raise SourceError(f"cannot open {address} again: {error}") from None
     if not isinstance(connection, ContainerStream):
@@ -104,21 +109,32 @@ def _download_again(address: Address, stopped: threading.Event) -> OpenVideo:
 
 
 def _video(stream: ContainerStream) -> OpenVideo:
-    return OpenVideo(container=stream.container, close=stream.close, renew=stream.deadline.renew)
+    return OpenVideo(
+        container=stream.container,
+        close=stream.close,
+        renew=stream.deadline.renew,
+        decoding=stream.decoding,
+    )
 
 
-def _connect(address: Address, stopped: threading.Event) -> Connection:
+def _connect(address: Address, stopped: threading.Event, hwaccel: str) -> Connection:
     """Open whatever a URL gives.
 
     Raises:
         SourceError: the server refuses, or has no video there.
         ConnectionLostError: trying again may help.
     """
-    deadline = Deadline(ANSWER_S, stopped=stopped)
-    connect = _connect_rtsp if address.scheme.startswith("rtsp") else _connect_http
+    opens = _connect_rtsp if address.scheme.startswith("rtsp") else _connect_http
+
+    def connect(device: HWAccel | None) -> Connection:
+        return opens(address, Deadline(ANSWER_S, stopped=stopped), device)
+
     # Not chained: FFmpeg's own errors repeat the URL, and its reason is in the message.
     try:
-        return connect(address, deadline)
+        connection, decoding = open_decoding(hwaccel, connect, _decoder_of)
+        if isinstance(connection, ContainerStream):
+            connection.decoding = decoding
+        return connection
     except SourceError as error:
         denied = isinstance(error, RefusedError) and error.denied
         advice = ESCAPES if denied and "***@" in address else address.advice
@@ -130,14 +146,20 @@ def _connect(address: Address, stopped: threading.Event) -> Connection:
         raise ConnectionLostError("; ".join(filter(None, (reason, advice)))) from None
 
 
-def _connect_rtsp(address: Address, deadline: Deadline) -> Connection:
+def _decoder_of(connection: Connection) -> VideoCodecContext | None:
+    return connection.decoder if isinstance(connection, ContainerStream) else None
+
+
+def _connect_rtsp(address: Address, deadline: Deadline, device: HWAccel | None) -> Connection:
     connection = connect_tcp(address.host, address.port or RTSP_PORTS[address.scheme], deadline)
     if address.scheme == "rtsps":
         connection.secure(address.host)
     relay = Relay(connection, deadline)
     here = "rtsp" + address.secret_url(host=f"127.0.0.1:{relay.port}").removeprefix(address.scheme)
     try:
-        container = open_container(here, RTSP, answer_s=ANSWER_S, silence_s=SILENCE_S, refused=REFUSED)
+        container = open_container(
+            here, RTSP, answer_s=ANSWER_S, silence_s=SILENCE_S, refused=REFUSED, device=device
+        )
         deadline.expect("picture", PICTURE_S)
         return ContainerStream(container, address, deadline, relay)
     except (SourceError, ConnectionLostError):
@@ -147,7 +169,7 @@ def _connect_rtsp(address: Address, deadline: Deadline) -> Connection:
         raise
 
 
-def _connect_http(address: Address, deadline: Deadline) -> Connection:
+def _connect_http(address: Address, deadline: Deadline, device: HWAccel | None) -> Connection:
     file = WebFile(address, deadline)
     deadline.expect("picture", PICTURE_S, silence_s=SILENCE_S)
     try:
@@ -157,7 +179,7 @@ def _connect_http(address: Address, deadline: Deadline) -> Connection:
             return Snapshots(address, file, deadline)
         kind = _playlist(file.head())
         if kind is None:
-            return ContainerStream(_open_file(file), address, deadline, file)
+            return ContainerStream(_open_file(file, device), address, deadline, file)
     except (SourceError, ConnectionLostError):
         file.close()
         raise
@@ -170,7 +192,12 @@ def _connect_http(address: Address, deadline: Deadline) -> Connection:
     direct = {"http_proxy": "none"} if is_loopback(address.host) else {}
     try:
         container = open_container(
-            address.secret_url(), PLAYLIST | direct, answer_s=ANSWER_S, silence_s=PICTURE_S, kind=kind
+            address.secret_url(),
+            PLAYLIST | direct,
+            answer_s=ANSWER_S,
+            silence_s=PICTURE_S,
+            kind=kind,
+            device=device,
         )
         return ContainerStream(container, address, deadline, paced=True)
     except RefusedError as error:
@@ -184,11 +211,11 @@ def _playlist(head: bytes) -> str | None:
     return "dash" if b"<MPD" in head else None
 
 
-def _open_file(file: WebFile) -> InputContainer:
+def _open_file(file: WebFile, device: HWAccel | None) -> InputContainer:
     if file.length == 0:
         raise RefusedError("the server sends an empty file")
     try:
-        return open_container(file, FILE, answer_s=ANSWER_S)
+        return open_container(file, FILE, answer_s=ANSWER_S, device=device)
     except RefusedError:
         if file.mime not in PAGES:
             raise

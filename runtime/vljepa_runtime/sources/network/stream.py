@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from vljepa_runtime.errors import SourceError
@@ -22,6 +24,7 @@ from vljepa_runtime.sources.pictures.pixels import Converter
 from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.ring.track import Track, encoded
 from vljepa_runtime.sources.video.decoding import choose_stream
+from vljepa_runtime.sources.video.hardware import SOFTWARE
 from vljepa_runtime.sources.video.packets import decode_packet, read_packets
 
 __all__ = ["FILE", "PLAYLIST", "REFUSED", "RTSP", "ContainerStream", "is_readable", "open_container"]
@@ -67,6 +70,9 @@ class ContainerStream:
         deadline: Ends every wait.
         carrier: What the bytes come through; closed with this.
         paced: Pictures come in bursts, a segment at a time, and are given at their own times.
+
+    Attributes:
+        decoding: How the container was opened; set by whoever did it.
     """
 
     def __init__(
@@ -81,6 +87,7 @@ class ContainerStream:
         self.container = container
         self.deadline = deadline
         self.note = ""
+        self.decoding = SOFTWARE
         self._carrier = carrier
         self._is_file = isinstance(carrier, WebFile) and carrier.takes_ranges
         self._paced = paced
@@ -100,6 +107,11 @@ class ContainerStream:
     def finite(self) -> bool:
         """Whether it is a file with an end; a raw stream says nothing of its duration."""
         return self.container.duration is not None or self._is_file
+
+    @property
+    def decoder(self) -> VideoCodecContext:
+        """Of the stream that is shown."""
+        return self._stream.codec_context
 
     def keep_packets(self, ring: PacketRing, now_s: Callable[[], float]) -> None:
         """See `PacketConnection`."""
@@ -126,7 +138,7 @@ class ContainerStream:
                     self.deadline.renew()
                     self._await_turn(frame.time)
                     picture = converter.prepare(frame)
-                    self.note = converter.note
+                    self.note = self._note(converter)
                     yield picture
             except av.EOFError:
                 return
@@ -134,6 +146,11 @@ class ContainerStream:
                 pass  # a damaged packet costs its picture only
             if packet is None:
                 return
+
+    def _note(self, converter: Converter) -> str:
+        reason = self.decoding.left_to_processor(self._stream)
+        on_processor = f"pictures that are decoded on the processor ({reason})" if reason else ""
+        return "; ".join(filter(None, (converter.note, on_processor)))
 
     def _await_turn(self, stamp_s: float | None) -> None:
         if not self._paced or stamp_s is None:
@@ -205,6 +222,7 @@ def open_container(
     silence_s: float | None = None,
     kind: str | None = None,
     refused: tuple[type[Exception], ...] = UNREADABLE,
+    device: HWAccel | None = None,
 ) -> InputContainer:
     """Have FFmpeg look at the beginning of a stream.
 
@@ -215,6 +233,7 @@ def open_container(
         silence_s: How long FFmpeg itself waits for bytes; None for a file, which knows.
         kind: FFmpeg's name of the format, where it shall not guess.
         refused: Errors after which another attempt is in vain.
+        device: That decodes it where it can.
 
     Raises:
         RefusedError: one of `refused`.
@@ -224,7 +243,9 @@ def open_container(
     timeout = None if silence_s is None else (answer_s + 1, silence_s)
     file = _FailsOnce(what) if isinstance(what, WebFile) else what
     try:
-        return av.open(file, mode="r", format=kind, container_options=dict(options), timeout=timeout)
+        return av.open(
+            file, mode="r", format=kind, container_options=dict(options), timeout=timeout, hwaccel=device
+        )
     except ConnectionLostError:
         raise
     except refused as error:

@@ -121,6 +121,8 @@ def to_array(frame: av.VideoFrame, size: tuple[int, int], *, stretch: bool = Fal
         # AREA averages, as cv2.INTER_AREA does, so that shrinking twice does not alias
         grows = size[0] > frame.width or size[1] > frame.height
         options |= {"width": size[0], "height": size[1], "interpolation": "BICUBIC" if grows else "AREA"}
+    elif frame.format.name == "nv12":  # of hardware decoders; from it FFmpeg would interpolate colours
+        frame = frame.reformat(format="yuv420p", **options)
     if hd and frame.colorspace == _UNTAGGED and frame.height >= HD_LINES:
         options["src_colorspace"] = "ITU709"
     grey = stretch and is_deep_grey(frame.format)

@@ -30,6 +30,7 @@ from vljepa_runtime.sources.protocol import (
 from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.ring.track import PacketTap
 from vljepa_runtime.sources.video.clock import Shown, StreamClock
+from vljepa_runtime.sources.video.hardware import SOFTWARE, Decoding
 from vljepa_runtime.sources.video.packets import decode_packet, read_packets
 from vljepa_runtime.sources.video.timing import Timing, length_of_all_s
 
@@ -77,6 +78,7 @@ def decode_stream(
     *,
     stretch: bool = False,
     ring: PacketRing | None = None,
+    decoding: Decoding = SOFTWARE,
 ) -> Iterator[Item]:
     """Decode one pass over a container, converting only the frames that the hints ask for.
 
@@ -87,9 +89,10 @@ def decode_stream(
         clock: One for all passes.
         stretch: Spread the values of grey pictures of more than 8 bits.
         ring: Gets the packets on their way.
+        decoding: How the container was opened.
 
     Raises:
-        SourceError: no frame at all could be decoded.
+        SourceError: no frame at all could be decoded, or not by the device that was named.
     """
     stream = choose_stream(container, name)
     stream.thread_type = "AUTO"
@@ -99,6 +102,8 @@ def decode_stream(
     frames = _frames(container, stream, damage, tap)
     if (first := next(frames, None)) is None:
         raise SourceError(f"no frame of {name} could be decoded: {damage.reason or 'it is empty'}")
+    if reason := decoding.left_to_processor(stream):
+        yield SourceStatus(kind="warning", message=f"{name} is decoded on the processor ({reason})")
     timing = Timing.of(container, stream, first)
     converter = Converter(stream, stretch=stretch)
     stamped = timing.stamped(chain([first], frames), converter)

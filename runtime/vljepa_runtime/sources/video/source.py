@@ -12,6 +12,7 @@ from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Hints, Item,
 from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.video.clock import StreamClock
 from vljepa_runtime.sources.video.decoding import announced_pictures, decode_stream
+from vljepa_runtime.sources.video.hardware import SOFTWARE, Decoding
 from vljepa_runtime.sources.video.read_ahead import read_ahead
 
 __all__ = ["OpenVideo", "VideoSource"]
@@ -25,11 +26,13 @@ class OpenVideo:
         container: PyAV's.
         close: Lets go of both.
         renew: Called after each frame: a server is not to blame for how long the consumer took.
+        decoding: How it was opened.
     """
 
     container: InputContainer
     close: Callable[[], object]
     renew: Callable[[], object] = lambda: None
+    decoding: Decoding = SOFTWARE
 
 
 class VideoSource(Source):
@@ -81,7 +84,13 @@ class VideoSource(Source):
             video, self._opened = self._opened or self._again(), None
             try:
                 for item in decode_stream(
-                    video.container, self.name, hints, clock, stretch=self._stretch, ring=self._ring
+                    video.container,
+                    self.name,
+                    hints,
+                    clock,
+                    stretch=self._stretch,
+                    ring=self._ring,
+                    decoding=video.decoding,
                 ):
                     yield item
                     video.renew()
