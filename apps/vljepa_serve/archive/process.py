@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,6 +72,10 @@ class ReadingProcess(Closing):
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._closed = False
+        # A process begins with the priority of the thread that begins it, and those that ask are of low priority: on
+        # a busy machine it would take longer to begin than anybody waits. The thread is as this one from now on.
+        self._beginner = ThreadPoolExecutor(1, "reading process")
+        self._beginner.submit(int)
 
     @property
     def is_begun(self) -> bool:
@@ -91,7 +95,7 @@ class ReadingProcess(Closing):
         for _ in range(2):
             pool = self._begun()
             try:
-                return pool.submit(_work, work, *values).result()
+                return self._beginner.submit(pool.submit, _work, work, *values).result().result()
             except BrokenProcessPool:
                 self._end(pool)
         raise ServeError(503, "The process that reads the past has died over this: ask for less.")
@@ -101,6 +105,7 @@ class ReadingProcess(Closing):
         with self._lock:
             self._closed = True
             pool, self._pool = self._pool, None
+        self._beginner.shutdown()
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
