@@ -21,9 +21,7 @@ from vljepa_log import Where
 def past(model: vj.Model, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
     folder = tmp_path_factory.mktemp("past")
     write_door(folder, model, recording)
-    began = (
-        int(time.time()) - 2000
-    ) // 300 * 300 + 40.5  # at one place in bins of 300 s, whenever it runs
+    began = (int(time.time()) - 2000) // 300 * 300 + 40.5  # at one place in bins of 300 s, whenever it runs
     if date.fromtimestamp(began) != date.fromtimestamp(began + 400):
         began -= 500  # all of it on one day
     rows = write_gate(folder, model, began).astype(np.float16).astype(np.float32)
