@@ -22,7 +22,7 @@ from vljepa_runtime.selection.protocol import Decision, Floats, Observation, cha
 __all__ = ["OnlineSelection"]
 
 SHORTEST_S = 1.5  # between two boundaries that a net sees
-SHOWN_S = 0.5  # how far behind the boundary's window further ones still stand for the event
+NEAR = 0.04  # cosine distance within which the window before a boundary's shows nothing of the event before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,8 +202,8 @@ class _OnlineState:
         if not is_peak or len(shown) < 2 or shown[1].time_s - self.boundary_s < SHORTEST_S:
             return False
         self.boundary_s = shown[1].time_s
-        settled = shown[:2] + [seen for seen in shown[2:] if seen.start_s - shown[1].start_s <= SHOWN_S]
-        self._settle(settled[0].start_s, settled)
+        # The first window of an event may show a little of the one before: it counts where it says the same.
+        self._settle(shown[0].start_s, shown[:2] if _apart(shown[:2]) <= NEAR else shown[1:2])
         return True
 
     def _follow(self, seen: Observation) -> None:
