@@ -74,7 +74,7 @@ class OnlineSelection:
     per_minute: float | None = None
     burst: int = 2
     boundaries: BoundaryNet | None = None
-    boundary: float = 0.05
+    boundary: float = 0.1
 
     def __post_init__(self) -> None:
         for item in (each for each in fields(self) if each.name != "boundaries"):
