@@ -35,7 +35,7 @@ from vljepa_runtime.graphs.ir_file import check_ir
 from vljepa_runtime.graphs.mil_file import check_program
 from vljepa_runtime.graphs.onnx_file import read_onnx
 from vljepa_runtime.graphs.onnx_sizes import check_sizes
-from vljepa_runtime.selection import observe
+from vljepa_runtime.selection import Boundaries, observe
 from vljepa_runtime.states import States
 from vljepa_runtime.tokenizer import Tokenizer
 
@@ -155,6 +155,14 @@ class TensorsTarget(_Json):
             unpack(data)
         except ValueError as error:
             raise BundleError(str(error)) from error
+
+
+class BoundariesTarget(TensorsTarget):
+    def run(self, data: bytes) -> None:
+        known = Boundaries.from_bytes(data)
+        for net in known.nets:
+            assert 0 <= net.probability(np.eye(net.windows, 80, dtype=np.float32)) <= 1
+        assert Boundaries.from_bytes(known.to_bytes()).to_bytes() == known.to_bytes()
 
 
 class ReferenceTarget(TensorsTarget):
@@ -337,6 +345,7 @@ def targets(scratch: Path) -> Mapping[str, Target]:
         ManifestTarget("manifest", [small["bundle.json"]]),
         InspectTarget("inspect", manifests),
         TensorsTarget("tensors"),
+        BoundariesTarget("boundaries"),
         ReferenceTarget("reference"),
         TokenizerTarget("tokenizer", [small["tokenizer.json"]]),
         EventTarget("event"),

@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder for curve.json, curve.png and the recorded embeddings; a stopped run goes on from them",
+        help="folder for curve.json, curve.png, boundaries.safetensors and the recorded embeddings; "
+        "a stopped run goes on from these",
     )
     parser.add_argument("--force", action="store_true", help="replace a curve that is already in DIR")
     arguments.add_json(parser)

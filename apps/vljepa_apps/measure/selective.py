@@ -150,8 +150,8 @@ def _of_others(known: Sequence[Recording], plan: StreamPlan) -> Callable[[Record
         fit_boundaries([each for n, each in enumerate(known) if n % FOLDS != fold], stride_s=plan.stride_s)
         for fold in range(FOLDS)
     ]
-    fold_of = {id(recording): number % FOLDS for number, recording in enumerate(known)}
-    return lambda recording: nets[fold_of[id(recording)]]
+    fold_of = {recording: number % FOLDS for number, recording in enumerate(known)}
+    return lambda recording: nets[fold_of[recording]]
 
 
 def _record(

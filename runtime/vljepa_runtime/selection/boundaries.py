@@ -103,9 +103,10 @@ class BoundaryNet:
     def probabilities(self, distances: Floats) -> Floats:
         """(N,) of many moments, from their `pair_distances` (N, K * (K - 1) / 2)."""
         hidden = distances
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1]):
-            hidden = np.maximum(hidden @ weight + bias, 0)
-        logits = (hidden @ self.weights[-1] + self.biases[-1])[:, 0]
+        with np.errstate(over="ignore", invalid="ignore"):  # a stranger's weights may be of any size
+            for weight, bias in zip(self.weights[:-1], self.biases[:-1]):
+                hidden = np.maximum(hidden @ weight + bias, 0)
+            logits = np.nan_to_num(hidden @ self.weights[-1] + self.biases[-1])[:, 0]
         return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""The threshold of `OnlineSelection` that spends a given number of decodings, from a sequence without labels."""
+"""How sensitive an `OnlineSelection` spends a given number of decodings, from a sequence without labels."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def calibrate(
         base: The other options; default `OnlineSelection()`.
 
     Returns:
-        `base` with the most sensitive threshold found that stays within the rate. The rate need not fall
-        strictly with the threshold, so neighbouring rates may be reachable too.
+        `base` with the most sensitive threshold found that stays within the rate; with `boundaries`, with the most
+        sensitive `boundary`. The rate need not fall strictly with it, so neighbouring rates may be reachable too.
 
     Raises:
         InputError: fewer than two windows, or a rate that is not above 0.
@@ -55,11 +55,18 @@ def calibrate(
     seen = list(observe(embeddings, times_s))
     step_s = float(times_s[-1] - times_s[0]) / (len(seen) - 1)
     allowed = max(1.0, per_minute * step_s * len(seen) / 60)
-    low, high = 1e-4, 2.0
-    for _ in range(14):  # to 0.1 % of the threshold
+    low, high = 1e-4, 2.0 if policy.boundaries is None else 0.9999
+    for _ in range(14):  # to 0.1 % of it
         middle = math.sqrt(low * high)
-        if len(run_policy(replace(policy, threshold=middle), seen)) <= allowed:
+        if len(run_policy(_as_sensitive(policy, middle), seen)) <= allowed:
             high = middle
         else:
             low = middle
-    return replace(policy, threshold=high)
+    return _as_sensitive(policy, high)
+
+
+def _as_sensitive(policy: OnlineSelection, limit: float) -> OnlineSelection:
+    """The policy with this for what opens a change: a distance, or a net's probability."""
+    if policy.boundaries is None:
+        return replace(policy, threshold=limit)
+    return replace(policy, boundary=limit)

@@ -22,7 +22,7 @@ from vljepa_runtime.selection.protocol import Decision, Floats, Observation, cha
 __all__ = ["OnlineSelection"]
 
 SHORTEST_S = 1.5  # between two boundaries that a net sees
-NEAR = 0.04  # cosine distance within which the window before a boundary's shows nothing of the event before
+NEAR = 0.04  # cosine distance within which a window shows one event and nothing of another
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +155,10 @@ class _OnlineState:
             self.recent.clear()  # what was before has no part in it
             self.held_end_s = seen.end_s
         self.recent.append(seen)
-        if self._sees_boundaries():
-            self._watch(seen)
+        if (net := self._net()) is not None:
+            self._watch(seen, net)
         else:
+            self.chances.extend((0.0, 0.0))
             self._follow(seen)
         if self.opened is None:
             self.old_end_s = seen.end_s
@@ -169,7 +170,7 @@ class _OnlineState:
         """A change that had no time to settle counts; the budget does not hold back the last one."""
         if self.opened is not None:
             self._close()
-        elif self._sees_boundaries():
+        elif self._net() is not None:
             self.chances.append(0.0)
             self._end_event(list(self.recent)[-2:])
         return [self._decide(self.waiting)] if self.waiting is not None else []
@@ -180,19 +181,23 @@ class _OnlineState:
             self.tokens = min(float(self.policy.burst), self.tokens + rate * (time_s - self.now_s) / 60)
         self.now_s = time_s
 
-    def _sees_boundaries(self) -> bool:
-        """Whether the net has the word: not before the first segment, nor where a picture is held."""
-        asked = self.policy.boundaries is not None and self.reference is not None and self.opened is None
-        return asked and not any(seen.held for seen in self.recent)
-
-    def _watch(self, seen: Observation) -> None:
-        """What the net says of the newest window decides about the one before."""
+    def _net(self) -> BoundaryNet | None:
+        """The net where it has the word: behind the first segment, and while windows come as those it was fitted to."""
         net = self.policy.boundaries
-        assert net is not None
-        missing = [self.recent[0]] * (net.windows - len(self.recent))
-        known = [_f32(each) for each in (*missing, *list(self.recent)[-net.windows :])]
-        self.chances.append(net.probability(np.stack(known)))
-        if not self._end_event(list(self.recent)[-3:]):
+        if net is None or self.reference is None or self.opened is not None:
+            return None
+        known = list(self.recent)[-net.windows :]
+        late_s = known[-1].start_s - known[0].start_s - (len(known) - 1) * net.stride_s
+        is_regular = abs(late_s) <= 0.5 * net.stride_s and not any(seen.held for seen in known)
+        return net if is_regular else None
+
+    def _watch(self, seen: Observation, net: BoundaryNet) -> None:
+        """What the net says of the newest window decides about the one before."""
+        known = list(self.recent)[-net.windows :]
+        missing = known[:1] * (net.windows - len(known))
+        self.chances.append(net.probability(np.stack([_f32(each) for each in (*missing, *known)])))
+        is_same = distance(_f32(seen), self.reference) <= NEAR  # a mixture with the next event does not count
+        if not self._end_event(list(self.recent)[-3:]) and is_same:
             self._extend(seen)
 
     def _end_event(self, shown: list[Observation]) -> bool:
@@ -270,7 +275,7 @@ class _OnlineState:
         total = np.stack([seen.weight * _f32(seen) for seen in settled]).sum(axis=0, dtype=np.float32)
         times_s = sum(seen.weight * seen.time_s for seen in settled)
         count = sum(seen.weight for seen in settled)
-        segment = _Segment(onset_s, settled[-1].end_s, total, times_s, count)
+        segment = _Segment(onset_s, self.recent[-1].end_s, total, times_s, count)
         self.reference, self.opened, self.inside = unit(total), None, True
         self.old_end_s = settled[-1].end_s
         self.waiting = segment if self.waiting is None else segment.absorb(self.waiting)

@@ -16,6 +16,7 @@ from vljepa_runtime.selection import (
     Decision,
     Observation,
     OnlineSelection,
+    calibrate,
     observe,
     pair_distances,
     run_policy,
@@ -178,6 +179,51 @@ def test_the_budget_holds() -> None:
     found = run_policy(policy, stream(*[8] * 16))
     assert len(found) <= 6
     assert any(decision.merged for decision in found)
+
+
+def test_a_segment_that_waits_for_its_budget_takes_nothing_of_the_next_event() -> None:
+    seen = stream(9, 9, 9)
+    policy = OnlineSelection(boundaries=simple(), boundary=0.5, min_gap_s=8.0)
+    state, told = policy.start(), list[Decision]()
+    for each in seen:
+        told += state.push(each)
+    assert [len(told), told[1].merged] == [2, 0]
+    pure = next(each for each in seen if each.start_s >= 4.5)
+    assert told[1].embedding @ pure.embedding > 0.999
+
+
+def test_windows_that_come_otherwise_than_the_nets_are_judged_by_distance() -> None:
+    regular = stream(9, 9, 9, 9)
+    late = [replace(each, start_s=each.start_s * 2, end_s=each.start_s * 2 + 2) for each in regular]
+    hole = [
+        replace(each, start_s=each.start_s + 3600, end_s=each.end_s + 3600) if each.index > 12 else each
+        for each in regular
+    ]
+    policy, plain = OnlineSelection(boundaries=simple(), boundary=0.5), OnlineSelection()
+    asked, by_distance = (run_policy(each, late) for each in (policy, plain))
+    assert [each.time_s for each in asked] == [each.time_s for each in by_distance]
+    behind = [each for each in run_policy(policy, hole) if each.start_s > 3600]
+    assert len(behind) == len(run_policy(policy, regular)) - 1  # what was before the hole is judged once
+
+
+def test_calibration_finds_the_probability_for_a_rate() -> None:
+    seen = stream(*[8, 10] * 8, noise=0.05)
+    embeddings, times_s = (
+        np.stack([each.embedding for each in seen]),
+        np.array([each.time_s for each in seen]),
+    )
+    rates = []
+    for per_minute in (3, 12):
+        policy = calibrate(embeddings, times_s, per_minute, base=OnlineSelection(boundaries=simple()))
+        assert policy.threshold == OnlineSelection().threshold
+        rates.append(len(run_policy(policy, observe(embeddings, times_s))) / (times_s[-1] / 60))
+    assert rates[0] <= 3.5 < rates[1] <= 12.5
+
+
+def test_weights_of_any_size_give_a_probability() -> None:
+    huge = np.full((3, 1), 3e38, np.float32)
+    net = BoundaryNet(stride_s=0.5, weights=(huge, -huge[:1]), biases=(huge[0], huge[0]))
+    assert 0 <= net.probability(np.eye(3, dtype=np.float32)) <= 1
 
 
 def test_where_a_picture_is_held_the_distances_have_the_word() -> None:

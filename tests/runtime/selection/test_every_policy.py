@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from vljepa_runtime.selection import (
     BestLabel,
+    BoundaryNet,
     Decision,
     Observation,
     OfflineWard,
@@ -25,6 +26,11 @@ from vljepa_runtime.selection import (
 from vljepa_runtime.selection.policies import POLICIES
 
 WIDTH = 8
+NET = BoundaryNet(  # sees a boundary where the newest of three windows is far from the first and near the second
+    stride_s=1.0,
+    weights=(np.array([[-1.0], [2.0], [-2.0]], np.float32),),
+    biases=(np.array([-0.5], np.float32),),
+)
 KEEPS_ALL = {"ward": "it needs the whole stream before it says anything"}
 TABLE = {str(form): parse_policy(f"{form.name}:3" if form.number else form.name) for form in POLICIES}
 OTHER_OPTIONS: dict[str, Policy] = {
@@ -32,6 +38,8 @@ OTHER_OPTIONS: dict[str, Policy] = {
     "ward, midpoint": OfflineWard(3, pooling="midpoint"),
     "ward, per minute": OfflineWard(per_minute=6),
     "online, coarse": OnlineSelection(threshold=0.25, smooth=3, agree=0.1, agree_clear=0.25, max_age_s=5),
+    "online, network": OnlineSelection(boundaries=NET, boundary=0.3),
+    "online, network, few": OnlineSelection(boundaries=NET, boundary=0.3, per_minute=6, burst=1),
     "online, few": OnlineSelection(per_minute=1, burst=1),
     "best label": BestLabel(
         labels=tuple("abcd"), embeddings=np.eye(4, WIDTH, dtype=np.float32), min_score=0.3
