@@ -32,8 +32,8 @@ from .preprocessing.preprocess import Preprocess as Preprocess
 from .preprocessing.sampling import Window as Window
 from .preprocessing.sampling import WindowSampler as WindowSampler
 from .preprocessing.sampling import hints_for as hints_for
-from .preprocessing.token_policies import SalientTokens as SalientTokens
-from .preprocessing.token_policies import StaticTokens as StaticTokens
+from .preprocessing.static_tokens import StaticTokens as StaticTokens
+from .preprocessing.token_budgets import SalientTokens as SalientTokens
 from .preprocessing.token_policies import TokenPolicy as TokenPolicy
 from .preprocessing.token_policies import parse_tokens as parse_tokens
 from .preprocessing.unread_clip import UnreadClip as UnreadClip

@@ -25,12 +25,8 @@ from vljepa_runtime.predicting import NO_TUBELETS, PredictedWindow, PreparedWind
 from vljepa_runtime.preprocessing.changes import Noise, WindowGate
 from vljepa_runtime.preprocessing.health import PictureHealth, PictureState
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
-from vljepa_runtime.preprocessing.token_policies import (
-    AllTokens,
-    SalientTokens,
-    TokenPolicy,
-    resolve_tokens,
-)
+from vljepa_runtime.preprocessing.token_budgets import AllTokens, SalientTokens
+from vljepa_runtime.preprocessing.token_policies import TokenPolicy, resolve_tokens
 from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.best_state import BestState
 from vljepa_runtime.selection.online import OnlineSelection

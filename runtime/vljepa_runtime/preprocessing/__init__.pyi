@@ -7,9 +7,9 @@ from .preprocess import Preprocess as Preprocess
 from .saliency import saliency as saliency
 from .sampling import Window as Window
 from .sampling import WindowSampler as WindowSampler
+from .static_tokens import StaticTokens as StaticTokens
+from .token_budgets import SalientTokens as SalientTokens
 from .token_policies import TOKENS_HELP as TOKENS_HELP
-from .token_policies import SalientTokens as SalientTokens
-from .token_policies import StaticTokens as StaticTokens
 from .token_policies import TokenPolicy as TokenPolicy
 from .token_policies import parse_tokens as parse_tokens
 from .token_selection import clip_tokens as clip_tokens

@@ -10,13 +10,9 @@ import pytest
 import vljepa_runtime as vj
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.preprocessing import clip_tokens, patchify
-from vljepa_runtime.preprocessing.token_policies import (
-    AllTokens,
-    SalientTokens,
-    StaticTokens,
-    parse_tokens,
-    resolve_tokens,
-)
+from vljepa_runtime.preprocessing.static_tokens import StaticTokens
+from vljepa_runtime.preprocessing.token_budgets import AllTokens, SalientTokens
+from vljepa_runtime.preprocessing.token_policies import parse_tokens, resolve_tokens
 
 PRE = vj.Preprocess()
 WALL = np.random.default_rng(0).integers(40, 200, (24, 24, 3)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
