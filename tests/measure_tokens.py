@@ -9,9 +9,9 @@
 `streams`: every way runs over the same pictures in turns, round by round, by CPU time of one thread; each window's
 embedding is compared with that of all tokens. Streams are those of the procedural world, whose backgrounds stand still
 between cuts, and files that are named. `clips`: held-out tasks. `hour`: a still scene with noise and slow light, and
-whether what comes after it is seen. `motion`: what motion vectors of H.264 cost beside what pixels cost.
-`tried`: what else could be done with
-the tokens of static tubelets, by the cosine to all tokens. Each prints a Markdown table, and with --json one document.
+whether what comes after it is seen. `motion`: what motion vectors of H.264 cost beside what pixels cost. `tried`: what
+else could be done with the tokens of static tubelets, by the cosine to all tokens. Each prints a Markdown table, and
+with --json one document.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ import numpy.typing as npt
 import vljepa_runtime as vj
 from vljepa_data.world import Split, make_stream
 from vljepa_evaluation.tasks import evaluate
-from vljepa_runtime.preprocessing.changes import cell_means, changes
+from vljepa_runtime.preprocessing.cells import cell_means
+from vljepa_runtime.preprocessing.changes import changes
 from vljepa_runtime.sources import EVERY_FRAME
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -299,7 +300,7 @@ def motion(args: argparse.Namespace) -> list[dict[str, Any]]:
         clip = model.read_clip(path, seconds=2)
         begun = time.process_time()
         for _ in range(200):
-            cell_means(clip)
+            cell_means(clip.frames, clip.preprocess)
         rows.append({
             "file": Path(path).stem,
             "vectors_ms_a_frame": 1000 * (statistics.median(spent[True]) - statistics.median(spent[False])),
@@ -325,7 +326,7 @@ def tried(args: argparse.Namespace) -> list[dict[str, Any]]:
                 part = model.encode_patches(some, where)
                 numbers = np.ravel_multi_index(tuple(where.T), grid)
                 repeated = part[_stands_for(numbers, grid)]
-                cells = cell_means(window.clip)
+                cells = window.clip.cells
                 ways = {
                     "static": (part, len(part)),
                     "static, each repeated for those it stands for": (repeated, len(part)),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import vljepa_runtime as vj
+from vljepa_runtime.preprocessing import patches
 from vljepa_runtime.sources import EVERY_FRAME
 
 Picture = Callable[[float], np.ndarray]
@@ -203,6 +204,23 @@ def test_both_together_and_what_is_unknown_stays_so() -> None:
     told, stats = run(model, lambda time_s: grey, seconds=6, carry_s=2, tokens="static")
     assert {window.unknown for window in told.windows} == {None}
     assert stats.tokens == 64 * len(told.encoded)
+
+
+@pytest.mark.parametrize(
+    "options", [{"carry_s": 5.0}, {"tokens": "static"}, {"carry_s": 5.0, "tokens": "static"}]
+)
+def test_a_window_is_looked_at_once_by_all_who_compare_it(
+    model: vj.Model, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    looked: list[int] = []
+    plain = patches.cell_means
+    monkeypatch.setattr(
+        patches, "cell_means", lambda frames, pre: (looked.append(id(frames)), plain(frames, pre))[1]
+    )
+    for picture in (wall, with_object(9.0), lambda time_s: np.roll(WALL, int(8 * time_s), axis=1)):
+        looked.clear()
+        _, stats = run(model, picture, **options)
+        assert len(looked) == stats.windows
 
 
 @pytest.mark.parametrize("carry_s", [-1, float("nan"), float("inf"), "10", None, True])

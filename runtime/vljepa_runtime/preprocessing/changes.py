@@ -1,70 +1,44 @@
-"""What changed between two looks of one camera, beyond its noise and its light.
+"""What changed between two looks of one camera, beyond its noise and its light, by the cells of its windows.
 
-Tubelets are compared by the means of cells of about 4 x 4 pixels: what a sensor's noise does to those is small, what an
-object of a tubelet's size does is not. Knows clips; no stream, no model.
+Knows clips; no stream, no model.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.preprocessing.cells import shrunk
 from vljepa_runtime.preprocessing.patches import Clip
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 if TYPE_CHECKING:
     from vljepa_runtime.preprocessing.sampling import Window
 
-__all__ = ["LEAST_CHANGE", "Noise", "WindowGate", "cell_means", "changes", "noise_of"]
+__all__ = ["LEAST_CHANGE", "Noise", "WindowGate", "changes", "noise_of"]
 
 T = TypeVar("T")
 Float32 = npt.NDArray[np.float32]
 LEAST_CHANGE = 6.0  # levels of 255 of a cell: a key frame of H.264 redraws a still wall by 2 to 4
-CELL = 4  # pixels
 LOWER_HALF = 0.3246  # mean size of the smaller half of normal values of deviation 1
 MOST_NOISE = 3.0  # levels of a cell; above, it is motion all over and not a sensor
 SIGMAS = 6.0  # a window has some 7,000 cells: four would be passed by chance in every other one
 WINDOWS = 30  # whose quietest says how noisy a camera is
-MOST_GAIN = 0.08  # of its light, and
-MOST_SHIFT = (
-    10.0  # levels of its mean: `tiny` gives 0.97 to windows that are 10 % or 12 levels lighter, 0.99 to half
-)
+# Of its light: `tiny` gives 0.97 to windows that are 10 % or 12 levels lighter, 0.99 to half of that.
+MOST_GAIN = 0.08
+MOST_SHIFT = 10.0  # levels of its mean
 EVEN = 25.0  # squared levels: a wall without contrast says nothing of the light's gain
-
-
-def cell_means(clip: Clip) -> Float32:
-    """Mean colour of each cell of each tubelet.
-
-    Returns:
-        (t, 3, rows, columns) in levels of 255; rows and columns are whole multiples of those of the grid.
-    """
-    tubelet = clip.preprocess.tubelet
-    pictures = _shrunk(clip)
-    means = pictures[::tubelet].copy()
-    for number in range(1, tubelet):  # a third of the time that `mean` takes
-        means += pictures[number::tubelet]
-    return np.ascontiguousarray((means / tubelet).transpose(0, 3, 1, 2))
-
-
-def _shrunk(clip: Clip, chosen: slice = slice(None)) -> Float32:
-    """(T, rows, columns, 3) of its frames."""
-    import cv2
-
-    pre, frames = clip.preprocess, clip.frames[chosen]
-    side = pre.grid[1] * max(1, round(pre.patch / CELL))
-    tall = frames.reshape(-1, pre.size, 3)  # all in one go, one below the other
-    small = cv2.resize(tall, (side, side * len(frames)), interpolation=cv2.INTER_AREA)
-    return np.asarray(small.reshape(len(frames), side, side, 3), np.float32)
 
 
 def changes(cells: Float32, before: Float32, pre: Preprocess) -> Float32:
     """How far each tubelet is from what it was: the largest difference of a cell, once the light is made equal.
 
     Args:
-        cells: (t, 3, rows, columns), see `cell_means`.
+        cells: (t, 3, rows, columns), see `Clip.cells`.
         before: The same, or (1, 3, rows, columns) to compare all instants with.
         pre: The geometry of both.
 
@@ -112,11 +86,9 @@ def noise_of(clip: Clip) -> float | None:
     frames, pre = clip.frames, clip.preprocess
     for last in range(len(frames) - 1, 0, -1):
         if not np.array_equal(frames[last], frames[last - 1]):
-            one, other = _shrunk(clip, slice(last - 1, last + 1))
+            one, other = shrunk(frames[last - 1 : last + 1], pre)
             away = one - other
-            away = np.abs(
-                away - np.median(away, axis=(0, 1))
-            ).ravel()  # without a light that flickers or is switched
+            away = np.abs(away - np.median(away, axis=(0, 1))).ravel()  # without a light that is switched
             half = len(away) // 2
             least = float(np.partition(away, half)[:half].mean())
             return min(MOST_NOISE, least / LOWER_HALF / float(np.sqrt(2 * pre.tubelet)))
@@ -128,9 +100,13 @@ class Noise:
 
     def __init__(self) -> None:
         self._levels: deque[float] = deque(maxlen=WINDOWS)
+        self._taken: WeakSet[Clip] = WeakSet()
 
     def push(self, clip: Clip) -> None:
-        """Take the next window."""
+        """Take a window; once, though the gate looks at it, a token policy, and the gate again when it was encoded."""
+        if clip in self._taken:
+            return
+        self._taken.add(clip)
         if (level := noise_of(clip)) is not None:
             self._levels.append(level)
 
@@ -159,7 +135,7 @@ class WindowGate(Generic[T]):
         """Windows are compared with this one from now on, for which this was found; from any thread."""
         if self._max_age_s:
             self._noise.push(window.clip)
-            self._encoded = cell_means(window.clip), window.end_s, found
+            self._encoded = window.clip.cells, window.end_s, found
 
     def found_for(self, window: Window) -> T | None:
         """What was found for the last encoded window, where this one differs from it by noise and light alone."""
@@ -170,7 +146,7 @@ class WindowGate(Generic[T]):
         return found if is_young and self._is_same(window, before) else None
 
     def _is_same(self, window: Window, before: Float32) -> bool:
-        now, pre = cell_means(window.clip), window.clip.preprocess
+        now, pre = window.clip.cells, window.clip.preprocess
         if np.abs(now - before).max() <= LEAST_CHANGE:  # most windows of most cameras
             return True
         self._noise.push(window.clip)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NewType
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from vljepa_runtime import arguments
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.preprocessing.cells import cell_means
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 __all__ = ["Clip", "FittedFrame", "fit_frame", "fit_frames", "patchify", "pick_numbers"]
@@ -28,7 +29,7 @@ FittedFrame = NewType("FittedFrame", npt.NDArray[np.uint8])
 AT_ONCE = 1024  # columns resized together; a picture of 8000 x 8000 in float32 takes 768 MB
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)  # no slots, so that its cells can be kept
 class Clip:
     """One window, fitted: what the model sees. Made by `fit_frames`, or of fitted frames by `Clip.of`.
 
@@ -59,6 +60,11 @@ class Clip:
     def of(cls, frames: Sequence[FittedFrame], pre: Preprocess) -> Clip:
         """Frames fitted one by one, as a stream gives them."""
         return cls(arguments.array(frames, "frames"), pre)
+
+    @cached_property
+    def cells(self) -> npt.NDArray[np.float32]:
+        """(t, 3, rows, columns) mean colours, by which windows are compared; see `cell_means`."""
+        return cell_means(self.frames, self.preprocess)
 
 
 def fit_frame(frame: UInt8, pre: Preprocess) -> FittedFrame:

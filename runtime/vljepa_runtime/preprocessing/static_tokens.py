@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.arguments import number
-from vljepa_runtime.preprocessing.changes import LEAST_CHANGE, Noise, cell_means, changes
+from vljepa_runtime.preprocessing.changes import LEAST_CHANGE, Noise, changes
 from vljepa_runtime.preprocessing.patches import Clip
 from vljepa_runtime.preprocessing.saliency import saliency
 
@@ -63,7 +63,7 @@ class StaticTokens:
 
     def _changed(self, clip: Clip, least: float) -> Bool:
         """(t, h, w): whether a tubelet differs from the last one of its place that did."""
-        cells, pre = cell_means(clip), clip.preprocess
+        cells, pre = clip.cells, clip.preprocess
         reference = cells[:1].copy()
         changed = np.zeros(pre.grid, np.bool_)
         cell = cells.shape[2] // pre.grid[1], cells.shape[3] // pre.grid[2]

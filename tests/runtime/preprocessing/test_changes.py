@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.preprocessing import Clip, Preprocess, fit_frames
-from vljepa_runtime.preprocessing.changes import LEAST_CHANGE, Noise, cell_means, changes, noise_of
+from vljepa_runtime.preprocessing.changes import LEAST_CHANGE, WINDOWS, Noise, changes, noise_of
 
 PRE = Preprocess()
 BASE = np.random.default_rng(0).integers(60, 180, (24, 24, 3)).repeat(4, 0).repeat(4, 1).astype(np.float32)
@@ -20,14 +20,14 @@ def seen(*pictures: np.ndarray, noise: float = 0.0, seed: int = 1) -> Clip:
 
 
 def change(one: Clip, other: Clip) -> float:
-    return float(changes(cell_means(other), cell_means(one), PRE).max())
+    return float(changes(other.cells, one.cells, PRE).max())
 
 
 @pytest.mark.parametrize(("size", "patch"), [(96, 12), (64, 16), (60, 20), (12, 6), (6, 3)])
 def test_cells_are_means_of_equal_squares(size: int, patch: int) -> None:
     pre = Preprocess(frames=4, size=size, patch=patch)
     frames = np.random.default_rng(2).integers(0, 256, (4, size, size, 3), dtype=np.uint8)
-    cells = cell_means(fit_frames(frames, pre))
+    cells = fit_frames(frames, pre).cells
     side = size // cells.shape[2]
     assert cells.shape[:2] == (2, 3)
     assert patch % side == 0
@@ -52,6 +52,19 @@ def test_noise_is_found_beside_a_moving_object_and_beside_held_frames() -> None:
     assert level.least_change(6.0) == 6.0
     level.push(seen(BASE))
     assert level.least_change(6.0) == 6.0
+
+
+def test_a_window_counts_once_however_often_it_is_looked_at() -> None:
+    quiet, level = seen(BASE, noise=8), Noise()
+    level.push(quiet)
+    alone = level.least_change(0.0)
+    for seed in range(WINDOWS - 1):
+        clip = seen(BASE, noise=12, seed=seed)
+        for _ in range(3):
+            level.push(clip)
+    assert level.least_change(0.0) == alone > 0
+    level.push(seen(BASE, noise=12))
+    assert level.least_change(0.0) > alone
 
 
 @pytest.mark.parametrize("noise", [0.0, 1.0, 3.0, 6.0, 9.0, 16.0])
@@ -92,7 +105,7 @@ def test_a_lamp_that_is_switched_is_a_change(gain: float) -> None:
 def test_the_light_of_what_stayed_is_found_as_least_squares_find_it() -> None:
     lit = BASE * np.float32([1.05, 0.97, 1.0]) + np.float32([-4, 2, 5])
     lit[24:48, 24:48] = (250, 20, 20)  # an object as large as four tubelets
-    before, now = cell_means(seen(BASE)), cell_means(seen(lit))
+    before, now = seen(BASE).cells, seen(lit).cells
     away = changes(now, before, PRE)
     outside = np.ones((24, 24), bool)
     outside[6:12, 6:12] = False
@@ -114,9 +127,7 @@ def test_an_object_of_a_tubelets_size_is_a_change_there_and_nowhere_else(
     after[36 : 36 + size, 60 : 60 + size] += contrast
     level = Noise()
     level.push(seen(BASE, noise=noise))
-    found = changes(
-        cell_means(seen(BASE, after, noise=noise)), cell_means(seen(BASE, noise=noise, seed=9)), PRE
-    )
+    found = changes(seen(BASE, after, noise=noise).cells, seen(BASE, noise=noise, seed=9).cells, PRE)
     is_changed = found > level.least_change(LEAST_CHANGE)
     assert [tuple(each) for each in np.argwhere(is_changed)] == [(2, 3, 5), (3, 3, 5)]
 
@@ -128,7 +139,7 @@ def test_a_colour_that_changes_alone_is_a_change() -> None:
 
 
 def test_a_camera_that_moves_changes_nearly_everything() -> None:
-    away = changes(cell_means(seen(np.roll(BASE, 6, axis=1))), cell_means(seen(BASE)), PRE)
+    away = changes(seen(np.roll(BASE, 6, axis=1)).cells, seen(BASE).cells, PRE)
     assert (away > LEAST_CHANGE).mean() > 0.95
 
 
