@@ -21,9 +21,9 @@ from .errors import UnreachableError as UnreachableError
 from .errors import VljepaError as VljepaError
 from .errors import WrongTargetError as WrongTargetError
 from .events import Event as Event
+from .loading import load as load
 from .model import Model as Model
 from .model import Scored as Scored
-from .model import load as load
 from .novelty import Novelty as Novelty
 from .preprocessing.clip_reader import read_clip as read_clip
 from .preprocessing.health import PictureState as PictureState

@@ -5,20 +5,20 @@ Knows bundles and engines, and of sources that they are read as clips; a stream'
 
 from __future__ import annotations
 
-import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_runtime.arguments import array, text, whole
+from vljepa_runtime.arguments import array, whole
 from vljepa_runtime.arguments import texts as checked_texts
 from vljepa_runtime.bundle import Bundle
+from vljepa_runtime.bundle.calibrated import boundaries_of, novelty_of
 from vljepa_runtime.contract import (
     PATCHES,
     PREDICTOR,
@@ -30,35 +30,36 @@ from vljepa_runtime.contract import (
     feeds_of,
 )
 from vljepa_runtime.embeddings import run_to_embeddings
-from vljepa_runtime.engines import open_engine
-from vljepa_runtime.engines.advice import advice, made_for
+from vljepa_runtime.engines.advice import advice
 from vljepa_runtime.engines.protocol import Engine, Tensor, describe, run_keeping
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.norms import unit_rows
-from vljepa_runtime.novelty import Novelty
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.token_selection import clip_tokens
 from vljepa_runtime.preprocessing.unread_clip import UnreadClip
-from vljepa_runtime.selection.boundaries import Boundaries
+from vljepa_runtime.queries import query_or_prompt
 from vljepa_runtime.states import pool_tokens
-from vljepa_runtime.text_encoder import TEXTS_AT_ONCE, TextEncoder, text_lengths
+from vljepa_runtime.text_encoder import TextEncoder, text_lengths
 
 if TYPE_CHECKING:
     from vljepa_runtime.alerts import Alert, ClipFolder
     from vljepa_runtime.decoder import Decoder
+    from vljepa_runtime.novelty import Novelty
     from vljepa_runtime.preprocessing.changes import Noise
     from vljepa_runtime.preprocessing.token_policies import TokenPolicy
+    from vljepa_runtime.selection.boundaries import Boundaries
     from vljepa_runtime.selection.protocol import Policy
     from vljepa_runtime.session import Session
     from vljepa_runtime.sources import Source
     from vljepa_runtime.states import States
 
-__all__ = ["Model", "Scored", "VisualTokens", "load"]
+__all__ = ["Model", "Scored", "VisualTokens"]
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 Int32 = npt.NDArray[np.int32]
+QUERIES_KEPT = 256  # token ids of each take 1 KB
 Frames: TypeAlias = UInt8 | Clip | UnreadClip | str | Path
 
 
@@ -89,46 +90,6 @@ class VisualTokens:
         return np.asarray(np.asarray(self.tensor)[0], dtype or np.float32)
 
 
-def load(
-    path: str | os.PathLike[str],
-    *,
-    engine: str = "auto",
-    threads: int | None = None,
-    allow_fallback: bool = False,
-) -> Model:
-    """Load a bundle on an engine.
-
-    Args:
-        path: A bundle's folder or zip, or a shipped name such as `tiny`.
-        engine: `auto`, a name from `engine_names()`, or a word such as `cpu`, `cuda`, `npu` or `trt`.
-        threads: Threads on a CPU; None lets the engine choose.
-        allow_fallback: Go on with another engine when the one named is not available.
-
-    Returns:
-        The model, with X-encoder and predictor loaded.
-
-    Raises:
-        BundleError: the bundle is missing, damaged or lacks a graph.
-        EngineError: the engine is not available or refuses a graph.
-        InputError: no engine has that name.
-
-    Examples:
-        >>> import vljepa_runtime as vj
-        >>> model = vj.load("tiny", engine="onnxruntime:cpu")
-        >>> model.engine_name, model.embedding_dim, model.has_decoder
-        ('onnxruntime:cpu', 256, True)
-    """
-    bundle = Bundle.open(path)
-    opened = open_engine(
-        engine,
-        allow_fallback=allow_fallback,
-        threads=threads,
-        target=bundle.manifest.target,
-        made_for=made_for(bundle.manifest),
-    )
-    return Model(bundle, opened)
-
-
 class Model:
     """A bundle on an engine. Methods may be called from several threads.
 
@@ -157,15 +118,13 @@ class Model:
         self._bundle = bundle
         self._engine = engine
         self._lock = threading.RLock()
-        self._queries: OrderedDict[str, tuple[Int32, Int32]] = OrderedDict()
         self._text_encoder: TextEncoder | None = None
         self._decoder: Decoder | None = None
         self._x_encoder = engine.load(bundle, X_ENCODER)
         self._predictor = engine.load(bundle, PREDICTOR)
-        self._novelty = _novelty_of(bundle)
-        file = bundle.manifest.boundaries
-        self._boundaries = Boundaries.from_bytes(bundle.read(file)) if file else None
-        self._lengths = text_lengths(self._predictor, QUERY_IDS)
+        self._novelty, self._boundaries = novelty_of(bundle), boundaries_of(bundle)
+        tokens_of = partial(_query_tokens, bundle, text_lengths(self._predictor, QUERY_IDS))
+        self._query_tokens = lru_cache(maxsize=QUERIES_KEPT)(tokens_of)
 
     def __repr__(self) -> str:
         manifest, pre = self._bundle.manifest, self.preprocess
@@ -379,7 +338,7 @@ class Model:
             >>> model.predict_batch(model.encode_batch(patches, positions)).shape
             (2, 256)
         """
-        ids, mask = self._query_tokens(self._query_or_prompt(query, "caption"))
+        ids, mask = self._query_tokens(query_or_prompt(self, query, "caption"))
         rows = visual.shape[0]
         feeds: dict[str, Tensor] = {**feeds_of(PREDICTOR, visual, ids.repeat(rows, 0), mask.repeat(rows, 0))}
         return run_to_embeddings(self._predictor, feeds, self.embedding_dim)
@@ -433,7 +392,7 @@ class Model:
             'a ball falls'
         """
         names = checked_texts(labels, "labels")
-        return self._rank(self.embed(frames, self._query_or_prompt(query, "classify", "caption")), names)
+        return self._rank(self.embed(frames, query_or_prompt(self, query, "classify", "caption")), names)
 
     def answer(self, frames: Frames, question: str, candidates: Iterable[str]) -> tuple[Scored, ...]:
         """Rank candidate answers to a question about frames (see `patches`), best first.
@@ -520,38 +479,11 @@ class Model:
             raise InputError("expected an embedding of finite numbers, got NaN or infinity")
         return vector
 
-    def _query_or_prompt(self, query: str | None, *tasks: str) -> str:
-        if query is not None:
-            return text(query, "query")
-        for task in tasks:
-            if task in self.prompts:
-                return self.prompts[task]
-        raise InputError(f"{self._bundle.name} has no prompt for {tasks[0]}: pass query=...")
-
     def _rank(self, embedding: Float32, labels: tuple[str, ...]) -> tuple[Scored, ...]:
         scores = self._texts.embed(labels) @ unit_rows(self._checked_embedding(embedding)[None])[0]
         order = np.argsort(-scores, kind="stable")
         return tuple(Scored(label=labels[index], score=float(scores[index])) for index in order)
 
-    def _query_tokens(self, query: str) -> tuple[Int32, Int32]:
-        with self._lock:
-            if query not in self._queries:
-                self._queries[query] = self._bundle.tokenizer_for(PREDICTOR).encode(
-                    [query], lengths=self._lengths
-                )
-                if len(self._queries) > TEXTS_AT_ONCE:
-                    self._queries.popitem(last=False)
-            return self._queries[query]
 
-
-def _novelty_of(bundle: Bundle) -> Novelty | None:
-    if (spec := bundle.manifest.novelty) is None:
-        return None
-    novelty = Novelty.from_bytes(bundle.read(spec.file))
-    (visual,) = bundle.graph(X_ENCODER).outputs
-    if novelty.width != visual.shape[-1]:
-        raise BundleError(
-            f"{spec.file} is of visual tokens of {novelty.width} values, the X-encoder gives {visual.shape[-1]}: "
-            "export the bundle again"
-        )
-    return novelty
+def _query_tokens(bundle: Bundle, lengths: tuple[int, ...], query: str) -> tuple[Int32, Int32]:
+    return bundle.tokenizer_for(PREDICTOR).encode([query], lengths=lengths)

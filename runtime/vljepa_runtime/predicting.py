@@ -41,7 +41,7 @@ class PreparedWindow:
     window: Window
     patches: UInt8
     positions: Int32
-    capture_ms: float
+    capture_ms: float = 0.0
     pools: bool = False
     carried: PredictedWindow | None = None
 

@@ -15,22 +15,18 @@ from typing import TYPE_CHECKING, Literal
 from vljepa_runtime.alerts.clips import ClipFolder, ClipRecorder
 from vljepa_runtime.alerts.rule import Alert
 from vljepa_runtime.alerts.watch import AlertChange, AlertWatch
-from vljepa_runtime.arguments import choice, instance, number, path, text, texts
-from vljepa_runtime.bundle.identity import identity_of
+from vljepa_runtime.arguments import choice, instance, number
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, wall_clock
 from vljepa_runtime.novelty import JudgedWindows
-from vljepa_runtime.predicting import NO_TUBELETS, PredictedWindow, PreparedWindow, predict_windows
-from vljepa_runtime.preprocessing.changes import Noise, WindowGate
+from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
+from vljepa_runtime.preparing import WindowPreparer
 from vljepa_runtime.preprocessing.health import PictureHealth, PictureState
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
-from vljepa_runtime.preprocessing.token_budgets import AllTokens, SalientTokens
-from vljepa_runtime.preprocessing.token_policies import TokenPolicy, resolve_tokens
-from vljepa_runtime.selection.best_label import BestLabel
-from vljepa_runtime.selection.best_state import BestState
-from vljepa_runtime.selection.online import OnlineSelection
-from vljepa_runtime.selection.policies import resolve_policy
+from vljepa_runtime.preprocessing.token_policies import TokenPolicy
+from vljepa_runtime.queries import queries_or_prompt
+from vljepa_runtime.selecting import choose_selecting
 from vljepa_runtime.selection.protocol import Decision, Observation, Policy, State
 from vljepa_runtime.sources.limited import limited_frames
 from vljepa_runtime.sources.opening import open_source
@@ -123,43 +119,22 @@ class Session(Closing):
         if decode == "always" and not model.has_decoder:
             raise InputError(f"decode='always', but {model.bundle.name} has no Y-decoder: use auto or never")
         self.model = model
-        if states is not None:
-            given = {"labels": labels, "select": select, "min_score": min_score, "query": query}
-            if (other := [name for name, value in given.items() if value is not None]) or decode == "always":
-                raise InputError(
-                    "states bring their own query and are told when they change: leave out "
-                    f"{', '.join(other) or 'decode'}"
-                )
-            select = BestState(states=_states_of(model, states))
-            query = select.states.query
-        self.queries = _queries(model, query, "caption" if labels is None else "classify")
-        if labels is not None:
-            if select is not None or decode == "always":
-                raise InputError(
-                    "labels are told when they change, in their own words: leave out select and decode"
-                )
-            names = texts(labels, "labels")
-            select = BestLabel(labels=names, embeddings=model.embed_text(names), min_score=min_score)
-        elif min_score is not None:
-            raise InputError("min_score is a label's: give labels, too")
-        self._policy = resolve_policy("online" if select is None else select)
-        self._pools = getattr(self._policy, "feature", "") == "tokens"
-        self._tokens = resolve_tokens(tokens)
-        if isinstance(self._tokens, SalientTokens):
-            self._tokens.count(of=model.preprocess.tokens)
-        is_whole = isinstance(self._tokens, AllTokens)
-        if self._pools and not is_whole:
-            raise InputError("pooled tokens are those of whole windows: leave out tokens")
-        self._pools |= is_whole and getattr(model, "novelty", None) is not None
+        self.queries, self._selecting = choose_selecting(
+            model,
+            query=query,
+            select=select,
+            labels=labels,
+            min_score=min_score,
+            states=states,
+            decode=decode,
+            stride_s=stride_s,
+        )
+        self._preparer = WindowPreparer(model, tokens=tokens, carry_s=carry_s, pools=self._selecting.pools)
         self._judged = JudgedWindows()
         self._decodes_unknown = decode == "always"
         self._embeddings = embeddings
         self._watch, self._recorder = _watch(model, self.queries, alerts, clips)
-        self._knows = (
-            getattr(model, "boundaries", None) if select is None or isinstance(select, str) else None
-        )
-        self._stride_s = stride_s
-        self._states = {query: self._begin(query) for query in self.queries}
+        self._states = {query: self._selecting.begin(query) for query in self.queries}
         self._left: deque[tuple[str, State]] = deque()  # queries that are asked no more, and what was open
         self._sampler = WindowSampler(
             model.preprocess, stride_s, max_gap_s=max(2.0, 2 * model.preprocess.seconds)
@@ -167,9 +142,6 @@ class Session(Closing):
         self._decodes, self._insists = decode != "never" and model.has_decoder, decode == "always"
         self._wording = Wording(model.decode, goes_on=False)
         self._is_wordless = decode == "auto" and labels is states is None and not model.has_decoder
-        self._noise = Noise()
-        max_age_s = number(carry_s, "carry_s", least=0)
-        self._gate: WindowGate[PredictedWindow] = WindowGate(self._noise, max_age_s=max_age_s)
         self._stats = StatsRecorder()
         self._source: Source | None = None
         self._health: PictureHealth | None = None  # of a live stream
@@ -178,7 +150,7 @@ class Session(Closing):
         self._started = self._stopped = False
 
     def __repr__(self) -> str:
-        model, stats, policy = self.model, self.stats, type(self._policy).__name__
+        model, stats, policy = self.model, self.stats, type(self._selecting.policy).__name__
         reading = f", reading {self._stream}" if self._stream else ""
         done = f"{stats.windows} windows, {stats.decodings} decodings"
         return f"<Session of {model.bundle.name} on {model.engine_name}{reading}: {policy}, {done}>"
@@ -207,21 +179,14 @@ class Session(Closing):
             >>> session.queries
             ('What is there?', 'What colour is it?')
         """
-        told = _queries(self.model, tuple(queries), "caption")
-        everything = _queries(self.model, (*told, *silent), "caption")
+        told = queries_or_prompt(self.model, tuple(queries))
+        everything = queries_or_prompt(self.model, (*told, *silent))
         if self._watch is not None and not {*self._watch.queries} <= {*everything}:
             raise InputError("an alert looks at a query that would be asked no more: go on asking it")
         before = self._states
-        self._states = {query: before.get(query) or self._begin(query) for query in told}
+        self._states = {query: before.get(query) or self._selecting.begin(query) for query in told}
         self.queries = everything
         self._left.extend((query, state) for query, state in before.items() if query not in told)
-
-    def _begin(self, query: str) -> State:
-        """What selects of one query: the bundle's own network where it has one for such windows."""
-        net = self._knows.net(query, stride_s=self._stride_s) if self._knows is not None else None
-        if net is None or not isinstance(self._policy, OnlineSelection):
-            return self._policy.start()
-        return replace(self._policy, boundaries=net).start()
 
     @property
     def picture(self) -> PictureState:
@@ -333,27 +298,10 @@ class Session(Closing):
         windows = self._sampler.flush() if frame is None else self._sampler.push(frame)
         for window in self._stats.each("fit", windows):
             with self._stats.stage("fit"):
-                carried = self._carried(window)
-                patches, positions = self._patches(window) if carried is None else NO_TUBELETS
-            waited_ms = self._stats.complete_window()
-            yield PreparedWindow(
-                window=window,
-                patches=patches,
-                positions=positions,
-                capture_ms=waited_ms,
-                pools=self._pools,
-                carried=carried,
-            )
+                prepared = self._preparer.prepared(window, self.queries)
+            yield replace(prepared, capture_ms=self._stats.complete_window())
             if self._health is not None and (remark := self._health.push(window)):
                 yield remark
-
-    def _carried(self, window: Window) -> PredictedWindow | None:
-        """What was predicted for the last encoded window, where this one shows the same and is asked the same."""
-        last = self._gate.found_for(window)
-        return last if last is not None and last.queries == self.queries else None
-
-    def _patches(self, window: Window) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-        return self.model.patches(window.clip, tokens=self._tokens, noise=self._noise)
 
     def _until_stopped(self, items: Iterator[Item]) -> Iterator[Item]:
         while not self._stopped and (item := next(items, None)) is not None:
@@ -408,8 +356,8 @@ class Session(Closing):
     def tell(self, predicted: PredictedWindow) -> Iterator[Event]:
         """What comes of a window: each query has its own policy state and segments."""
         stats, window = self._stats, predicted.window
+        self._preparer.predicted(predicted)
         if not window.carried:
-            self._gate.encoded(window, predicted)
             stats.took("encode", predicted.encode_ms or 0.0)
         stats.told_window(window.end_s, tokens=predicted.encoded_tokens, of=self.model.preprocess.tokens)
         spent_ms = predicted.capture_ms + (predicted.encode_ms or 0.0)
@@ -531,13 +479,6 @@ def _windows_text(pre: Preprocess) -> str:
     return text
 
 
-def _states_of(model: Model, states: States | str | Path) -> States:
-    """States, read where they are a file, of this model."""
-    found = states if isinstance(states, States) else States.read(path(states, "states"))
-    found.require(identity_of(model.bundle.manifest))
-    return found
-
-
 def _watch(
     model: Model, queries: tuple[str, ...], alerts: Iterable[Alert] | None, clips: ClipFolder | None
 ) -> tuple[AlertWatch | None, ClipRecorder | None]:
@@ -552,15 +493,3 @@ def _watch(
     instance(clips, "clips", ClipFolder)
     hold_s = max((alert.hold_s for alert in watch.alerts), default=0.0)
     return watch, ClipRecorder(clips, longest_s=hold_s + model.preprocess.seconds)
-
-
-def _queries(model: Model, query: str | Iterable[str] | None, task: str) -> tuple[str, ...]:
-    if query is None:
-        prompt = model.prompts.get(task, model.prompts.get("caption"))
-        if prompt is None:
-            raise InputError(f"{model.bundle.name} has no prompt for {task}: pass query=...")
-        return (prompt,)
-    queries = (text(query, "query"),) if isinstance(query, str) else texts(query, "queries")
-    if len(set(queries)) != len(queries):
-        raise InputError(f"expected each query once, got {query!r}")
-    return queries
