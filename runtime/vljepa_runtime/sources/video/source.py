@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from av.container import InputContainer
 
-from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Hints, Item, Source
+from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Hints, Item, Source, SourceStatus
 from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.video.clock import StreamClock
 from vljepa_runtime.sources.video.decoding import announced_pictures, decode_stream
@@ -79,11 +79,11 @@ class VideoSource(Source):
         return read_ahead(self._passes(hints), leave=lambda: self._stopped.set())
 
     def _passes(self, hints: Hints) -> Iterator[Item]:
-        clock = StreamClock()
+        clock, told = StreamClock(), set[SourceStatus]()
         while True:
             video, self._opened = self._opened or self._again(), None
             try:
-                for item in decode_stream(
+                items = decode_stream(
                     video.container,
                     self.name,
                     hints,
@@ -91,7 +91,8 @@ class VideoSource(Source):
                     stretch=self._stretch,
                     ring=self._ring,
                     decoding=video.decoding,
-                ):
+                )
+                for item in _told_once(items, told):
                     yield item
                     video.renew()
             finally:
@@ -110,3 +111,13 @@ class VideoSource(Source):
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+
+def _told_once(items: Iterator[Item], told: set[SourceStatus]) -> Iterator[Item]:
+    """Without the remarks that an earlier pass made."""
+    for item in items:
+        if not isinstance(item, SourceStatus):
+            yield item
+        elif item not in told:
+            told.add(item)
+            yield item

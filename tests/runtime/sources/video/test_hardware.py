@@ -220,6 +220,17 @@ class TestFiles:
         assert all(each.name in said and each.note in said for each in found)
         assert_same(frames, plain)
 
+    def test_a_file_that_plays_again_says_so_once(self, clip: Path, devices: Callable[..., None]) -> None:
+        devices(cuda="no driver")
+        frames, said = 0, []
+        with open_source(clip, hwaccel="auto", loop=True) as source:
+            for item in source:
+                frames += isinstance(item, Frame)
+                said += [item.message] if isinstance(item, SourceStatus) else []
+                if frames == 20:  # in the third pass
+                    break
+        assert [each.rpartition(" is ")[2] for each in said] == ["decoded on the processor (cuda: no driver)"]
+
     def test_a_device_that_does_not_decode_it(self, clip: Path, devices: Callable[..., None]) -> None:
         """Really opened with the settings of a device that no decoder of this FFmpeg uses."""
         unused = next((each.name for each in hardware_decoders() if each.note == hardware.UNUSED), None)
