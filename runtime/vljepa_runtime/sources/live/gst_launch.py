@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import select
+import selectors
 import shlex
 import subprocess
 import threading
@@ -128,14 +128,16 @@ class GstLaunch:
         """Exactly so many bytes."""
         found = bytearray(count)
         view, got = memoryview(found), 0
-        while got < count:
-            self._deadline.check()
-            if not select.select([self._pipe], [], [], SLICE_S)[0]:
-                continue
-            read = os.readv(self._pipe, [view[got:]])
-            if not read:
-                raise ConnectionLostError(self._reason())
-            got += read
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._pipe, selectors.EVENT_READ)
+            while got < count:
+                self._deadline.check()
+                if not selector.select(SLICE_S):
+                    continue
+                read = os.readv(self._pipe, [view[got:]])
+                if not read:
+                    raise ConnectionLostError(self._reason())
+                got += read
         return np.frombuffer(found, np.uint8)
 
     def _read_caps(self, stream: IO[str]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -127,6 +129,25 @@ def test_a_pipeline_that_ends_is_begun_again() -> None:
             item.message for item in items if not isinstance(item, Frame) and item.kind == "reconnecting"
         )
     assert "the stream ended; trying again" in told
+
+
+def test_a_process_may_have_many_files_open() -> None:
+    """More than `select` can wait for."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("this process may not open so many files")
+    held: list[int] = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2048), hard))
+        while not held or held[-1] < 1024:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+        with closing(open_source("gst:" + TEST.format("red"))) as items:
+            assert any(isinstance(item, Frame) for item in islice(items, 3))
+    finally:
+        for file in held:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_source_that_nobody_reads_leaves_nothing() -> None:
