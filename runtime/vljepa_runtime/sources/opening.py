@@ -45,7 +45,7 @@ def open_source(
         stretch: Spread the values of grey pictures of more than 8 bits, as thermal cameras give, so that each
             picture's 1st to 99th percentile goes from black to white. Live network streams refuse it.
         realtime: Play what is no camera anyway at the speed of the clock, as one would give it: a live source.
-        timeout_s: Seconds that a server has to answer, where 10 are too many.
+        timeout_s: Seconds that a server has to answer, where 10 are too many, or a pipeline to start, where 15 are.
         hwaccel: What decodes a video file or stream: `none`, the processor; `auto`, the first type of device that
             opens and decodes it, else the processor, which a `warning` then says with the reasons; or one type, as
             `hardware_decoders` names them. What FFmpeg does not decode (cameras, pipelines, pictures) takes none.
@@ -98,7 +98,7 @@ def _open(
     from vljepa_runtime.sources.live.camera import open_camera, open_pipeline
 
     if isinstance(found, Address):
-        return open_pipeline(found, stretch=stretch)
+        return open_pipeline(found, stretch=stretch, timeout_s=timeout_s)
     return open_camera(found if isinstance(found, int) else str(found), stretch=stretch)
 
 

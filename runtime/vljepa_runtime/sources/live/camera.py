@@ -51,7 +51,11 @@ def open_camera(device: int | str, *, stretch: bool = False, backoff: Backoff | 
 
 
 def open_pipeline(
-    pipeline: str | Address, *, stretch: bool = False, backoff: Backoff | None = None
+    pipeline: str | Address,
+    *,
+    stretch: bool = False,
+    backoff: Backoff | None = None,
+    timeout_s: float | None = None,
 ) -> LiveSource:
     """Open a GStreamer pipeline: through OpenCV where that has GStreamer, else through `gst-launch-1.0`.
 
@@ -60,6 +64,7 @@ def open_pipeline(
             only the newest picture is added.
         stretch: Spread the values of grey pictures of more than 8 bits; see `open_source`.
         backoff: Waiting times when it ends.
+        timeout_s: Seconds that it has to start, where `gst-launch-1.0` runs it and 15 are too many.
 
     Raises:
         SourceError: there is neither, or the pipeline does not start.
@@ -83,7 +88,7 @@ def open_pipeline(
     stopped = threading.Event()
     connect = partial(GstLaunch, pipeline_of(address), stopped=stopped)
     try:
-        first = connect()
+        first = connect(timeout_s=timeout_s)
     except (ConnectionLostError, SourceError) as error:
         raise SourceError(f"{told} does not start: {error}") from error
     return LiveSource(address, connect, backoff=backoff, first=first, stopped=stopped)

@@ -50,15 +50,18 @@ class GstLaunch:
     Args:
         pipeline: As for `gst-launch-1.0`; an `appsink` at its end is replaced.
         stopped: Set when nobody wants its pictures any more.
+        timeout_s: Seconds that it has to start, where the usual ones are too many.
 
     Raises:
         ConnectionLostError: it does not start, or gives no picture in time.
         SourceError: it cannot be read, or its pictures are too large.
     """
 
-    def __init__(self, pipeline: str, *, stopped: threading.Event) -> None:
+    def __init__(self, pipeline: str, *, stopped: threading.Event, timeout_s: float | None = None) -> None:
         self.note = ""
-        self._deadline = Deadline(START_S, wanted="picture of the pipeline", stopped=stopped)
+        self._deadline = Deadline(
+            min(START_S, timeout_s or START_S), wanted="picture of the pipeline", stopped=stopped
+        )
         self._told: deque[str] = deque(maxlen=64)
         self._size: tuple[int, int] | None = None
         self._pipe, child = os.pipe()

@@ -131,6 +131,13 @@ def test_a_pipeline_that_ends_is_begun_again() -> None:
     assert "the stream ended; trying again" in told
 
 
+def test_a_pipeline_that_gives_nothing_is_given_up_in_time() -> None:
+    nothing = "gst:fakesrc is-live=true num-buffers=-1 ! identity drop-probability=1 ! video/x-raw"
+    with pytest.raises(SourceError, match=r"does not start: no picture of the pipeline for 0\.5 s"):
+        open_source(nothing, timeout_s=0.5)
+    assert all_end()
+
+
 def test_a_process_may_have_many_files_open() -> None:
     """More than `select` can wait for."""
     resource = pytest.importorskip("resource")
