@@ -131,7 +131,6 @@ class Session(Closing):
         )
         self._preparer = WindowPreparer(model, tokens=tokens, carry_s=carry_s, pools=self._selecting.pools)
         self._judged = JudgedWindows()
-        self._decodes_unknown = decode == "always"
         self._embeddings = embeddings
         self._watch, self._recorder = _watch(model, self.queries, alerts, clips)
         self._states = {query: self._selecting.begin(query) for query in self.queries}
@@ -419,7 +418,7 @@ class Session(Closing):
         """A segment that the policy gave, in its own words or in the decoder's, where the session decodes."""
         text = decision.text
         unknown = self._judged.unknown(decision.start_s, decision.end_s)
-        decodes = self._decodes and text is None and (self._decodes_unknown or not unknown)
+        decodes = self._decodes and text is None and (self._insists or not unknown)
         self._stats.unknown += bool(unknown)
         if decodes:
             with self._stats.stage("decode") as decode:
