@@ -130,7 +130,7 @@ def _join(found: list[Segment], cell: _Cell) -> None:
         longer = max(first.time, last.time) - last.time
         found[-1] = replace(last, end_s=last.end_s + longer, time=last.time + longer)
     else:
-        shorter = max(0.0, last.time - first.began)
-        found[-1] = replace(last, end_s=last.end_s - shorter, time=last.time - shorter)
+        longer = first.began - last.time  # until the next one begins, whichever cell has its last window
+        found[-1] = replace(last, end_s=last.end_s + longer, time=last.time + longer)
         found.append(first)
     found += others

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_log import LogReader, LogWriter, Segment, SegmentCache, Where, segments_of
+from vljepa_log import LogReader, LogWriter, Segment, SegmentCache, Where, segment_cache, segments_of
 
 SIDE = 256
 HELD_S = 5400
@@ -72,6 +72,16 @@ def test_any_span_has_the_segments_of_the_whole_log(
         assert [each.embedding.tolist() for each in found[1:]] == [
             each.embedding.tolist() for each in wanted[1:]
         ]
+
+
+@pytest.mark.parametrize("cell_s", [47.0, 60.0])
+def test_it_does_not_matter_where_cells_begin(
+    log: LogReader, whole: list[Segment], monkeypatch: pytest.MonkeyPatch, cell_s: float
+) -> None:
+    """Of a hundred edges some lie within a window of a change."""
+    monkeypatch.setattr(segment_cache, "CELL_S", cell_s)
+    found = SegmentCache(log, clock=lambda: BEGAN + HELD_S).between("door", "q", BEGAN, BEGAN + 2 * HELD_S)
+    assert spans(found) == spans(whole)
 
 
 def test_a_segment_that_is_longer_than_what_is_looked_at_is_one(log: LogReader, whole: list[Segment]) -> None:
