@@ -74,6 +74,11 @@ class LogSink(Sink):
         """Every window is to be given to `write_window`."""
         return True
 
+    def set_retention(self, retention: Retention | None) -> None:
+        """See `LogWriter.set_retention`."""
+        if self._log is not None:
+            self._log.set_retention(retention)
+
     def add_stream(
         self,
         source: str | Path | int,

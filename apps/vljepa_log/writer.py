@@ -96,8 +96,9 @@ class LogWriter(Closing):
         self._since: float | None = None
         self._trouble: LogError | None = None
         self._count = 0
-        self._retention, self._retained = retention, -RETENTION_S
-        self._time = self._retention_clock(folder_of(place))
+        self._folder = folder_of(place)
+        self._retention, self._time = retention, self._retention_clock(retention)
+        self._retained = -RETENTION_S
         self._retaining = threading.Lock()
         self._timer = Background(
             self._store_if_old, every_s=max(steps.seconds / 2, 0.1), steady=True, nice=False
@@ -208,6 +209,13 @@ class LogWriter(Closing):
         with self._lock:
             self._store_gathered()
 
+    def set_retention(self, retention: Retention | None) -> None:
+        """Keep things so long from now on; what is too old or too much by that goes within a minute or so."""
+        if retention != self._retention:
+            self._retention, self._time = retention, self._retention_clock(retention)
+            self._retained = -RETENTION_S
+            self._upkeep.wake()
+
     def retain(self) -> Freed:
         """Let go what its retention does not keep, now, and by the wall clock whatever that says."""
         with self._retaining:
@@ -234,21 +242,23 @@ class LogWriter(Closing):
     def _lost(self) -> str:
         return f"{self.dropped:,} of the windows, events and pictures were dropped, the oldest first"
 
-    def _retention_clock(self, folder: Path | None) -> RetentionClock | None:
-        if self._retention is None or (keep_s := self._retention.shortest_s) is None:
+    def _retention_clock(self, retention: Retention | None) -> RetentionClock | None:
+        if retention is None or (keep_s := retention.shortest_s) is None:
             return None
         newest = max((each.last for each in self._store.held()), default=None)
-        file = None if folder is None else folder / CLOCK_FILE
+        file = None if self._folder is None else self._folder / CLOCK_FILE
         return RetentionClock(keep_s=keep_s, newest=newest, file=file, wall=self._clock)
 
     def _keep_up(self) -> None:
         """Index what will not change any more, and remove what is too old."""
         self._store.update(lasting=True, ended=lambda: self._upkeep.ended)
-        if self._retention and time.monotonic() - self._retained >= RETENTION_S:
+        retention, clock = self._retention, self._time
+        if retention and time.monotonic() - self._retained >= RETENTION_S:
             with self._retaining:
-                now = self._clock() if self._time is None else self._time.now()
-                apply_retention(self._store, self._retention, now=now)
-            self._retained = time.monotonic()
+                now = self._clock() if clock is None else clock.now()
+                apply_retention(self._store, retention, now=now)
+            if retention is self._retention:  # and no other one was set meanwhile
+                self._retained = time.monotonic()
 
     def _store_if_old(self) -> None:
         """Store what a stream gave before it fell silent."""

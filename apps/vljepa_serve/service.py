@@ -200,6 +200,7 @@ class Service(Closing):
         self.recorder.apply(config.log)
         self.sinks.apply(config)
         self.fleet.apply(config)
+        self._log.set_retention(_retention(config.log))
         self.hub.send("config", {})
 
     def state(self) -> dict[str, Any]:

@@ -151,3 +151,21 @@ def test_a_log_that_is_too_large_loses_little_where_its_time_has_jumped(tmp_path
         freed = apply_retention(log.store, Retention(max_bytes=most), now=NOON)
         assert log.store.bytes() <= most
         assert 0 < freed.windows <= 0.3 * 744
+
+
+def test_a_retention_that_is_set_later_counts_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "UPKEEP_S", 0.01)
+    write_month(tmp_path / "LOG", until=NOON)
+    manifest = vj.Bundle.open("tiny").manifest
+    with LogWriter(tmp_path / "LOG", manifest, clock=lambda: NOON) as log:
+        for days in (20.6, 10.6):
+            log.set_retention(Retention(max_age_s=days * DAY_S))
+            kept = int(24 * days) + 1
+            wait_for(lambda kept=kept: sum(each.windows for each in log.store.held()) == kept)
+        log.set_retention(None)
+        log.add_window("door", "what?", start_s=720, end_s=721, embedding=np.eye(256)[0], at=NOON + 1)
+        log.flush()
+        time.sleep(0.05)
+        assert sum(each.windows for each in log.store.held()) == kept + 1

@@ -13,6 +13,7 @@ import pytest
 from serving import Running, camera_toml, running, wait_for
 
 import vljepa_runtime as vj
+from vljepa_log import LogWriter, writer
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +195,24 @@ def test_settings_are_shown_without_secrets_and_changed(house: Running) -> None:
     bad = house.client.patch("/api/config", json={"log": {"keep_days": -3}})
     assert bad.status_code == 422
     assert "days above 0" in bad.json()["sentence"]
+
+
+def test_how_long_meaning_is_kept_is_in_force_without_a_restart(
+    model: vj.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "UPKEEP_S", 0.01)
+    with LogWriter(tmp_path, model.bundle.manifest) as log:
+        for days in (5, 3, 1, 0):
+            at = time.time() - 86_400 * days
+            log.add_window("door", "q", start_s=-days, end_s=1 - days, embedding=np.eye(256)[0], at=at)
+    with running(model, tmp_path) as server:
+
+        def kept() -> int:
+            return sum(each.windows for each in server.service.log.store.held())
+
+        for keep_days, windows in ((4, 3), (2, 2)):
+            server.client.patch("/api/config", json={"log": {"keep_days": keep_days}})
+            wait_for(lambda windows=windows: kept() == windows)
 
 
 def test_a_file_changed_by_hand_is_in_force_without_a_restart(house: Running, recording: Path) -> None:
