@@ -121,11 +121,14 @@ class PacketRing:
 
     @property
     def track(self) -> Track | None:
-        """That of the next packets; None before a source has given any."""
+        """That of the next packets; None before a source has given any, and where they cannot be kept."""
         return self._track
 
-    def begin(self, track: Track) -> None:
-        """Go on with packets of another container or connection; the next one that counts is a key frame."""
+    def begin(self, track: Track | None) -> None:
+        """Go on with packets of another container or connection; the next one that counts is a key frame.
+
+        Those of None are not kept.
+        """
         with self._lock:
             self._settle(0)
             self._track = track

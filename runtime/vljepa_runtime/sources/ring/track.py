@@ -35,10 +35,13 @@ class Track:
     parameters: OutputContainer
 
     @classmethod
-    def of(cls, stream: VideoStream) -> Track:
-        """That of an open container's stream."""
+    def of(cls, stream: VideoStream) -> Track | None:
+        """That of an open container's stream; None where no container takes what it is, such as a GIF's pictures."""
         held = av.open(io.BytesIO(), "w", format="matroska")
-        add_stream(held, stream)
+        try:
+            add_stream(held, stream)
+        except ValueError:
+            return None
         return cls(
             codec=stream.codec_context.name, time_base=stream.time_base or Fraction(1, 1000), parameters=held
         )

@@ -149,6 +149,24 @@ def test_a_raw_stream_without_times_leaves_a_ring_empty(tmp_path: Path) -> None:
     assert ring.bytes == 0
 
 
+@pytest.mark.parametrize(("codec", "pixels"), [("gif", "rgb8"), ("apng", "rgb24")])
+def test_what_no_container_takes_is_shown_and_not_kept(tmp_path: Path, codec: str, pixels: str) -> None:
+    path = tmp_path / f"moving.{codec}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, 10)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, pixels
+        for level in range(0, 200, 20):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), level, np.uint8), "rgb24")
+            container.mux(stream.encode(picture.reformat(format=pixels)))
+        container.mux(stream.encode())
+    ring = PacketRing(seconds=60)
+    with vj.open_source(path) as source:
+        source.keep_packets(ring)
+        assert len([item for item in source if isinstance(item, vj.Frame)]) == 10
+    assert ring.bytes == 0
+    assert ring.cut(0, 60) is None
+
+
 def test_pictures_have_no_packets(tmp_path: Path) -> None:
     import cv2
 
