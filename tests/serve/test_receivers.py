@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from datetime import date
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -60,3 +61,17 @@ def test_an_alert_is_sent_to_the_receivers_that_it_names(tmp_path: Path, hook: t
         assert told == ["to all", "hook"]
         waiting = {each["name"].split(":")[0]: each["waiting"] for each in sinks.states()}
         assert sorted(waiting.values()) == [0, 2]
+
+
+@pytest.mark.parametrize("value", [5, 1.5, True, ["hunter2"], {"hunter2": 1}, date(2026, 1, 1)], ids=str)
+@pytest.mark.parametrize("key", ["address", "secret"])
+def test_what_is_no_text_in_the_file_is_a_sentence_that_shows_no_secret(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    problems: dict[str, str] = {}
+    sink = {"kind": "webhook", "address": "http://127.0.0.1:1/", key: value}
+    with Sinks(tmp_path, problems.__setitem__) as sinks:
+        sinks.apply(Config(sink=(sink,)))
+        assert sinks.states() == []
+    assert "as text, got" in problems["sink 1"]
+    assert "hunter2" not in problems["sink 1"]

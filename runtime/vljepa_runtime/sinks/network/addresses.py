@@ -20,7 +20,7 @@ def secret_text(text: str, *, variables: Mapping[str, str] = os.environ) -> str:
     """What a text stands for: `env:NAME` for a variable of the environment, `file:PATH` for the line in a file.
 
     Raises:
-        InputError: there is no such variable or file, or it is empty.
+        InputError: it is no text, there is no such variable or file, or it is empty.
 
     Examples:
         >>> from vljepa_runtime.sinks import secret_text
@@ -29,6 +29,8 @@ def secret_text(text: str, *, variables: Mapping[str, str] = os.environ) -> str:
         >>> secret_text("mqtt://broker/vljepa")
         'mqtt://broker/vljepa'
     """
+    if not isinstance(text, str):  # as a configuration may have it; it is not shown, for it may be a secret
+        raise InputError(f"expected an address or a secret as text, got {type(text).__name__}")
     kind, _, name = text.partition(":")
     if kind == "env":
         found = variables.get(name, "").strip()
