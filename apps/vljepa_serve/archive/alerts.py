@@ -28,6 +28,7 @@ __all__ = ["Proposal", "Scores", "automatic_threshold", "propose_threshold", "sc
 STEP_S = 300.0
 DAY_S = 86_400.0
 THRESHOLDS = 48
+PARTS = 288  # of a time, 5 minutes of a day: at what every one of them reaches, an alert is told all the time
 COUNTING_S = 3.0
 """Of a processor; thresholds are counted from the highest down: at low ones an alert is told all the time anyway."""
 
@@ -74,19 +75,11 @@ def score_alert(archive: Archive, alert: Alert, cameras: Sequence[str], since: f
         since: In seconds since 1970.
     """
     automatic = automatic_threshold(archive, alert)
-    scorer = AlertScorer(alert, archive.model.embed_text)
-    return archive.read(_scores, alert, scorer, _watched(archive, cameras), since, automatic)
+    return archive.read(_scores, _Looked.at(archive, alert, cameras, since), automatic)
 
 
-def _scores(
-    opened: OpenLog,
-    alert: Alert,
-    scorer: AlertScorer,
-    watched: Sequence[tuple[str, str]],
-    since: float,
-    automatic: float | None,
-) -> Scores:
-    series = list(_series(opened.log, scorer, watched, since))
+def _scores(opened: OpenLog, looked: _Looked, automatic: float | None) -> Scores:
+    alert, series = looked.alert, looked.series(opened.log)
     if not series:
         return Scores(bins=(), step_s=STEP_S, counts=(), automatic=automatic)
     highest: dict[float, float] = {}
@@ -95,9 +88,9 @@ def _scores(
         begins = np.flatnonzero(np.diff(steps, prepend=-1.0))
         for at, high in zip(steps[begins].tolist(), np.maximum.reduceat(each.scores, begins).tolist()):
             highest[at] = max(highest.get(at, -2.0), high)
-    low, high = min(highest.values()), max(highest.values())
     asked = automatic if alert.threshold is None else alert.threshold
-    counts = dict(_counts(alert, series, [*([] if asked is None else [asked]), *_thresholds(low, high)]))
+    thresholds = [*([] if asked is None else [asked]), *_thresholds(series)]
+    counts = dict(_counts(alert, series, thresholds))
     return Scores(
         bins=sorted(highest.items()),
         step_s=STEP_S,
@@ -118,21 +111,12 @@ def propose_threshold(
     archive: Archive, alert: Alert, cameras: Sequence[str], since: float, *, per_day: float
 ) -> Proposal:
     """The threshold that would have given so many alerts a day; see `calibrate_rate`."""
-    scorer = AlertScorer(alert, archive.model.embed_text)
-    return archive.read(_proposal, alert, scorer, _watched(archive, cameras), since, per_day)
+    return archive.read(_proposal, _Looked.at(archive, alert, cameras, since), per_day)
 
 
-def _proposal(
-    opened: OpenLog,
-    alert: Alert,
-    scorer: AlertScorer,
-    watched: Sequence[tuple[str, str]],
-    since: float,
-    per_day: float,
-) -> Proposal:
-    series = list(_series(opened.log, scorer, watched, since))
+def _proposal(opened: OpenLog, looked: _Looked, per_day: float) -> Proposal:
     try:
-        found = calibrate_rate(alert, series, per_day=per_day)
+        found = calibrate_rate(looked.alert, looked.series(opened.log), per_day=per_day)
     except InputError as error:
         reason = str(error)
         return Proposal(threshold=None, expected_per_day=None, sentence=f"{reason[:1].upper()}{reason[1:]}.")
@@ -146,24 +130,41 @@ def _proposal(
     )
 
 
-def _watched(archive: Archive, cameras: Sequence[str]) -> list[tuple[str, str]]:
-    """Cameras that the log has something of, and what their answers are looked at of."""
-    known = {each.name for each in archive.log.streams()}
-    return [(camera, archive.query_of(camera)) for camera in dict.fromkeys(cameras) if camera in known]
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What an alert looks at, and what scores it: all that another process needs.
 
+    Attributes:
+        alert: Which.
+        scorer: Of its words.
+        streams: Cameras that the log has something of, each with the query whose answers are looked at.
+        since: In seconds since 1970.
+    """
 
-def _series(
-    log: LogReader, scorer: AlertScorer, watched: Sequence[tuple[str, str]], since: float
-) -> Iterator[ScoreSeries]:
-    """Scores by the wall clock, a camera after the other; where a clock was put back, a series begins anew."""
-    for camera, query in watched:
-        where = Where(streams=(camera,), queries=(query,), since=since)
+    alert: Alert
+    scorer: AlertScorer
+    streams: Sequence[tuple[str, str]]
+    since: float
+
+    @classmethod
+    def at(cls, archive: Archive, alert: Alert, cameras: Sequence[str], since: float) -> _Looked:
+        """What of some cameras an alert looks at; those that the log has nothing of are left out."""
+        known = {each.name for each in archive.log.streams()}
+        streams = [(camera, archive.query_of(camera)) for camera in dict.fromkeys(cameras) if camera in known]
+        return cls(alert, AlertScorer(alert, archive.model.embed_text), streams, since)
+
+    def series(self, log: LogReader) -> list[ScoreSeries]:
+        """Scores by the wall clock, a camera after the other; where a clock was put back, a series begins anew."""
+        return [part for camera, query in self.streams for part in self._series_of(log, camera, query)]
+
+    def _series_of(self, log: LogReader, camera: str, query: str) -> Iterator[ScoreSeries]:
+        where = Where(streams=(camera,), queries=(query,), since=self.since)
         times: list[npt.NDArray[np.float64]] = []
         scores: list[npt.NDArray[np.float32]] = []
         for batch in log.windows(where):
             rows = batch.windows
             times.append(np.stack([rows["time"] - rows["end_s"] + rows["start_s"], rows["time"]], axis=1))
-            scores.append(scorer(batch.embeddings.astype(np.float32)))
+            scores.append(self.scorer(batch.embeddings.astype(np.float32)))
         if times:
             windows, found = np.concatenate(times), np.concatenate(scores)
             anew = np.flatnonzero(np.diff(windows[:, 1]) < 0) + 1
@@ -171,9 +172,15 @@ def _series(
                 yield ScoreSeries(stream=camera, windows=part, scores=own)
 
 
-def _thresholds(low: float, high: float) -> list[float]:
-    """Down from the highest, each a little below, so that the highest score reaches the first."""
-    return [math.floor(each * 10_000) / 10_000 for each in np.linspace(high, low, THRESHOLDS).tolist()]
+def _thresholds(series: Sequence[ScoreSeries]) -> list[float]:
+    """From the highest score down to what every part of the time reaches; the highest score reaches the first."""
+    highest = [
+        float(part.max())
+        for each in series
+        for part in np.array_split(each.scores, min(PARTS, len(each.scores)))
+    ]
+    steps = np.linspace(max(highest), min(highest), THRESHOLDS).tolist()
+    return [math.floor(each * 10_000) / 10_000 for each in steps]
 
 
 def _counts(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from past_log import MEANINGS, Past
+from past_log import MEANINGS, Past, write_gate
 
 import vljepa_runtime as vj
+from vljepa_log import LogReader
 from vljepa_runtime.alerts import Alert, AlertScorer, ScoreSeries, alert_spans, with_threshold
+from vljepa_serve.archive import Archive, score_alert
 
 RULE = {"query": "a cat", "cameras": ["gate"], "hold_s": 2, "cool_down_s": 5}
 
@@ -64,6 +67,24 @@ def test_scores_and_counts_are_those_of_brute_force(past: Past, seen: None) -> N
         rule = Alert(text="a cat", threshold=each["threshold"], hold_s=2, cool_down_s=5)
         assert each["fires"] == len(alert_spans(rule, [series]))
     assert 1 in [each["fires"] for each in found["counts"]]
+
+
+@pytest.mark.parametrize("edge_s", [20, 165, 250], ids=["before", "within", "behind"])
+def test_counts_do_not_depend_on_where_bins_begin(
+    tmp_path: Path, model: vj.Model, seen: None, edge_s: float
+) -> None:
+    """A cat is there from 150 to 180 s: with an edge within, both bins have the highest score."""
+    began = 1_800_000_000.0 - edge_s
+    scores = write_gate(tmp_path, model, began).astype(np.float16).astype(np.float32) @ MEANINGS[2]
+    with LogReader(tmp_path, model.bundle.manifest) as log:
+        archive = Archive(log, model, keep=lambda segments: None)
+        alert = Alert(text="a cat", threshold=0.5, hold_s=2, cool_down_s=5)
+        found = score_alert(archive, alert, ["gate"], 0)
+    thresholds = [threshold for threshold, _ in found.counts]
+    assert thresholds[0] == pytest.approx(scores.max(), abs=1e-3)
+    assert thresholds[-1] < 0.1
+    assert -np.diff(thresholds).max() < 0.05
+    assert 1 in [fires for threshold, fires in found.counts if 0.2 < threshold < 0.8]
 
 
 @pytest.mark.parametrize("threshold", [None, 0.4321], ids=["by its words", "chosen"])
