@@ -111,12 +111,13 @@ class Throttle:
         if self.every == before:
             return ""
         self._changed_s = now
-        return self._sentence(heat)
+        return self._sentence(heat, is_cool=heat.is_cool(config.back_c))
 
-    def _sentence(self, heat: Heat) -> str:
+    def _sentence(self, heat: Heat, *, is_cool: bool) -> str:
         degrees = "" if heat.temperature_c is None else f"{heat.temperature_c:.0f} °C"
         if self.every == 1:
-            return f"cool again{f' with {degrees}' if degrees else ''}: every window is looked at"
+            why = f"cool again{f' with {degrees}' if degrees else ''}" if is_cool else "no longer asked for"
+            return f"{why}: every window is looked at"
         windows = f"1 of {self.every} windows is looked at"
         if heat.is_hot and heat.alerts:
             return f"slowed: {', '.join(heat.alerts)}{f' at {degrees}' if degrees else ''}: {windows}"

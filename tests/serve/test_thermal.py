@@ -101,7 +101,8 @@ def test_the_rate_is_halved_by_steps_and_given_back_slowly() -> None:
     assert after(2, hot) == (8, True)
     assert [after(BACK_S, cool)[0] for _ in range(4)] == [4, 2, 1, 1]
     assert after(BACK_S, hot) == (2, True)
-    assert after(1, hot, ThermalConfig(on=False)) == (1, True)
+    now[0] += 1
+    assert throttle.step(hot, ThermalConfig(on=False)) == "no longer asked for: every window is looked at"
     assert after(HALVE_S, hot, ThermalConfig(slowest=3)) == (2, True)
     assert after(HALVE_S, hot, ThermalConfig(slowest=3)) == (3, True)
     assert after(1, hot, ThermalConfig(slowest=1)) == (1, True)
