@@ -19,7 +19,7 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import array
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import AtMost, check_record, parse_json, plain, read_record, replace_file
-from vljepa_runtime.files.values import Name, Positive, Share, Text, number, shown, wrong
+from vljepa_runtime.files.values import Name, Positive, Share, Text, shown, within
 from vljepa_runtime.norms import unit_rows
 from vljepa_runtime.printable import json_text
 
@@ -35,25 +35,7 @@ MAX_WEIGHT = 1e6  # float32 holds what comes of it; features have length 1
 MAX_WIDTH = 8192  # of a feature; the largest X-encoder that is public has 1,664
 
 
-def _cosine(value: object, where: str) -> float:
-    if not -1 <= (found := number(value, where)) <= 1:
-        raise wrong(where, "a number from -1 to 1", value)
-    return found
-
-
-def _weight(value: object, where: str) -> float:
-    if not -MAX_WEIGHT <= (found := number(value, where)) <= MAX_WEIGHT:
-        raise wrong(where, f"a number within {MAX_WEIGHT:g}", value)
-    return found
-
-
-def _temperature(value: object, where: str) -> float:
-    if not 1 / MAX_WEIGHT <= (found := number(value, where)) <= MAX_WEIGHT:
-        raise wrong(where, f"a number from {1 / MAX_WEIGHT:g} to {MAX_WEIGHT:g}", value)
-    return found
-
-
-Weight = Annotated[float, _weight]
+Weight = Annotated[float, within(-MAX_WEIGHT, MAX_WEIGHT, "a number")]
 Vector = Annotated[tuple[Weight, ...], AtMost(MAX_WIDTH)]
 
 
@@ -136,8 +118,8 @@ class States:
     identity: Mapping[Name, Text]
     feature: Feature
     query: Text
-    temperature: Annotated[float, _temperature]
-    least_likeness: Annotated[float, _cosine]
+    temperature: Annotated[float, within(1 / MAX_WEIGHT, MAX_WEIGHT, "a number")]
+    least_likeness: Annotated[float, within(-1, 1, "a number")]
     least_probability: Share
     states: Annotated[tuple[TaughtState, ...], AtMost(MAX_STATES)]
     held_out: HeldOut

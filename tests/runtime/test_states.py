@@ -94,7 +94,7 @@ def test_a_file_comes_back_as_it_was(tmp_path: Path) -> None:
         ("states.0.name", "unsure", "none of them unsure"),
         ("states.0.name", "a\u202eb", "control characters"),
         ("states.0.weights", [1.0], "of one length"),
-        ("states.0.weights", [1e300, 0, 0, 0], "within 1e"),
+        ("states.0.weights", [1e300, 0, 0, 0], "from -1e"),
         ("states.0.weights", ["1", 0, 0, 0], "finite number"),
         ("states.0.mean", [0.0] * 9000, "at most 8192 items"),
         ("held_out.confusion", [[1]], "3 rows of 4"),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from vljepa_runtime import InputError
 from vljepa_runtime.alerts import Alert
 from vljepa_runtime.files import AtMost, check_record
-from vljepa_runtime.files.values import Name, PositiveNumber, Text, number, wrong
+from vljepa_runtime.files.values import Name, PositiveNumber, Text, within, wrong
 from vljepa_serve.config.ids import Slug
 from vljepa_serve.config.sections import Queries
 
@@ -25,12 +25,6 @@ def _source(value: object, where: str) -> str:
     if any(character < " " or character == "\x7f" for character in value):
         raise wrong(where, "a source of one line", value)
     return value
-
-
-def _pause(value: object, where: str) -> float:
-    if not 0 <= (found := number(value, where)) <= 3600:
-        raise wrong(where, "seconds from 0 to 3600", value)
-    return found
 
 
 Cameras = Annotated[tuple[Slug, ...], AtMost(MAX_CAMERAS)]
@@ -87,7 +81,7 @@ class AlertConfig:
     threshold: float | None = None
     hold_s: float = 1.0
     cool_down_s: float = 10.0
-    look_back_s: Annotated[float, _pause] = 10.0
+    look_back_s: Annotated[float, within(0, 3600, "seconds")] = 10.0
     send_to: Annotated[tuple[Receiver, ...], AtMost(8)] | None = None
     on: bool = True
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 from vljepa_runtime import InputError, OnlineSelection, parse_tokens
 from vljepa_runtime.files import AtMost, check_record
-from vljepa_runtime.files.values import Name, Positive, PositiveNumber, RecordError, Text, number, wrong
+from vljepa_runtime.files.values import (
+    Name,
+    Positive,
+    PositiveNumber,
+    RecordError,
+    Text,
+    number,
+    within,
+    wrong,
+)
 
 __all__ = ["LogConfig", "ModelConfig", "Queries", "SelectConfig", "ServerConfig", "ThermalConfig"]
 
@@ -20,40 +29,10 @@ def _days(value: object, where: str) -> float:
     return found
 
 
-def _hours(value: object, where: str) -> float:
-    if not 0 <= (found := number(value, where)) <= 24 * 365:
-        raise wrong(where, "hours from 0 to 8760", value)
-    return found
-
-
-def _celsius(value: object, where: str) -> float:
-    if not 30 <= (found := number(value, where)) <= 120:
-        raise wrong(where, "degrees Celsius from 30 to 120", value)
-    return found
-
-
-def _difference(value: object, where: str) -> float:
-    if not 0 <= (found := number(value, where)) <= 60:
-        raise wrong(where, "degrees from 0 to 60", value)
-    return found
-
-
 def _port(value: object, where: str) -> int:
     if type(value) is not int or not 0 <= value < 1 << 16:
         raise wrong(where, "a port from 0 to 65535", value)
     return value
-
-
-def _stride(value: object, where: str) -> float:
-    if not 0.05 <= (found := number(value, where)) <= 3600:
-        raise wrong(where, "seconds from 0.05 to 3600", value)
-    return found
-
-
-def _age(value: object, where: str) -> float:
-    if not 0 <= (found := number(value, where)) <= 3600:
-        raise wrong(where, "seconds from 0 to 3600", value)
-    return found
 
 
 def _tokens(value: object, where: str) -> str:
@@ -108,9 +87,9 @@ class ModelConfig:
     engine: Name = "auto"
     threads: Annotated[int, AtMost(1024)] | None = None
     queries: Queries = ()
-    stride_s: Annotated[float, _stride] = 1.0
+    stride_s: Annotated[float, within(0.05, 3600, "seconds")] = 1.0
     tokens: Annotated[str, _tokens] = "all"
-    carry_s: Annotated[float, _age] = 60.0
+    carry_s: Annotated[float, within(0, 3600, "seconds")] = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +132,7 @@ class LogConfig:
     keep_days: Annotated[float, _days] | None = None
     keep_gb: PositiveNumber | None = None
     thin_days: Annotated[float, _days] | None = None
-    video_hours: Annotated[float, _hours] = 24.0
+    video_hours: Annotated[float, within(0, 24 * 365, "hours")] = 24.0
     video_gb: PositiveNumber = 20.0
 
 
@@ -169,6 +148,6 @@ class ThermalConfig:
     """
 
     on: bool = True
-    limit_c: Annotated[float, _celsius] | None = None
-    back_c: Annotated[float, _difference] = 5.0
+    limit_c: Annotated[float, within(30, 120, "degrees Celsius")] | None = None
+    back_c: Annotated[float, within(0, 60, "degrees")] = 5.0
     slowest: Annotated[Positive, AtMost(64)] = 8

@@ -11,7 +11,7 @@ from typing import Annotated
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.records import AtMost, check_record, plain, read_record
 from vljepa_runtime.files.strict_json import parse_json
-from vljepa_runtime.files.values import Name, RecordError, Text, number, shown, wrong
+from vljepa_runtime.files.values import Name, RecordError, Text, shown, within
 
 __all__ = ["ALERTS_VERSION", "Alert", "AlertFile", "read_alerts"]
 
@@ -22,22 +22,7 @@ MAX_AGAINST = 64
 MAX_S = 7 * 86_400.0  # of a time
 
 
-def _seconds(value: object, where: str) -> float:
-    if not 0 <= (found := number(value, where)) <= MAX_S:
-        raise wrong(where, f"seconds from 0 to {MAX_S:g}", value)
-    return found
-
-
-def _cosine(value: object, where: str) -> float:
-    if abs(found := number(value, where)) > 2:
-        raise wrong(where, "a score from -2 to 2", value)
-    return found
-
-
-def _margin(value: object, where: str) -> float:
-    if not 0 <= (found := number(value, where)) <= 2:
-        raise wrong(where, "a difference of scores from 0 to 2", value)
-    return found
+Seconds = Annotated[float, within(0, MAX_S, "seconds")]
 
 
 def _version(value: object, where: str) -> int:
@@ -78,11 +63,11 @@ class Alert:
     """
 
     text: Text
-    threshold: Annotated[float, _cosine] | None = None
+    threshold: Annotated[float, within(-2, 2, "a score")] | None = None
     against: Annotated[tuple[Text, ...], AtMost(MAX_AGAINST)] = ()
-    hold_s: Annotated[float, _seconds] = 1.0
-    release: Annotated[float, _margin] = 0.05
-    cool_down_s: Annotated[float, _seconds] = 10.0
+    hold_s: Seconds = 1.0
+    release: Annotated[float, within(0, 2, "a difference of scores")] = 0.05
+    cool_down_s: Seconds = 10.0
     query: Text | None = None
 
     def __post_init__(self) -> None:

@@ -31,12 +31,12 @@ __all__ = [
     "number",
     "one_of",
     "positive",
-    "share",
     "shown",
     "string",
     "table",
     "text",
     "whole",
+    "within",
     "wrong",
 ]
 
@@ -130,11 +130,15 @@ def above_zero(value: object, where: str) -> float:
     return found
 
 
-def share(value: object, where: str) -> float:
-    """A number from 0 to 1."""
-    if not 0 <= (found := number(value, where)) <= 1:
-        raise wrong(where, "a number from 0 to 1", value)
-    return found
+def within(low: float, high: float, what: str) -> Reader:
+    """What reads a number from `low` to `high`; messages call it `what`, such as "seconds"."""
+
+    def read(value: object, where: str) -> float:
+        if not low <= (found := number(value, where)) <= high:
+            raise wrong(where, f"{what} from {low:g} to {high:g}", value)
+        return found
+
+    return read
 
 
 def flag(value: object, where: str) -> bool:
@@ -189,4 +193,4 @@ Name = Annotated[str, name]
 Text = Annotated[str, text]
 Positive = Annotated[int, positive]
 PositiveNumber = Annotated[float, above_zero]
-Share = Annotated[float, share]
+Share = Annotated[float, within(0, 1, "a number")]
