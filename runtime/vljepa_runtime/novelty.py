@@ -112,7 +112,7 @@ class Novelty:
             BundleError: it is something else.
         """
         try:
-            arrays, _ = unpack(data if len(data) <= MAX_BYTES else b"")
+            arrays, _ = unpack(data, most=MAX_BYTES)
         except ValueError as error:
             raise BundleError(
                 f"{NOVELTY_FILE} holds no readable tensors ({error}): export it again"

@@ -76,12 +76,18 @@ def pack(tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> bytes:
     return file.getvalue()
 
 
-def unpack(data: bytes) -> tuple[dict[str, Array], dict[str, str]]:
+def unpack(data: bytes, *, most: int | None = None) -> tuple[dict[str, Array], dict[str, str]]:
     """What `pack` wrote; arrays are views and cannot be written to.
 
+    Args:
+        data: The file.
+        most: Bytes that it may have.
+
     Raises:
-        ValueError: see `read_header`, or a tensor's type is none of NumPy's.
+        ValueError: it is larger, see `read_header`, or a tensor's type is none of NumPy's.
     """
+    if most is not None and len(data) > most:
+        raise ValueError(f"expected at most {most} bytes, got {len(data)}")
     places, metadata = read_header(memoryview(data))
     return {name: _array(data, place) for name, place in places.items()}, metadata
 

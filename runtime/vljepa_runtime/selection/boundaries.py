@@ -159,7 +159,7 @@ class Boundaries:
             BundleError: it is something else.
         """
         try:
-            arrays, said = unpack(data if len(data) <= MAX_BYTES else b"")
+            arrays, said = unpack(data, most=MAX_BYTES)
             strides = [float(text) for text in said["strides_s"].split()]
             nets = tuple(_net(arrays, number, stride_s) for number, stride_s in enumerate(strides))
             streams = int(said["streams"])

@@ -95,6 +95,7 @@ WEIGHT, BIAS = np.ones((3, 1), np.float32), np.ones(1, np.float32)
     [
         b"",
         b"no tensors at all",
+        bytes(2 << 20),
         pack({}, {}),
         pack({}, SAID | {"strides_s": "often"}),
         pack({}, SAID),
