@@ -27,8 +27,7 @@ def ask_now(service: Service, id: str, query: str, candidates: Sequence[str]) ->
     """
     begun, camera = time.perf_counter(), service.fleet.camera(id)
     if camera.newest is None or camera.session is None:
-        said = service.fleet.view(camera)["sentence"]
-        raise ServeError(503, f"There is no picture of {camera.config.name} to ask about. {said}".strip())
+        raise service.fleet.no_picture(camera)
     window, began = camera.newest, camera.began
     embedding = service.model.embed(window.clip, query)
     ranked = service.model.rank(embedding, candidates) if candidates else ()

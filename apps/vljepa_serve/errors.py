@@ -2,7 +2,7 @@
 
 VljepaError
 ├── ConfigError      the configuration is not what it has to be (names the field)
-└── ServeError       a request asks for what is not there (404), cannot be done now (503), or is too much (429)
+└── ServeError       a request is not answered: not there (404), switched off (409), not now (503), too much (429)
 """
 
 from __future__ import annotations

@@ -215,6 +215,26 @@ def test_how_long_meaning_is_kept_is_in_force_without_a_restart(
             wait_for(lambda windows=windows: kept() == windows)
 
 
+def test_receivers_and_sections_are_changed_all_or_none(house: Running) -> None:
+    receiver = {"kind": "webhook", "address": "http://127.0.0.1:9/hook", "secret": "hunter2"}
+
+    def patch(**change: object) -> tuple[int, dict[str, object]]:
+        answer = house.client.patch("/api/config", json=change)
+        return answer.status_code, answer.json()
+
+    code, shown = patch(sink=[receiver])
+    assert (code, "hunter2" in str(shown)) == (200, False)
+    code, _ = patch(sink=[*shown["sink"], {"": 1}], log={"keep_days": 5})  # type: ignore[misc]
+    assert code == 422
+    assert house.service.config.log.keep_days is None
+    assert house.service.config.sink == (receiver,)
+    code, _ = patch(sink=[{**shown["sink"][0], "": None}], log={"keep_days": 5})  # type: ignore[index]
+    assert code == 200
+    assert house.service.config.log.keep_days == 5
+    assert house.service.config.sink == (receiver,)
+    patch(sink=[], log={"keep_days": None})
+
+
 def test_a_file_changed_by_hand_is_in_force_without_a_restart(house: Running, recording: Path) -> None:
     path = house.service.file.path
     path.write_text(path.read_text() + camera_toml("gate", recording, loop=True, on=False))

@@ -81,8 +81,10 @@ def test_a_picture_that_was_seen_is_not_sent_again() -> None:
 def test_no_picture_is_said_in_a_sentence(server: Running) -> None:
     assert server.client.get("/api/cameras/yard/live.jpg").status_code == 204
     answer = server.client.get("/api/cameras/yard/live.mjpeg")
-    assert answer.status_code == 503
-    assert answer.json()["sentence"] == "There is no picture of Yard now. Switched off."
+    asked = server.client.post("/api/cameras/yard/ask", json={"query": "What happens?"})
+    for each in (answer, asked):
+        assert each.status_code == 409
+        assert each.json()["sentence"] == "There is no picture of Yard now. Switched off."
 
 
 def test_a_page_is_told_events_windows_and_counters(server: Running) -> None:

@@ -143,6 +143,14 @@ class Fleet(Closing):
         """A camera as pages have it."""
         return camera.view(self.stats(camera.config.id))
 
+    def no_picture(self, camera: Camera) -> ServeError:
+        """What answers who wants a picture where there is none: that the camera is off, or that one may come."""
+        view = self.view(camera)
+        status = 409 if view["state"] == "off" else 503
+        return ServeError(
+            status, f"There is no picture of {camera.config.name} now. {view['sentence']}".strip()
+        )
+
     def slow(self, every: int, why: str) -> None:
         """Look at every so many-th window of each camera only; each tells why."""
         self._group.slow(every, why=why)

@@ -6,7 +6,7 @@ Whoever edits the file by hand is noticed (`changed`); a file that cannot be rea
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -113,14 +113,29 @@ class ConfigFile:
 
         return self.set_all({section: values})
 
-    def set_all(self, sections: Mapping[str, Mapping[str, Any]]) -> Config:
-        """The same of several sections, all or none."""
+    def set_all(
+        self,
+        sections: Mapping[str, Mapping[str, Any]],
+        entries: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    ) -> Config:
+        """The same of several sections, all or none.
+
+        Args:
+            sections: Values by section.
+            entries: What takes the place of all entries of a kind, such as `sink`, whose entries have no id.
+        """
 
         def edit(document: tomlkit.TOMLDocument) -> None:
             for section, values in sections.items():
                 if not isinstance(document.get(section), Table):
                     document[section] = tomlkit.table()
                 _merge(document[section], values)
+            for kind, others in (entries or {}).items():
+                document.pop(kind, None)
+                for values in others:
+                    row = tomlkit.table()
+                    _merge(row, values)
+                    _entries(document, kind).append(row)
 
         return self._change(edit)
 
@@ -151,20 +166,6 @@ class ConfigFile:
                     for each in document.get(other, ()):
                         if id in (cameras := each.get("cameras", ())):
                             each["cameras"] = [camera for camera in cameras if camera != id]
-
-        return self._change(edit)
-
-    def replace_all(self, kind: str, entries: list[Mapping[str, Any]]) -> Config:
-        """Put other entries in the place of all of a kind; what `sink` needs, whose entries have no id."""
-
-        def edit(document: tomlkit.TOMLDocument) -> None:
-            document.pop(kind, None)
-            if entries:
-                rows = _entries(document, kind)
-                for values in entries:
-                    row = tomlkit.table()
-                    _merge(row, values)
-                    rows.append(row)
 
         return self._change(edit)
 

@@ -10,9 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from vljepa_serve.cameras import Camera
 from vljepa_serve.dependencies import ServiceOf
-from vljepa_serve.errors import ServeError
 from vljepa_serve.pictures import NewestPicture
 from vljepa_serve.places import Places
 
@@ -45,15 +43,10 @@ def pictures(service: ServiceOf, id: str, width: Width = None) -> Response:
     camera = service.fleet.camera(id)
     service.readers.check()
     if camera.picture.size is None:
-        raise _none(service, camera)
+        raise service.fleet.no_picture(camera)
     kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
     parts = _counted(service.readers, _parts(camera.picture, width))
     return StreamingResponse(parts, media_type=kind, headers={"Cache-Control": "no-store"})
-
-
-def _none(service: ServiceOf, camera: Camera) -> ServeError:
-    said = service.fleet.view(camera)["sentence"]
-    return ServeError(503, f"There is no picture of {camera.config.name} now. {said}".strip())
 
 
 async def _counted(readers: Places, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

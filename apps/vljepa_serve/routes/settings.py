@@ -10,7 +10,7 @@ from pydantic import Field
 
 from vljepa_runtime.files import plain
 from vljepa_runtime.redaction import redact
-from vljepa_serve.config import Config, ConfigFile
+from vljepa_serve.config import Config
 from vljepa_serve.dependencies import ServiceOf
 from vljepa_serve.routes.shapes import Strict
 
@@ -43,14 +43,9 @@ def change(service: ServiceOf, given: ConfigChange) -> dict[str, Any]:
     """Change some of it; `restart` names what is in force after a restart only."""
     before = service.config
     sections = given.model_dump(exclude={"sink"}, exclude_unset=True)
-
-    def edit(file: ConfigFile) -> Config:
-        found = file.set_all({name: values for name, values in sections.items() if values})
-        if given.sink is not None:
-            found = file.replace_all("sink", [_unhidden(each, before) for each in given.sink])
-        return found
-
-    after = service.change(edit)
+    sections = {name: values for name, values in sections.items() if values}
+    sinks = {} if given.sink is None else {"sink": [_unhidden(each, before) for each in given.sink]}
+    after = service.change(lambda file: file.set_all(sections, sinks))
     return {**_shown(after), "restart": _restarts(before, after)}
 
 
@@ -79,8 +74,8 @@ def _unhidden(sink: Mapping[str, Any], before: Config) -> dict[str, Any]:
     """A receiver that comes back as it was shown keeps what was not shown."""
     for old in before.sink:
         if _hidden(old).get("address") == sink.get("address") and old.get("kind") == sink.get("kind"):
-            hidden = _hidden(old)
-            return {key: old[key] if hidden.get(key) == value else value for key, value in sink.items()}
+            kept = {key: old[key] for key, value in _hidden(old).items() if sink.get(key) == value}
+            return {**sink, **kept}
     return dict(sink)
 
 
