@@ -144,9 +144,9 @@ class Fleet(Closing):
         return camera.view(self.stats(camera.config.id))
 
     def no_picture(self, camera: Camera) -> ServeError:
-        """What answers who wants a picture where there is none: that the camera is off, or that one may come."""
+        """What answers who wants a picture where there is none: that none will come as things are, or that one may."""
         view = self.view(camera)
-        status = 409 if view["state"] == "off" else 503
+        status = 409 if view["state"] in ("off", "stopped") else 503
         return ServeError(
             status, f"There is no picture of {camera.config.name} now. {view['sentence']}".strip()
         )

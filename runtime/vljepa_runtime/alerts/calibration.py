@@ -161,7 +161,7 @@ def calibrate_rate(alert: Alert, series: Sequence[ScoreSeries], *, per_day: floa
     days = _days(series)
     allowed = per_day * days
     if allowed < 1:
-        threshold, guessed = _rarer(alert, series, allowed), True
+        threshold, guessed = _rarer(alert, series, math.log(per_day) + math.log(days)), True
     else:
         threshold, guessed = _most(alert, series, allowed), False
     rule = _with(alert, threshold)
@@ -274,7 +274,7 @@ def _most(alert: Alert, series: Sequence[ScoreSeries], allowed: float) -> float:
     return good
 
 
-def _rarer(alert: Alert, series: Sequence[ScoreSeries], allowed: float) -> float:
+def _rarer(alert: Alert, series: Sequence[ScoreSeries], log_allowed: float) -> float:
     """The threshold of what is rarer than once in these recordings, by the tail of their highest episodes."""
     level = _most(alert, series, TAIL)
     rule = _with(alert, level)
@@ -290,7 +290,7 @@ def _rarer(alert: Alert, series: Sequence[ScoreSeries], allowed: float) -> float
         )
     most = _most_score(alert) + CLOSE
     beyond = [math.log((most - level) / (most - score)) for score in highest]
-    further = sum(beyond) / len(beyond) * math.log(len(highest) / allowed)
+    further = sum(beyond) / len(beyond) * (math.log(len(highest)) - log_allowed)
     return max(most - (most - level) * math.exp(-further), max(highest) + CLOSE)
 
 

@@ -27,6 +27,13 @@ def noise(seed: int, seconds: int) -> ScoreSeries:
     return series(np.tanh(0.3 + 0.25 * smooth))
 
 
+def test_as_good_as_never_is_the_highest_score_there_can_be() -> None:
+    found = calibrate_rate(RULE, [noise(0, 3600)], per_day=5e-324)
+    assert found.guessed
+    assert found.spans == ()
+    assert 0.9 < found.alert.threshold <= 1
+
+
 @pytest.mark.parametrize("per_day", [2, 10, 50])
 def test_a_day_gives_as_many_alerts_as_are_wanted(per_day: int) -> None:
     found = calibrate_rate(RULE, [noise(0, DAY)], per_day=per_day)
