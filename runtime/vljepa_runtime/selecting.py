@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,13 +31,11 @@ class Selecting:
 
     Attributes:
         policy: For each query.
-        boundaries: What tells events apart where the policy may use it; None where the policy is taken as it is.
-        stride_s: Seconds between windows.
+        boundaries: What tells events apart where the policy leaves that open; None where the bundle has none.
     """
 
     policy: Policy
     boundaries: Boundaries | None
-    stride_s: float
 
     @property
     def pools(self) -> bool:
@@ -46,10 +44,10 @@ class Selecting:
 
     def begin(self, query: str) -> State:
         """What selects of one query: with the bundle's own network where it has one for such windows."""
-        net = self.boundaries.net(query, stride_s=self.stride_s) if self.boundaries is not None else None
-        if net is None or not isinstance(self.policy, OnlineSelection):
-            return self.policy.start()
-        return replace(self.policy, boundaries=net).start()
+        policy = self.policy
+        if isinstance(policy, OnlineSelection):
+            policy = policy.knowing(self.boundaries, query)
+        return policy.start()
 
 
 def choose_selecting(
@@ -61,7 +59,6 @@ def choose_selecting(
     min_score: float | None,
     states: States | str | Path | None,
     decode: str,
-    stride_s: float,
 ) -> tuple[tuple[str, ...], Selecting]:
     """Queries and what selects of each; the arguments are those of `Session`.
 
@@ -88,9 +85,8 @@ def choose_selecting(
         select = BestLabel(labels=names, embeddings=model.embed_text(names), min_score=min_score)
     elif min_score is not None:
         raise InputError("min_score is a label's: give labels, too")
-    knows = getattr(model, "boundaries", None) if select is None or isinstance(select, str) else None
     policy = resolve_policy("online" if select is None else select)
-    return queries, Selecting(policy=policy, boundaries=knows, stride_s=stride_s)
+    return queries, Selecting(policy=policy, boundaries=model.boundaries)
 
 
 def _states_of(model: Model, states: States | str | Path) -> States:

@@ -56,8 +56,8 @@ class Session(Closing):
         model: Shared with other sessions.
         query: One or several; None takes the bundle's caption prompt.
         select: When to decode: a policy, or what `parse_policy` reads, such as `online:6`; None takes `online`.
-            Named so, `online` sees the changes that the bundle's own network sees, where that was fitted to such
-            windows (`Model.boundaries`); a policy is taken as it is.
+            Without a threshold of its own, `OnlineSelection` sees the changes that the bundle's own network sees, where
+            that was fitted to such windows (`Model.boundaries`).
         stride_s: Seconds between windows.
         decode: `auto` decodes what selection gives when the bundle has a Y-decoder, `always` insists on one,
             `never` leaves the text empty. Segments that show nothing the model knows are decoded with `always` alone.
@@ -127,7 +127,6 @@ class Session(Closing):
             min_score=min_score,
             states=states,
             decode=decode,
-            stride_s=stride_s,
         )
         self._preparer = WindowPreparer(model, tokens=tokens, carry_s=carry_s, pools=self._selecting.pools)
         self._judged = JudgedWindows()

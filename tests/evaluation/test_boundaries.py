@@ -55,7 +55,7 @@ def test_events_of_streams_that_it_never_saw_are_found(stride_s: float) -> None:
     found = missed = spurious = 0
     for seed in range(100, 104):
         unseen = recording(seed, stride_s=stride_s)
-        told = run_policy(OnlineSelection(boundaries=net, boundary=0.5), unseen.observations())
+        told = run_policy(OnlineSelection(boundaries=(net,), boundary=0.5), unseen.observations())
         near = np.abs(np.array([each.start_s for each in told])[:, None] - unseen.events_s[:, 0]) <= 1.0
         found += int(near.any(axis=0).sum())
         missed += int((~near.any(axis=0)).sum())

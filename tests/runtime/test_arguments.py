@@ -197,7 +197,7 @@ NONE_MEANS = [
     "open_source.timeout_s",
     "Hints.min_interval_s",
 ]
-NONE_MEANS += ["online.max_age_s", "online.per_minute"]
+NONE_MEANS += ["online.max_age_s", "online.per_minute", "online.threshold"]
 
 
 def options(model: vj.Model, clip: np.ndarray, file: Path) -> dict[str, Callable[[Any], object]]:

@@ -116,7 +116,7 @@ def measure_savings(
         data = f"procedural world{', hand signs' if hands else ''}"
         found = Boundaries(nets=tuple(nets), query=plan.query, data=data, streams=tuning)
         replace_file(folder.parent / BOUNDARIES_FILE, found.to_bytes())
-    ways = {"online": None, **({"online, network": net} if net else {})}
+    ways = {"online": (), **({"online, network": (net,)} if net else {})}
     return Savings(
         bundle=model.bundle.name,
         engine=model.engine_name,

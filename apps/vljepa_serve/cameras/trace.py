@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime import Event
+from vljepa_runtime.selection import THRESHOLD
 
 __all__ = ["Trace"]
 
 KEPT = 64  # windows, until they are taken
-OPENED = 0.02  # cosine distance from which on a change is open, as `OnlineSelection` has it
 
 Float32 = npt.NDArray[np.float32]
 
@@ -39,7 +39,7 @@ class Trace:
         window = {
             "at": round(at, 3),
             "similarity": similarity,
-            "opened": self._told is None or 1 - similarity > OPENED,
+            "opened": self._told is None or 1 - similarity > THRESHOLD,
             "decided": False,
             "unknown": unknown,
         }

@@ -97,12 +97,12 @@ class SelectConfig:
     """When meaning is put into words; see `OnlineSelection`.
 
     Attributes:
-        threshold: Cosine distance that opens a change.
+        threshold: Cosine distance that opens a change; None leaves it to the model, see `OnlineSelection`.
         min_gap_s: Shortest time between decodings.
         per_minute: Budget of decodings of each camera; None has none.
     """
 
-    threshold: float = 0.02
+    threshold: float | None = None
     min_gap_s: float = 0.5
     per_minute: float | None = None
 

@@ -17,7 +17,7 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import AtMost, check_record
 from vljepa_runtime.files.values import Positive, PositiveNumber
 from vljepa_runtime.preprocessing import Preprocess
-from vljepa_runtime.selection import OnlineSelection, observe, run_policy
+from vljepa_runtime.selection import THRESHOLD, OnlineSelection, observe, run_policy
 
 __all__ = ["STRIDE_S", "Behaviour", "Scenes", "record_behaviour"]
 
@@ -47,7 +47,7 @@ class Scenes:
     clips: Annotated[Positive, AtMost(MAX_CLIPS)] = 24
     seconds: PositiveNumber = 60.0
     seed: Annotated[int, AtMost(2**31 - 1)] = 90_000
-    threshold: float = OnlineSelection().threshold
+    threshold: float = THRESHOLD
     agree: float = OnlineSelection().agree
     agree_clear: float = OnlineSelection().agree_clear
 

@@ -51,7 +51,7 @@ def policies(net: Callable[[Recording], BoundaryNet] | None = None) -> Sweep:
 
 
 def _learned(net: Callable[[Recording], BoundaryNet], boundary: float) -> Maker:
-    return lambda recording: OnlineSelection(boundaries=net(recording), boundary=boundary)
+    return lambda recording: OnlineSelection(boundaries=(net(recording),), boundary=boundary)
 
 
 def curves(

@@ -27,8 +27,14 @@ What tells events apart can be a small network, which `vljepa selective` fits an
 
 >>> from vljepa_runtime.selection import BOUNDARIES_FILE, BoundaryNet, resolve_policy
 >>> net = BoundaryNet(stride_s=1, weights=(np.ones((1, 1), np.float32),), biases=(np.zeros(1, np.float32),))
->>> BOUNDARIES_FILE, resolve_policy(OnlineSelection(boundaries=net, boundary=0.7)).boundary
+>>> BOUNDARIES_FILE, resolve_policy(OnlineSelection(boundaries=(net,), boundary=0.7)).boundary
 ('boundaries.safetensors', 0.7)
+
+Without one, a change opens at a distance:
+
+>>> from vljepa_runtime.selection import THRESHOLD
+>>> THRESHOLD, OnlineSelection().least_change, OnlineSelection(threshold=0.1).least_change
+(0.02, 0.02, 0.1)
 
 A policy is a file here, a line in the table of `policies.py` and its test.
 """

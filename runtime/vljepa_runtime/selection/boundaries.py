@@ -62,8 +62,8 @@ class BoundaryNet:
         >>> net = BoundaryNet(stride_s=0.5, weights=(4 * far,), biases=(np.array([-4], np.float32),))
         >>> net.windows, net.probability(np.eye(3, dtype=np.float32)[[0, 1, 1]])
         (3, 0.98...)
-        >>> vj.OnlineSelection(boundaries=net).boundaries
-        <BoundaryNet of 3 windows, 0.5 s apart>
+        >>> vj.OnlineSelection(boundaries=(net,)).boundaries
+        (<BoundaryNet of 3 windows, 0.5 s apart>,)
     """
 
     stride_s: float
@@ -93,7 +93,7 @@ class BoundaryNet:
         return COUNTS[self.weights[0].shape[0]]
 
     def fits(self, stride_s: float) -> bool:
-        """Whether windows so far apart are what it was fitted to."""
+        """Whether windows so far apart, in the mean, are what it was fitted to."""
         return abs(stride_s - self.stride_s) <= 0.1 * self.stride_s
 
     def probability(self, embeddings: Floats) -> float:
@@ -127,8 +127,8 @@ class Boundaries:
         >>> known = Boundaries(nets=(net,), query="What happens?", data="streams of the yard", streams=20)
         >>> Boundaries.from_bytes(known.to_bytes())
         Boundaries(nets=(<BoundaryNet of 2 windows, 1 s apart>,), query='What happens?', data='...', streams=20)
-        >>> known.net("What happens?", stride_s=1.05), known.net("What happens?", stride_s=2)
-        (<BoundaryNet of 2 windows, 1 s apart>, None)
+        >>> known.nets_of("What happens?"), known.nets_of("What is there?")
+        ((<BoundaryNet of 2 windows, 1 s apart>,), ())
     """
 
     nets: tuple[BoundaryNet, ...]
@@ -136,10 +136,9 @@ class Boundaries:
     data: str = ""
     streams: int = 0
 
-    def net(self, query: str, *, stride_s: float) -> BoundaryNet | None:
-        """The one for a query whose windows are so far apart; None where there is none."""
-        fitting = (net for net in self.nets if query == self.query and net.fits(stride_s))
-        return next(fitting, None)
+    def nets_of(self, query: str) -> tuple[BoundaryNet, ...]:
+        """Those for the windows of a query; none where they were fitted to those of another."""
+        return self.nets if query == self.query else ()
 
     def to_bytes(self) -> bytes:
         """As a checkpoint and a bundle hold it."""

@@ -55,7 +55,7 @@ def calibrate(
     seen = list(observe(embeddings, times_s))
     step_s = float(times_s[-1] - times_s[0]) / (len(seen) - 1)
     allowed = max(1.0, per_minute * step_s * len(seen) / 60)
-    low, high = 1e-4, 2.0 if policy.boundaries is None else 0.9999
+    low, high = 1e-4, 0.9999 if policy.boundaries else 2.0
     for _ in range(14):  # to 0.1 % of it
         middle = math.sqrt(low * high)
         if len(run_policy(_as_sensitive(policy, middle), seen)) <= allowed:
@@ -67,6 +67,4 @@ def calibrate(
 
 def _as_sensitive(policy: OnlineSelection, limit: float) -> OnlineSelection:
     """The policy with this for what opens a change: a distance, or a net's probability."""
-    if policy.boundaries is None:
-        return replace(policy, threshold=limit)
-    return replace(policy, boundary=limit)
+    return replace(policy, boundary=limit) if policy.boundaries else replace(policy, threshold=limit)

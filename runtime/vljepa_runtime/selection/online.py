@@ -16,12 +16,14 @@ import numpy as np
 
 from vljepa_runtime.arguments import number, whole
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.selection.boundaries import BoundaryNet
+from vljepa_runtime.selection.boundaries import Boundaries, BoundaryNet
 from vljepa_runtime.selection.protocol import Decision, Floats, Observation, change_since, distance, unit
 
-__all__ = ["OnlineSelection"]
+__all__ = ["THRESHOLD", "OnlineSelection"]
 
 SHORTEST_S = 1.5  # between two boundaries that a net sees
+THRESHOLD = 0.02
+"""Cosine distance that opens a change where none was chosen."""
 NEAR = 0.04  # cosine distance within which a window shows one event and nothing of another
 
 
@@ -36,6 +38,9 @@ class OnlineSelection:
     starts where that picture came on show. It counts once, however long it lasts: a heartbeat (`max_age_s`) waits
     for its end.
 
+    Without a threshold, a session asks the network of its model's bundle where that has one for its windows
+    (`Model.boundaries`); with one it goes by distances.
+
     A change opens when the mean of the last `smooth` embeddings is further than `threshold` from the
     reference. It is withdrawn when that mean comes back within `hysteresis * threshold` before it settled (a
     blink). It settles when the last two embeddings are within `agree` of each other; or within `agree_clear`,
@@ -44,12 +49,12 @@ class OnlineSelection:
     budget holds back waits. When another settles meanwhile the two merge: the one that lasted longer by then
     gives the embedding, the decision spans both and says so in `merged`.
 
-    With `boundaries`, a net that was fitted to streams with known events, a change is what the net says: it settles
-    where the probability of a boundary is highest, one window later. Threshold, hysteresis, smooth, agree and
-    max_delay_s then count for the first segment alone, and where pictures are held.
+    With `boundaries`, nets that were fitted to streams with known events, a change is what the one says that was fitted
+    to windows so far apart: it settles where the probability of a boundary is highest, one window later. Threshold,
+    hysteresis, smooth, agree and max_delay_s then count for the first segment alone, and where pictures are held.
 
     Attributes:
-        threshold: Cosine distance that opens a change, above 0, at most 2.
+        threshold: Cosine distance that opens a change, above 0, at most 2; None takes `THRESHOLD`.
         hysteresis: Share of the threshold under which a change is withdrawn, 0..1.
         smooth: Embeddings in the running mean.
         agree: Cosine distance within which two windows in a row mean the same, 0..2.
@@ -59,11 +64,11 @@ class OnlineSelection:
         max_age_s: Decode again after this long without one (a heartbeat); None never does.
         per_minute: Budget of decodings; None has none.
         burst: Decodings that quiet time can save up; any minute has at most per_minute + burst.
-        boundaries: Sees where an event ends; None goes by distances.
+        boundaries: See where an event ends; without any that fits, distances count.
         boundary: Probability from which on it counts as seen, 0..1.
     """
 
-    threshold: float = 0.02
+    threshold: float | None = None
     hysteresis: float = 0.6
     smooth: int = 1
     agree: float = 0.02
@@ -73,7 +78,7 @@ class OnlineSelection:
     max_age_s: float | None = None
     per_minute: float | None = None
     burst: int = 2
-    boundaries: BoundaryNet | None = None
+    boundaries: tuple[BoundaryNet, ...] = ()
     boundary: float = 0.1
 
     def __post_init__(self) -> None:
@@ -82,7 +87,7 @@ class OnlineSelection:
             if value is not None or item.default is not None:
                 kind(value, item.name)
         checks = {
-            "0 < threshold <= 2": 0 < self.threshold <= 2,
+            "0 < threshold <= 2 or None": self.threshold is None or 0 < self.threshold <= 2,
             "0 <= hysteresis <= 1": 0 <= self.hysteresis <= 1,
             "smooth >= 1": self.smooth >= 1,
             "0 <= agree <= agree_clear <= 2": 0 <= self.agree <= self.agree_clear <= 2,
@@ -96,6 +101,17 @@ class OnlineSelection:
         broken = [rule for rule, holds in checks.items() if not holds]
         if broken:
             raise InputError(f"expected {'; '.join(broken)}, got {self}")
+
+    def knowing(self, boundaries: Boundaries | None, query: str) -> OnlineSelection:
+        """The same with a bundle's nets for a query, where no threshold and no other net was chosen."""
+        if boundaries is None or self.threshold is not None or self.boundaries:
+            return self
+        return replace(self, boundaries=boundaries.nets_of(query))
+
+    @property
+    def least_change(self) -> float:
+        """Cosine distance that opens a change."""
+        return THRESHOLD if self.threshold is None else self.threshold
 
     def start(self) -> _OnlineState:
         """A fresh state for one stream."""
@@ -144,8 +160,8 @@ class _OnlineState:
     boundary_s: float = -math.inf  # middle of the window at the last one
 
     def __post_init__(self) -> None:
-        seen = self.policy.boundaries.windows if self.policy.boundaries else 0
-        self.recent = deque(maxlen=max(self.policy.smooth, 2, seen))
+        seen = (net.windows for net in self.policy.boundaries)
+        self.recent = deque(maxlen=max(self.policy.smooth, 2, *seen))
         self.tokens = float(self.policy.burst)
 
     def push(self, observation: Observation) -> list[Decision]:
@@ -182,14 +198,17 @@ class _OnlineState:
         self.now_s = time_s
 
     def _net(self) -> BoundaryNet | None:
-        """The net where it has the word: behind the first segment, and while windows come as those it was fitted to."""
-        net = self.policy.boundaries
-        if net is None or self.reference is None or self.opened is not None:
+        """The net that has the word: behind the first segment, and while windows come as those it was fitted to."""
+        if self.reference is None or self.opened is not None:
             return None
+        fitting = (net for net in self.policy.boundaries if self._is_regular(net))
+        return next(fitting, None)
+
+    def _is_regular(self, net: BoundaryNet) -> bool:
+        """Whether the windows that it looks at are as far apart as those it was fitted to, and show no held picture."""
         known = list(self.recent)[-net.windows :]
-        late_s = known[-1].start_s - known[0].start_s - (len(known) - 1) * net.stride_s
-        is_regular = abs(late_s) <= 0.5 * net.stride_s and not any(seen.held for seen in known)
-        return net if is_regular else None
+        apart_s = (known[-1].start_s - known[0].start_s) / max(len(known) - 1, 1)
+        return len(known) > 1 and net.fits(apart_s) and not any(seen.held for seen in known)
 
     def _watch(self, seen: Observation, net: BoundaryNet) -> None:
         """What the net says of the newest window decides about the one before."""
@@ -214,9 +233,9 @@ class _OnlineState:
     def _follow(self, seen: Observation) -> None:
         """Open or withdraw a change, or extend the waiting segment."""
         gone = distance(self._mean(self.policy.smooth), self.reference)
-        if self.opened is None and (self.reference is None or gone > self.policy.threshold):
+        if self.opened is None and (self.reference is None or gone > self.policy.least_change):
             self.opened = self._onset()
-        elif self.reference is not None and gone < self.policy.hysteresis * self.policy.threshold:
+        elif self.reference is not None and gone < self.policy.hysteresis * self.policy.least_change:
             self.opened = None
         if self.opened is None:
             self._extend(seen)
@@ -232,7 +251,7 @@ class _OnlineState:
     def _onset(self) -> Observation:
         """The earliest of the smoothed windows that is itself beyond the threshold."""
         smoothed = list(self.recent)[-self.policy.smooth :]
-        beyond = (o for o in smoothed if distance(_f32(o), self.reference) > self.policy.threshold)
+        beyond = (o for o in smoothed if distance(_f32(o), self.reference) > self.policy.least_change)
         return next(beyond, smoothed[-1])
 
     def _settled(self) -> bool:

@@ -112,13 +112,26 @@ def test_what_is_no_such_file_is_refused(data: bytes) -> None:
         Boundaries.from_bytes(data)
 
 
-def test_a_net_is_for_one_query_and_one_stride() -> None:
-    half, whole = net_of(3, 1), net_of(3, 1, stride_s=1.0)
-    found = known(half, whole)
-    assert found.net("What happens?", stride_s=0.5) is half
-    assert found.net("What happens?", stride_s=0.95) is whole
-    assert found.net("What happens?", stride_s=0.7) is None
-    assert found.net("What is there?", stride_s=0.5) is None
+def test_nets_are_for_one_query() -> None:
+    found = known(net_of(3, 1), net_of(3, 1, stride_s=1.0))
+    assert found.nets_of("What happens?") == found.nets
+    assert found.nets_of("What is there?") == ()
+
+
+@pytest.mark.parametrize(("apart_s", "segments"), [(0.5, 4), (0.95, 1), (0.7, None), (2.0, None)])
+def test_the_net_that_was_fitted_to_windows_so_far_apart_has_the_word(
+    apart_s: float, segments: int | None
+) -> None:
+    blind = replace(simple(), stride_s=1.0, biases=(np.array([-30], np.float32),))
+    seen = [
+        replace(each, start_s=index * apart_s, end_s=index * apart_s + 2)
+        for index, each in enumerate(stream(9, 9, 9, 9))
+    ]
+    found, by_distance = (
+        [each.time_s for each in run_policy(OnlineSelection(boundaries=nets, boundary=0.5), seen)]
+        for nets in ((simple(), blind), ())
+    )
+    assert found == by_distance if segments is None else len(found) == segments
 
 
 @pytest.mark.parametrize("widths", [(4, 1), (3, 2), (3, 2, 2), (1,), (2080, 1)])
@@ -136,7 +149,7 @@ def test_numbers_have_to_be_finite() -> None:
 def test_every_event_is_told_once_and_by_windows_of_its_own() -> None:
     seen = stream(9, 7, 12, 8, 10)
     starts_s = STRIDE_S * np.cumsum([0, 9, 7, 12, 8])
-    found = run_policy(OnlineSelection(boundaries=simple(), boundary=0.5), seen)
+    found = run_policy(OnlineSelection(boundaries=(simple(),), boundary=0.5), seen)
     assert len(found) == 5
     for decision, start_s in zip(found[1:], starts_s[1:]):
         assert abs(decision.start_s - start_s) <= STRIDE_S
@@ -147,7 +160,7 @@ def test_every_event_is_told_once_and_by_windows_of_its_own() -> None:
 
 def test_it_is_decided_a_window_later_and_by_what_was_seen_alone() -> None:
     seen = stream(9, 9, 9)
-    policy = OnlineSelection(boundaries=simple(), boundary=0.5)
+    policy = OnlineSelection(boundaries=(simple(),), boundary=0.5)
     state, told = policy.start(), list[tuple[float, Decision]]()
     for each in seen:
         told += [(each.end_s, decision) for decision in state.push(each)]
@@ -163,7 +176,7 @@ def test_it_is_decided_a_window_later_and_by_what_was_seen_alone() -> None:
 
 def test_a_boundary_in_the_last_windows_counts() -> None:
     whole = stream(9, 9)
-    policy = OnlineSelection(boundaries=simple(), boundary=0.5)
+    policy = OnlineSelection(boundaries=(simple(),), boundary=0.5)
     cut = (
         next(n for n, each in enumerate(whole) if each.start_s >= 4.5) + 2
     )  # two windows of the second event
@@ -172,11 +185,11 @@ def test_a_boundary_in_the_last_windows_counts() -> None:
 
 
 def test_noise_is_no_boundary() -> None:
-    assert len(run_policy(OnlineSelection(boundaries=simple(), boundary=0.5), stream(60, noise=0.2))) == 1
+    assert len(run_policy(OnlineSelection(boundaries=(simple(),), boundary=0.5), stream(60, noise=0.2))) == 1
 
 
 def test_the_budget_holds() -> None:
-    policy = OnlineSelection(boundaries=simple(), boundary=0.5, per_minute=4, burst=1)
+    policy = OnlineSelection(boundaries=(simple(),), boundary=0.5, per_minute=4, burst=1)
     found = run_policy(policy, stream(*[8] * 16))
     assert len(found) <= 6
     assert any(decision.merged for decision in found)
@@ -184,7 +197,7 @@ def test_the_budget_holds() -> None:
 
 def test_a_segment_that_waits_for_its_budget_takes_nothing_of_the_next_event() -> None:
     seen = stream(9, 9, 9)
-    policy = OnlineSelection(boundaries=simple(), boundary=0.5, min_gap_s=8.0)
+    policy = OnlineSelection(boundaries=(simple(),), boundary=0.5, min_gap_s=8.0)
     state, told = policy.start(), list[Decision]()
     for each in seen:
         told += state.push(each)
@@ -200,7 +213,7 @@ def test_windows_that_come_otherwise_than_the_nets_are_judged_by_distance() -> N
         replace(each, start_s=each.start_s + 3600, end_s=each.end_s + 3600) if each.index > 12 else each
         for each in regular
     ]
-    policy, plain = OnlineSelection(boundaries=simple(), boundary=0.5), OnlineSelection()
+    policy, plain = OnlineSelection(boundaries=(simple(),), boundary=0.5), OnlineSelection()
     asked, by_distance = (run_policy(each, late) for each in (policy, plain))
     assert [each.time_s for each in asked] == [each.time_s for each in by_distance]
     behind = [each for each in run_policy(policy, hole) if each.start_s > 3600]
@@ -215,7 +228,7 @@ def test_calibration_finds_the_probability_for_a_rate() -> None:
     )
     rates = []
     for per_minute in (3, 12):
-        policy = calibrate(embeddings, times_s, per_minute, base=OnlineSelection(boundaries=simple()))
+        policy = calibrate(embeddings, times_s, per_minute, base=OnlineSelection(boundaries=(simple(),)))
         assert policy.threshold == OnlineSelection().threshold
         rates.append(len(run_policy(policy, observe(embeddings, times_s))) / (times_s[-1] / 60))
     assert rates[0] <= 3.5 < rates[1] <= 12.5
@@ -229,7 +242,7 @@ def test_weights_of_any_size_give_a_probability() -> None:
 
 def test_where_a_picture_is_held_the_distances_have_the_word() -> None:
     seen = [replace(each, held=3) for each in stream(9, 9)]
-    plain, asked = (run_policy(OnlineSelection(boundaries=net), seen) for net in (None, simple()))
+    plain, asked = (run_policy(OnlineSelection(boundaries=nets), seen) for nets in ((), (simple(),)))
     assert [each.time_s for each in asked] == [each.time_s for each in plain]
 
 

@@ -38,8 +38,8 @@ OTHER_OPTIONS: dict[str, Policy] = {
     "ward, midpoint": OfflineWard(3, pooling="midpoint"),
     "ward, per minute": OfflineWard(per_minute=6),
     "online, coarse": OnlineSelection(threshold=0.25, smooth=3, agree=0.1, agree_clear=0.25, max_age_s=5),
-    "online, network": OnlineSelection(boundaries=NET, boundary=0.3),
-    "online, network, few": OnlineSelection(boundaries=NET, boundary=0.3, per_minute=6, burst=1),
+    "online, network": OnlineSelection(boundaries=(NET,), boundary=0.3),
+    "online, network, few": OnlineSelection(boundaries=(NET,), boundary=0.3, per_minute=6, burst=1),
     "online, few": OnlineSelection(per_minute=1, burst=1),
     "best label": BestLabel(
         labels=tuple("abcd"), embeddings=np.eye(4, WIDTH, dtype=np.float32), min_score=0.3

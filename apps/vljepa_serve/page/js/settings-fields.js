@@ -6,8 +6,8 @@ import {joined, list} from './words.js';
 
 /**
  * A number of the configuration.
- * @typedef {{section: string, key: string, label: string, hint: string, least: number, most: number, none?: boolean}} NumberField
- *   `none`: left empty, there is no limit
+ * @typedef {{section: string, key: string, label: string, hint: string, least: number, most: number, none?: string}} NumberField
+ *   `none`: what it means where it is left empty
  * @type {NumberField[]}
  */
 const WRITTEN = [
@@ -15,9 +15,10 @@ const WRITTEN = [
     section: 'select',
     key: 'threshold',
     label: 'Threshold',
-    hint: 'How far the meaning may move before it is decoded again, as cosine distance',
+    hint: 'How far the meaning may move before it is decoded again, as cosine distance; empty: as the model sees it',
     least: 0.0001,
     most: 2,
+    none: 'as the model sees it',
   },
   {
     section: 'select',
@@ -34,7 +35,7 @@ const WRITTEN = [
     hint: 'decodings that a camera may use',
     least: 0.01,
     most: 6000,
-    none: true,
+    none: 'no limit',
   },
   {
     section: 'model',
@@ -62,7 +63,7 @@ const KEPT = [
     hint: 'Left empty, they stay until space is needed',
     least: 1,
     most: 3650,
-    none: true,
+    none: 'no limit',
   },
   {
     section: 'log',
@@ -71,7 +72,7 @@ const KEPT = [
     hint: 'the oldest goes first',
     least: 0.1,
     most: 100000,
-    none: true,
+    none: 'no limit',
   },
   {
     section: 'log',
@@ -80,7 +81,7 @@ const KEPT = [
     hint: 'then one window is kept of those in a row that say the same',
     least: 1,
     most: 3650,
-    none: true,
+    none: 'no limit',
   },
   {
     section: 'log',
@@ -126,7 +127,7 @@ export function settingsFields(config) {
         step: 'any',
         inputmode: 'decimal',
         value: now ?? '',
-        placeholder: spec.none ? 'no limit' : '',
+        placeholder: spec.none ?? '',
       });
     control.addEventListener('input', () =>
       fieldError(control, within(spec, control.value) === undefined ? `Between ${spec.least} and ${spec.most}` : ''),
