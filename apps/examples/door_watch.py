@@ -54,7 +54,10 @@ def main() -> int:
     clips = None if args.clips is None else vj.ClipFolder(folder=args.clips, look_back_s=5)
     try:
         model = vj.load(args.bundle)
-        with LogSink(args.log, model.bundle.manifest) as log, vj.open_source(args.source) as source:
+        with (
+            LogSink(args.log, model.bundle.manifest, boundaries=model.boundaries) as log,
+            vj.open_source(args.source) as source,
+        ):
             log.add_stream(args.source, source)
             session = model.session(alerts=[alert], clips=clips, decode="never")
             for event in session.run(source, on_window=partial(log.write_window, source.name)):

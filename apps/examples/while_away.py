@@ -29,7 +29,7 @@ def main() -> int:
     since = time.time() - 3600 * args.hours
     try:
         model = vj.load(args.bundle)
-        with LogReader(args.log, model.bundle.manifest) as log:
+        with LogReader(args.log, model.bundle.manifest, boundaries=model.boundaries) as log:
             digest = make_digest(log, model.decode, where=Where(since=since), budget=args.most)
         problem = keep_words(args.log, model.bundle.manifest, digest.decoded)
     except vj.VljepaError as error:

@@ -25,6 +25,7 @@ from vljepa_runtime.closing import Closing
 
 if TYPE_CHECKING:
     from vljepa_runtime import Manifest
+    from vljepa_runtime.selection import Boundaries
 
 __all__ = ["LogReader", "StreamSummary"]
 
@@ -64,6 +65,7 @@ class LogReader(Closing):
         place: Folder of the log.
         manifest: Of the bundle whose embeddings are searched for; a log of another model is refused. None where
             nothing is compared with embeddings of a model.
+        boundaries: Networks of the bundle that see where events end (`Model.boundaries`); None goes by distance.
 
     Raises:
         LogError: there is no log, or it is another model's.
@@ -82,7 +84,14 @@ class LogReader(Closing):
         door 0.0 2.0 0...
     """
 
-    def __init__(self, place: str | Path, manifest: Manifest | None = None) -> None:
+    def __init__(
+        self,
+        place: str | Path,
+        manifest: Manifest | None = None,
+        *,
+        boundaries: Boundaries | None = None,
+    ) -> None:
+        self.boundaries = boundaries
         identity = None if manifest is None else identity_of(manifest)
         self._store: Store = open_store(place, identity=identity, writable=False)
         self._width: int | None = None if manifest is None else manifest.embedding_dim

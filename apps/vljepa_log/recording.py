@@ -153,7 +153,7 @@ class StreamRecorder:
             held=window.held,
         )
         if query not in self._changes:
-            self._changes[query] = OnlineSelection().start()
+            self._changes[query] = OnlineSelection().knowing(self._log.boundaries, query).start()
         self._picture(self._changes[query].push(seen))
 
     def tell(self, event: Event) -> None:

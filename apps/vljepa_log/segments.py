@@ -112,7 +112,7 @@ def segments_of(
     """
     for stream, query in _sources(log, where):
         one = replace(where, streams=(stream,), queries=(query,))
-        cutter = _Cutter(stream, query)
+        cutter = _Cutter(stream, query, OnlineSelection().knowing(log.boundaries, query))
         for batch in log.windows(one):
             yield from cutter.push(batch if between is None else batch.take(_shared(batch, between)))
         yield from cutter.finish()
@@ -159,9 +159,9 @@ def windows_at(log: LogReader, at: float, *, wall: bool, where: Where = EVERYTHI
 class _Cutter:
     """Windows of one stream and query on their way into segments."""
 
-    def __init__(self, stream: str, query: str) -> None:
-        self._stream, self._query = stream, query
-        self._state = OnlineSelection().start()
+    def __init__(self, stream: str, query: str, policy: OnlineSelection) -> None:
+        self._stream, self._query, self._policy = stream, query, policy
+        self._state = policy.start()
         self._judged = JudgedWindows()
         self._open: Segment | None = None
         self._end_s = self._clock = 0.0  # of the last window; wall clock less stream time
@@ -198,7 +198,7 @@ class _Cutter:
         yield from self._follow(self._state.finish())
         if self._open is not None:
             yield self._until(self._open, max(self._end_s, self._open.start_s))
-        self._open, self._state, self._index = None, OnlineSelection().start(), 0
+        self._open, self._state, self._index = None, self._policy.start(), 0
         self._judged = JudgedWindows()
 
     def _follow(self, decisions: list[Decision]) -> Iterator[Segment]:

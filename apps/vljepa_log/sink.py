@@ -20,6 +20,7 @@ from vljepa_runtime.sinks import Sink
 if TYPE_CHECKING:
     from vljepa_log.retention import Retention
     from vljepa_runtime import Event, Manifest, Source, Window
+    from vljepa_runtime.selection import Boundaries
 
 __all__ = ["LogSink"]
 
@@ -38,6 +39,7 @@ class LogSink(Sink):
         manifest: Of the bundle whose embeddings are logged.
         steps: When what was gathered is stored; None takes what `Steps` says.
         retention: How long what is kept; None keeps everything.
+        boundaries: See `LogWriter`.
 
     Raises:
         LogError: the log is another model's, or has its writer.
@@ -47,14 +49,15 @@ class LogSink(Sink):
         >>> import vljepa_runtime as vj
         >>> from vljepa_log import LogReader, LogSink
         >>> model = vj.load("tiny")
-        >>> with LogSink("run.log", model.bundle.manifest) as log, model.session() as session:
+        >>> log = LogSink("run.log", model.bundle.manifest, boundaries=model.boundaries)
+        >>> with log, model.session() as session:
         ...     source = vj.open_source("clip.mp4")
         ...     log.add_stream("clip.mp4", source)
         ...     for event in session.run(source, on_window=partial(log.write_window, source.name)):
         ...         log.write(event)
         >>> with LogReader("run.log") as log:
         ...     [(each.event.start_s, each.event.text) for each in log.events()]
-        [(0.0, 'a white box bounces'), (3.0, 'a purple ball jumps')]
+        [(0.0, 'a white box bounces'), (3.0, 'a purple ball stays still')]
     """
 
     def __init__(
@@ -64,8 +67,11 @@ class LogSink(Sink):
         *,
         steps: Steps | None = None,
         retention: Retention | None = None,
+        boundaries: Boundaries | None = None,
     ) -> None:
-        self._log: LogWriter | None = LogWriter(place, manifest, steps=steps or Steps(), retention=retention)
+        self._log: LogWriter | None = LogWriter(
+            place, manifest, steps=steps or Steps(), retention=retention, boundaries=boundaries
+        )
         self._streams: dict[str, _Stream] = {}
         self._failed = False
 

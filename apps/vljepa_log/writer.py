@@ -26,6 +26,7 @@ from vljepa_runtime.closing import Closing
 
 if TYPE_CHECKING:
     from vljepa_runtime import Event, Manifest
+    from vljepa_runtime.selection import Boundaries
 
 __all__ = ["LogWriter", "Steps"]
 
@@ -61,6 +62,8 @@ class LogWriter(Closing):
         retention: How long what is kept, looked at every quarter of an hour by a `RetentionClock`; None keeps
             everything.
         clock: Wall clock, in seconds since 1970.
+        boundaries: Networks of the bundle that see where events end (`Model.boundaries`), for pictures of each; None
+            goes by distance.
 
     Raises:
         LogError: the log is another model's.
@@ -85,7 +88,9 @@ class LogWriter(Closing):
         steps: Steps = Steps(),
         retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
+        boundaries: Boundaries | None = None,
     ) -> None:
+        self.boundaries = boundaries
         self._store: Store = open_store(place, identity=identity_of(manifest), writable=True)
         self._width = manifest.embedding_dim
         self._steps, self._clock = steps, clock

@@ -92,8 +92,9 @@ class Service(Closing):
         self.reading = Workers(READING[0], waiting=READING[1], name="reading")
         self.decoding = Workers(DECODING[0], waiting=DECODING[1], name="decoding")
         self.log_place = config.log.folder or self.folder
-        self._log = LogSink(self.log_place, self.model.bundle.manifest, retention=_retention(config.log))
-        self.process = ReadingProcess(self.log_place, self.model.bundle.manifest)
+        manifest, boundaries = self.model.bundle.manifest, self.model.boundaries
+        self._log = LogSink(self.log_place, manifest, retention=_retention(config.log), boundaries=boundaries)
+        self.process = ReadingProcess(self.log_place, manifest, boundaries=boundaries)
         self.device = Device(self.folder)
         self.throttle, self.heat, self._system = Throttle(), Heat(), Path(system)
         self.recorder = VideoRecorder(self.folder, config.log, self.set_problem)
@@ -140,7 +141,9 @@ class Service(Closing):
         """What was kept, to be read."""
         with self._reader_lock:
             if self._reader is None:
-                self._reader = LogReader(self.log_place, self.model.bundle.manifest)
+                self._reader = LogReader(
+                    self.log_place, self.model.bundle.manifest, boundaries=self.model.boundaries
+                )
             return self._reader
 
     @property

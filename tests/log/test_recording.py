@@ -83,7 +83,7 @@ def test_a_run_leaves_what_it_saw_and_said(
     said = [vj.Event.from_json(line) for line in capsys.readouterr().out.splitlines()]
     segments = [event for event in said if event.kind == "segment"]
     assert told_in(place) == segments != []
-    with LogWriter(tmp_path / "INDEX", model.bundle.manifest) as log:
+    with LogWriter(tmp_path / "INDEX", model.bundle.manifest, boundaries=model.boundaries) as log:
         index_source(model, video, log)
     assert windows_of(place) == windows_of(tmp_path / "INDEX")
     began = os.stat(video).st_mtime - 12  # seconds that it shows

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_log import LogReader, keep_words, with_words
 
     model = arguments.load_model(args)
-    with LogReader(args.log, model.bundle.manifest) as log:
+    with LogReader(args.log, model.bundle.manifest, boundaries=model.boundaries) as log:
         shown, decoded = with_words(log, meant(args, log), model.decode)
     refused = keep_words(args.log, model.bundle.manifest, decoded)
     if refused and not args.quiet:

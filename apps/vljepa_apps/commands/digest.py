@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"expected --out FILE{' or FILE'.join(SUFFIXES)}, got {wrong[0]}")
     refuse_existing(args.out, force=args.force)
     model = arguments.load_model(args)
-    with LogReader(args.log, model.bundle.manifest) as log:
+    with LogReader(args.log, model.bundle.manifest, boundaries=model.boundaries) as log:
         where = Where(streams=tuple(args.stream), queries=(args.query,) if args.query else ())
         day, where = on_day(args, log, where)
         found = make_digest(log, model.decode, where=where, budget=args.budget)

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     model = arguments.load_model(args)
     tell_scope(model, sources[0], quiet=args.quiet or args.json)
     retention = arguments.retention_of(args)
-    with LogWriter(args.out, model.bundle.manifest, retention=retention) as log:
+    with LogWriter(args.out, model.bundle.manifest, retention=retention, boundaries=model.boundaries) as log:
         found = [index_one(args, model, source, log) for source in sources]
         if retention:
             log.flush()

@@ -252,7 +252,12 @@ def opened_log(args: argparse.Namespace, model: Model) -> LogSink:
     """The log that a run writes."""
     from vljepa_log import LogSink
 
-    return LogSink(args.log, model.bundle.manifest, retention=arguments.retention_of(args))
+    return LogSink(
+        args.log,
+        model.bundle.manifest,
+        retention=arguments.retention_of(args),
+        boundaries=model.boundaries,
+    )
 
 
 def _own_files(

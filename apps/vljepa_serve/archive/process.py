@@ -24,6 +24,7 @@ from vljepa_serve.errors import ServeError
 
 if TYPE_CHECKING:
     from vljepa_runtime import Manifest
+    from vljepa_runtime.selection import Boundaries
 
 __all__ = ["OpenLog", "ReadingProcess"]
 
@@ -55,6 +56,7 @@ class ReadingProcess(Closing):
     Args:
         place: Of the log.
         manifest: Of the model whose log it is.
+        boundaries: See `LogReader`.
 
     Examples:
         >>> from vljepa_log import LogWriter
@@ -67,8 +69,10 @@ class ReadingProcess(Closing):
         False
     """
 
-    def __init__(self, place: str | Path, manifest: Manifest) -> None:
-        self._place, self._manifest = place, manifest
+    def __init__(
+        self, place: str | Path, manifest: Manifest, *, boundaries: Boundaries | None = None
+    ) -> None:
+        self._place, self._manifest, self._boundaries = place, manifest, boundaries
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._closed = False
@@ -115,7 +119,10 @@ class ReadingProcess(Closing):
                 raise ServeError(503, "The server is ending.")
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(
-                    1, get_context("spawn"), initializer=_begin, initargs=(self._place, self._manifest)
+                    1,
+                    get_context("spawn"),
+                    initializer=_begin,
+                    initargs=(self._place, self._manifest, self._boundaries),
                 )
             return self._pool
 
@@ -131,15 +138,16 @@ class _Here:
 
     place: str | Path
     manifest: Manifest
+    boundaries: Boundaries | None
     opened: OpenLog | None = None
 
 
-def _begin(place: str | Path, manifest: Manifest) -> None:
+def _begin(place: str | Path, manifest: Manifest, boundaries: Boundaries | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this
     with suppress(OSError, AttributeError):
         os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    _Here.place, _Here.manifest = place, manifest
+    _Here.place, _Here.manifest, _Here.boundaries = place, manifest, boundaries
 
 
 def _end_with_parent() -> None:
@@ -151,5 +159,5 @@ def _end_with_parent() -> None:
 
 def _work(work: Callable[..., Result], *values: object) -> Result:
     if _Here.opened is None:
-        _Here.opened = OpenLog.of(LogReader(_Here.place, _Here.manifest))
+        _Here.opened = OpenLog.of(LogReader(_Here.place, _Here.manifest, boundaries=_Here.boundaries))
     return work(_Here.opened, *values)
