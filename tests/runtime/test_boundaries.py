@@ -10,6 +10,7 @@ import pytest
 
 import vljepa_runtime as vj
 from vljepa_runtime.bundle import Manifest
+from vljepa_runtime.bundle.calibrated import boundaries_of
 from vljepa_runtime.engines import open_engine
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.selection import BOUNDARIES_FILE, Boundaries, BoundaryNet
@@ -61,11 +62,29 @@ def segments(model: vj.Model, **options: object) -> int:
         return sum(event.kind == "segment" for event in session.run(Flicker()))
 
 
-def test_the_network_is_asked_for_its_query_and_stride_alone(model: vj.Model) -> None:
-    plain = vj.load("tiny", engine="onnxruntime:cpu", threads=1)
+@pytest.fixture(scope="module")
+def plain() -> Iterator[vj.Model]:
+    """The same without a network."""
+    with vj.Bundle.open("tiny") as shipped:
+        manifest = replace(shipped.manifest, boundaries=None)
+        files = {name: shipped.read(name) for name in manifest.files if name != BOUNDARIES_FILE}
+    manifest = replace(manifest, files={name: manifest.files[name] for name in files})
+    with vj.Bundle.in_memory(manifest, files) as bundle:
+        yield vj.Model(bundle, open_engine("onnxruntime:cpu", threads=1))
+
+
+def test_the_shipped_bundle_has_networks_for_its_caption_prompt() -> None:
+    with vj.Bundle.open("tiny") as shipped:
+        known = boundaries_of(shipped)
+        assert known is not None
+        assert [net.stride_s for net in known.nets_of(shipped.manifest.prompts["caption"])] == [0.5, 1.0]
+
+
+def test_the_network_is_asked_for_its_query_and_stride_alone(model: vj.Model, plain: vj.Model) -> None:
     few = {"select": vj.OnlineSelection(threshold=0.9)}
     assert model.boundaries is not None
     assert segments(model, stride_s=0.5, select="online") > segments(model, stride_s=0.5, **few)
+    assert segments(model, stride_s=0.5, select=vj.OnlineSelection()) == segments(model, stride_s=0.5)
     for options in ({"stride_s": 1.0}, {"stride_s": 0.5, "query": "What colour is it?"}):
         assert segments(model, **options) == segments(plain, **options)
     assert segments(model, stride_s=0.5, **few) == segments(plain, stride_s=0.5, **few)
