@@ -2,6 +2,7 @@
 
     python tests/measure_streams.py live [--streams N] [--seconds S] [--rounds N]     # pictures over HTTP, 10 a second
     python tests/measure_streams.py files [--streams N] [--seconds S] [--rounds N]    # as fast as it goes
+    python tests/measure_streams.py fair --streams 16 [--seconds S]                    # one process, live
     python tests/measure_streams.py batches
 
 Both ways run in turns after one round that is not counted, on the same streams of the procedural world, with the
@@ -95,13 +96,17 @@ def work(urls: list[str], seconds: float | None) -> None:
         "latencies_ms": found,
         "segments": segments,
         "dropped": dropped,
+        "streams": [
+            (len(source.latencies_ms), float(np.percentile(source.latencies_ms or [0.0], 95)))
+            for source in sources
+        ],
         "spent_s": spent_s,
         "cpu_s": cpu_s,
     }
     print(json.dumps(document), flush=True)
 
 
-def measured(groups: list[list[str]], seconds: float | None) -> dict[str, float]:
+def measured(groups: list[list[str]], seconds: float | None) -> dict[str, Any]:
     """Run a process for each group of streams, all at once."""
     command, pipe = [sys.executable, __file__, "work"], subprocess.PIPE
     limit = ["--seconds", str(seconds)] if seconds else []
@@ -138,6 +143,7 @@ def measured(groups: list[list[str]], seconds: float | None) -> dict[str, float]
         "memory MB": peak,
         "segments": sum(answer["segments"] for answer in answers),
         "dropped": sum(answer["dropped"] for answer in answers),
+        "streams": [tuple(each) for answer in answers for each in answer["streams"]],
     }
 
 
@@ -202,6 +208,21 @@ def jpegs(path: str) -> list[bytes]:
     return [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
 
+def fair(args: argparse.Namespace) -> None:
+    """Print what each of many live streams gets of one process."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        files = videos(Path(folder), min(args.streams, 4), args.seconds)
+        urls = [stack.enter_context(camera(jpegs(files[number % 4]))) for number in range(args.streams)]
+        found = measured([urls], args.seconds)
+    windows, p95_ms = zip(*found.pop("streams"))
+    print(
+        f"{args.streams} streams, each: {min(windows)} to {max(windows)} windows in {args.seconds:.0f} s,",
+        end=" ",
+    )
+    print(f"p95 {min(p95_ms):.0f} to {max(p95_ms):.0f} ms")
+    print(", ".join(f"{key} {value:.1f}" for key, value in found.items()))
+
+
 def compare(args: argparse.Namespace) -> None:
     """Print both ways, round by round and their medians."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -214,6 +235,7 @@ def compare(args: argparse.Namespace) -> None:
         for number in range(args.rounds + 1):
             for name in list(ways)[:: 1 if number % 2 else -1]:
                 got = measured(ways[name], seconds)
+                del got["streams"]
                 if number:
                     rounds[name].append(got)
                     print(
@@ -257,7 +279,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("live", "files", "batches", "work"))
+    parser.add_argument("what", choices=("live", "files", "fair", "batches", "work"))
     parser.add_argument("urls", nargs="*", help="of `work`, which the others call")
     parser.add_argument("--streams", type=int, default=4, metavar="N")
     parser.add_argument("--seconds", type=float, metavar="S")
@@ -267,6 +289,9 @@ def main() -> None:
         work(args.urls, args.seconds)
     elif args.what == "batches":
         batches()
+    elif args.what == "fair":
+        args.seconds = args.seconds or 30.0
+        fair(args)
     else:
         args.seconds = args.seconds or 20.0
         compare(args)

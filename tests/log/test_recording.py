@@ -32,6 +32,7 @@ from vljepa_log import (
     folder_store,
     index_source,
     recording,
+    segments_of,
     sink,
 )
 from vljepa_runtime.errors import OutputError
@@ -94,6 +95,10 @@ def test_a_run_leaves_what_it_saw_and_said(
             assert picture is not None
             assert picture.time == pytest.approx(began + picture.at_s)
         assert [each.time - began for each in ran.events()] == pytest.approx([e.end_s for e in segments])
+    begins = [event.start_s for event in segments]
+    for boundaries, same in ((model.boundaries, True), (None, False)):
+        with LogReader(place, boundaries=boundaries) as log:
+            assert ([each.start_s for each in segments_of(log)] == begins) is same
 
 
 def test_a_file_is_stored_once_however_often_it_is_run(tmp_path: Path, video: Path, model: vj.Model) -> None:

@@ -33,8 +33,12 @@ def bundle(tmp_path: Path) -> Path:
     x, y = (TensorSpec(name=name, dtype="float32", shape=("B", 8)) for name in "xy")
     spec = GraphSpec(file="y.onnx", external=("y.build.json",), inputs=(x,), outputs=(y,))
     manifest = replace(
-        tiny.manifest, target="tensorrt", graphs={"toy": spec}, precision={"toy": "fp32"},
-        novelty=None, boundaries=None,
+        tiny.manifest,
+        target="tensorrt",
+        graphs={"toy": spec},
+        precision={"toy": "fp32"},
+        novelty=None,
+        boundaries=None,
     )
     files = {"y.onnx": model.SerializeToString(), "y.build.json": RECIPE.to_json()}
     write_bundle(tmp_path / "b.vljepa", manifest, files | {"tokenizer.json": tiny.read("tokenizer.json")})
