@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from vljepa_serve.power import power_w
+
 if TYPE_CHECKING:
     from vljepa_serve.service import Service
 
-__all__ = ["Device", "power_w", "temperature_c"]
+__all__ = ["Device", "temperature_c"]
 
 SIZES_S = 60.0  # between looks at how much is kept
 DAY_S = 86_400.0
@@ -99,19 +101,6 @@ def temperature_c() -> float | None:
     found += [_number(path, 1000) for path in HWMON.glob("hwmon*/temp*_input")]
     plausible = [value for value in found if value is not None and 0 < value < 130]
     return round(max(plausible), 1) if plausible else None
-
-
-def power_w() -> float | None:
-    """What the board's own sensor says it takes, as on Jetson; None where there is none."""
-    watts = [_number(path, 1e6) for path in HWMON.glob("hwmon*/power1_input")]
-    for volts in HWMON.glob("hwmon*/in1_input"):  # INA3221 of Jetson boards: the first channel is the whole
-        name = volts.with_name("name")
-        with suppress(OSError):
-            if "ina3221" in name.read_text():
-                volt, ampere = _number(volts, 1000), _number(volts.with_name("curr1_input"), 1000)
-                watts.append(None if volt is None or ampere is None else volt * ampere)
-    found = [value for value in watts if value is not None and value > 0]
-    return round(max(found), 2) if found else None
 
 
 def _engines(service: Service, stats: Iterable[dict[str, Any] | None]) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from vljepa_serve.device import power_w, temperature_c
+from vljepa_serve.device import temperature_c
+from vljepa_serve.power import power_w
 
 if TYPE_CHECKING:
     from vljepa_serve.service import Service
