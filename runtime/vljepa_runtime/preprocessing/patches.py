@@ -113,7 +113,7 @@ def fit_frames(frames: UInt8 | Clip, pre: Preprocess) -> Clip:
         InputError: the array is not uint8 RGB or is empty, or the clip was fitted to another geometry.
     """
     if isinstance(frames, Clip):
-        if _geometry(frames.preprocess) != _geometry(pre):
+        if frames.preprocess != pre and _geometry(frames.preprocess) != _geometry(pre):
             raise InputError(
                 f"expected raw frames or a clip fitted to {pre}, got one fitted to {frames.preprocess}"
             )
@@ -149,8 +149,13 @@ def patchify(clip: Clip) -> tuple[UInt8, npt.NDArray[np.int32]]:
     pre = clip.preprocess
     t, h, w = pre.grid
     cut = clip.frames.reshape(t, pre.tubelet, h, pre.patch, w, pre.patch, 3).transpose(0, 2, 4, 1, 3, 5, 6)
-    positions = np.indices((t, h, w), dtype=np.int32).reshape(3, -1).T
-    return cut.reshape(pre.tokens, pre.patch_dim), np.ascontiguousarray(positions)
+    return cut.reshape(pre.tokens, pre.patch_dim), _positions(pre.grid).copy()
+
+
+@lru_cache(maxsize=8)  # a stream's windows all have one grid
+def _positions(grid: tuple[int, int, int]) -> npt.NDArray[np.int32]:
+    """(N, 3) tubelet indices in token order."""
+    return np.ascontiguousarray(np.indices(grid, dtype=np.int32).reshape(3, -1).T)
 
 
 def _antialiased(frame: UInt8, pre: Preprocess) -> UInt8:
