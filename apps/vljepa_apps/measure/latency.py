@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def alternate(
     warmup: int = WARMUP,
     max_cell_s: float = MAX_CELL_S,
     clock: Callable[[], float] = time.perf_counter,
+    spent: Callable[[Callable[[], object]], float] | None = None,
     progress: Callable[[float, str], None] = lambda share, what: None,
 ) -> dict[str, dict[str, Latency]]:
     """Time every cell that any subject has; within a cell the subjects take turns.
@@ -66,6 +68,7 @@ def alternate(
         warmup: Runs of a cell that are not timed, before the others.
         max_cell_s: Stop a cell's rounds after this long.
         clock: Seconds; replaced in tests.
+        spent: Runs a call and says how many seconds that took, where the clock of this process is not the right one.
         progress: Called with the share done and the cell.
 
     Returns:
@@ -76,7 +79,8 @@ def alternate(
     for done, name in enumerate(names):
         progress(done / len(names), name)
         runners = {subject: cells[name] for subject, cells in subjects.items() if name in cells}
-        for subject, latency in _cell(runners, rounds, warmup, max_cell_s, clock).items():
+        timed = spent or partial(_by_clock, clock=clock)
+        for subject, latency in _cell(runners, rounds, warmup, max_cell_s, clock, timed).items():
             results[subject][name] = latency
     return results
 
@@ -108,6 +112,7 @@ def _cell(
     warmup: int,
     max_s: float,
     clock: Callable[[], float],
+    spent: Callable[[Callable[[], object]], float],
 ) -> dict[str, Latency]:
     times: Times = {subject: [] for subject in runners}
     errors: dict[str, str] = {}
@@ -121,7 +126,7 @@ def _cell(
             random.shuffle(order)
         for subject in order if forwards else reversed(order):
             if subject not in errors:
-                _timed(subject, runners[subject], times if turn >= 0 else None, errors, clock)
+                _timed(subject, runners[subject], times if turn >= 0 else None, errors, spent)
     return {
         subject: Latency(error=errors[subject]) if subject in errors else summarise(spent)
         for subject, spent in times.items()
@@ -133,18 +138,22 @@ def _timed(
     call: Callable[[], object],
     times: Times | None,
     errors: dict[str, str],
-    clock: Callable[[], float],
+    spent: Callable[[Callable[[], object]], float],
 ) -> None:
     """Run once and keep the time, or what went wrong: the cell is marked and the table goes on."""
     try:
-        start = clock()
-        call()
-        spent_ms = (clock() - start) * 1000
+        spent_ms = spent(call) * 1000
     except Exception as error:
         errors[subject] = f"{type(error).__name__}: {error}"
         return
     if times is not None:
         times[subject].append(spent_ms)
+
+
+def _by_clock(call: Callable[[], object], *, clock: Callable[[], float]) -> float:
+    begun = clock()
+    call()
+    return clock() - begun
 
 
 def summarise(spent_ms: Sequence[float]) -> Latency:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
-__all__ = ["installed", "machine"]
+__all__ = ["commit", "installed", "machine"]
 
 
 def machine() -> dict[str, str]:
@@ -25,6 +27,23 @@ def installed(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
+
+
+def commit() -> str:
+    """Of the checkout that runs, short, with a + where files were changed; empty where this is none."""
+    here = Path(__file__)
+    if not _git(here.parent, "ls-files", here.name):  # a repository around the environment is another's
+        return ""
+    return _git(here.parent, "describe", "--always", "--dirty=+", "--exclude=*")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found.stdout.strip()
 
 
 def _cpu_name() -> str:

@@ -45,6 +45,12 @@ def test_subjects_take_turns() -> None:
     assert "decode" not in result["a"]
 
 
+def test_times_may_come_from_another_process() -> None:
+    asked = {"a": {"x": lambda: {"seconds": 0.25}}}
+    found = alternate(asked, rounds=4, warmup=1, spent=lambda ask: ask()["seconds"])  # type: ignore[index]
+    assert found["a"]["x"].times_ms == (250.0,) * 4
+
+
 def test_a_cell_that_fails_is_marked_and_the_rest_goes_on() -> None:
     clock, log = Clock(), list[str]()
 
