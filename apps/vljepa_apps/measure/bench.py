@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.subject import Subject
     from vljepa_runtime import Model, SessionStats, TokenPolicy
 
-__all__ = ["Benchmark", "bench", "tables"]
+__all__ = ["Benchmark", "bench", "stage_table", "summary", "tables"]
 
 LATENCY_HEADER = ("cell", "p50 ms", "p95 ms", "middle half", "runs")
 STAGE_HEADER = ("stage", "times", "p50 ms", "p95 ms", "share")
@@ -80,7 +80,7 @@ def bench(
         subject: Is loaded again in a process of its own, for its memory, and graph by graph.
         source: Video to run on; None writes a stream of the procedural world.
         seconds: Length of that stream.
-        rounds: Timed runs of each graph.
+        rounds: Timed runs of each graph; 0 times none.
         tokens: Of the stream; see `Session`.
         carry_s: The same.
     """
@@ -98,7 +98,7 @@ def bench(
         engine=model.engine_name,
         machine=machine(),
         peak_rss_mb=peak_rss_mb,
-        latency=time_graphs(model, subject, rounds),
+        latency=time_graphs(model, subject, rounds) if rounds else {},
         stream=stats,
     )
 
@@ -138,6 +138,12 @@ def _video(source: str | None, seconds: float) -> Iterator[str]:
 
 def tables(found: Benchmark) -> Iterator[Table]:
     """What was measured, for people."""
+    if found.latency:
+        yield from _machine_and_graphs(found)
+    yield stage_table(found.stream)
+
+
+def _machine_and_graphs(found: Benchmark) -> Iterator[Table]:
     memory = f"{found.peak_rss_mb:.0f} MB, running the stream" if found.peak_rss_mb else "n/a"
     facts = [
         ("bundle", found.bundle),
@@ -148,13 +154,16 @@ def tables(found: Benchmark) -> Iterator[Table]:
     yield Table("machine", facts)
     cells = [_latency_row(name, latency) for name, latency in found.latency.items()]
     yield Table("latency, one at a time", cells, LATENCY_HEADER)
-    stats = found.stream
+
+
+def stage_table(stats: SessionStats) -> Table:
+    """Where the time of a stream went."""
     busy_ms = max(stats.busy_s * 1000, 1e-9)
     stages = [
         (name, stage.count, f"{stage.p50_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.total_ms / busy_ms:.1%}")
         for name, stage in stats.latency.items()
     ]
-    yield Table("a stream, per stage", stages, STAGE_HEADER)
+    return Table("a stream, per stage", stages, STAGE_HEADER)
 
 
 def _latency_row(name: str, latency: Latency) -> tuple[object, ...]:

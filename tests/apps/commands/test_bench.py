@@ -84,6 +84,66 @@ def test_a_failed_graph_is_marked(
     assert "failed: E: no" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--full-size"], "expected --against with --full-size"),
+        (["--markdown", "p.md"], "expected --against with --markdown"),
+        (["--against", "torch-bf61"], "did you mean 'torch-bf16'?"),
+        (["--against", "all", "--peer-python", "torch-bf16"], "expected --peer-python NAME=PYTHON"),
+        (["--against", "all", "--peer-python", "torch-bf16=/no/python"], "with an interpreter"),
+        (["--against", "all", "--peer-python", "nobody=python3"], "got 'nobody'"),
+        (["other.vljepa", "--against", "all"], "expected --checkpoint DIR"),
+        (["--against", "all", "--checkpoint", "no/such"], "no/such does not exist"),
+        (["--against", "all", "--markdown", "test_bench.py"], "--force"),
+    ],
+)
+def test_options_are_looked_at_before_any_work(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    monkeypatch.setattr(arguments, "load_model", lambda args: pytest.fail("it was loaded"))
+    assert main(["bench", *options]) == 1
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quiet")
+def test_side_by_side_writes_page_and_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    from vljepa_apps.measure.side_by_side import run, subjects
+    from vljepa_apps.measure.side_by_side.report import SideBySide
+
+    asked: list[Any] = []
+
+    def measured(wanted: Any, plan: Any) -> SideBySide:
+        asked.extend([wanted, plan])
+        held = ("vljepa-edge", "numpy", "onnxruntime", "torch", "openvino", "nncf", "commit", "date")
+        named = ("cpu", "cores", "system", "python")
+        return SideBySide(
+            machine=dict.fromkeys((*held, *named), "1"), command=plan.command, ceilings=(), places=(), gpu=False,
+            seconds=1.0,
+        )  # fmt: skip
+
+    monkeypatch.setattr(run, "side_by_side", measured)
+    monkeypatch.setattr(subjects, "of_bundle", lambda model, spec, **options: (spec, options))
+    markdown = tmp_path / "docs" / "p.md"
+    markdown.parent.mkdir()
+    command = ["bench", "tiny", "--source", "x.mp4", "--against", "torch-fp32", "--threads", "2", "--json"]
+    command += ["--markdown", str(markdown), "--peer-python", "torch-fp32=sh"]
+    assert main(command) == 0
+    (((spec, options),), plan) = asked
+    assert (spec, options["rounds"], [peer.name for peer in options["peers"]]) == ("tiny", 40, ["torch-fp32"])
+    assert (plan.threads, plan.pythons) == (2, {"torch-fp32": "sh"})
+    assert json.loads(capsys.readouterr().out)["side_by_side"]["format"] == 1
+    written = markdown.read_text("utf-8")
+    assert written.startswith("# Performance\n")
+    assert "20.0% was neither" in written
+    assert main([word for word in plan.command.split() if word != "vljepa"]) == 1  # the page is there now
+    assert "--force" in capsys.readouterr().err
+
+
 class Speaking:
     """Each window's embedding is the mean colour of its frames; the words are its digits."""
 

@@ -1,0 +1,37 @@
+"""What a peer's file gives: its graphs, each as a function of values in the order of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Backend", "Float32", "Run", "UInt8"]
+
+Float32 = npt.NDArray[np.float32]
+UInt8 = npt.NDArray[np.uint8]
+Run = Callable[[Sequence[Any]], Sequence[Any]]
+"""Values of a graph's inputs, in their order -> those of its outputs, where and in the type that the library keeps."""
+
+
+class Backend(Protocol):
+    """Graphs of one workload in one library."""
+
+    detail: str
+    """What runs: library, version, type, threads."""
+    names: Collection[str]
+    """The graphs that it has."""
+
+    def graph(self, name: str) -> Run:
+        """Load a graph."""
+
+    def native(self, array: npt.NDArray[Any]) -> Any:
+        """An array as the library takes it."""
+
+    def numpy(self, value: Any) -> Float32:
+        """The reverse; waits for the device."""
+
+    def embed(self, frames: UInt8) -> Float32 | None:
+        """A window through a way of its own; None takes the graphs one after the other."""
