@@ -111,6 +111,7 @@ def _check(args: argparse.Namespace) -> None:
     """Whether the options go together, and what is written can be: before any work."""
     from vljepa_apps.measure.figures import require_matplotlib
     from vljepa_apps.measure.peers.table import chosen
+    from vljepa_runtime import parse_tokens
 
     if not args.against:
         if alone := [name for name in (*BESIDE, "force") if getattr(args, name)]:
@@ -118,6 +119,8 @@ def _check(args: argparse.Namespace) -> None:
                 f"expected --against with --{alone[0].replace('_', '-')}: all, or names of peers"
             )
         return
+    if args.carry or args.tokens != parse_tokens("all"):
+        raise InputError("expected no --tokens and no --carry with --against: peers encode whole windows")
     chosen(args.against)
     _pythons(args)
     _checkpoint(args)
@@ -213,6 +216,8 @@ def _command(args: argparse.Namespace) -> str:
             words += [f"--{name}", str(value)]
     if args.engine != "auto":
         words += ["--engine", args.engine]
+    if args.seconds != SECONDS:
+        words += ["--seconds", f"{args.seconds:g}"]
     for name in ("rounds", "threads"):
         if value := getattr(args, name):
             words += [f"--{name}", str(value)]

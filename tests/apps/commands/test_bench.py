@@ -93,6 +93,8 @@ def test_a_failed_graph_is_marked(
         (["--against", "all", "--peer-python", "torch-bf16"], "expected --peer-python NAME=PYTHON"),
         (["--against", "all", "--peer-python", "torch-bf16=/no/python"], "with an interpreter"),
         (["--against", "all", "--peer-python", "nobody=python3"], "got 'nobody'"),
+        (["--against", "all", "--carry", "5"], "expected no --tokens and no --carry"),
+        (["--against", "all", "--tokens", "static"], "expected no --tokens and no --carry"),
         (["other.vljepa", "--against", "all"], "expected --checkpoint DIR"),
         (["--against", "all", "--checkpoint", "no/such"], "no/such does not exist"),
         (["--against", "all", "--markdown", "test_bench.py"], "--force"),
@@ -139,7 +141,7 @@ def test_side_by_side_writes_page_and_json(
     assert json.loads(capsys.readouterr().out)["side_by_side"]["format"] == 1
     written = markdown.read_text("utf-8")
     assert written.startswith("# Performance\n")
-    assert "20.0% was neither" in written
+    assert "20.0 % was neither" in written
     assert main([word for word in plan.command.split() if word != "vljepa"]) == 1  # the page is there now
     assert "--force" in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vljepa_apps import tables
+from vljepa_apps.measure.latency import times_faster
 from vljepa_apps.measure.peers.worker import WINDOW
 from vljepa_apps.measure.side_by_side.report import REFERENCE
 from vljepa_apps.tables import Table
@@ -22,6 +23,7 @@ __all__ = ["page", "side_tables"]
 
 NONE = "n/a"
 LEAST_PAIRS = 6  # of rounds; the median of fewer has no 95 % interval
+SHORT = ("checkpoint", "fastest of ours", "fastest of the others", "ours, times as fast")
 SUMMARY = ("line", "window ms", "middle half", "times torch fp32", "share of ceiling", "cosine")
 COSTS = ("line", "to the first embedding, s", "peak memory, MB", "J a window", "what ran")
 
@@ -37,6 +39,7 @@ class Part:
 
 def side_tables(found: SideBySide) -> Iterator[Table]:
     """All tables, for a terminal."""
+    yield Table("in short", list(_fastest(found)), SHORT)
     for place in found.places:
         yield Table(f"{place.title}: a window", list(_windows(place, found)), SUMMARY)
         yield Table(f"{place.title}: stages, ms", list(_stages(place, found)), _stage_header(place))
@@ -58,7 +61,7 @@ def page(found: SideBySide, stream: Benchmark, *, picture: str = "") -> str:
     parts.append(_machine(found))
     if picture:
         parts.append(f"![A window of each line, times as fast as torch eager in float32]({picture})")
-    for part in (*_places(found), _stream(stream), _ceiling(found), _left_out(found)):
+    for part in (_in_short(found), *_places(found), _stream(stream), _ceiling(found), _left_out(found)):
         parts += [f"## {part.title}", _text(part.text), *(_titled(table) for table in part.tables)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -86,6 +89,25 @@ where there are enough of them.
   the best library for each type (the last table), against the time that the window took. Softmax, norms and all that is
   no product count as lost. Operations are counted by torch: two for a multiplication and an addition.
 - **Cosine** is the worst over the windows, of the embedding with that of float32."""
+
+
+def _in_short(found: SideBySide) -> Part:
+    return Part("In short", "", (Table("", list(_fastest(found)), SHORT),))
+
+
+def _fastest(found: SideBySide) -> Iterator[tuple[str, ...]]:
+    for place in found.places:
+        mine, peer = place.fastest(ours=True), place.fastest(ours=False)
+        ratio = times_faster(peer.latency[WINDOW], mine.latency[WINDOW]) if mine and peer else None
+        yield place.title, _told(mine), _told(peer), _ratio(ratio)
+
+
+def _told(line: Line | None) -> str:
+    if line is None:
+        return NONE
+    return (
+        f"{line.peer.title}: {_ms(line.latency[WINDOW].p50_ms)} ms, cosine {_or_none(line.cosine, '{:.4f}')}"
+    )
 
 
 def _places(found: SideBySide) -> Iterator[Part]:
@@ -170,8 +192,8 @@ def _stream(stream: Benchmark) -> Part:
     text = (
         f"`vljepa run` on an H.264 file of the procedural world, {stats.media_s:.0f} s long, with `{stream.bundle}` on "
         f"`{stream.engine}`: {stats.windows} windows, {stats.decodings} decodings, "
-        f"{stats.media_s / max(stats.busy_s, 1e-9):.0f} times real time. Of the time {stats.overhead:.1%} was neither "
-        f"inference nor waiting for the video, {stats.overhead_with_capture:.1%} with that waiting."
+        f"{stats.media_s / max(stats.busy_s, 1e-9):.0f} times real time. Of the time {100 * stats.overhead:.1f} % was "
+        f"neither inference nor waiting for the video, {100 * stats.overhead_with_capture:.1f} % with that waiting."
     )
     return Part("A stream", text, (stage_table(stats),))
 
@@ -266,7 +288,7 @@ def _ratio(ratio: Estimate | None) -> str:
 
 
 def _share(value: float | None) -> str:
-    return NONE if value is None else f"{value:.0%}"
+    return NONE if value is None else f"{100 * value:.0f} %"
 
 
 def _or_none(value: float | None, form: str) -> str:

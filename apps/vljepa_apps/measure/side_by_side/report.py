@@ -72,6 +72,15 @@ class Workplace:
             return None
         return times_faster(base.latency[cell], line.latency[cell])
 
+    def fastest(self, *, ours: bool) -> Line | None:
+        """The line with the fastest window, of ours or of the others."""
+        timed = [
+            line
+            for line in self.lines
+            if line.peer.ours == ours and WINDOW in line.latency and line.latency[WINDOW].p50_ms
+        ]
+        return min(timed, key=lambda line: line.latency[WINDOW].p50_ms, default=None)
+
     def gops(self, line: Line, cell: str = WINDOW) -> float | None:
         """10^9 operations a second."""
         latency, graphs = line.latency.get(cell), self._graphs(cell)

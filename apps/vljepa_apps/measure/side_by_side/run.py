@@ -45,6 +45,7 @@ class Subject:
         peers: The lines.
         graphs: What is timed beside the window.
         rounds: Timed runs per cell.
+        warmup: Runs before those; a few windows were embedded by then.
         max_cell_s: Most time for a cell of all peers together.
     """
 
@@ -53,6 +54,7 @@ class Subject:
     peers: tuple[Peer, ...]
     graphs: tuple[str, ...] = GRAPH_NAMES
     rounds: int
+    warmup: int = 2
     max_cell_s: float
 
 
@@ -202,7 +204,7 @@ def _timed(lines: Mapping[str, Line], running: Mapping[str, PeerProcess], subjec
         found = alternate(
             cells,
             rounds=subject.rounds,
-            warmup=2,
+            warmup=subject.warmup,
             max_cell_s=subject.max_cell_s,
             spent=lambda ask: ask()["seconds"],  # type: ignore[index]
             progress=progress.update,

@@ -19,6 +19,7 @@ from vljepa_apps.tables import text
 from vljepa_runtime.contract import GRAPH_NAMES, PREDICTOR, X_ENCODER
 from vljepa_runtime.statistics import STAGES, SessionStats, StageStats
 
+FULL = "Full size: 3 of 24 layers of ViT-L, 1 of 8 of the predictor"
 MACHINE = dict.fromkeys(
     ("cpu", "cores", "system", "python", "date", "commit", "vljepa-edge", "numpy", "onnxruntime", "torch", "openvino"),
     "1",
@@ -53,7 +54,6 @@ def found() -> SideBySide:
     """All lines of a machine without a GPU, of both sizes."""
     here = tuple(peer for peer in PEERS if peer.device == "cpu")
     beside = (BUNDLE, *(peer for peer in here if peer.name != "ours-onnx-int8"))
-    full = "Full size: 3 of 24 layers of ViT-L, 1 of 8 of the predictor"
     return SideBySide(
         machine=MACHINE | {"nncf": "1"},
         command="vljepa bench tiny --against all --markdown docs/performance.md --png docs/images/performance.png "
@@ -67,7 +67,7 @@ def found() -> SideBySide:
                 ("int8", "b", 8.0),
             )
         ),
-        places=(place("tiny", beside, GRAPH_NAMES), place(full, here, (X_ENCODER, PREDICTOR))),
+        places=(place("tiny", beside, GRAPH_NAMES), place(FULL, here, (X_ENCODER, PREDICTOR))),
         gpu=False,
         seconds=400.0,
     )
@@ -96,6 +96,20 @@ def test_a_share_is_the_time_of_the_products_at_their_ceilings(found: SideBySide
     ratio = tiny.faster(bundle)
     assert ratio is not None
     assert ratio.value == pytest.approx(base.latency["window"].p50_ms / 10.0)
+
+
+def test_the_fastest_of_ours_is_held_against_the_fastest_of_the_others(
+    found: SideBySide, stream: Benchmark
+) -> None:
+    """The later a line of the fixture, the faster: ours is the second, theirs the last of eight."""
+    tiny = found.places[0]
+    mine, peer = tiny.fastest(ours=True), tiny.fastest(ours=False)
+    assert mine is not None
+    assert peer is not None
+    assert (mine.peer.name, peer.peer.name) == ("ours-openvino-int8", "openvino-nncf")
+    row = next(row for row in page(found, stream).splitlines() if row.startswith("| tiny |"))
+    assert row.endswith("| 0.25 [0.25, 0.25] |")
+    assert replace(tiny, lines=()).fastest(ours=True) is None
 
 
 def failed(each: Line) -> Line:
