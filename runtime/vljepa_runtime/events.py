@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Annotated, Literal
@@ -13,7 +14,7 @@ from vljepa_runtime.files.values import Name, RecordError, shown, wrong
 from vljepa_runtime.novelty import shown_text
 from vljepa_runtime.printable import json_text
 
-__all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs", "wall_clock"]
+__all__ = ["EVENT_VERSION", "Event", "Kind", "LatencyMs", "Told", "in_turn", "wall_clock"]
 
 Kind = Literal["segment", "answer", "alert", "status", "error"]
 EVENT_VERSION = 3
@@ -159,3 +160,16 @@ class Event:
             {"v": None, **plain} if isinstance(plain, dict) else plain
         )  # an object without a version is none of ours
         return read_record(cls, found, "event", error=InputError)
+
+
+Told = Event | Callable[[], list[Event]]
+"""An event, or what puts one into words and gives it."""
+
+
+def in_turn(told: Iterator[Told]) -> Iterator[Event]:
+    """Events, each put into words before the next is asked for."""
+    for item in told:
+        if isinstance(item, Event):
+            yield item
+        else:
+            yield from item()

@@ -18,7 +18,7 @@ from vljepa_runtime.alerts.watch import AlertChange, AlertWatch
 from vljepa_runtime.arguments import choice, instance, number
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.events import Event, LatencyMs, wall_clock
+from vljepa_runtime.events import Event, LatencyMs, Told, in_turn, wall_clock
 from vljepa_runtime.novelty import JudgedWindows
 from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
 from vljepa_runtime.preparing import WindowPreparer
@@ -341,7 +341,7 @@ class Session(Closing):
     def _last_events(self) -> Iterator[Event]:
         """Windows and segments that were still open at the end."""
         yield from self._events_of(None)
-        yield from self.finish()
+        yield from in_turn(self.finish())
 
     def _events_of(self, frame: Frame | None) -> Iterator[Event]:
         for item in self.prepare(frame):
@@ -349,10 +349,14 @@ class Session(Closing):
                 yield from self._remark(item)
             else:
                 (predicted,) = predict_windows(self.model, [item], self.queries)
-                yield from self.tell(predicted)
+                yield from in_turn(self.tell(predicted))
 
-    def tell(self, predicted: PredictedWindow) -> Iterator[Event]:
-        """What comes of a window: each query has its own policy state and segments."""
+    def tell(self, predicted: PredictedWindow) -> Iterator[Told]:
+        """What comes of a window: each query has its own policy state and segments.
+
+        What is to be put into words first is given as a call that does so and returns its events: from one thread for
+        each session, in the order given.
+        """
         stats, window = self._stats, predicted.window
         self._preparer.predicted(predicted)
         if not window.carried:
@@ -381,7 +385,7 @@ class Session(Closing):
             latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
             if (state := states.get(query)) is not None:
                 for decision in self._selected(partial(state.push, observation)):
-                    yield from self._segment(query, decision, latency)
+                    yield self._segment(query, decision, latency)
             if self._watch is not None:
                 for change in self._watch.push(query, observation):
                     yield self._alert(query, change, latency)
@@ -391,8 +395,8 @@ class Session(Closing):
             yield from self._warnings(self._recorder.advance(window.end_s))
         stats.predicted_window(spent_ms)
 
-    def finish(self) -> Iterator[Event]:
-        """Last step: segments and alerts that were still open at the end."""
+    def finish(self) -> Iterator[Told]:
+        """Last step: segments and alerts that were still open at the end, as `tell` gives them."""
         self._left.extend(self._states.items())
         yield from self._last_of_left()
         for query, change in self._watch.finish() if self._watch is not None else ():
@@ -400,12 +404,12 @@ class Session(Closing):
         if self._recorder is not None:
             yield from self._warnings(self._recorder.finish())
 
-    def _last_of_left(self) -> Iterator[Event]:
+    def _last_of_left(self) -> Iterator[Told]:
         """What was open of queries that are asked no more."""
         while self._left:
             query, state = self._left.popleft()
             for decision in self._selected(state.finish):
-                yield from self._segment(query, decision, LatencyMs())
+                yield self._segment(query, decision, LatencyMs())
 
     def _selected(self, ask: Callable[[], list[Decision]]) -> list[Decision]:
         with self._stats.stage("select"):
@@ -413,36 +417,37 @@ class Session(Closing):
         self._stats.decisions += len(decisions)
         return decisions
 
-    def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Iterator[Event]:
-        """A segment that the policy gave, in its own words or in the decoder's, where the session decodes."""
-        text = decision.text
+    def _segment(self, query: str, decision: Decision, latency: LatencyMs) -> Told:
+        """A segment that the policy gave, in its own words or to be put into those of the decoder."""
         unknown = self._judged.unknown(decision.start_s, decision.end_s)
-        decodes = self._decodes and text is None and (self._insists or not unknown)
         self._stats.unknown += bool(unknown)
-        if decodes:
-            with self._stats.stage("decode") as decode:
-                text, told = self._wording.words(decision.embedding)
-            decodes = text is not None
-            if decodes:
-                latency = replace(latency, decode=decode.ms)
-                self._stats.decodings += 1
-            if told:
-                yield self.note("status", told)
-        yield Event(
+        event = Event(
             stream=self._stream,
             kind="segment" if decision.text is None else "answer",
             start_s=decision.start_s,
             end_s=decision.end_s,
             time=wall_clock(),
-            text=text or "",
+            text=decision.text or "",
             query=query,
             score=decision.score,
             change=decision.change,
             unknown=unknown,
-            decoded=decodes,
             latency_ms=latency,
             embedding=tuple(decision.embedding.tolist()) if self._embeddings else None,
         )
+        decodes = self._decodes and decision.text is None and (self._insists or not unknown)
+        return partial(self._worded, event, decision.embedding) if decodes else event
+
+    def _worded(self, event: Event, embedding: npt.NDArray[np.float32]) -> list[Event]:
+        """A segment in the decoder's words, behind what is to be told of the decoder."""
+        with self._stats.stage("decode") as decode:
+            text, told = self._wording.words(embedding)
+        if text is not None:
+            self._stats.decodings += 1
+            latency = replace(event.latency_ms, decode=decode.ms)
+            event = replace(event, text=text, decoded=True, latency_ms=latency)
+        remarks = [self.note("status", told)] if told else []
+        return [*remarks, replace(event, time=wall_clock())]
 
     def _alert(self, query: str, change: AlertChange, latency: LatencyMs) -> Event:
         return Event(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -130,15 +130,40 @@ def run(args: argparse.Namespace) -> int:
             _tell_what_is_missing(args, model, labels)
             if not args.quiet:
                 stack.callback(lambda: conclude(session.stats))
-            code = _run_alone(args, source, session, outputs, log)
+            run_it = _run_live if source.live else _run_file
+            code = run_it(args, source, session, outputs, log)
     lost = any(sink.state.dropped or sink.state.rejected for sink in receivers)
     return code or int(lost or outputs.failed)  # when closing them, too
 
 
-def _run_alone(
+def _run_live(
     args: argparse.Namespace, source: Source, session: Session, outputs: Outputs, log: LogSink | None
 ) -> int:
-    """One source, as fast as it and the model can."""
+    """One camera: words are made beside its windows, so that a long sentence costs no picture."""
+    from vljepa_runtime.streams import SessionGroup
+
+    if log is not None:
+        log.add_stream(args.sources[0], source)
+    with SessionGroup(workers=1) as group:
+        group.add(
+            source,
+            session,
+            name=source.name,
+            max_seconds=args.max_seconds,
+            on_frame=outputs.frames_of(source.name),
+            on_window=outputs.windows_of(source.name),
+        )
+        with suppress(KeyboardInterrupt):  # what there is of a camera is a result
+            _write_all(group.run(), outputs, group.stop)
+    for error in group.failures.values():
+        raise error
+    return 1 if outputs.failed else 0
+
+
+def _run_file(
+    args: argparse.Namespace, source: Source, session: Session, outputs: Outputs, log: LogSink | None
+) -> int:
+    """One file, as fast as it and the model can."""
     if log is not None:
         log.add_stream(args.sources[0], source, to_its_end=args.max_seconds is None)
     events = session.run(
@@ -147,11 +172,7 @@ def _run_alone(
         on_window=outputs.windows_of(source.name),
         max_seconds=args.max_seconds,
     )
-    try:
-        _write_all(events, outputs, session.stop)
-    except KeyboardInterrupt:
-        if not source.live:  # part of a file is no result
-            raise
+    _write_all(events, outputs, session.stop)
     return 1 if outputs.failed else 0
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from vljepa_runtime.arguments import instance, number, text, whole
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.events import Event
+from vljepa_runtime.events import Event, Told
 from vljepa_runtime.session import OnWindow, Session
 from vljepa_runtime.sources.naming import source_name
 from vljepa_runtime.sources.protocol import Frame, Source, SourceStatus
 from vljepa_runtime.streams.naming import numbered
 from vljepa_runtime.streams.reader import Ended, Opened, Plan, StreamReader, Waiting
 from vljepa_runtime.streams.statistics import StreamStats
+from vljepa_runtime.streams.words import Words
 from vljepa_runtime.streams.workers import Outcome, Workers, predict_each
 
 __all__ = ["SessionGroup"]
@@ -70,8 +71,9 @@ class SessionGroup(Closing):
         self._changed = threading.Condition()
         self._readers: dict[str, StreamReader] = {}
         self._turns: deque[StreamReader] = deque()
-        self._telling: deque[tuple[StreamReader, Iterator[Event]]] = deque()
+        self._telling: deque[tuple[StreamReader, Iterator[Told]]] = deque()
         self._workers: Workers[Job] | None = None
+        self._words: Words | None = None
         self._runner: int | None = None  # the thread that takes the events
         self._until_stopped = self._stopped = self._ended = False
         self._every = 1
@@ -233,6 +235,8 @@ class SessionGroup(Closing):
     def _forget(self) -> None:
         """Let go of streams that were removed and have nothing more to tell."""
         telling = {id(reader) for reader, _ in self._telling}
+        if self._words is not None:
+            telling |= {id(reader) for reader in self._words.readers}
         waits_for_none = self._workers is None or self._ended
         for name, reader in tuple(self._readers.items()):
             if reader.is_leaving and (waits_for_none or (reader.is_over and id(reader) not in telling)):
@@ -259,6 +263,8 @@ class SessionGroup(Closing):
             reader.close()
         if self._workers is not None:
             self._workers.close()
+        if self._words is not None:
+            self._words.close()
 
     def run(self, *, until_stopped: bool = False) -> Iterator[Event]:
         """Run all streams to their ends; the events of each come in its order, those of several as they happen.
@@ -280,9 +286,10 @@ class SessionGroup(Closing):
             readers = self._all()
             plans = [reader.plan for reader in readers]
             first = [plan.session.begin(plan.name, on_window=plan.on_window) for plan in plans]
-            self._workers, self._until_stopped = Workers(self._count, self._changed), until_stopped
+            self._workers, self._words = Workers(self._count, self._changed), Words(self._changed)
+            self._until_stopped = until_stopped
             self._turns.extend(readers)
-        return self._closing(self._run(first, readers, self._workers))
+        return self._closing(self._run(first, readers, self._workers, self._words))
 
     def _all(self) -> tuple[StreamReader, ...]:
         """The streams as they are now; without a lock, for a signal handler may ask."""
@@ -295,34 +302,38 @@ class SessionGroup(Closing):
             self.close()
 
     def _run(
-        self, first: list[Event], readers: tuple[StreamReader, ...], workers: Workers[Job]
+        self,
+        first: list[Event],
+        readers: tuple[StreamReader, ...],
+        workers: Workers[Job],
+        words: Words,
     ) -> Iterator[Event]:
         self._runner = threading.get_ident()
         yield from first
         for reader in readers:
             reader.start()
         try:
-            yield from self._events(workers)
+            yield from self._events(workers, words)
         except KeyboardInterrupt:
             self.stop()
-            yield from self._events(workers)
+            yield from self._events(workers, words)
             raise
 
-    def _events(self, workers: Workers[Job]) -> Iterator[Event]:
-        """One event of each stream in turn: between two of one stream lies one decoding of each other at most."""
-        while self._goes_on():
+    def _events(self, workers: Workers[Job], words: Words) -> Iterator[Event]:
+        """One event of each stream in turn; those that wait for their words hold up no other stream and no window."""
+        while words or self._goes_on():
             with self._changed:
                 self._collect(workers)
                 self._hand_out(workers)
                 self._give_up()
                 self._forget()
-                if not self._telling:
+                event = words.take(self._fail)
+                turn = self._telling.popleft() if self._telling else None
+                if event is None and turn is None:
                     self._changed.wait(WAKE_S)
-                    continue
-                reader, events = self._telling.popleft()
-            event = self._next_event(reader, events)
             if event is not None:
-                self._telling.append((reader, events))
+                yield event
+            if turn is not None and (event := self._next_event(*turn, words)) is not None:
                 yield event
 
     def _goes_on(self) -> bool:
@@ -330,18 +341,22 @@ class SessionGroup(Closing):
             return True
         return not all(reader.is_over for reader in self._all())
 
-    def _next_event(self, reader: StreamReader, events: Iterator[Event]) -> Event | None:
-        """The next event of what is told of a stream; with the last one it may go on."""
-        event = None
+    def _next_event(self, reader: StreamReader, told: Iterator[Told], words: Words) -> Event | None:
+        """The next event of what is told of a stream, unless it waits for its words; with the last one it may go on."""
+        item = None
         try:
-            event = next(events, None)
+            item = next(told, None)
         except Exception as error:
             self._fail(reader, error)
         finally:
-            if event is None:
+            if item is None:
                 with self._changed:
-                    reader.handled()
-        return event
+                    words.handled(reader)
+        if item is None:
+            return None
+        self._telling.append((reader, told))
+        with self._changed:
+            return words.through(reader, item)
 
     def _collect(self, workers: Workers[Job]) -> None:
         """Take what was predicted."""
@@ -386,7 +401,7 @@ class SessionGroup(Closing):
                 break
         return taken
 
-    def _ending(self, reader: StreamReader, error: BaseException | None) -> Iterator[Event]:
+    def _ending(self, reader: StreamReader, error: BaseException | None) -> Iterator[Told]:
         """What comes last of a stream."""
         if isinstance(error, Exception):
             self._fail(reader, error)

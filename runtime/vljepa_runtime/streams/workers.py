@@ -25,9 +25,10 @@ class Workers(Generic[T]):
     Args:
         count: How many.
         changed: Notified after each job.
+        name: Of the threads.
     """
 
-    def __init__(self, count: int, changed: threading.Condition) -> None:
+    def __init__(self, count: int, changed: threading.Condition, *, name: str = "predict") -> None:
         self._changed = changed
         self._jobs: SimpleQueue[Callable[[], T] | None] = SimpleQueue()
         self._done: deque[T] = deque()
@@ -35,7 +36,7 @@ class Workers(Generic[T]):
         for number in range(
             count
         ):  # they must not keep the interpreter from its end, whatever an engine does
-            threading.Thread(target=self._work, name=f"predict {number}", daemon=True).start()
+            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
 
     @property
     def busy(self) -> bool:
