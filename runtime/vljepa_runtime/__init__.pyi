@@ -3,6 +3,8 @@ from .alerts import ClipFolder as ClipFolder
 from .bundle.manifest import Manifest as Manifest
 from .bundle.reader import Bundle as Bundle
 from .bundle.writer import write_bundle as write_bundle
+from .device_profile import DeviceProfile as DeviceProfile
+from .device_profile import TunedSelection as TunedSelection
 from .engines import engine_names as engine_names
 from .engines import open_engine as open_engine
 from .errors import BundleError as BundleError

@@ -25,6 +25,7 @@ from vljepa_data.annotations import read_annotations
 from vljepa_evaluation.gates import Reference
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import ConfigError
+from vljepa_runtime import DeviceProfile, OnlineSelection, parse_tokens
 from vljepa_runtime.alerts import AlertFile, AlertWatch, with_threshold
 from vljepa_runtime.bundle import Bundle, Manifest
 from vljepa_runtime.errors import BundleError
@@ -110,6 +111,16 @@ class AlertsTarget(_Json):
         for seen in observe(rows, np.arange(len(rows), dtype=float)):
             watch.push("", seen)
         watch.finish()
+
+
+class ProfileTarget(_Json):
+    def run(self, data: bytes) -> None:
+        profile = DeviceProfile.from_json(data)
+        assert DeviceProfile.from_json(profile.to_json()) == profile
+        profile.other_device(dict.fromkeys(profile.device, ""))
+        if profile.selection is not None and profile.selection.threshold is not None:
+            OnlineSelection(threshold=profile.selection.threshold)
+        parse_tokens(profile.tokens)
 
 
 def _cosines(texts: Sequence[str]) -> np.ndarray:
@@ -351,6 +362,7 @@ def targets(scratch: Path) -> Mapping[str, Target]:
         EventTarget("event"),
         StatesTarget("states"),
         AlertsTarget("alerts"),
+        ProfileTarget("profile"),
         AnnotationsTarget("annotations", scratch),
         ConfigTarget("config"),
         GraphTarget("graph", [_graph()]),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vljepa_apps import alert_options, arguments, console
 from vljepa_apps.outputs import Outputs, own_files, refuse_existing
+from vljepa_apps.profile_options import add_profile, select_by_profile, take_profile
 from vljepa_apps.scope import tell_scope
 from vljepa_apps.signals import deferred
 from vljepa_apps.sink_options import add_network_sinks, network_sinks_from
@@ -85,6 +86,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
     arguments.add_quiet(parser)
     arguments.add_engine(parser)
+    add_profile(parser)
     arguments.add_retention(parser)
 
 
@@ -96,12 +98,15 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_runtime.sources import open_source
     from vljepa_runtime.streams import stream_names
 
+    profile = take_profile(args)
     names = stream_names(args.sources) if len(args.sources) > 1 else ()
     files = {sink.option: path for sink in SINKS if (path := getattr(args, sink.option))}
     own = _own_files(files, args.sources, names)
     kept = [files[sink.option] for sink in SINKS if args.append and sink.appends and sink.option in files]
     paths = [*files.values(), *(path for each in own.values() for path in each.values())]
-    refuse_existing(paths, force=args.force, kept=kept, inputs=(*args.sources, args.bundle, args.states))
+    refuse_existing(
+        paths, force=args.force, kept=kept, inputs=(*args.sources, args.bundle, args.states, args.profile)
+    )
     labels = arguments.texts_from(args.label, args.labels)
     alerts, clips = alert_options.alerts_from(args), alert_options.clips_from(args)
     with ExitStack() as stack:
@@ -110,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         for sink in receivers:
             outputs.add(sink)
         model = arguments.load_model(args)
+        select_by_profile(args, profile, model)
         log = opened_log(args, model) if args.log else None
         if log is not None:
             outputs.add(log)

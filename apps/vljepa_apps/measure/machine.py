@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["commit", "installed", "machine"]
+__all__ = ["commit", "device_facts", "engine_version", "installed", "machine"]
 
 
 def machine() -> dict[str, str]:
@@ -44,6 +44,20 @@ def _git(folder: Path, *arguments: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return found.stdout.strip()
+
+
+def engine_version(engine: str) -> str:
+    """Version of the library behind an engine's name, empty where it is not known."""
+    family = engine.partition(":")[0]
+    return installed(family) or installed(f"{family}-gpu") or ""
+
+
+def device_facts(engine: str) -> dict[str, str]:
+    """What the times of an engine depend on beside the bundle."""
+    here = machine()
+    version = engine_version(engine)
+    facts = {name: here[name] for name in ("cpu", "cores")}
+    return facts | {"engine": engine, **({"version": version} if version else {})}
 
 
 def _cpu_name() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.measure.cells import end_to_end, graph_cells, sample_frames
-from vljepa_apps.measure.machine import installed
+from vljepa_apps.measure.machine import engine_version
 from vljepa_apps.measure.torch_model import TorchModel
 from vljepa_evaluation.gates import judge_seal
 from vljepa_model.shipped import checkpoint_folder
@@ -78,7 +78,7 @@ class Subject:
             precision = {"all": "fp32 (eager)"}
         else:
             manifest = model.bundle.manifest
-            engine = f"{engine} {_version(engine)}".strip()
+            engine = f"{engine} {engine_version(engine)}".strip()
             size = sum(spec.size for spec in manifest.files.values())
             precision = dict(manifest.precision)
             parity = {name: asdict(item) for name, item in manifest.parity.items()}
@@ -106,9 +106,3 @@ class Subject:
     @property
     def _engine(self) -> dict[str, Any]:
         return {"engine": self.engine, "threads": self.threads, "allow_fallback": self.allow_fallback}
-
-
-def _version(engine: str) -> str:
-    """Version of the library behind an engine's name."""
-    family = engine.partition(":")[0]
-    return installed(family) or installed(f"{family}-gpu") or ""

@@ -5,6 +5,7 @@ from .entries import GraphSpec as GraphSpec
 from .entries import NoveltySpec as NoveltySpec
 from .entries import Origin as Origin
 from .entries import Parity as Parity
+from .identity import fingerprint_of as fingerprint_of
 from .identity import identity_of as identity_of
 from .manifest import Manifest as Manifest
 from .place import check_place as check_place

@@ -1,4 +1,4 @@
-"""What embeddings that somebody kept mean: which weights made them, and what those saw."""
+"""Which bundle it is: what embeddings that somebody kept mean, and which files ran."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 
 from vljepa_runtime.bundle.manifest import Manifest
 
-__all__ = ["identity_of"]
+__all__ = ["fingerprint_of", "identity_of"]
 
 
 def identity_of(manifest: Manifest) -> dict[str, str]:
@@ -24,3 +24,16 @@ def identity_of(manifest: Manifest) -> dict[str, str]:
         "preprocessing": hashlib.sha256(seen.encode()).hexdigest(),
         "embedding_dim": str(manifest.embedding_dim),
     }
+
+
+def fingerprint_of(manifest: Manifest) -> str:
+    """Names a bundle by all of its files: what was measured of one precision is not what another one takes.
+
+    Examples:
+        >>> from vljepa_runtime.bundle import Bundle, fingerprint_of
+        >>> len(fingerprint_of(Bundle.open("tiny").manifest))
+        64
+    """
+    files = {name: spec.sha256 for name, spec in manifest.files.items()}
+    text = json.dumps([manifest.target, files, manifest.preprocess.to_dict()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
