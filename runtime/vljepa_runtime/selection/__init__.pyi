@@ -5,6 +5,7 @@ from .boundaries import Boundaries as Boundaries
 from .boundaries import BoundaryNet as BoundaryNet
 from .boundaries import pair_distances as pair_distances
 from .calibration import calibrate as calibrate
+from .calibration import calibrate_observed as calibrate_observed
 from .online import THRESHOLD as THRESHOLD
 from .online import OnlineSelection as OnlineSelection
 from .policies import POLICY_HELP as POLICY_HELP
