@@ -11,8 +11,9 @@ from vljepa_apps import console
 if TYPE_CHECKING:
     from vljepa_runtime import DeviceProfile, Model
 
-__all__ = ["add_profile", "select_by_profile", "take_profile"]
+__all__ = ["PROFILE_HELP", "add_profile", "read_profile", "select_by_profile", "take_profile", "tell_device"]
 
+PROFILE_HELP = "what vljepa tune found for this bundle on this device"
 FIELDS = {  # options that a profile answers -> what of it
     "engine": "engine",
     "threads": "threads",
@@ -29,7 +30,7 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         "--profile",
         type=Path,
         metavar="FILE",
-        help="what vljepa tune found for this bundle on this device; an option that is given counts more",
+        help=f"{PROFILE_HELP}; an option that is given counts more",
     )
     known = {action.dest for action in parser._actions}
     usual = {name: parser.get_default(name) for name in FIELDS if name in known}
@@ -42,17 +43,33 @@ def take_profile(args: argparse.Namespace) -> DeviceProfile | None:
     Raises:
         InputError: the profile cannot be read, or is of another bundle.
     """
-    from vljepa_runtime import Bundle, DeviceProfile
-
-    profile = None
-    if args.profile is not None:
-        profile = DeviceProfile.read(args.profile)
-        with Bundle.open(args.bundle) as bundle:
-            profile.require(bundle.manifest)
+    profile = None if args.profile is None else read_profile(args.profile, bundle=args.bundle)
     for name, usual in args.usual.items():
         if getattr(args, name) is None:
             setattr(args, name, usual if profile is None else getattr(profile, FIELDS[name]))
     return profile
+
+
+def read_profile(path: Path, *, bundle: str) -> DeviceProfile:
+    """The profile of a file.
+
+    Raises:
+        InputError: it cannot be read, or is of another bundle.
+    """
+    from vljepa_runtime import Bundle, DeviceProfile
+
+    profile = DeviceProfile.read(path)
+    with Bundle.open(bundle) as opened:
+        profile.require(opened.manifest)
+    return profile
+
+
+def tell_device(profile: DeviceProfile, engine: str) -> None:
+    """Warn where a profile was tuned on another device than this, on which an engine runs."""
+    from vljepa_apps.measure.machine import device_facts
+
+    if told := profile.other_device(device_facts(engine)):
+        console.note(f"warning: {told}")
 
 
 def select_by_profile(args: argparse.Namespace, profile: DeviceProfile | None, model: Model) -> None:
@@ -61,12 +78,9 @@ def select_by_profile(args: argparse.Namespace, profile: DeviceProfile | None, m
     Raises:
         InputError: its selection goes by a network that the model has not.
     """
-    from vljepa_apps.measure.machine import device_facts
-
     if profile is None:
         return
-    if told := profile.other_device(device_facts(model.engine_name)):
-        console.note(f"warning: {told}")
+    tell_device(profile, model.engine_name)
     others = ("select", "label", "labels", "states")
     if profile.selection is None or any(getattr(args, name, None) for name in others):
         return

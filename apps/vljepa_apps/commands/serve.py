@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import arguments, console
+from vljepa_apps.profile_options import PROFILE_HELP, read_profile, tell_device
 
 if TYPE_CHECKING:
     from vljepa_serve import ConfigFile
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-key", metavar="FILE", help="the key of --tls-cert")
     arguments.add_quiet(parser)
     arguments.add_engine(parser)
+    parser.add_argument(
+        "--profile",
+        type=Path,
+        metavar="FILE",
+        help=f"{PROFILE_HELP}, into the configuration; --engine and --threads count more",
+    )
     arguments.add_retention(parser)
 
 
@@ -113,7 +120,9 @@ def _configured(args: argparse.Namespace, folder: Path) -> ConfigFile:
     from vljepa_serve import ConfigFile
 
     file = ConfigFile(args.config or folder / "serve.toml")
-    model = {"bundle": args.bundle, "threads": args.threads}
+    model, select = _tuned(args, bundle=args.bundle or file.config.model.bundle)
+    model |= {"bundle": args.bundle}
+    model |= {"threads": args.threads} if args.threads is not None else {}
     model |= {"engine": args.engine} if args.engine != "auto" else {}
     retention = arguments.retention_of(args)
     log: dict[str, Any] = {}
@@ -123,12 +132,27 @@ def _configured(args: argparse.Namespace, folder: Path) -> ConfigFile:
             "keep_gb": _divided(retention.max_bytes, 1e9),
             "thin_days": _divided(retention.thin_after_s, DAY_S),
         }
-    for section, values in (("model", model), ("log", log)):
+    for section, values in (("model", model), ("select", select), ("log", log)):
         if given := {key: value for key, value in values.items() if value is not None}:
             file.set(section, given)
     for source in [*args.source, *([_demo(folder)] if args.demo else [])]:
         _add_source(file, source)
     return file
+
+
+def _tuned(args: argparse.Namespace, *, bundle: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a profile says of the model and of selection."""
+    if args.profile is None:
+        return {}, {}
+    profile = read_profile(args.profile, bundle=bundle)
+    tell_device(profile, profile.engine)
+    model = {name: getattr(profile, name) for name in ("engine", "threads", "stride_s", "tokens", "carry_s")}
+    tuned = profile.selection
+    if tuned is not None and tuned.threshold is None:
+        console.note(
+            "note: serve takes no boundary probability: that of the profile is left out, and the usual one counts"
+        )
+    return model, {} if tuned is None or tuned.threshold is None else {"threshold": tuned.threshold}
 
 
 def _demo_place(folder: Path) -> Path:

@@ -10,8 +10,10 @@ import pytest
 pytest.importorskip("tomlkit")
 pytest.importorskip("fastapi")
 
+import vljepa_runtime as vj
 from vljepa_apps.commands import serve
 from vljepa_apps.main import main, parser_of
+from vljepa_runtime.bundle import fingerprint_of
 from vljepa_serve.config import CameraConfig, read_config
 
 
@@ -50,3 +52,27 @@ def test_a_source_that_is_not_there_is_one_sentence(
     assert main(["serve", "--log", str(tmp_path), "--source", str(tmp_path / "no.mp4")]) == 1
     (said,) = capsys.readouterr().err.splitlines()
     assert "no such file" in said
+
+
+@pytest.mark.parametrize(
+    "given", [(), ("--threads", "1", "--engine", "openvino:cpu")], ids=["alone", "options"]
+)
+def test_a_profile_becomes_configuration(tmp_path: Path, given: tuple[str, ...]) -> None:
+    fingerprint = fingerprint_of(vj.Bundle.open("tiny").manifest)
+    selection = vj.TunedSelection(query="What?", threshold=0.3, per_minute=6, found_per_minute=5)
+    vj.DeviceProfile(
+        bundle="tiny", fingerprint=fingerprint, engine="onnxruntime:cpu", threads=2, stride_s=0.5, tokens="static",
+        carry_s=30, selection=selection,
+    ).save(tmp_path / "profile.json")  # fmt: skip
+    options = ["--log", str(tmp_path / "log"), "--profile", str(tmp_path / "profile.json"), *given]
+    args = parser_of("serve", serve).parse_args(options)
+    config = serve._configured(args, args.log).config
+    model = config.model
+    assert (model.stride_s, model.tokens, model.carry_s, config.select.threshold) == (0.5, "static", 30, 0.3)
+    assert (model.engine, model.threads) == (("openvino:cpu", 1) if given else ("onnxruntime:cpu", 2))
+
+
+def test_a_profile_of_another_bundle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vj.DeviceProfile(bundle="door", fingerprint="0" * 64).save(tmp_path / "profile.json")
+    assert main(["serve", "--log", str(tmp_path / "log"), "--profile", str(tmp_path / "profile.json")]) == 1
+    assert "of another bundle" in capsys.readouterr().err
