@@ -154,7 +154,7 @@ def add_hwaccel(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_labels(parser: argparse.ArgumentParser, *, what: str) -> None:
+def add_labels(parser: argparse._ActionsContainer, *, what: str) -> None:
     """--label TEXT (repeatable) and --labels FILE."""
     parser.add_argument(
         "--label", action="append", default=[], metavar="TEXT", help=f"{what}; may be repeated"

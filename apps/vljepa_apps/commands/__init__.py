@@ -31,6 +31,7 @@ COMMANDS = {
     "export": "turn a checkpoint into a bundle for any engine, held to its gates",
     "build": "build the TensorRT engines of a bundle on the machine that runs them",
     "verify": "repeat a bundle's gates on this machine",
+    "tune": "find the settings that run a bundle on this device as it is wanted, for `run --profile`",
     "selective": "measure what selective decoding saves: quality against decodings per minute, with a picture",
     "compare": "measure two bundles against each other: accuracy, latency, size, memory",
     "versus": "train VL-JEPA and a token-space VLM on the same features and draw both against samples seen",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.subject import Subject
     from vljepa_runtime import Model, SessionStats, TokenPolicy
 
-__all__ = ["Benchmark", "bench", "stage_table", "summary", "tables"]
+__all__ = ["Benchmark", "bench", "stage_table", "stream_file", "summary", "tables"]
 
 LATENCY_HEADER = ("cell", "p50 ms", "p95 ms", "middle half", "runs")
 STAGE_HEADER = ("stage", "times", "p50 ms", "p95 ms", "share")
@@ -84,7 +84,7 @@ def bench(
         tokens: Of the stream; see `Session`.
         carry_s: The same.
     """
-    with _video(source, seconds) as path:
+    with stream_file(source, seconds) as path:
         stats = run_stream(
             model,
             path,
@@ -117,7 +117,7 @@ def time_graphs(model: Model, subject: Subject, rounds: int) -> dict[str, Latenc
 
 
 @contextmanager
-def _video(source: str | None, seconds: float) -> Iterator[str]:
+def stream_file(source: str | None, seconds: float) -> Iterator[str]:
     """The file to run on; a temporary one when none was named."""
     if source:
         yield source

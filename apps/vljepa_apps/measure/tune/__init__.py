@@ -1,0 +1,1 @@
+"""Which settings run a bundle on this device as it is wanted: tried with real runs, most of them dropped early."""
