@@ -25,7 +25,7 @@ class Effort:
         mapped: Whether all weights lie beside the graphs, where engines can map them, or only those that graphs share.
         repeated: Samples of a graph, the last ones, that the bundle records its own outputs for.
         words: Words of the vocabulary that it records them for.
-        fuse_from: Tokens from which a format that can takes fused attention in the X-encoder; 0 for never.
+        fuse_from: Tokens from which a format that can takes fused attention in X-encoder and predictor; 0 for never.
     """
 
     clips: int
@@ -50,7 +50,8 @@ WHOLE = Effort(
 )
 # At full size a clip costs a minute of torch, so there is a full window and a partial one. NNCF holds what every layer
 # gave for all windows that it calibrates on. ONNX Runtime's fused attention needs no (N, N) scores in memory and makes
-# ViT-L blocks over 2,048 tokens in int8 1.27 times as fast (two Zen 4 cores). Over 256 tokens it brings nothing.
+# ViT-L blocks over 2,048 tokens in int8 1.27 times as fast (two Zen 4 cores), those of the predictor 2.0 times (a core
+# with AMX). Over 256 tokens it brings nothing.
 GRAPH_BY_GRAPH = Effort(
     clips=2,
     calibration_clips=8,

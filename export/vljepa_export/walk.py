@@ -26,9 +26,11 @@ from vljepa_export.samples import SampleChain
 from vljepa_export.targets.protocol import TracedGraph
 from vljepa_model.checkpoint import CheckpointFolder
 from vljepa_quant.weights_file import WeightsFile
-from vljepa_runtime.contract import NETWORKS, X_ENCODER
+from vljepa_runtime.contract import NETWORKS, PREDICTOR, X_ENCODER
 
 __all__ = ["Walked", "trace", "walk"]
+
+OF_WINDOWS = (X_ENCODER, PREDICTOR)  # graphs that take all tokens of a window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +158,7 @@ def _trace_network(
             feeds: Sequence[Feeds] = [sample.feeds for sample in samples]
             if chains.calibration:
                 feeds = chains.calibration.feeds(definition)
-            graph = trace(definition, weights, again, fused_attention=fused and name == X_ENCODER)
+            graph = trace(definition, weights, again, fused_attention=fused and name in OF_WINDOWS)
             spent = time.monotonic() - started
             traced.append(
                 Walked(graph=graph, samples=samples, recorded=recorded, calibration=feeds, seconds=spent)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnx
 
 from vljepa_quant.errors import QuantError
+from vljepa_quant.fusion.activations import split_products
 from vljepa_quant.graph_editor import GraphEditor, attributes
 
 __all__ = ["edit", "edit_tables", "quantise_rows"]
@@ -24,6 +25,8 @@ __all__ = ["edit", "edit_tables", "quantise_rows"]
 Array = npt.NDArray[Any]
 LIMIT = 127
 BLOCK = 1 << 22  # elements at once
+# Elements of gate and up from which on they are two products: cutting what one gives copies all of it.
+WIDE = 1 << 22
 SMALLEST_ROW = 1e-12  # of a row's largest magnitude: a row of zeros is divided by it
 
 
@@ -57,6 +60,7 @@ def edit(editor: GraphEditor) -> None:
     Raises:
         QuantError: there was nothing to quantise.
     """
+    split_products(editor, least=WIDE)
     if not _Quantiser(editor).run():
         name = editor.model.graph.name or "graph"
         raise QuantError(f"{name}: no constant matrix to quantise: use precision fp32")

@@ -16,6 +16,9 @@ from onnx import TensorProto
 
 from vljepa_evaluation.gates import Scenes
 from vljepa_export import export_bundle
+from vljepa_export.constants.methods import rows_of, widths_of
+from vljepa_export.constants.onnx_graph import OnnxGraph
+from vljepa_export.constants.walk import walk_together
 from vljepa_export.graphs import graph_definition
 from vljepa_export.onnx_export import export_graph
 from vljepa_model import VLJEPA, ModelConfig
@@ -174,6 +177,26 @@ def test_padding_does_not_matter() -> None:
     short = {key: value[:1, :5] if key.startswith("query") else value[:1] for key, value in given.items()}
     whole = {key: value[:1] for key, value in given.items()}
     assert worst_cosine(run(model, whole), run(model, short)) > 0.999999
+
+
+def test_attention_that_is_fused_for_cpus_is_fused_for_gpus_all_the_same() -> None:
+    """A float bundle of many tokens hides padding in the keys; a GPU's kernel is told the lengths of rows."""
+    module = network(LLAMA).predictor
+    definition = graph_definition("predictor", module, network(LLAMA).config)
+    floats = export_graph(definition, fused_attention=True)
+    assert kinds(floats)["MultiHeadAttention"] == 2
+    row = precisions_of("onnx")["fp16"]
+    written = row.apply(floats)
+    assert kinds(written) == kinds(in_precision("predictor", "fp16"))
+    given = feeds(floats)
+    assert worst_cosine(run(floats, given), run(graph("predictor"), given)) > 0.999999
+    assert worst_cosine(run(written, given), run(graph("predictor"), given)) >= 0.9999
+    contents = [model.SerializeToString() for model in (floats, written)]
+    both = [
+        OnnxGraph("predictor.onnx", lambda file, content=content: memoryview(content), widths=widths)
+        for content, widths in zip(contents, (frozenset(), widths_of(row)))
+    ]
+    assert walk_together("predictor", *both, rows_of(row), row).faults == ()
 
 
 @pytest.mark.slow

@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from vljepa_export.fused_attention import fuse_attention
 from vljepa_export.graph_passes import (
     IR_VERSION,
     OPSET,
-    fuse_attention,
     lower_attention,
     write_attention_scale,
 )
@@ -132,13 +132,33 @@ def test_fused_equals_plain(
     assert float(np.abs(got).max()) > 0.1
 
 
+@pytest.mark.parametrize(("batch", "queries", "keys"), [(1, 1, 1), (2, 7, 7), (3, 5, 300)], ids=str)
+@pytest.mark.parametrize("kv_heads", [4, 2, 1])
+@pytest.mark.parametrize("options", [{}, {"scale": 0.3}], ids=str)
+@pytest.mark.parametrize("mask", [False, True], ids=["all", "padded"])
+def test_groups_of_heads_and_padding_are_one_node_too(
+    kv_heads: int, options: dict[str, Any], mask: bool, batch: int, queries: int, keys: int
+) -> None:
+    model = attention_model(4, 8, kv_heads=kv_heads, options=options, mask=mask)
+    feeds = feeds_of(model, batch, queries, keys, seed=kv_heads)
+    if mask:  # of rows of different lengths; what is hidden has values that would be seen
+        shown = np.arange(keys) < np.random.default_rng(1).integers(1, keys + 1, (batch, 1, 1, 1))
+        feeds["mask"] = np.where(shown, np.float32(0), np.float32(-1e4))
+        feeds["v"] *= np.where(np.moveaxis(shown, 3, 1), np.float32(1), np.float32(100))
+    (wanted,) = ReferenceEvaluator(model).run(None, feeds)
+    fused = passed(model, fuse=True)
+    assert kinds(fused).count("MultiHeadAttention") == 1
+    assert not {"Attention", "Softmax"} & set(kinds(fused))
+    (node,) = (node for node in fused.graph.node if node.op_type == "MultiHeadAttention")
+    assert len(node.input) == 3  # with a mask of any kind, its kernel would write all scores down
+    np.testing.assert_allclose(run(fused, feeds)[0], wanted, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        {"mask": True},
         {"options": {"is_causal": 1}},
         {"options": {"softcap": 5.0}},
-        {"heads": 4, "kv_heads": 2},
         {"value_dim": 5},
         {"perm": [0, 1, 2, 3]},
         {"swapped_after": [0, 3, 1, 2]},
@@ -174,8 +194,54 @@ def test_attention_of_three_axes_stays_as_it_is() -> None:
     assert kinds(passed(model, fuse=True)) == ["Attention"]
 
 
+def predictor(depth: int = 2) -> tuple[Any, Any]:
+    import torch
+
+    from vljepa_export.graphs import graph_definition
+    from vljepa_model import ModelConfig
+    from vljepa_model.config import TextStackConfig
+    from vljepa_model.predictor import Predictor
+
+    sizes = TextStackConfig(width=32, depth=depth, heads=4, kv_heads=2, mlp=48)
+    config = replace(ModelConfig.preset("tiny"), predictor=sizes)
+    torch.manual_seed(0)
+    module = Predictor(config).eval()
+    return graph_definition("predictor", module, config), config.x_encoder.width
+
+
+def test_a_predictor_over_many_tokens_writes_no_scores_down() -> None:
+    """Queries of different lengths in one batch, with as many visual tokens as are fused from on."""
+    from vljepa_export.effort import GRAPH_BY_GRAPH
+    from vljepa_export.onnx_export import export_graph
+    from vljepa_export.parity import torch_outputs
+    from vljepa_quant import precisions_of
+    from vljepa_runtime.graphs.onnx_file import read_onnx
+    from vljepa_runtime.graphs.onnx_sizes import check_sizes
+
+    definition, width = predictor()
+    fused = export_graph(definition, fused_attention=True)
+    draw = np.random.default_rng(0)
+    feeds = {
+        "visual": draw.standard_normal((2, GRAPH_BY_GRAPH.fuse_from, width)).astype(np.float32),
+        "query_ids": draw.integers(3, 100, (2, 9)).astype(np.int32),
+        "query_mask": (np.arange(9) < np.array([[4], [9]])).astype(np.int32),
+    }
+    (wanted,) = torch_outputs(definition, feeds)
+    for precision, least in (("fp32", 0.999999), ("int8", 0.995)):
+        model = precisions_of("onnx")[precision].apply(fused)
+        assert "Softmax" not in kinds(model)
+        assert kinds(model).count("MultiHeadAttention") == 2
+        shapes = {name: value.shape for name, value in feeds.items()}
+        looked_at = read_onnx(
+            memoryview(model.SerializeToString()), {}
+        )  # as the runtime does before it loads one
+        check_sizes(looked_at, shapes, limit=1 << 26, whole=("query_ids", "query_mask"))
+        (found,) = run(model, feeds)
+        assert float((found * wanted).sum(axis=-1).min()) > least
+
+
 def test_a_real_x_encoder_of_a_thousand_tokens() -> None:
-    """The one graph that is shipped fused: from 1,024 tokens on, with all of them and with a part."""
+    """Shipped fused from 1,024 tokens on, with all of them and with a part."""
     import torch
 
     from vljepa_export.effort import GRAPH_BY_GRAPH

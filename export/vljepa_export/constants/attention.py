@@ -83,22 +83,22 @@ ROTATION = {
         ),
     ),
 }
-HIDDEN = {
-    "": ("", "scores", "", ""),
+HIDDEN = {  # what makes the bias, what counts lengths instead, and where the node gets them
+    "": ("", "", ""),
     "padding": (
         (
             "one = Constant <value = float {1}> () axes = Constant <value = int64[2] {1, 2}> () rest = Sub (one, mask) "
-            "low_scores = Mul (rest, hidden) bias = Unsqueeze (low_scores, axes) biased = Add (scores, bias)"
+            "low_scores = Mul (rest, hidden) bias = Unsqueeze (low_scores, axes)"
         ),
-        "biased",
         (
             "row_axis = Constant <value = int64[1] {1}> () seen = Cast <to = 9> (mask) ones_of = Cast <to = 6> (seen) "
             "lengths = ReduceSum <keepdims = 0> (ones_of, row_axis)"
         ),
         ", , lengths",
     ),
-    "pairs": ("biased = Add (scores, bias)", "biased", "", ", , , bias"),
+    "pairs": ("", "", ", , , bias"),
 }
+ADDED = "biased = Add (scores, bias)"
 SCORES = (
     f"scaled = Mul ({{q}}, scale) columns = Transpose {TURNED} ({{k}}) scores = MatMul (scaled, columns) {{hidden}} "
     "weights = Softmax <axis = -1> ({biased}) mixed = MatMul (weights, {v})"
@@ -108,12 +108,40 @@ REPEATED = " ".join(
     f"{name}u = Unsqueeze ({name}t, repeat_axis) {name}e = Expand ({name}u, repeats) {name}r = Reshape ({name}e, long)"
     for name in "kv"
 )
-END = f"back = Transpose {HEADS_FIRST} ({{mixed}}) y = Reshape (back, flat_shape)"
-ONE_NODE = (
-    "flat_q = Reshape (q, flat_shape) flat_k = Reshape (k, flat_shape) flat_v = Reshape (v, flat_shape) "
-    f"mixed = {MHA} (flat_q, flat_k, flat_v)"
+LONGER = (  # a bias of padding as one dimension more of queries and keys
+    "one_more = Constant <value = float {1}> () longer_q = Pad (q, one_at_the_end, one_more) "
+    "turned_bias = Reshape (bias, column_shape) unscaled = Mul (turned_bias, inverse) "
+    "column = Expand (unscaled, column_repeats) longer_k = Concat <axis = -1> (k, column)"
 )
-HEADS = {  # keys and values of a group of heads: each for one, for stacked queries, repeated; one node already
+
+
+def _flat(name: str, source: str, *, shape: str, group_shape: str) -> str:
+    """Heads side by side; those of groups are repeated first."""
+    if not group_shape:
+        return f"flat_{name} = Reshape ({source}, {shape})"
+    return (
+        f"{name}_apart = Reshape ({source}, {group_shape}) {name}_wide = Expand ({name}_apart, group_repeats) "
+        f"flat_{name} = Reshape ({name}_wide, {shape})"
+    )
+
+
+def _one_node(*, grouped: bool, hidden: str) -> str:
+    longer, long = ("longer_", "long_shape") if hidden else ("", "flat_shape")
+    long_groups, groups = (f"{'long_' if hidden else ''}group_shape", "group_shape") if grouped else ("", "")
+    return (
+        f"{hidden and LONGER} flat_q = Reshape ({longer}q, {long}) "
+        f"{_flat('k', f'{longer}k', shape=long, group_shape=long_groups)} "
+        f"{_flat('v', 'v', shape='flat_shape', group_shape=groups)} mixed = {MHA} (flat_q, flat_k, flat_v)"
+    )
+
+
+ONE_NODE = {  # by whether keys and values are of groups, and what is hidden
+    (grouped, hidden): _one_node(grouped=grouped, hidden=hidden)
+    for grouped in (False, True)
+    for hidden in ("", "padding")
+}
+END = f"back = Transpose {HEADS_FIRST} ({{mixed}})"
+HEADS = {  # keys and values of a group of heads: each for one, for stacked queries, repeated
     "single": (FIRST, ("qt", "kt", "vt"), END.format(mixed="mixed")),
     "stacked": (
         f"{FIRST} stack = Reshape (qt, stacked)",
@@ -130,29 +158,35 @@ SPREAD = " ".join(
 
 
 def _fused() -> Iterator[Row]:
-    for bias, norm, rotation, hidden, heads in product(
-        BIAS.values(), NORM.values(), ROTATION.values(), HIDDEN.values(), (*HEADS, "node")
+    for bias, norm, rotation, (hiding, attended, grouped) in product(
+        BIAS.values(), NORM.values(), ROTATION.values(), _attended()
     ):
-        if heads == "node" and hidden[0]:
-            continue  # the exporter makes one node of what hides nothing
         raw, norm_floats, both, norm_written = norm
-        mask, biased, lengths, inputs = hidden
-        if heads == "node":
-            attended = (
-                f"{ONE_NODE} heads_apart = Reshape (mixed, apart_shape) y = Reshape (heads_apart, flat_shape)"
-            )
-        else:
-            before, (q, k, v), end = HEADS[heads]
-            attended = f"{before} {SCORES.format(q=q, k=k, v=v, hidden=mask, biased=biased)} {end}"
-        floats = (bias[0], CUT, norm_floats, rotation[0], ROTATED.format(raw=raw), attended)
-        for grouped in {"single": (False,), "node": (False,)}.get(heads, (True,)):
-            keys, values = ("key_flat", "values_flat") if grouped else ("wk", "value")
-            written = (
-                bias[1], norm_written, rotation[1].replace("{both}", both),
-                "wq, wk = Split <axis = 2> (turned, flat_parts)", SPREAD if grouped else "", lengths,
-                f"y = {MHA} (wq, {keys}, {values}{inputs})",
-            )  # fmt: skip
-            yield Row(floats=" ".join(floats), written=" ".join(written), rule=_same_heads, quantised=False)
+        mask, lengths, inputs = HIDDEN[hiding]
+        ended = f"{mask} {attended} y = Reshape (back, flat_shape)"
+        floats = (bias[0], CUT, norm_floats, rotation[0], ROTATED.format(raw=raw), ended)
+        keys, values = ("key_flat", "values_flat") if grouped else ("wk", "value")
+        written = (
+            bias[1], norm_written, rotation[1].replace("{both}", both),
+            "wq, wk = Split <axis = 2> (turned, flat_parts)", SPREAD if grouped else "", lengths,
+            f"y = {MHA} (wq, {keys}, {values}{inputs})",
+        )  # fmt: skip
+        yield Row(floats=" ".join(floats), written=" ".join(written), rule=_same_heads, quantised=False)
+
+
+def _attended() -> Iterator[tuple[str, str, bool]]:
+    """What is hidden, nodes that make `back` of `q`, `k` and `v`, whether keys and values are of groups of heads."""
+    for hiding, heads in product(HIDDEN, HEADS):
+        yield hiding, _plain(heads, hiding), heads != "single"
+    for (grouped, hidden), one in ONE_NODE.items():
+        yield hidden, f"{one} back = Reshape (mixed, apart_shape)", grouped
+
+
+def _plain(heads: str, hiding: str) -> str:
+    """From queries, keys and values to the heads `back` where they were, in plain operators."""
+    before, (q, k, v), after = HEADS[heads]
+    added, biased = (ADDED, "biased") if hiding else ("", "scores")
+    return f"{before} {SCORES.format(q=q, k=k, v=v, hidden=added, biased=biased)} {after}"
 
 
 def _same_heads(match: Match) -> Iterator[Found]:
@@ -186,6 +220,7 @@ def _numbers(match: Match, meant: Mapping[str, int]) -> Iterator[Found]:
         yield "ones", same_bits(np.ones(meant["width"], np.float32), match.written["ones"])
     if "hidden" in match.floats and not np.all(match.floats["hidden"] <= HIDING):
         yield "hidden", Compared(values=1, fault=f"expected at most {HIDING} for what a length hides")
+    yield from _undone_scale(match)
     if "frequencies" in match.floats:
         early, late = np.split(match.floats["frequencies"], 2)
         yield "frequencies", same_bits(early, late)
@@ -200,24 +235,42 @@ def _sizes(heads: int, groups: int, width: int) -> Mapping[str, Sequence[int]]:
         "group_shape": (0, 0, groups, 1, width), "group_repeats": (1, 1, 1, heads // groups, 1),
         "flat_shape": (0, 0, flat), "stacked": (0, groups, -1, width), "heads_stacked": (0, heads, -1, width),
         "apart_shape": (0, 0, heads, width), "backwards": (-1,), "to_start": (np.iinfo(np.int64).min,),
-        "halves_axis": (3,), "repeat_axis": (2,),
+        "halves_axis": (3,), "repeat_axis": (2,), "long_shape": (0, 0, heads * (width + 1)),
+        "long_group_shape": (0, 0, groups, 1, width + 1), "column_shape": (0, -1, 1, 1),
+        "column_repeats": (1, 1, groups, 1), "one_at_the_end": (0, 0, 0, 0, 0, 0, 0, 1),
     }  # fmt: skip
 
 
-def _same_scale(match: Match) -> Iterator[Found]:
-    """Of the scores."""
-    yield "scale", same_bits(np.array(match.attributes["scale"], np.float32), match.written["scale"])
+def _same_sizes(match: Match) -> Iterator[Found]:
+    """Every size and the scale, which follow from how many heads there are of which width."""
+    heads, width = int(str(match.attributes["heads"])), int(match.floats["apart_shape"][-1])
+    groups = int(match.floats["group_shape"][2]) if "group_shape" in match.floats else heads
+    meant = _sizes(heads, groups, width)
+    for side in (match.floats, match.written):
+        for name in side.keys() & meant.keys():
+            yield name, same_bits(np.array(meant[name], np.int64), side[name])
+    scale = np.array(match.attributes["scale"], np.float32)
+    yield "scale", same_bits(scale, match.written["scale"])
+    yield from _undone_scale(match)
+
+
+def _undone_scale(match: Match) -> Iterator[Found]:
+    """What a bias in the keys is multiplied by, since its score will be scaled."""
+    if "inverse" in match.floats:
+        inverse = np.asarray(1 / np.array(match.attributes["scale"], np.float32), np.float32)
+        yield "inverse", same_bits(inverse, match.floats["inverse"])
 
 
 FUSED = tuple(_fused())
 """One node for all of it."""
-TAKEN_APART = (
+TAKEN_APART = tuple(
     Row(
-        floats=f"{ONE_NODE} y = Reshape (mixed, apart_shape)",
-        written=f"{FIRST} {SCORES.format(q='qt', k='kt', v='vt', hidden='', biased='scores')} "
-        f"y = Transpose {HEADS_FIRST} (mixed)",
-        rule=_same_scale,
+        floats=f"{one} y = Reshape (mixed, apart_shape)",
+        written=_plain(heads, hidden).replace("back = ", "y = "),
+        rule=_same_sizes,
         quantised=False,
-    ),
+    )
+    for (grouped, hidden), one in ONE_NODE.items()
+    for heads in (("stacked", "repeated") if grouped else ("single",))
 )
 """Where the float bundle has fused attention over many tokens, and a format has none."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from vljepa_export.constants.elements import Float32
+from vljepa_export.constants.elements import Compared, Float32
 from vljepa_export.constants.linear import linear_rows, matrix, stands_for
 from vljepa_export.constants.patterns import Found, Match, Row
 
@@ -35,6 +36,16 @@ def _columns(match: Match) -> Iterator[Found]:
     """A step for each output of a layer."""
     codes, steps = match.written["stored"], match.written["steps"]
     yield from stands_for(matrix(match), codes, steps.reshape(1, -1), axis=0, step_of=_step)
+
+
+def _half(match: Match, *, which: int) -> Iterator[Found]:
+    """A step for each output of a product that is cut in two."""
+    if match.attributes["axis"] not in (-1, 2):
+        yield "stored", Compared(values=0, fault="expected the last axis to be cut")
+        return
+    codes, steps = match.written["stored"], match.written["steps"]
+    wanted = np.split(match.floats["w"], 2, axis=1)[which]
+    yield from stands_for(wanted, codes, steps.reshape(1, -1), axis=0, step_of=_step)
 
 
 def _words(match: Match) -> Iterator[Found]:
@@ -70,6 +81,14 @@ ROWS = (
         _columns,
         before="floats = Cast <to = 1> (x)",
         x="floats",
+    ),
+    *(
+        Row(
+            floats=f"product = MatMul (x, w) {outputs} = Split <axis: int = @axis, num_outputs = 2> (product)",
+            written=f"{ACTIVATION.format(x='x')} {RESULT.format(out='y')}",
+            rule=partial(_half, which=which),
+        )
+        for which, outputs in enumerate(("y, other", "other, y"))
     ),
     *TABLES,
 )

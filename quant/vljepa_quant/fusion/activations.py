@@ -10,12 +10,17 @@ from vljepa_quant.graph_editor import GraphEditor, attributes
 __all__ = ["fuse_activations", "split_products"]
 
 
-def split_products(editor: GraphEditor) -> None:
-    """A product whose columns are cut in two, as of gate and up, as two products."""
+def split_products(editor: GraphEditor, *, least: int = 0) -> None:
+    """A product whose columns are cut in two, as of gate and up, as two products.
+
+    Args:
+        editor: The graph.
+        least: Elements of a matrix from which on it is worth it.
+    """
     for split in editor.of_type("Split"):
         product = made_by(editor, split.input[0], "MatMul")
         weight = editor.constants.get(product.input[1]) if product is not None else None
-        if product is None or weight is None or weight.ndim != 2:
+        if product is None or weight is None or weight.ndim != 2 or weight.size < least:
             continue
         halves = attributes(split).get("num_outputs") == len(split.output) == 2 and len(split.input) == 1
         if not halves or attributes(split).get("axis") not in (-1, 2) or weight.shape[1] % 2:

@@ -100,14 +100,29 @@ def _unfused(editor: GraphEditor, softmax: onnx.NodeProto) -> _Site | None:
 
 
 def _fused(editor: GraphEditor, node: onnx.NodeProto) -> _Site | None:
-    """What the exporter has fused already, between reshapes."""
-    sources = [followed(editor, name, ("Reshape",)) for name in node.input]
+    """What the exporter has fused already: between reshapes, perhaps of repeated heads, and with a bias in the keys."""
+    if len(node.input) != 3:
+        return None
+    query, key, value = (_before_flat(editor, name) for name in node.input)
     apart = only_reader(editor, node.output[0], "Reshape")
     end = only_reader(editor, apart.output[0], "Reshape") if apart is not None else None
-    if end is None or None in sources or len(sources) != 3:
+    if end is None or None in (query, key, value):
         return None
-    query, key, value = map(str, sources)
-    return _Site(sources=(query, key, value), bias="", scale=attributes(node)["scale"], end=end)
+    bias, longer = "", made_by(editor, str(key), "Concat")
+    if longer is not None:
+        key, column = longer.input
+        query = followed(editor, str(query), ("Pad",))
+        bias = followed(editor, column, ("Expand", "Mul", "Reshape")) or ""
+        if query is None or not bias:
+            return None
+    sources = (str(query), str(key), str(value))
+    return _Site(sources=sources, bias=bias, scale=attributes(node)["scale"], end=end)
+
+
+def _before_flat(editor: GraphEditor, tensor: str) -> str | None:
+    """Heads apart, before they were repeated and laid side by side."""
+    repeated = followed(editor, tensor, ("Reshape", "Expand", "Reshape"))
+    return repeated or followed(editor, tensor, ("Reshape",))
 
 
 def _repeated(
