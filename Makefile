@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 PARALLEL := -n logical --dist loadfile
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo serve test slow lowest lint audit format bench docs clean
+.PHONY: demo serve test slow lowest lint audit format bench performance docs clean
 
 ## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
 demo: $(DEMO_VENV)/.ready
@@ -56,6 +56,11 @@ format: $(TEST_VENV)/.ready
 ## bench: measure the shipped bundle on this machine
 bench: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/vljepa bench tiny
+
+## performance: measure it beside torch, ONNX Runtime and OpenVINO, and write docs/performance.md
+performance: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/vljepa bench tiny --against all --full-size --markdown docs/performance.md \
+		--png docs/images/performance.png --force
 
 ## docs: write docs/commands.md from the commands themselves, then build the site into site/
 docs: $(DOCS_VENV)/.ready

@@ -121,7 +121,7 @@ def test_side_by_side_writes_page_and_json(
 
     def measured(wanted: Any, plan: Any) -> SideBySide:
         asked.extend([wanted, plan])
-        held = ("vljepa-edge", "numpy", "onnxruntime", "torch", "openvino", "nncf", "commit", "date")
+        held = ("vljepa-edge", "numpy", "onnxruntime", "torch", "openvino", "nncf", "commit", "date", "load")
         named = ("cpu", "cores", "system", "python")
         return SideBySide(
             machine=dict.fromkeys((*held, *named), "1"), command=plan.command, ceilings=(), places=(), gpu=False,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["page", "side_tables"]
 
 NONE = "n/a"
+BUSY = 0.5  # load average for each core, above which a measurement is disturbed
 LEAST_PAIRS = 6  # of rounds; the median of fewer has no 95 % interval
 SHORT = ("checkpoint", "fastest of ours", "fastest of the others", "ours, times as fast")
 SUMMARY = ("line", "window ms", "middle half", "times torch fp32", "share of ceiling", "cosine")
@@ -238,9 +239,11 @@ def _machine(found: SideBySide) -> str:
     held = found.machine
     versions = ("vljepa-edge", "numpy", "onnxruntime", "torch", "openvino", "nncf")
     told = ", ".join(f"{name} {held[name]}" for name in versions)
+    busy = float(held["load"]) > BUSY * int(held["cores"])
+    disturbed = " **Other work had the cores too: these numbers say little of this machine.**" if busy else ""
     return _text(
         f"Measured on {held['date']} at commit {held['commit'] or NONE}: {held['cpu']}, {held['cores']} cores, "
-        f"{held['system']}, Python {held['python']}, {told}."
+        f"{held['system']}, Python {held['python']}, {told}; load average {held['load']} when it began.{disturbed}"
     )
 
 

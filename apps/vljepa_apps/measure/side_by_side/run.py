@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -86,13 +87,19 @@ def side_by_side(subjects: Sequence[Subject], plan: Plan) -> SideBySide:
     """
     if not installed("torch"):
         raise MissingExtraError("torch", "export")
-    begun = time.monotonic()
+    begun, load = time.monotonic(), os.getloadavg()[0]
     gpu = has_gpu()
     ceilings = tuple(_ceilings(("cpu", *(["cuda"] if gpu else []))))
     places = tuple(_place(subject, plan, gpu=gpu) for subject in subjects)
     versions = {name: installed(name) or "not installed" for name in VERSIONS}
     return SideBySide(
-        machine={**machine(), **versions, "commit": commit(), "date": date.today().isoformat()},
+        machine={
+            **machine(),
+            **versions,
+            "commit": commit(),
+            "date": date.today().isoformat(),
+            "load": f"{load:.1f}",
+        },
         command=plan.command,
         ceilings=ceilings,
         places=places,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,12 @@ from vljepa_apps.tables import text
 from vljepa_runtime.contract import GRAPH_NAMES, PREDICTOR, X_ENCODER
 from vljepa_runtime.statistics import STAGES, SessionStats, StageStats
 
+ROOT = Path(__file__).parents[4]
+PAGE = ROOT / "docs" / "performance.md"
 FULL = "Full size: 3 of 24 layers of ViT-L, 1 of 8 of the predictor"
 MACHINE = dict.fromkeys(
-    ("cpu", "cores", "system", "python", "date", "commit", "vljepa-edge", "numpy", "onnxruntime", "torch", "openvino"),
+    ("cpu", "cores", "system", "python", "load", "date", "commit", "vljepa-edge", "numpy", "onnxruntime", "torch",
+     "openvino"),
     "1",
 )  # fmt: skip
 BUNDLE = Peer(
@@ -85,6 +89,35 @@ def stream() -> Benchmark:
     )
 
 
+def skeleton(written: str) -> list[str]:
+    """Headings, heads of tables, and prose with its numbers taken out; which lines there are is up to the machine."""
+    kept: list[str] = []
+    for block in written.split("\n\n"):
+        if block.startswith("|"):
+            kept.append(block.splitlines()[0])
+        elif not block.startswith(("Measured on", "    ")):
+            kept.append(re.sub(r"\d[\d.,:/-]*", "N", " ".join(block.split())))
+    return kept
+
+
+def lines(written: str) -> set[str]:
+    """First cells of the tables that have a row for each line, without the checkpoint's name."""
+    tables = (block.splitlines() for block in written.split("\n\n") if block.startswith("| line |"))
+    return {row.split("|")[1].strip().partition(" (")[0] for table in tables for row in table[2:]}
+
+
+def test_the_page_of_the_documentation_is_what_the_command_writes(
+    found: SideBySide, stream: Benchmark
+) -> None:
+    committed = PAGE.read_text("utf-8")
+    places = found.places if FULL in committed else found.places[:1]  # --full-size is an option
+    written = page(replace(found, places=places), stream, picture="images/performance.png")
+    missing = "| line | why, and what brings it |"
+    assert [part for part in skeleton(committed) if part != missing] == skeleton(written)
+    assert {"ours, tiny", "torch eager, fp32"} < lines(committed)
+    assert lines(committed) <= {"ours, tiny", *(peer.title for peer in PEERS)}
+
+
 def test_a_share_is_the_time_of_the_products_at_their_ceilings(found: SideBySide) -> None:
     tiny = found.places[0]
     (bundle,) = (each for each in tiny.lines if each.peer.name == "bundle")
@@ -110,6 +143,13 @@ def test_the_fastest_of_ours_is_held_against_the_fastest_of_the_others(
     row = next(row for row in page(found, stream).splitlines() if row.startswith("| tiny |"))
     assert row.endswith("| 0.25 [0.25, 0.25] |")
     assert replace(tiny, lines=()).fastest(ours=True) is None
+
+
+@pytest.mark.parametrize(("load", "disturbed"), [("0.4", False), ("15.0", True)])
+def test_a_busy_machine_is_named_so(found: SideBySide, stream: Benchmark, load: str, disturbed: bool) -> None:
+    written = page(replace(found, machine={**found.machine, "load": load}), stream)
+    assert f"load average {load}" in " ".join(written.split())
+    assert ("Other work had the cores" in written) == disturbed
 
 
 def failed(each: Line) -> Line:
