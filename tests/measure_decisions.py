@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_log import LogReader, segments_of
+from vljepa_log import LogReader, Where, segments_of
 from vljepa_runtime import Bundle
 from vljepa_runtime.bundle.calibrated import boundaries_of
 from vljepa_runtime.selection import Boundaries
@@ -27,10 +27,11 @@ Begins = Mapping[str, npt.NDArray[np.float64]]
 
 
 def begins(place: Path, boundaries: Boundaries | None) -> Begins:
-    """When segments begin, by the stream."""
+    """When segments begin, by the stream; of streams that are whole."""
     found: dict[str, list[float]] = {}
     with LogReader(place, boundaries=boundaries) as log:
-        for segment in segments_of(log):
+        whole = tuple(stream for (stream, _), at in log.store.positions().items() if at.complete)
+        for segment in segments_of(log, Where(streams=whole)):
             found.setdefault(segment.stream, []).append(segment.start_s)
     return {name: np.array(times) for name, times in found.items()}
 
