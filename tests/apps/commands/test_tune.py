@@ -47,6 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_stopped_and_its_profile_runs(
     clip: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_search_goes_on_where_it_was_stopped_and_its_profile_runs(
     assert "another device" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_keeps_it(clip: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tune", "tiny", "--source", clip, *QUICK, "--max-ms", "0.001"]) == 1
     out = capsys.readouterr().out

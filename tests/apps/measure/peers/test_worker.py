@@ -81,6 +81,7 @@ def test_one_that_never_answers_is_waited_for_with_a_limit(tmp_path: Path) -> No
         process.answer()
 
 
+@pytest.mark.slow
 def test_peers_take_turns_and_what_is_not_installed_is_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
