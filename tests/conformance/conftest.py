@@ -69,6 +69,7 @@ FURTHER = {
     # The ranges of a network 8 values wide are calibrated on 8 samples of noise; through two graphs 0.889 is left.
     ("openvino-int8", "test_the_whole_path"): 0.85,
     ("openvino-int8", "test_fewer_tokens_and_their_order"): 0.85,
+    ("openvino-int8", "test_any_batch_and_number_of_tokens"): 0.95,  # of one token 0.978
 }
 
 # What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal. Fixed sizes are no
