@@ -33,6 +33,7 @@ MORE = 1.1  # times as many as are wanted are scored again at least: int8 change
 MOST_FROM_GRAPH = 4096  # candidates; beyond, the graph is no quicker than the product
 SOON_S = 0.02  # so long a search waits for what indexes, which a busy machine may have put to sleep; then it multiplies
 PATIENCE_S = 0.05  # so long what indexes lets searches go first, lest it never ends
+FEW = 128  # rows of a part to one that is read: a page has 8 of 256 dimensions, a disk reads 32 pages along
 LEAST_SHARE = 1 / 16  # of a part that is meant, down to which its graph is asked
 SETTINGS = {"metric": "ip", "dtype": "i8", "connectivity": 16, "expansion_add": 96}
 SEEN = 32, 96
@@ -142,7 +143,8 @@ class Neighbours:
             k: How many at most.
         """
         rows = self._candidates(opened, within, cosines.wanted, k)
-        scores = cosines.of(opened.embeddings, rows)
+        are_few = len(rows) * FEW < opened.part.rows
+        scores = cosines.of(opened.scattered if are_few else opened.embeddings, rows)
         if len(scores) > 4 * k:
             largest = np.argpartition(-scores, k)[:k]
             rows, scores = rows[largest], scores[largest]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -57,11 +58,13 @@ class Opened:
         part: Which one.
         rows: (N,) of `ROW`.
         embeddings: (N, S) float16.
+        scattered: The same for a few rows here and there: from a disk come these alone, and nothing around them.
     """
 
     part: Part
     rows: Array
     embeddings: Array
+    scattered: Array
 
 
 class PartFiles:
@@ -93,13 +96,19 @@ class PartFiles:
                     embeddings=np.asarray(
                         np.memmap(embeddings, EMBEDDING, "r", shape=(part.rows, self._width))
                     ),
+                    scattered=_scattered(embeddings, (part.rows, self._width)),
                 )
             except ValueError as error:
                 raise LogError(
                     f"{rows} or {embeddings.name} is shorter than was stored: the log is damaged"
                 ) from error
             self._maps[part.number] = known
-        return Opened(part=part, rows=known.rows[: part.rows], embeddings=known.embeddings[: part.rows])
+        return Opened(
+            part=part,
+            rows=known.rows[: part.rows],
+            embeddings=known.embeddings[: part.rows],
+            scattered=known.scattered[: part.rows],
+        )
 
     def opened(self, number: int) -> Opened | None:
         """A part as it was when it was mapped last; None where it is not mapped."""
@@ -153,6 +162,15 @@ def key_of(number: int, row: int) -> int:
 def row_of(key: int) -> tuple[int, int]:
     """Part and row of a key."""
     return key >> KEY_BITS, key & ((1 << KEY_BITS) - 1)
+
+
+def _scattered(path: Path, shape: tuple[int, int]) -> Array:
+    """A map of embeddings without the pages around each that a system reads along, 32 for one."""
+    with path.open("rb") as file:
+        held = mmap.mmap(file.fileno(), shape[0] * shape[1] * EMBEDDING.itemsize, access=mmap.ACCESS_READ)
+    if hasattr(mmap, "MADV_RANDOM"):
+        held.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(held, EMBEDDING).reshape(shape)
 
 
 def _write_at(path: Path, start: int, array: Array) -> None:
