@@ -68,8 +68,6 @@ NEAR_ON_NOISE = 0.9
 FURTHER = {
     # The ranges of a network 8 values wide are calibrated on 8 samples of noise; through two graphs 0.889 is left.
     ("openvino-int8", "test_the_whole_path"): 0.85,
-    ("openvino-int8", "test_fewer_tokens_and_their_order"): 0.85,
-    ("openvino-int8", "test_any_batch_and_number_of_tokens"): 0.95,  # of one token 0.978
 }
 
 # What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal. Fixed sizes are no
@@ -227,7 +225,8 @@ def converted(source: Bundle, format: str, precision: str) -> Bundle:
         if name in WITHOUT.get(format, ()):
             continue
         contract: Any = SimpleNamespace(name=name, inputs=spec.inputs, outputs=spec.outputs)
-        samples = [plausible(source, name, seed=seed) for seed in range(8)]
+        # Full windows and few tokens in turn, as an export shows full and half ones: ranges hold for what was seen.
+        samples = [plausible(source, name, seed=seed, tokens=(None, 1)[seed % 2]) for seed in range(8)]
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch, "float.onnx")
             path.write_bytes(source.read(spec.file))
