@@ -66,8 +66,8 @@ CALIBRATED = "-static"
 NEAR_ON_NOISE = 0.9
 # What else may be further from the reference than the gates ask, with the reason: (case, test) -> cosine.
 FURTHER = {
-    # The ranges of a network 8 values wide are calibrated on 8 samples of noise; through two graphs 0.889 is left.
-    ("openvino-int8", "test_the_whole_path"): 0.85,
+    # The ranges of a network 8 values wide are calibrated on 8 samples of noise; two graphs follow each other.
+    ("openvino-int8", "test_the_whole_path"): 0.95,
 }
 
 # What an engine may do otherwise, with the reason: (engine, test) -> reason. Empty is the goal. Fixed sizes are no

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
@@ -38,6 +40,8 @@ from vljepa_log import (
 from vljepa_runtime.errors import OutputError
 from vljepa_runtime.sources import Hints
 from vljepa_runtime.sources.pictures.folder import FolderSource
+
+PATIENCE_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -240,17 +244,31 @@ def test_a_log_of_another_writer_stops_before_any_work(
 
 
 def ends_at(monkeypatch: pytest.MonkeyPatch, frame: int, number: int) -> None:
-    """A camera whose user ends the run at a frame."""
-    plain = FolderSource.frames
+    """A camera whose user ends the run at a frame; it gives no window before the one before it is stored."""
+    plain, stop, add = FolderSource.frames, vj.Session.stop, recording.StreamRecorder.add
+    stopped, stored = threading.Event(), list[object]()
 
     def eventful(self: FolderSource, hints: Hints) -> Iterator[Any]:
+        stopped.clear()
+        stored.clear()
         for item in plain(self, hints):
-            if getattr(item, "index", None) == frame:
+            index = getattr(item, "index", 0)
+            if index == frame:
                 os.kill(os.getpid(), number)
+                assert stopped.wait(PATIENCE_S)
+            complete = max(0, (index - 5) // 4)  # windows of 8 pictures, one begins with every fourth
+            ends = time.monotonic() + PATIENCE_S
+            while len(stored) < complete and not stopped.is_set():
+                assert time.monotonic() < ends
+                time.sleep(0.01)
             yield item
 
     monkeypatch.setattr(FolderSource, "frames", eventful)
     monkeypatch.setattr(FolderSource, "live", True, raising=False)
+    monkeypatch.setattr(vj.Session, "stop", lambda self: (stop(self), stopped.set()))
+    monkeypatch.setattr(
+        recording.StreamRecorder, "add", lambda self, *given: (add(self, *given), stored.append(given))
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no SIGTERM")
@@ -271,18 +289,17 @@ def test_a_camera_that_is_ended_and_comes_again_goes_on_in_time(
     later = summary.last + 3600.0
     monkeypatch.setattr(recording.time, "time", lambda: later)
     assert main(run) == 0
-    again = np.array(windows_of(place)[len(first) :]) - first[-1][1] - 3600
-    np.testing.assert_allclose(
-        again, np.round(again * 4) / 4, atol=1e-3
-    )  # which windows are seen is a matter of speed
-    assert 0 <= again.min() < again.max() <= 6
-    told = [event.start_s - first[-1][1] - 3600 for event in told_in(place)[len(segments) :]]
-    assert told
-    assert 0 <= min(told) <= max(told) <= 6
+    again = windows_of(place)[len(first) :]
+    moved = first[-1][1] + 3600
+    expected = [(start + moved, end + moved) for start, end in first]
+    np.testing.assert_allclose(again, expected, atol=1e-3)
+    assert [e.start_s for e in told_in(place)[len(segments) :]] == pytest.approx(
+        [e.start_s + moved for e in segments], abs=2e-3
+    )
     with LogReader(place) as log:
         (stream,) = log.streams()
-        for at_s in (again[0][0] + first[-1][1] + 3600, first[0][0]):
+        for at_s in (again[0][0], first[0][0]):
             picture = log.thumbnail(stream.name, at_s)
             assert picture is not None
             assert abs(picture.at_s - at_s) < 6
-        assert len(list(log.events(Where(since=later - 60)))) == len(told)
+        assert len(list(log.events(Where(since=later - 60)))) == len(segments)
