@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from vljepa_runtime.arguments import path as checked_path
 from vljepa_runtime.bundle import Manifest, fingerprint_of
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files import AtMost, check_record, parse_json, plain, read_record, replace_file
+from vljepa_runtime.files import AtMost, check_record, plain, read_document, replace_file
 from vljepa_runtime.files.values import Name, Positive, PositiveNumber, Text, shown, string, within
 from vljepa_runtime.preprocessing import parse_tokens
 from vljepa_runtime.printable import json_text
@@ -160,16 +160,9 @@ class DeviceProfile:
         Raises:
             InputError: it is not JSON, of another version, or has unknown, missing or impossible values.
         """
-        if len(data) > MAX_BYTES:
-            raise InputError(f"{where}: expected at most {MAX_BYTES >> 20} MiB of a profile: {AGAIN}")
-        try:
-            values = parse_json(data)
-        except ValueError as error:
-            raise InputError(f"{where}: expected a profile, it is no JSON: {error}: {AGAIN}") from error
-        if not isinstance(values, Mapping) or values.get("v") != VERSION:
-            found = values.get("v") if isinstance(values, Mapping) else values
-            raise InputError(f"{where}: expected a profile of version {VERSION}, got {shown(found)}: {AGAIN}")
-        return read_record(cls, values, where, error=InputError, advice=AGAIN)
+        return read_document(
+            cls, data, where, what="a profile", version=VERSION, most=MAX_BYTES, advice=AGAIN
+        )
 
     def to_json(self) -> str:
         """One JSON document."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.arguments import array
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.files import AtMost, check_record, parse_json, plain, read_record, replace_file
+from vljepa_runtime.files import AtMost, check_record, plain, read_document, replace_file
 from vljepa_runtime.files.values import Name, Positive, Share, Text, shown, within
 from vljepa_runtime.norms import unit_rows
 from vljepa_runtime.printable import json_text
@@ -31,6 +31,7 @@ UNSURE = "unsure"
 VERSION = 1
 MAX_BYTES = 8 << 20  # sixty-four states of the paper's model take 2.5 MB
 MAX_STATES = 64
+AGAIN = "write them with vljepa teach"
 MAX_WEIGHT = 1e6  # float32 holds what comes of it; features have length 1
 MAX_WIDTH = 8192  # of a feature; the largest X-encoder that is public has 1,664
 
@@ -165,19 +166,9 @@ class States:
         Raises:
             InputError: it is not JSON, of another version, or has unknown, missing or impossible values.
         """
-        if len(data) > MAX_BYTES:
-            raise InputError(f"{where}: expected at most {MAX_BYTES >> 20} MiB of taught states")
-        try:
-            values = parse_json(data)
-        except ValueError as error:
-            raise InputError(f"{where}: expected states that vljepa teach wrote: {error}") from error
-        if not isinstance(values, Mapping) or values.get("v") != VERSION:
-            found = values.get("v") if isinstance(values, Mapping) else values
-            raise InputError(
-                f"{where}: expected taught states of version {VERSION}, got {shown(found)}: "
-                "write them with vljepa teach"
-            )
-        return read_record(cls, values, where, error=InputError)
+        return read_document(
+            cls, data, where, what="taught states", version=VERSION, most=MAX_BYTES, advice=AGAIN
+        )
 
     def to_json(self) -> str:
         """One JSON document."""

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from vljepa_apps.measure.json_process import answering, say
 from vljepa_apps.measure.subject import Subject
 from vljepa_runtime.peak_memory import peak_rss_mb
 
@@ -147,20 +148,5 @@ def say_task(result: TaskResult) -> None:
     say("task", **result.to_dict(), **kept, scores=scores, embeddings=result.embeddings.tolist())
 
 
-def say(kind: str, **values: Any) -> None:
-    """One JSON line."""
-    print(json.dumps({"kind": kind} | values), flush=True)  # noqa: T201  (read by the process that started this one)
-
-
 if __name__ == "__main__":
-    from vljepa_apps.signals import ending_as_interrupt
-    from vljepa_runtime.errors import VljepaError
-
-    try:
-        with ending_as_interrupt():
-            sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:  # who started this one has the signal too, and says so
-        sys.exit(130)
-    except VljepaError as error:
-        say("error", message=str(error))
-        sys.exit(1)
+    sys.exit(answering(main))

@@ -6,6 +6,7 @@ from .atomic import claimed as claimed
 from .atomic import replace_file as replace_file
 from .claim import SUFFIX as SUFFIX
 from .claim import has_writer as has_writer
+from .documents import read_document as read_document
 from .in_place import is_in_place as is_in_place
 from .lines import split_lines as split_lines
 from .records import AtMost as AtMost

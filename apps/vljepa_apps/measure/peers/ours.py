@@ -6,11 +6,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vljepa_apps.measure.peers.protocol import Float32, Run, UInt8
+from vljepa_apps.measure.peers.protocol import Backend, Float32, Run, UInt8
 from vljepa_apps.measure.peers.table import Peer
-from vljepa_apps.measure.peers.workload import Array, Workload
+from vljepa_apps.measure.peers.workload import Workload
 
 __all__ = ["open_backend", "prepare"]
 
@@ -40,7 +38,7 @@ def open_backend(peer: Peer, workload: Workload, folder: Path, *, threads: int |
     )
 
 
-class OurBackend:
+class OurBackend(Backend):
     """See `Backend`; a window goes through `Model.embed`."""
 
     def __init__(self, bundle: str, names: tuple[str, ...], *, engine: str, threads: int | None) -> None:
@@ -69,14 +67,6 @@ class OurBackend:
             return [found[name] for name in outputs]
 
         return run
-
-    def native(self, array: Array) -> Any:
-        """See `Backend`."""
-        return array
-
-    def numpy(self, value: Any) -> Float32:
-        """See `Backend`."""
-        return np.asarray(value, np.float32)
 
     def embed(self, frames: UInt8) -> Float32 | None:
         """See `Backend`."""

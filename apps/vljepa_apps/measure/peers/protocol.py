@@ -17,7 +17,7 @@ Run = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Backend(Protocol):
-    """Graphs of one workload in one library."""
+    """Graphs of one workload in one library; as it stands here, of one that takes and gives NumPy's arrays."""
 
     detail: str
     """What runs: library, version, type, threads."""
@@ -29,9 +29,12 @@ class Backend(Protocol):
 
     def native(self, array: npt.NDArray[Any]) -> Any:
         """An array as the library takes it."""
+        return array
 
     def numpy(self, value: Any) -> Float32:
         """The reverse; waits for the device."""
+        return np.asarray(value, np.float32)
 
     def embed(self, frames: UInt8) -> Float32 | None:
         """A window through a way of its own; None takes the graphs one after the other."""
+        return None

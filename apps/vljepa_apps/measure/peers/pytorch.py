@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_apps.measure.peers.protocol import Float32, Run, UInt8
+from vljepa_apps.measure.peers.protocol import Backend, Float32, Run
 from vljepa_apps.measure.peers.table import Peer
 from vljepa_apps.measure.peers.workload import Array, Workload
 from vljepa_runtime.contract import PREDICTOR, X_ENCODER
@@ -33,7 +33,7 @@ def open_backend(peer: Peer, workload: Workload, folder: Path, *, threads: int |
     return TorchBackend(workload, kind=peer.products, device=peer.device, compiled="compiled" in peer.options)
 
 
-class TorchBackend:
+class TorchBackend(Backend):
     """See `Backend`."""
 
     def __init__(self, workload: Workload, *, kind: str, device: str, compiled: bool) -> None:
@@ -76,7 +76,3 @@ class TorchBackend:
     def numpy(self, value: Any) -> Float32:
         """See `Backend`."""
         return np.asarray(value.float().cpu().numpy(), np.float32)
-
-    def embed(self, frames: UInt8) -> Float32 | None:
-        """See `Backend`."""
-        return None

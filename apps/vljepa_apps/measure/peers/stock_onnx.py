@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vljepa_apps.measure.peers.protocol import Float32, Run, UInt8
+from vljepa_apps.measure.peers.protocol import Backend, Run
 from vljepa_apps.measure.peers.table import Peer
-from vljepa_apps.measure.peers.workload import Array, Workload
+from vljepa_apps.measure.peers.workload import Workload
 
 __all__ = ["open_backend", "prepare"]
 
@@ -39,7 +37,7 @@ def open_backend(peer: Peer, workload: Workload, folder: Path, *, threads: int |
     return StockOnnxBackend(folder, provider, tuple(workload.inputs), threads=threads)
 
 
-class StockOnnxBackend:
+class StockOnnxBackend(Backend):
     """See `Backend`; values stay NumPy arrays."""
 
     def __init__(self, folder: Path, provider: str, names: tuple[str, ...], *, threads: int | None) -> None:
@@ -64,15 +62,3 @@ class StockOnnxBackend:
             return outputs
 
         return run
-
-    def native(self, array: Array) -> Any:
-        """See `Backend`."""
-        return array
-
-    def numpy(self, value: Any) -> Float32:
-        """See `Backend`."""
-        return np.asarray(value, np.float32)
-
-    def embed(self, frames: UInt8) -> Float32 | None:
-        """See `Backend`."""
-        return None

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from vljepa_apps.measure.peers.protocol import Float32, Run, UInt8
+from vljepa_apps.measure.peers.protocol import Backend, Float32, Run
 from vljepa_apps.measure.peers.table import Peer
-from vljepa_apps.measure.peers.workload import Array, Workload
+from vljepa_apps.measure.peers.workload import Workload
 from vljepa_runtime.engines.openvino_library import import_untracked, shared_core
 
 __all__ = ["open_backend", "prepare"]
@@ -40,7 +40,7 @@ def open_backend(
     return StockOpenVinoBackend(folder, tuple(workload.inputs), threads=threads)
 
 
-class StockOpenVinoBackend:
+class StockOpenVinoBackend(Backend):
     """See `Backend`; values stay NumPy arrays, those of results are its own buffers."""
 
     def __init__(self, folder: Path, names: tuple[str, ...], *, threads: int | None) -> None:
@@ -64,14 +64,6 @@ class StockOpenVinoBackend:
 
         return run
 
-    def native(self, array: Array) -> Any:
-        """See `Backend`."""
-        return array
-
     def numpy(self, value: Any) -> Float32:
         """See `Backend`."""
         return np.array(value, np.float32)
-
-    def embed(self, frames: UInt8) -> Float32 | None:
-        """See `Backend`."""
-        return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from vljepa_apps.measure.json_process import answering, say
 from vljepa_apps.measure.subject import Subject
 from vljepa_apps.measure.tune.paced import TimedSession, run_paced
 from vljepa_runtime import Session, SourceStatus
@@ -160,20 +161,5 @@ def _keep(model: Model, seen: Seen, queries: Sequence[str], order: Mapping[str, 
         np.savez(path, **found)
 
 
-def say(kind: str, **values: Any) -> None:
-    """One JSON line."""
-    print(json.dumps({"kind": kind} | values), flush=True)  # noqa: T201  (read by the process that started this one)
-
-
 if __name__ == "__main__":
-    from vljepa_apps.signals import ending_as_interrupt
-    from vljepa_runtime.errors import VljepaError
-
-    try:
-        with ending_as_interrupt():
-            sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:  # who started this one has the signal too, and says so
-        sys.exit(130)
-    except VljepaError as error:
-        say("error", message=str(error))
-        sys.exit(1)
+    sys.exit(answering(main))
