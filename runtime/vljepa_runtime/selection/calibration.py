@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -97,13 +96,8 @@ def calibrate_observed(
     low, high = 1e-4, 0.9999 if policy.boundaries else 2.0
     for _ in range(14):  # to 0.1 % of it
         middle = math.sqrt(low * high)
-        if len(run_policy(_as_sensitive(policy, middle), seen)) <= allowed:
+        if len(run_policy(policy.limited(middle), seen)) <= allowed:
             high = middle
         else:
             low = middle
-    return _as_sensitive(policy, high)
-
-
-def _as_sensitive(policy: OnlineSelection, limit: float) -> OnlineSelection:
-    """The policy with this for what opens a change: a distance, or a net's probability."""
-    return replace(policy, boundary=limit) if policy.boundaries else replace(policy, threshold=limit)
+    return policy.limited(high)

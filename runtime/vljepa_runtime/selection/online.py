@@ -108,6 +108,10 @@ class OnlineSelection:
             return self
         return replace(self, boundaries=boundaries.nets_of(query))
 
+    def limited(self, limit: float) -> OnlineSelection:
+        """The same with another limit of what it goes by: the probability of a boundary, or a distance without nets."""
+        return replace(self, boundary=limit) if self.boundaries else replace(self, threshold=limit)
+
     @property
     def least_change(self) -> float:
         """Cosine distance that opens a change."""

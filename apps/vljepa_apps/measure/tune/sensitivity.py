@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,15 +142,9 @@ def find_sensitivity(
         unknown=windows.unknown([decision for decision, _ in found]),
         rate=rate_of(len(found), minutes),
         told_after_s=float(np.median([told_s - each.start_s for each, told_s in found])) if found else None,
-        next_per_minute=len(windows.told_by(as_sensitive(policy, NEXT * limit))) / minutes,
-        most_per_minute=len(windows.told_by(as_sensitive(policy, LEAST_LIMIT))) / minutes,
+        next_per_minute=len(windows.told_by(policy.limited(max(LEAST_LIMIT, NEXT * limit)))) / minutes,
+        most_per_minute=len(windows.told_by(policy.limited(LEAST_LIMIT))) / minutes,
     )
-
-
-def as_sensitive(policy: OnlineSelection, limit: float) -> OnlineSelection:
-    """The policy with another limit of what it goes by."""
-    limit = max(LEAST_LIMIT, limit)
-    return replace(policy, boundary=limit) if policy.boundaries else replace(policy, threshold=limit)
 
 
 def watch(
