@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,19 @@ def trusting(pair: Pair) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(pair.cert))
 
 
-async def first_message(address: str, **options: Any) -> str | bytes:
-    """What a WebSocket is told first; in one thread, for two must not use a connection of OpenSSL at once."""
-    async with connect(address, **options) as socket:
-        return await asyncio.wait_for(socket.recv(), 20)
+def first_message(address: str, **options: Any) -> str | bytes:
+    """What a WebSocket is told first.
+
+    It is read in one thread, for two must not use a connection of OpenSSL at once, and not in this one, where a
+    browser's events may be awaited.
+    """
+
+    async def told() -> str | bytes:
+        async with connect(address, **options) as socket:
+            return await asyncio.wait_for(socket.recv(), 20)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, told()).result()
 
 
 def test_a_browser_that_knows_the_certificate_comes_in(secure: str, pair: Pair) -> None:
@@ -94,7 +104,7 @@ def test_a_browser_that_knows_the_certificate_comes_in(secure: str, pair: Pair) 
         refused = browser.post("/api/logout", headers={"Origin": f"http://{secure}"})
         assert refused.status_code == 403  # the same host without TLS is another page
     options = {"ssl": trusting(pair), "additional_headers": cookie, "origin": f"https://{secure}"}
-    assert json.loads(asyncio.run(first_message(f"wss://{secure}/api/live", **options)))["kind"]
+    assert json.loads(first_message(f"wss://{secure}/api/live", **options))["kind"]
 
 
 def test_who_does_not_know_it_or_speaks_plainly_gets_nothing(secure: str) -> None:

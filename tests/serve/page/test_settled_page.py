@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -111,17 +112,30 @@ def test_a_day_is_saved_as_a_file_and_a_picture_found(browser: Any, guarded: Run
         page.get_by_text("Expected a picture").or_(page.get_by_text("Expected a JPEG")).first.wait_for()
 
 
-def test_a_page_too_many_says_so_and_comes_in_when_one_leaves(browser: Any, guarded: Running) -> None:
+@pytest.mark.parametrize("is_asked", [False, True], ids=["by itself", "when asked"])
+def test_a_page_too_many_says_so_and_comes_in_when_one_leaves(
+    browser: Any, guarded: Running, is_asked: bool
+) -> None:
     address = guarded.address.replace("http", "ws") + "/api/live"
-    with ExitStack() as places:
+    places = guarded.service.pages
+    with ExitStack() as pages:
+        wait_for(lambda: not places.used)
         others = [
-            places.enter_context(connect(address, additional_headers=BEARER)) for _ in range(MOST_PAGES)
+            pages.enter_context(connect(address, additional_headers=BEARER, max_queue=None))
+            for _ in range(MOST_PAGES)
         ]
         with opened(browser, guarded, quiet=REFUSED) as page:
+            page.clock.install()  # runs on, until it is paused
+            page.reload()
             entered(page)
             page.get_by_text(f"There are {MOST_PAGES} open pages already").wait_for()
+            if is_asked:
+                page.clock.pause_at(time.time() + 3600)  # it tries once, in vain, and not again
+                page.get_by_text("Trying again in", exact=False).wait_for()
             others[0].close()
-            page.get_by_role("button", name="Try now").click()
+            wait_for(lambda: places.used < MOST_PAGES)
+            if is_asked:
+                page.get_by_role("button", name="Try now").click()
             until(page, "!document.querySelector('#banner .bad')")
 
 
