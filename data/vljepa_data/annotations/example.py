@@ -42,6 +42,7 @@ class Example:
         query: What is asked; empty where nothing says so: then it is what a model asks by itself, see `asked`.
         candidates: Answers to choose from, the right one among them; empty where anything may be said.
         split: `train`, `val`, `test` or whatever the file says; empty when it says nothing.
+        kind: What sort of question it is, where a data set's figures are given for each sort; else empty.
     """
 
     segment: Segment
@@ -49,6 +50,7 @@ class Example:
     query: str = ""
     candidates: tuple[str, ...] = ()
     split: str = ""
+    kind: str = ""
 
     def __post_init__(self) -> None:
         if not self.text.strip() or (self.query and not self.query.strip()):

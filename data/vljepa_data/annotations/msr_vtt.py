@@ -15,15 +15,20 @@ from vljepa_data.world.vocabulary import PROMPTS
 __all__ = ["read_msr_vtt"]
 
 
-def read_msr_vtt(path: Path, videos: Path) -> Iterator[Example]:
+def read_msr_vtt(path: Path, videos: Path, folder: VideoFolder | None = None) -> Iterator[Example]:
     """Read `MSRVTT_data.json`, `train_val_videodatainfo.json` or `MSRVTT_JSFUSION_test.csv`.
 
     The videos are clips already: the times in the JSON are those of the films they were cut from.
 
+    Args:
+        path: The file.
+        videos: Folder of the videos.
+        folder: The same, where it was listed already.
+
     Raises:
         AnnotationError: a part is missing; the message names file and line (CSV) or entry (JSON).
     """
-    folder = VideoFolder(videos)
+    folder = folder or VideoFolder(videos)
     if path.suffix.lower() == ".csv":
         for row in csv_rows(path, "video_id", "sentence"):
             yield Example(

@@ -20,6 +20,7 @@ __all__ = [
     "csv_header",
     "csv_rows",
     "json_document",
+    "json_value",
     "jsonl_rows",
     "lookalike",
     "read_text",
@@ -45,11 +46,12 @@ SYNONYMS = (  # what tables of clips call the same thing, without capitals and s
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record and where it stands."""
+    """One record and where it stands: `line` counts lines of a file, or what `counted` says."""
 
     values: Mapping[str, Any]
     path: Path
     line: int
+    counted: str = "line"
 
     def text(self, name: str, default: str | None = None) -> str:
         """A field as text without outer blanks; `default` where it is absent or empty.
@@ -92,7 +94,7 @@ class Row:
 
     def error(self, problem: object) -> AnnotationError:
         """An error that says where this row stands."""
-        return AnnotationError(f"{self.path}, line {self.line}: {problem}")
+        return AnnotationError(f"{self.path}, {self.counted} {self.line}: {problem}")
 
 
 def read_text(path: Path) -> str:
@@ -197,12 +199,21 @@ def json_document(path: Path) -> dict[str, Any]:
     Raises:
         AnnotationError: it is not JSON, or not an object.
     """
+    document = json_value(path)
+    if not isinstance(document, dict):
+        raise AnnotationError(f"{path}: expected a JSON object, got {type(document).__name__}")
+    return document
+
+
+def json_value(path: Path) -> Any:
+    """A whole JSON file.
+
+    Raises:
+        AnnotationError: it is not JSON.
+    """
     try:
-        document = parse_json(read_text(path))
+        return parse_json(read_text(path))
     except json.JSONDecodeError as error:
         raise AnnotationError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
     except ValueError as error:
         raise AnnotationError(f"{path}: not JSON that can be read: {error}") from error
-    if not isinstance(document, dict):
-        raise AnnotationError(f"{path}: expected a JSON object, got {type(document).__name__}")
-    return document

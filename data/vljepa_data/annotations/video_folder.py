@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 __all__ = ["VideoFolder"]
@@ -17,8 +18,18 @@ class VideoFolder:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._list(folder, sorted(folder.rglob("*")))
+
+    @classmethod
+    def of(cls, folder: Path, files: Iterable[Path]) -> VideoFolder:
+        """Of files that were listed already, in the order of their paths."""
+        made = cls.__new__(cls)
+        made._list(folder, files)
+        return made
+
+    def _list(self, folder: Path, files: Iterable[Path]) -> None:
         self.folder = folder
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = [path for path in files if path.suffix.lower() in SUFFIXES]
         self._by_name = {path.stem: path for path in reversed(found)}
 
     def find(self, *names: str) -> Path | None:

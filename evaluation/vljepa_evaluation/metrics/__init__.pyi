@@ -1,3 +1,5 @@
+from .binary import average_precision as average_precision
+from .binary import binary_f1 as binary_f1
 from .cider import CiderD as CiderD
 from .cider import cider_d as cider_d
 from .cider import tokenise as tokenise
@@ -20,4 +22,5 @@ from .paired import PairedDifference as PairedDifference
 from .paired import difference_of as difference_of
 from .paired import holm as holm
 from .ranks import ranks as ranks
+from .words import normalise_answer as normalise_answer
 from .words import word_f1 as word_f1

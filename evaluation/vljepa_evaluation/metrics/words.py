@@ -8,7 +8,25 @@ from collections.abc import Sequence
 from vljepa_evaluation.metrics.cider import tokenise
 from vljepa_runtime.errors import InputError
 
-__all__ = ["word_f1"]
+__all__ = ["normalise_answer", "word_f1"]
+
+ARTICLES = {"a", "an", "the"}
+NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+DIGITS = {"none": "0"} | {name: str(number) for number, name in enumerate(NUMBERS)}
+
+
+def normalise_answer(text: str) -> str:
+    """An answer as it is compared: lower case, without punctuation and articles, small numbers as digits.
+
+    As the VQA evaluation does (arXiv 1505.00468), but for its list of contractions.
+
+    Examples:
+        >>> from vljepa_evaluation.metrics import normalise_answer
+        >>> normalise_answer("The Two dogs."), normalise_answer("2 dogs")
+        ('2 dogs', '2 dogs')
+    """
+    words = [DIGITS.get(word, word) for word in tokenise(text)]
+    return " ".join(word for word in words if word not in ARTICLES)
 
 
 def word_f1(text: str, references: Sequence[str]) -> float:

@@ -1,0 +1,175 @@
+"""Choose the right one of several texts: labels, actions to come, answers to questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from vljepa_data.annotations import Example, Vocabulary
+from vljepa_evaluation.metrics import Estimate, binary_f1, mean_of
+from vljepa_evaluation.tasks.data_sets.shown import ClipTask, Shown
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.task import MARGIN, TaskResult
+
+__all__ = ["Choosing"]
+
+LEAST_COSINE = -1.0
+KEPT = 2000  # embeddings, to compare two models by
+SHOWN = 8
+TOP = 5
+YES_NO = {"yes", "no"}
+EMBEDDED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One query about one clip; any of `right` answers it."""
+
+    right: frozenset[str]
+    candidates: tuple[str, ...]
+    video: int
+
+
+class Choosing(ClipTask):
+    """Accuracy among candidates: an example's own, else those of a vocabulary, else all texts of the set.
+
+    Answers that are not among the candidates cannot be chosen, and count as wrong.
+
+    Args:
+        name: In a report.
+        examples: Clips with the right text.
+        prompt: The query of examples that have none.
+        vocabulary: Labels and templates; its labels stand before the candidates of examples.
+        texts: Candidates where nothing else says any.
+        by_class: Also the mean over classes of recall at 5, as EPIC-Kitchens-100 counts anticipation.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        examples: Iterable[Example],
+        prompt: str,
+        vocabulary: Vocabulary,
+        *,
+        texts: tuple[str, ...],
+        by_class: bool = False,
+    ) -> None:
+        super().__init__(name, examples, prompt)
+        self._vocabulary, self._texts, self._by_class = vocabulary, texts, by_class
+        self._questions: list[_Question] = []
+
+    def _asked(self, clip: Shown, asked: dict[str, list[Example]]) -> Sequence[str]:
+        for examples in asked.values():
+            lists = dict.fromkeys(example.candidates for example in examples)
+            named = (
+                tuple(dict.fromkeys(name for each in lists for name in each))
+                if len(lists) > 1
+                else next(iter(lists))
+            )
+            candidates = self._vocabulary.labels or named or self._texts
+            right = frozenset(example.text for example in examples)
+            self._questions.append(_Question(right, candidates, clip.video))
+        return tuple(asked)
+
+    def result(self, model: Evaluable) -> TaskResult:
+        """Rank each question's candidates by cosine; a tie with a wrong one is wrong."""
+        videos = tuple(question.video for question in self._questions)
+        embeddings = np.stack(self._predicted[:KEPT])
+        counts = [len(question.candidates) for question in self._questions]
+        if max(counts) < 2:
+            return TaskResult(
+                task=self.name,
+                note="skipped: there is one label, nothing to choose from",
+                groups=videos,
+                embeddings=embeddings,
+            )
+        chosen, margins, places = self._choose(model)
+        scores = {"accuracy": margins > 0, MARGIN: margins}
+        if min(counts) > TOP:
+            scores[f"top{TOP}"] = places < TOP
+        result = TaskResult.of(
+            self.name,
+            "accuracy",
+            scores,
+            chance=float(
+                np.mean([len(q.right & {*q.candidates}) / len(q.candidates) for q in self._questions])
+            ),
+            note=f"{len(margins)} questions about clips of {len(set(videos))} videos, {_span(counts)} candidates",
+            groups=videos,
+            chosen=tuple(chosen),
+            embeddings=embeddings,
+            examples=self._wrong(chosen),
+        )
+        return replace(result, metrics={**result.metrics, **self._further(chosen, places, videos)})
+
+    def _choose(self, model: Evaluable) -> tuple[list[str], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Per question the best candidate, how much nearer the nearest right one is than a wrong one, and its place."""
+        names = list(dict.fromkeys(name for each in {q.candidates for q in self._questions} for name in each))
+        index = {name: place for place, name in enumerate(names)}
+        rows = self._rows(model, names)
+        columns = {q.candidates: np.array([index[name] for name in q.candidates]) for q in self._questions}
+        chosen, margins, places = [], [], []
+        for question, predicted in zip(self._questions, self._predicted):
+            picked = columns[question.candidates]
+            scores = (rows if len(picked) == len(rows) else rows[picked]) @ predicted
+            if len(picked) == len(rows):
+                scores = scores[picked]
+            right = np.array([name in question.right for name in question.candidates])
+            wrong = scores[~right].max() if not right.all() else LEAST_COSINE
+            best = scores[right].max() if right.any() else LEAST_COSINE
+            chosen.append(question.candidates[int(scores.argmax())])
+            margins.append(float(best - wrong))
+            places.append(int((scores[~right] >= best).sum()))
+        return chosen, np.array(margins), np.array(places)
+
+    def _rows(self, model: Evaluable, names: Sequence[str]) -> Float32:
+        """Unit vectors (N, S) of labels: made before, or the mean over templates."""
+        made = self._vocabulary
+        if made.embeddings.size:
+            place = {label: number for number, label in enumerate(made.labels)}
+            return made.embeddings[[place[name] for name in names]]
+        sentences = [made.sentences(name) for name in names]
+        flat = [text for group in sentences for text in group]
+        parts = [
+            model.embed_text(flat[i : i + EMBEDDED_AT_ONCE]) for i in range(0, len(flat), EMBEDDED_AT_ONCE)
+        ]
+        means = np.concatenate(parts).reshape(len(names), len(sentences[0]), -1).mean(axis=1)
+        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
+
+    def _further(
+        self, chosen: Sequence[str], places: npt.NDArray[np.int64], videos: Sequence[int]
+    ) -> dict[str, Estimate]:
+        """Figures that are no mean over questions."""
+        if all({*question.candidates} == YES_NO for question in self._questions):
+            truth = [question.right == {"yes"} for question in self._questions]
+            said = [answer == "yes" for answer in chosen]
+            return {"f1": binary_f1(truth, said, groups=videos), "yes_ratio": mean_of(said, groups=videos)}
+        if not self._by_class:
+            return {}
+        hits: dict[str, list[float]] = {}
+        for question, place in zip(self._questions, places.tolist()):
+            for label in question.right:
+                hits.setdefault(label, []).append(float(place < TOP))
+        return {
+            f"class_mean_recall_at_{TOP}": mean_of(
+                [float(np.mean(each)) for each in hits.values()], span=(0.0, 1.0)
+            )
+        }
+
+    def _wrong(self, chosen: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """What was chosen beside the truth, of a few questions that were answered wrongly."""
+        pairs = [
+            (said, min(question.right))
+            for said, question in zip(chosen, self._questions)
+            if said not in question.right
+        ]
+        return tuple(pairs[:SHOWN])
+
+
+def _span(counts: Sequence[int]) -> str:
+    """`8`, or `2 to 8`."""
+    low, high = min(counts), max(counts)
+    return str(high) if low == high else f"{low} to {high}"

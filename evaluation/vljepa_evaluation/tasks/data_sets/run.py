@@ -1,0 +1,120 @@
+"""Measure a model on a data set: a clip is read and encoded once, then asked all that any task wants to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from vljepa_data.annotations import DataSet, Example, Part
+from vljepa_evaluation.tasks.data_sets.choosing import Choosing
+from vljepa_evaluation.tasks.data_sets.finding import TextToVideo, VideoToText
+from vljepa_evaluation.tasks.data_sets.shown import ClipTask, shown
+from vljepa_evaluation.tasks.data_sets.wording import Captioning, OpenAnswers
+from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.run import measure_tasks
+from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_runtime.preprocessing import Preprocess
+
+__all__ = ["evaluate_data"]
+
+Progress = Callable[[float, str], None]
+
+
+def evaluate_data(
+    model: Evaluable,
+    pre: Preprocess,
+    data_set: DataSet,
+    *,
+    progress: Progress = lambda share, what: None,
+) -> Iterator[TaskResult]:
+    """Measure a model on all parts of a data set.
+
+    Args:
+        model: Anything that encodes, predicts, embeds texts and, for captions and open answers, decodes.
+        pre: How its clips are read.
+        data_set: See `open_data`.
+        progress: Called with the share done (0..1) and what is being done.
+
+    Yields:
+        Results named SET/PART, and SET/PART/KIND where questions are of several kinds; a task that fails says so in
+        its `note`, as does one whose videos are partly missing.
+
+    Raises:
+        SourceError: a video cannot be read.
+
+    Examples:
+        >>> from vljepa_data.annotations import open_data
+        >>> from vljepa_evaluation.tasks import evaluate_data
+        >>> from vljepa_runtime import load
+        >>> model = load("tiny")
+        >>> for result in evaluate_data(model, model.preprocess, open_data("clips.csv")):
+        ...     print(result.task, result.headline, result.main.value)
+        own/labels accuracy 1.0
+        own/retrieval recall_at_1 1.0
+    """
+    opened = [(part, task) for part in data_set.parts for task in _clip_tasks(data_set, part)]
+    tasks = [task for _, task in opened]
+    missing = {task.name: part for part, task in opened if part.missing}
+    segments = dict.fromkeys(segment for task in tasks for segment in task.about)
+    total = max(sum(task.wanted for task in tasks), 1)
+
+    def report() -> None:
+        left = sum(task.wanted for task in tasks)
+        progress(1 - left / total, "clips" if left else "ranking")
+
+    for result in measure_tasks(model, tasks, shown(segments, pre), report) if tasks else ():
+        yield _told(result, missing.get(result.task))
+
+
+def _told(result: TaskResult, part: Part | None) -> TaskResult:
+    """A note of what was left out."""
+    if part is None:
+        return result
+    total = part.missing + len(part.items)
+    return replace(result, note=f"{result.note}; {part.missing} of {total} left out: not in the folder")
+
+
+def _clip_tasks(data_set: DataSet, part: Part) -> Iterator[ClipTask]:
+    """The tasks of a part: one for all examples, and one for each kind where there are several."""
+    make = CLIP_TASKS.get(part.task)
+    if make is None:
+        return
+    examples = [item for item in part.items if isinstance(item, Example)]
+    kinds = dict.fromkeys(example.kind for example in examples)
+    name = f"{data_set.name}/{part.name}"
+    yield from make(name, examples, part.prompt, data_set)
+    for kind in kinds if len(kinds) > 1 else ():
+        chosen = [example for example in examples if example.kind == kind]
+        yield from make(f"{name}/{kind or 'other'}", chosen, part.prompt, data_set)
+
+
+def _choosing(name: str, examples: Sequence[Example], prompt: str, data: DataSet) -> Iterator[ClipTask]:
+    texts = tuple(dict.fromkeys(example.text for example in examples))
+    yield Choosing(name, examples, prompt, data.vocabulary, texts=texts)
+
+
+def _finding(name: str, examples: Sequence[Example], prompt: str, data: DataSet) -> Iterator[ClipTask]:
+    own = any(part.task == "labels" for part in data.parts)
+    yield TextToVideo(name, examples, prompt, distinct=own)
+    if not own:
+        yield VideoToText(f"{name}/video-to-text", examples, prompt)
+
+
+def _captioning(name: str, examples: Sequence[Example], prompt: str, data: DataSet) -> Iterator[ClipTask]:
+    yield Captioning(name, examples, prompt)
+
+
+def _open(name: str, examples: Sequence[Example], prompt: str, data: DataSet) -> Iterator[ClipTask]:
+    yield OpenAnswers(name, examples, prompt)
+
+
+CLIP_TASKS: Mapping[str, Callable[[str, Sequence[Example], str, DataSet], Iterator[Any]]] = {
+    "labels": _choosing,
+    "classification": _choosing,
+    "vqa": _choosing,
+    "retrieval": _finding,
+    "captioning": _captioning,
+    "open-vqa": _open,
+}
+"""What measures each task of `TASK_PROMPTS` that asks about clips one by one."""

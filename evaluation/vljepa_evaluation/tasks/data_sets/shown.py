@@ -1,0 +1,78 @@
+"""Clips and pictures of a data set one by one, and the part of a task that knows which of them it asks about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from vljepa_data.annotations import Example, Segment, by_segment, read_segment
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_runtime.preprocessing import Clip, Preprocess
+
+__all__ = ["ClipTask", "Shown", "shown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One clip, or one picture as a clip whose frames are alike.
+
+    Attributes:
+        frames: As the model's preprocessing takes it.
+        segment: What it is.
+        video: Number of its file; clips of one file are not independent.
+    """
+
+    frames: Clip
+    segment: Segment
+    video: int
+
+
+def shown(segments: Iterable[Segment], pre: Preprocess) -> Iterator[tuple[int, Shown]]:
+    """Each clip with its number, read when it is its turn."""
+    every = tuple(segments)
+    videos = {path: number for number, path in enumerate(dict.fromkeys(each.path for each in every))}
+    for number, segment in enumerate(every):
+        frames = read_segment(segment, pre)
+        yield number, Shown(frames=frames, segment=segment, video=videos[segment.path])
+
+
+class ClipTask:
+    """Asks of its clips each distinct query once.
+
+    Args:
+        name: In a report.
+        examples: What is asked about.
+        prompt: The query of examples that have none.
+    """
+
+    supply = "data"
+
+    def __init__(self, name: str, examples: Iterable[Example], prompt: str) -> None:
+        self.name = name
+        self._prompt = prompt
+        self.about = by_segment(examples)
+        self.wanted = len(self.about)
+        self._predicted: list[Float32] = []
+
+    def queries(self, clip: Shown, number: int, /) -> Sequence[str]:
+        """See `Task.queries`."""
+        if clip.segment not in self.about:
+            return ()
+        asked: dict[str, list[Example]] = {}
+        for example in self.about[clip.segment]:
+            asked.setdefault(example.query or self._prompt, []).append(example)
+        return self._asked(clip, asked)
+
+    def _asked(self, clip: Shown, asked: dict[str, list[Example]]) -> Sequence[str]:
+        """Remember what is right; the queries to ask."""
+        raise NotImplementedError
+
+    def take(self, embeddings: Sequence[Float32]) -> None:
+        """Keep those of one clip."""
+        self._predicted += embeddings
+        self.wanted -= 1
+
+    def result(self, model: Evaluable) -> TaskResult:
+        """See `Task.result`."""
+        raise NotImplementedError
