@@ -11,7 +11,11 @@ from pathlib import Path
 from vljepa_data.annotations.video_folder import VideoFolder
 from vljepa_data.errors import AnnotationError
 
-__all__ = ["DataFolder"]
+__all__ = ["DataFolder", "FileMissingError"]
+
+
+class FileMissingError(AnnotationError):
+    """No file of a folder has a name that was looked for."""
 
 
 class DataFolder:
@@ -72,9 +76,9 @@ class DataFolder:
         """A picture by its file's name, wherever it lies; where it was expected if it is nowhere."""
         return self._by_name.get(Path(name).name, self.path / name)
 
-    def missing(self, what: str) -> AnnotationError:
+    def missing(self, what: str) -> FileMissingError:
         """An error that says what was looked for here."""
-        return AnnotationError(f"{self.path}: expected {what} in this folder or below it, found none")
+        return FileMissingError(f"{self.path}: expected {what} in this folder or below it, found none")
 
     @cached_property
     def _by_name(self) -> dict[str, Path]:

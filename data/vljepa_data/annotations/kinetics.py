@@ -15,15 +15,20 @@ __all__ = ["read_kinetics"]
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
-def read_kinetics(path: Path, videos: Path) -> Iterator[Example]:
+def read_kinetics(path: Path, videos: Path, folder: VideoFolder | None = None) -> Iterator[Example]:
     """Read `train.csv` or `validate.csv`; clips are named ID_START_END with six digits each, or the videos are whole.
 
     Every label of the file is a candidate answer.
 
+    Args:
+        path: The file.
+        videos: Folder of the videos.
+        folder: The same, where it was listed already.
+
     Raises:
         AnnotationError: with file and line.
     """
-    folder = VideoFolder(videos)
+    folder = folder or VideoFolder(videos)
     rows = list(csv_rows(path, *COLUMNS))
     labels = tuple(dict.fromkeys(row.text("label") for row in rows))
     for row in rows:

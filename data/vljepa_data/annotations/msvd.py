@@ -16,15 +16,20 @@ __all__ = ["read_msvd"]
 COLUMNS = ("VideoID", "Start", "End", "Language", "Description")
 
 
-def read_msvd(path: Path, videos: Path) -> Iterator[Example]:
+def read_msvd(path: Path, videos: Path, folder: VideoFolder | None = None) -> Iterator[Example]:
     """Read `video_corpus.csv` (its English descriptions) or `AllVideoDescriptions.txt`.
 
     Clips are named VIDEO_START_END. The corpus has no splits.
 
+    Args:
+        path: The file.
+        videos: Folder of the videos.
+        folder: The same, where it was listed already.
+
     Raises:
         AnnotationError: with file and line.
     """
-    folder = VideoFolder(videos)
+    folder = folder or VideoFolder(videos)
     if path.suffix.lower() != ".csv":
         yield from _lines(path, folder)
         return

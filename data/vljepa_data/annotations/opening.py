@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vljepa_data.annotations.data_folder import DataFolder
+from vljepa_data.annotations.data_folder import DataFolder, FileMissingError
 from vljepa_data.annotations.data_set import TASK_PROMPTS, DataSet, Part
 from vljepa_data.annotations.formats import read_annotations
 from vljepa_data.annotations.records import Contrast, Item, is_there, segments_of
-from vljepa_data.annotations.sets.table import DATA_SETS, DataForm
+from vljepa_data.annotations.sets.table import DATA_SETS, DataForm, PartForm
 from vljepa_data.annotations.vocabulary import Vocabulary
 from vljepa_data.errors import AnnotationError
 
@@ -99,30 +99,41 @@ def _named(spec: str) -> tuple[str, Path]:
 
 
 def _published(name: str, form: DataForm, path: Path, progress: Callable[[float, str], None]) -> DataSet:
-    """Its parts, as far as their videos and pictures are there."""
-    folder = DataFolder(path)
-    parts, known = [], dict[Path, bool]()
+    """Its parts, as far as their files, videos and pictures are there; one part at least."""
+    folder, known = DataFolder(path), dict[Path, bool]()
     read: dict[str, tuple[Item, ...]] = {}
+    parts, absent = [], list[FileMissingError]()
     for number, part in enumerate(form.parts):
         progress(number / len(form.parts), f"reading {name}")
-        if part.reads not in read:
-            read[part.reads] = tuple(part.read(folder))
-        items = read[part.reads]
-        if not items:
-            raise AnnotationError(f"{path}: expected at least one entry in {form.files}, got none")
-        there = tuple(item for item in items if is_there(item, known) or isinstance(item, Contrast))
-        if not there:
-            first = segments_of(items[0])[0].path
-            raise AnnotationError(
-                f"{path}: expected the videos or pictures of {form.title} in this folder or below it, such as "
-                f"{first.name}, found none of {len(items)}"
-            )
-        missing = len(items) - len(there)
-        parts.append(
-            Part(name=part.name, task=part.task, items=there, prompt=TASK_PROMPTS[part.task], missing=missing)
-        )
+        try:
+            if part.reads not in read:
+                read[part.reads] = tuple(part.read(folder))
+        except FileMissingError as error:
+            absent.append(error)
+            continue
+        parts.append(_present(form, part, read[part.reads], path, known))
+    if not parts:
+        raise absent[0]
     progress(1.0, f"reading {name}")
     return DataSet(name=name, parts=tuple(parts))
+
+
+def _present(
+    form: DataForm, part: PartForm, items: tuple[Item, ...], path: Path, known: dict[Path, bool]
+) -> Part:
+    """A part without the items whose videos or pictures are not there; texts can be compared without theirs."""
+    if not items:
+        raise AnnotationError(
+            f"{path}: expected at least one entry for {part.name} in {form.files}, got none"
+        )
+    there = tuple(item for item in items if isinstance(item, Contrast) or is_there(item, known))
+    if not there:
+        raise AnnotationError(
+            f"{path}: expected the videos or pictures of {form.title} in this folder or below it, such as "
+            f"{segments_of(items[0])[0].path.name}, found none of {len(items)}"
+        )
+    missing, prompt = len(items) - len(there), TASK_PROMPTS[part.task]
+    return Part(name=part.name, task=part.task, items=there, prompt=prompt, missing=missing)
 
 
 def _limited(part: Part, limit: int | None) -> tuple[Item, ...]:

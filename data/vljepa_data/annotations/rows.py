@@ -19,6 +19,7 @@ __all__ = [
     "Row",
     "csv_header",
     "csv_rows",
+    "headless_rows",
     "json_document",
     "json_value",
     "jsonl_rows",
@@ -92,9 +93,27 @@ class Row:
             raise self.error(f"expected a number of seconds for {what}, got {ascii(text)[:60]}")
         return value
 
+    def pair(self, value: object, what: str) -> tuple[float, float]:
+        """A list of two numbers, such as a start and an end.
+
+        Raises:
+            AnnotationError: it is something else, or longer than any video.
+        """
+        if isinstance(value, list) and len(value) == 2:
+            first, second = (_number(each) for each in value)
+            if first is not None and second is not None:
+                return first, second
+        raise self.error(f"expected two numbers for {what!r}, got {ascii(value)[:60]}")
+
     def error(self, problem: object) -> AnnotationError:
         """An error that says where this row stands."""
         return AnnotationError(f"{self.path}, {self.counted} {self.line}: {problem}")
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if -MAX_SECONDS <= value <= MAX_SECONDS else None
 
 
 def read_text(path: Path) -> str:
@@ -118,13 +137,18 @@ def csv_header(path: Path) -> tuple[str, ...]:
     return tuple(name.strip() for name in next(_fields(path), (1, []))[1])
 
 
-def csv_rows(path: Path, *required: str) -> Iterator[Row]:
+def csv_rows(path: Path, *required: str, delimiter: str = ",") -> Iterator[Row]:
     """Rows of a CSV file with a header.
+
+    Args:
+        path: The file.
+        required: Columns that must be there.
+        delimiter: What stands between fields.
 
     Raises:
         AnnotationError: a required column is absent, or a row has more or fewer fields than the header.
     """
-    lines = _fields(path)
+    lines = _fields(path, delimiter)
     header = [name.strip() for name in next(lines, (1, []))[1]]
     if missing := [name for name in required if name not in header]:
         raise AnnotationError(
@@ -139,6 +163,25 @@ def csv_rows(path: Path, *required: str) -> Iterator[Row]:
             raise row.error(
                 f"expected {len(header)} fields as in the header, got {len(fields)}: quote commas"
             )
+        yield row
+
+
+def headless_rows(path: Path, *names: str) -> Iterator[Row]:
+    """Rows of a CSV file without a header.
+
+    Args:
+        path: The file.
+        names: Of its columns.
+
+    Raises:
+        AnnotationError: a row has more or fewer fields.
+    """
+    for number, fields in _fields(path):
+        row = Row(dict(zip(names, fields)), path, number)
+        if not any(fields):
+            continue
+        if len(fields) != len(names):
+            raise row.error(f"expected {len(names)} fields, {', '.join(names)}, got {len(fields)}")
         yield row
 
 
@@ -163,9 +206,9 @@ def _plain(name: str) -> str:
     return "".join(filter(str.isalnum, name.lower()))
 
 
-def _fields(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _fields(path: Path, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
     """Number of the last line and fields of each record of a CSV file."""
-    lines = csv.reader(split_lines(read_text(path), keepends=True))
+    lines = csv.reader(split_lines(read_text(path), keepends=True), delimiter=delimiter)
     try:
         for fields in lines:
             yield lines.line_num, fields

@@ -17,6 +17,7 @@ from .intervals import median_of as median_of
 from .intervals import rate_of as rate_of
 from .matching import Annotation as Annotation
 from .matching import f1_of_moments as f1_of_moments
+from .matching import interval_iou as interval_iou
 from .matching import match_annotations as match_annotations
 from .paired import PairedDifference as PairedDifference
 from .paired import difference_of as difference_of

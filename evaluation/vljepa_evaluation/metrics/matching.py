@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vljepa_runtime.errors import InputError
 
-__all__ = ["Annotation", "f1_of_moments", "match_annotations"]
+__all__ = ["Annotation", "f1_of_moments", "interval_iou", "match_annotations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,20 @@ def match_annotations(
     outside = np.maximum(np.maximum(starts - times_s, times_s - ends), 0.0)
     off_middle = np.abs(times_s - (starts + ends) / 2)
     return np.asarray(np.lexsort((off_middle, outside), axis=1)[:, 0], np.int64)
+
+
+def interval_iou(spans: npt.NDArray[np.floating], truth: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """Intersection over union of spans of time (N, 2) with one (start, end): (N,) float64.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import interval_iou
+        >>> interval_iou(np.array([[0.0, 4.0], [2.0, 6.0], [8.0, 9.0]]), (0.0, 4.0)).round(2)
+        array([1.  , 0.33, 0.  ])
+    """
+    shared = np.minimum(spans[:, 1], truth[1]) - np.maximum(spans[:, 0], truth[0])
+    union = np.maximum(spans[:, 1], truth[1]) - np.minimum(spans[:, 0], truth[0])
+    return np.asarray(np.maximum(shared, 0.0) / np.maximum(union, 1e-12), np.float64)
 
 
 def f1_of_moments(

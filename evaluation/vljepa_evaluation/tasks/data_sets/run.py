@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vljepa_data.annotations import DataSet, Example, Part
+from vljepa_data.annotations import Contrast, DataSet, Example, Part, Segment
 from vljepa_evaluation.tasks.data_sets.choosing import Choosing
+from vljepa_evaluation.tasks.data_sets.contrasting import Contrasting
 from vljepa_evaluation.tasks.data_sets.finding import TextToVideo, VideoToText
+from vljepa_evaluation.tasks.data_sets.leading import transitions
 from vljepa_evaluation.tasks.data_sets.shown import ClipTask, shown
+from vljepa_evaluation.tasks.data_sets.watching import moments, streaming
 from vljepa_evaluation.tasks.data_sets.wording import Captioning, OpenAnswers
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.run import measure_tasks
@@ -19,6 +22,8 @@ from vljepa_runtime.preprocessing import Preprocess
 __all__ = ["evaluate_data"]
 
 Progress = Callable[[float, str], None]
+GAP_S = 1.0
+"""Seconds between what is seen and the action that is anticipated, as EPIC-Kitchens-100 asks it."""
 
 
 def evaluate_data(
@@ -53,7 +58,7 @@ def evaluate_data(
         own/labels accuracy 1.0
         own/retrieval recall_at_1 1.0
     """
-    opened = [(part, task) for part in data_set.parts for task in _clip_tasks(data_set, part)]
+    opened = [(part, task) for part in data_set.parts for task in _clip_tasks(data_set, part, pre)]
     tasks = [task for _, task in opened]
     missing = {task.name: part for part, task in opened if part.missing}
     segments = dict.fromkeys(segment for task in tasks for segment in task.about)
@@ -65,6 +70,11 @@ def evaluate_data(
 
     for result in measure_tasks(model, tasks, shown(segments, pre), report) if tasks else ():
         yield _told(result, missing.get(result.task))
+    for part in data_set.parts:
+        if part.task in LONG_TASKS:
+            name = f"{data_set.name}/{part.name}"
+            for result in LONG_TASKS[part.task](model, pre, part, name, progress):
+                yield _told(result, part if part.missing else None)
 
 
 def _told(result: TaskResult, part: Part | None) -> TaskResult:
@@ -75,12 +85,14 @@ def _told(result: TaskResult, part: Part | None) -> TaskResult:
     return replace(result, note=f"{result.note}; {part.missing} of {total} left out: not in the folder")
 
 
-def _clip_tasks(data_set: DataSet, part: Part) -> Iterator[ClipTask]:
+def _clip_tasks(data_set: DataSet, part: Part, pre: Preprocess) -> Iterator[ClipTask]:
     """The tasks of a part: one for all examples, and one for each kind where there are several."""
     make = CLIP_TASKS.get(part.task)
     if make is None:
         return
-    examples = [item for item in part.items if isinstance(item, Example)]
+    examples: list[Any] = [item for item in part.items if isinstance(item, Example | Contrast)]
+    if part.task == "anticipation":
+        examples = _before(examples, pre)
     kinds = dict.fromkeys(example.kind for example in examples)
     name = f"{data_set.name}/{part.name}"
     yield from make(name, examples, part.prompt, data_set)
@@ -92,6 +104,26 @@ def _clip_tasks(data_set: DataSet, part: Part) -> Iterator[ClipTask]:
 def _choosing(name: str, examples: Sequence[Example], prompt: str, data: DataSet) -> Iterator[ClipTask]:
     texts = tuple(dict.fromkeys(example.text for example in examples))
     yield Choosing(name, examples, prompt, data.vocabulary, texts=texts)
+
+
+def _before(examples: Sequence[Example], pre: Preprocess) -> list[Example]:
+    """What is seen before an action begins: a window that ends `GAP_S` before it; none where the video is too young."""
+    found, texts = [], tuple(dict.fromkeys(example.text for example in examples))
+    for example in examples:
+        end_s = example.segment.start_s - GAP_S
+        if end_s >= 1 / pre.fps:
+            segment = Segment(example.segment.path, max(0.0, end_s - pre.seconds), end_s)
+            found.append(replace(example, segment=segment, candidates=example.candidates or texts))
+    return found
+
+
+def _anticipating(name: str, examples: Sequence[Example], prompt: str, data: DataSet) -> Iterator[ClipTask]:
+    texts = tuple(dict.fromkeys(example.text for example in examples))
+    yield Choosing(name, examples, prompt, data.vocabulary, texts=texts, by_class=True)
+
+
+def _contrasting(name: str, contrasts: Sequence[Any], prompt: str, data: DataSet) -> Iterator[ClipTask]:
+    yield Contrasting(name, contrasts, prompt)
 
 
 def _finding(name: str, examples: Sequence[Example], prompt: str, data: DataSet) -> Iterator[ClipTask]:
@@ -109,12 +141,21 @@ def _open(name: str, examples: Sequence[Example], prompt: str, data: DataSet) ->
     yield OpenAnswers(name, examples, prompt)
 
 
-CLIP_TASKS: Mapping[str, Callable[[str, Sequence[Example], str, DataSet], Iterator[Any]]] = {
+CLIP_TASKS: Mapping[str, Callable[[str, Sequence[Any], str, DataSet], Iterator[ClipTask]]] = {
     "labels": _choosing,
     "classification": _choosing,
+    "anticipation": _anticipating,
     "vqa": _choosing,
     "retrieval": _finding,
     "captioning": _captioning,
     "open-vqa": _open,
+    "contrasts": _contrasting,
 }
 """What measures each task of `TASK_PROMPTS` that asks about clips one by one."""
+
+LONG_TASKS: Mapping[str, Callable[[Evaluable, Preprocess, Part, str, Progress], Iterator[TaskResult]]] = {
+    "moments": moments,
+    "streaming": streaming,
+    "transitions": transitions,
+}
+"""What measures those that look at whole videos, or at several clips for one question."""

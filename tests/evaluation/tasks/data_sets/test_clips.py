@@ -156,7 +156,7 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         f"pope={tmp_path}/no": r"expected a folder with a data set at .*no, found nothing there",
         f"pope={tmp_path}": r"expected \*_pope_random\.json or .* in this folder or below it, found none",
         "pope": r"expected the folder of pope too: pope=DIR",
-        f"imagenet={tmp_path}": r"expected a data set among msr-vtt, .*, or an annotation file, got 'imagenet'",
+        f"imagenet={tmp_path}": r"expected a data set among kinetics, .*, or an annotation file, got 'imagenet'",
         "pope=": r"expected NAME=DIR or FILE",
     }
     for spec, message in cases.items():
