@@ -15,6 +15,18 @@ from vljepa_data.errors import AnnotationError
 Item = Example | Contrast | Transition
 
 
+def test_the_page_lists_every_set(repository: Path) -> None:
+    lines = (repository / "docs" / "datasets.md").read_text(encoding="utf-8").splitlines()
+    rows = {line.split("`")[1]: line for line in lines if line.startswith("| `") and line.count("|") == 7}
+    assert list(rows) == list(DATA_SETS)
+    for name, form in DATA_SETS.items():
+        parts = ", ".join(
+            part.name if part.name == part.task else f"{part.name} ({part.task})" for part in form.parts
+        )
+        read = "real file" if form.real else "documented layout"
+        assert rows[name] == f"| `{name}` | {form.title} | {parts} | {form.files} | {read} | {form.source} |"
+
+
 def items_of(name: str, part: str, folder: Path) -> list[Item]:
     """All items, whether their videos are there or not."""
     (form,) = [form for form in DATA_SETS[name].parts if form.name == part]

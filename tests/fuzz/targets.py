@@ -11,6 +11,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -21,7 +22,8 @@ from mutate import Document, change_bytes, change_json
 
 from vljepa_apps import tables
 from vljepa_apps.commands import inspect
-from vljepa_data.annotations import read_annotations
+from vljepa_data.annotations import DATA_SETS, Vocabulary, read_annotations
+from vljepa_data.annotations.data_folder import DataFolder, FileMissingError
 from vljepa_evaluation.gates import Reference
 from vljepa_model.config import ModelConfig
 from vljepa_model.errors import ConfigError
@@ -335,6 +337,33 @@ class AnnotationsTarget(_Files):
         read_annotations(place)
 
 
+class DataSetsTarget(AnnotationsTarget):
+    """Files of published data sets: the set and the name, a line feed, the content."""
+
+    def __init__(self, name: str, scratch: Path) -> None:
+        super().__init__(name, scratch)
+        self.seeds = [
+            "/".join(path.name.rsplit("+", 1)).encode() + b"\n" + path.read_bytes() for path in _paths(name)
+        ]
+
+    def run(self, data: bytes) -> None:
+        name, _, content = data.partition(b"\n")
+        kind, _, file = name.decode().partition("/")
+        folder = self.folder / kind
+        folder.mkdir(exist_ok=True)
+        place = folder / file
+        place.write_bytes(content)
+        try:
+            if kind == "vocabulary":
+                Vocabulary.read(place)
+            for part in DATA_SETS[kind].parts if kind in DATA_SETS else ():
+                with suppress(FileMissingError):  # of another part
+                    for _ in part.read(DataFolder(folder)):
+                        pass
+        finally:
+            place.unlink()
+
+
 CELLS = (
     *(b"", b" ", b"nan", b"inf", b"-1", b"1e999", b"1e308", b"9" * 400, b"\0", b"\r", b'"', b'"a,b"', b"\xff"),
     *(b"\xe2\x80\xa8", b"\x0c", b"../x", b"x" * 140_000, b"v_nan_1", b"v_1_inf", b"v_1_2", b"path", b"text"),
@@ -364,6 +393,7 @@ def targets(scratch: Path) -> Mapping[str, Target]:
         AlertsTarget("alerts"),
         ProfileTarget("profile"),
         AnnotationsTarget("annotations", scratch),
+        DataSetsTarget("data_sets", scratch),
         ConfigTarget("config"),
         GraphTarget("graph", [_graph()]),
         IrTarget("ir"),

@@ -2,6 +2,7 @@ from .annotation_file import AnnotationFile as AnnotationFile
 from .data_set import TASK_PROMPTS as TASK_PROMPTS
 from .data_set import DataSet as DataSet
 from .data_set import Part as Part
+from .data_spec import DataSpec as DataSpec
 from .example import Example as Example
 from .example import Segment as Segment
 from .example import by_segment as by_segment

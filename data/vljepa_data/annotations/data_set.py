@@ -57,11 +57,13 @@ class DataSet:
         name: In a report, such as `msr-vtt`.
         parts: One for each task; see `open_data`.
         vocabulary: Labels to choose from, of files of one's own.
+        published: Clips that are missing or broken are left out and counted; in files of one's own they are an error.
     """
 
     name: str
     parts: tuple[Part, ...]
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    published: bool = False
 
     def segments(self) -> tuple[Segment, ...]:
         """Every clip and picture that there is a question about, once."""

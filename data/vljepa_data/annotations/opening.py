@@ -14,7 +14,7 @@ from vljepa_data.annotations.sets.table import DATA_SETS, DataForm, PartForm
 from vljepa_data.annotations.vocabulary import Vocabulary
 from vljepa_data.errors import AnnotationError
 
-__all__ = ["OWN", "open_data"]
+__all__ = ["OWN", "name_of", "open_data"]
 
 OWN = "own"
 """Name of an annotation file that is given without one."""
@@ -82,6 +82,15 @@ def open_data(
     )
 
 
+def name_of(spec: str) -> str:
+    """What a data set is called in reports.
+
+    Raises:
+        AnnotationError: see `open_data`.
+    """
+    return _named(spec)[0]
+
+
 def _named(spec: str) -> tuple[str, Path]:
     """Name and place; a file whose own name has a `=` is that file."""
     name, equals, place = spec.partition("=")
@@ -115,7 +124,7 @@ def _published(name: str, form: DataForm, path: Path, progress: Callable[[float,
     if not parts:
         raise absent[0]
     progress(1.0, f"reading {name}")
-    return DataSet(name=name, parts=tuple(parts))
+    return DataSet(name=name, parts=tuple(parts), published=True)
 
 
 def _present(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import zipfile
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_data.annotations.npz_file import read_npz
 from vljepa_data.annotations.rows import read_text
 from vljepa_data.errors import AnnotationError
 from vljepa_runtime.files import split_lines
@@ -85,18 +86,14 @@ def _lines(path: Path, what: str) -> tuple[str, ...]:
 
 def _once(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(names).items() if count > 1)
         raise AnnotationError(f"{path}: expected each line once, {twice!r} is there twice")
     return names
 
 
 def _arrays(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
     """Labels and unit vectors of an `.npz`."""
-    try:
-        with np.load(path, allow_pickle=False) as held:
-            names, rows = held["labels"], held["embeddings"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise AnnotationError(f"{path}: expected an .npz with labels and embeddings: {error}") from error
+    names, rows = read_npz(path, "labels", "embeddings")
     if (
         names.ndim != 1
         or names.dtype.kind != "U"
@@ -108,7 +105,9 @@ def _arrays(path: Path) -> tuple[tuple[str, ...], npt.NDArray[np.float32]]:
             f"{path}: expected labels (N,) of text and embeddings (N, S), got {names.shape} {names.dtype} and "
             f"{rows.shape}"
         )
-    if rows.dtype.kind != "f" or not np.isfinite(rows).all() or not np.linalg.norm(rows, axis=1).all():
-        raise AnnotationError(f"{path}: expected embeddings of finite numbers, none of them all 0")
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return _once(path, tuple(map(str, names.tolist()))), unit.astype(np.float32)
+    if rows.dtype.kind != "f" or not np.isfinite(rows).all():
+        raise AnnotationError(f"{path}: expected embeddings of finite numbers, got {rows.dtype}")
+    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    if not (np.isfinite(norms) & (norms > 0)).all():
+        raise AnnotationError(f"{path}: expected embeddings that are not all 0, and of a finite length")
+    return _once(path, tuple(map(str, names.tolist()))), (rows / norms).astype(np.float32)

@@ -91,7 +91,7 @@ DATA_SETS: Mapping[str, DataForm] = {
             "streaming": "ego_exo4d:read_descriptions",
         },
         files="keystep_val.json; atomic_descriptions_val.json, takes.json",
-        source="EGO4D/Ego-Exo4D-docs: docs/annotations/keystep.md, atomic_descriptions.md",
+        source="EGO4D/Ego-Exo4D-docs: keystep.md, atomic_descriptions.md (annotations)",
     ),
     "coin": _row(
         "COIN",
@@ -127,7 +127,7 @@ DATA_SETS: Mapping[str, DataForm] = {
             "moments": "activitynet:read_moments",
         },
         files="val_1.json, val_2.json or val.json",
-        source="ttengwang/PDVC: data/anet/captiondata",
+        source="ttengwang/PDVC/data/anet/captiondata",
         real=True,
     ),
     "didemo": _row(

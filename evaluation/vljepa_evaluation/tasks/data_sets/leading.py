@@ -9,13 +9,19 @@ import numpy as np
 from vljepa_data.annotations import Part, Segment, Transition, read_segment
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.task import MARGIN, TaskResult
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Clip, Preprocess
 
 __all__ = ["states_clip", "transitions"]
 
 
 def transitions(
-    model: Evaluable, pre: Preprocess, part: Part, name: str, progress: Callable[[float, str], None]
+    model: Evaluable,
+    pre: Preprocess,
+    part: Part,
+    name: str,
+    progress: Callable[[float, str], None],
+    unreadable: list[str] | None,
 ) -> Iterator[TaskResult]:
     """Accuracy of the clip whose embedding is nearest to that of both states as one clip, in all and for each kind.
 
@@ -25,17 +31,24 @@ def transitions(
         part: Pairs of states with their candidates.
         name: Of the report.
         progress: Called with the share done and what is being done.
+        unreadable: Takes why a picture or clip cannot be read, whose item is then left out; None raises.
+
+    Raises:
+        SourceError: a file cannot be read and `unreadable` is None, or none can.
     """
-    items = [item for item in part.items if isinstance(item, Transition)]
+    items, margins, chosen = list[Transition](), list[float](), list[str]()
     known: dict[Segment, Float32] = {}
-    margins, chosen = [], []
-    for number, item in enumerate(items):
-        progress(number / len(items), "transitions")
-        states = model.predict(model.encode(states_clip(item, pre)), part.prompt)
-        for action in item.actions:
-            if action not in known:
-                known[action] = model.predict(model.encode(read_segment(action, pre)), part.prompt)
-        scores = np.stack([known[action] for action in item.actions]) @ states
+    every = [item for item in part.items if isinstance(item, Transition)]
+    for number, item in enumerate(every):
+        progress(number / len(every), "transitions")
+        try:
+            scores = _scores(model, pre, item, part.prompt, known)
+        except SourceError as error:
+            if unreadable is None or len(unreadable) + 1 == len(every):
+                raise
+            unreadable.append(str(error))
+            continue
+        items.append(item)
         margins.append(float(scores[item.right] - np.delete(scores, item.right).max()))
         chosen.append(str(int(scores.argmax())))
     kinds = dict.fromkeys(item.kind for item in items)
@@ -51,6 +64,17 @@ def transitions(
             chosen=tuple(chosen[number] for number in picked),
         )
     progress(1.0, "transitions")
+
+
+def _scores(
+    model: Evaluable, pre: Preprocess, item: Transition, prompt: str, known: dict[Segment, Float32]
+) -> Float32:
+    """Cosines of the candidates (A,) with both states; `known` keeps the embeddings of clips."""
+    states = model.predict(model.encode(states_clip(item, pre)), prompt)
+    for action in item.actions:
+        if action not in known:
+            known[action] = model.predict(model.encode(read_segment(action, pre)), prompt)
+    return np.stack([known[action] for action in item.actions]) @ states
 
 
 def states_clip(item: Transition, pre: Preprocess) -> Clip:

@@ -17,6 +17,7 @@ from vljepa_evaluation.tasks.data_sets.wording import Captioning, OpenAnswers
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.run import measure_tasks
 from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Preprocess
 
 __all__ = ["evaluate_data"]
@@ -46,7 +47,7 @@ def evaluate_data(
         its `note`, as does one whose videos are partly missing.
 
     Raises:
-        SourceError: a video cannot be read.
+        SourceError: a video cannot be read; of a published set, none can.
 
     Examples:
         >>> from vljepa_data.annotations import open_data
@@ -68,21 +69,27 @@ def evaluate_data(
         left = sum(task.wanted for task in tasks)
         progress(1 - left / total, "clips" if left else "ranking")
 
-    for result in measure_tasks(model, tasks, shown(segments, pre), report) if tasks else ():
-        yield _told(result, missing.get(result.task))
+    bad: list[str] | None = [] if data_set.published else None
+    for result in measure_tasks(model, tasks, shown(segments, pre, bad), report) if tasks else ():
+        if bad and len(bad) == len(segments):
+            raise SourceError(f"none of {len(segments)} clips of {data_set.name} can be read: {bad[0]}")
+        yield _told(result, missing.get(result.task), bad)
     for part in data_set.parts:
         if part.task in LONG_TASKS:
             name = f"{data_set.name}/{part.name}"
-            for result in LONG_TASKS[part.task](model, pre, part, name, progress):
-                yield _told(result, part if part.missing else None)
+            bad = [] if data_set.published else None
+            for result in LONG_TASKS[part.task](model, pre, part, name, progress, bad):
+                yield _told(result, part if part.missing else None, bad)
 
 
-def _told(result: TaskResult, part: Part | None) -> TaskResult:
+def _told(result: TaskResult, part: Part | None, bad: Sequence[str] | None) -> TaskResult:
     """A note of what was left out."""
-    if part is None:
-        return result
-    total = part.missing + len(part.items)
-    return replace(result, note=f"{result.note}; {part.missing} of {total} left out: not in the folder")
+    note = result.note
+    if part is not None:
+        note += f"; {part.missing} of {part.missing + len(part.items)} left out: not in the folder"
+    if bad:
+        note += f"; {len(bad)} files or clips could not be read: {bad[0]}"
+    return replace(result, note=note)
 
 
 def _clip_tasks(data_set: DataSet, part: Part, pre: Preprocess) -> Iterator[ClipTask]:
@@ -153,7 +160,7 @@ CLIP_TASKS: Mapping[str, Callable[[str, Sequence[Any], str, DataSet], Iterator[C
 }
 """What measures each task of `TASK_PROMPTS` that asks about clips one by one."""
 
-LONG_TASKS: Mapping[str, Callable[[Evaluable, Preprocess, Part, str, Progress], Iterator[TaskResult]]] = {
+LONG_TASKS: Mapping[str, Callable[..., Iterator[TaskResult]]] = {
     "moments": moments,
     "streaming": streaming,
     "transitions": transitions,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vljepa_data.annotations import Example, Segment, by_segment, read_segment
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Clip, Preprocess
 
 __all__ = ["ClipTask", "Shown", "shown"]
@@ -28,12 +29,29 @@ class Shown:
     video: int
 
 
-def shown(segments: Iterable[Segment], pre: Preprocess) -> Iterator[tuple[int, Shown]]:
-    """Each clip with its number, read when it is its turn."""
+def shown(
+    segments: Iterable[Segment], pre: Preprocess, unreadable: list[str] | None = None
+) -> Iterator[tuple[int, Shown]]:
+    """Each clip with its number, read when it is its turn.
+
+    Args:
+        segments: What is read.
+        pre: How.
+        unreadable: Takes why a clip cannot be read, which is then left out.
+
+    Raises:
+        SourceError: a clip cannot be read, and `unreadable` is None.
+    """
     every = tuple(segments)
     videos = {path: number for number, path in enumerate(dict.fromkeys(each.path for each in every))}
     for number, segment in enumerate(every):
-        frames = read_segment(segment, pre)
+        try:
+            frames = read_segment(segment, pre)
+        except SourceError as error:
+            if unreadable is None:
+                raise
+            unreadable.append(str(error))
+            continue
         yield number, Shown(frames=frames, segment=segment, video=videos[segment.path])
 
 

@@ -14,6 +14,7 @@ from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.selective import Sweep, curves
 from vljepa_evaluation.tasks.streams import Recording
 from vljepa_evaluation.tasks.task import TaskResult
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Preprocess, WindowSampler
 from vljepa_runtime.selection import OfflineWard, OnlineSelection, Uniform
 from vljepa_runtime.sources import Frame, open_file
@@ -31,7 +32,12 @@ SCALE = (0.0, 10.0)
 
 
 def moments(
-    model: Evaluable, pre: Preprocess, part: Part, name: str, progress: Progress
+    model: Evaluable,
+    pre: Preprocess,
+    part: Part,
+    name: str,
+    progress: Progress,
+    unreadable: list[str] | None,
 ) -> Iterator[TaskResult]:
     """Recall at 1 of moments: the run of neighbouring windows that stands out most from the rest of the video.
 
@@ -44,15 +50,17 @@ def moments(
         part: Sentences with their parts of videos.
         name: Of the report.
         progress: Called with the share done and what is being done.
+        unreadable: Takes why a video cannot be read, which is then left out; None raises.
+
+    Raises:
+        SourceError: a video cannot be read and `unreadable` is None, or none can.
     """
     overlaps: list[float] = []
     chances: list[list[float]] = []
     groups: list[int] = []
-    by_video = _by_video(part)
-    for number, (path, examples) in enumerate(by_video.items()):
-        progress(number / len(by_video), "windows")
-        stride_s = max(STRIDE_S, _seconds(path, examples) / WINDOWS)
-        rows, windows_s = watch(model, pre, path, part.prompt, stride_s)
+    for number, (examples, rows, windows_s) in enumerate(
+        _watched(model, pre, part, progress, unreadable, WINDOWS)
+    ):
         spans, bounds = _runs(windows_s)
         nearness = model.embed_text([example.text for example in examples]) @ rows.T
         for example, best in zip(examples, _standing_out(nearness, bounds).argmax(axis=1).tolist()):
@@ -67,14 +75,19 @@ def moments(
         "recall_at_1_iou_0.5",
         {**hits, "mean_iou": overlaps},
         chance=float(np.mean([chance[1] for chance in chances])),
-        note=f"{len(overlaps)} sentences about {len(by_video)} videos, runs of up to {WINDOWS} windows",
+        note=f"{len(overlaps)} sentences about {len(set(groups))} videos, runs of up to {WINDOWS} windows",
         groups=groups,
     )
     progress(1.0, "windows")
 
 
 def streaming(
-    model: Evaluable, pre: Preprocess, part: Part, name: str, progress: Progress
+    model: Evaluable,
+    pre: Preprocess,
+    part: Part,
+    name: str,
+    progress: Progress,
+    unreadable: list[str] | None,
 ) -> Iterator[TaskResult]:
     """Selective decoding on annotated videos (arXiv 2512.10942, 4.5): CIDEr-D of the output nearest to each annotation.
 
@@ -84,12 +97,13 @@ def streaming(
         part: What happens when in whole videos.
         name: Of the report.
         progress: Called with the share done and what is being done.
+        unreadable: Takes why a video cannot be read, which is then left out; None raises.
+
+    Raises:
+        SourceError: a video cannot be read and `unreadable` is None, or none can.
     """
     recordings = []
-    by_video = _by_video(part)
-    for number, (path, examples) in enumerate(by_video.items()):
-        progress(number / len(by_video), "windows")
-        rows, windows_s = watch(model, pre, path, part.prompt, STRIDE_S)
+    for examples, rows, windows_s in _watched(model, pre, part, progress, unreadable):
         times = [(each.segment.start_s, each.segment.end_s or float(windows_s[-1, 1])) for each in examples]
         recordings.append(
             Recording(rows, windows_s, np.array(times), tuple((each.text,) for each in examples))
@@ -119,6 +133,29 @@ SWEPT: Sweep = {
 }
 
 
+def _watched(
+    model: Evaluable,
+    pre: Preprocess,
+    part: Part,
+    progress: Progress,
+    unreadable: list[str] | None,
+    most: int | None = None,
+) -> Iterator[tuple[list[Example], Float32, Float64]]:
+    """The annotations of each video, with its windows as `watch` gives them; at most so many of about equal strides."""
+    by_video = _by_video(part)
+    for number, (path, examples) in enumerate(by_video.items()):
+        progress(number / len(by_video), "windows")
+        try:
+            stride_s = STRIDE_S if most is None else max(STRIDE_S, _seconds(path, examples) / most)
+            rows, windows_s = watch(model, pre, path, part.prompt, stride_s)
+        except SourceError as error:
+            if unreadable is None or len(unreadable) + 1 == len(by_video):
+                raise
+            unreadable.append(str(error))
+            continue
+        yield examples, rows, windows_s
+
+
 def watch(
     model: Evaluable, pre: Preprocess, path: Path, query: str, stride_s: float
 ) -> tuple[Float32, Float64]:
@@ -132,6 +169,8 @@ def watch(
     for window in sampler.flush():
         rows.append(model.predict(model.encode(window.clip), query))
         times.append((window.start_s, window.end_s))
+    if not rows:
+        raise SourceError(f"{path} has no picture")
     return np.stack(rows), np.array(times, np.float64)
 
 

@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from vljepa_data.annotations import open_data
 from vljepa_data.world import PROMPTS
 from vljepa_evaluation.tasks import TaskResult, evaluate_data
+from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Preprocess
 
 LEVELS = ("night", "dusk", "day")
@@ -65,6 +66,21 @@ def test_a_video_that_is_not_there_is_counted(msr_vtt: Path, pre: Preprocess, se
     (msr_vtt / "videos" / "all" / "video1.mp4").unlink()
     found = measured(evaluate_data(seeing(), pre, open_data(f"msr-vtt={msr_vtt}")))
     assert found["msr-vtt/retrieval"].note.endswith("; 1 of 3 left out: not in the folder")
+
+
+def test_a_video_that_is_broken_is_counted_until_none_is_left(
+    msr_vtt: Path, pre: Preprocess, seeing: Any
+) -> None:
+    videos = [msr_vtt / "videos" / "all" / f"video{number}.mp4" for number in range(3)]
+    videos[1].write_bytes(b"no video")
+    found = measured(evaluate_data(seeing(), pre, open_data(f"msr-vtt={msr_vtt}")))
+    assert found["msr-vtt/retrieval"].note.startswith(
+        "one pool of 2 clips and 2 texts, text to video; 1 files or clips could"
+    )
+    for video in videos:
+        video.write_bytes(b"no video")
+    with pytest.raises(SourceError, match=r"none of 3 clips of msr-vtt can be read: .*video0\.mp4"):
+        list(evaluate_data(seeing(), pre, open_data(f"msr-vtt={msr_vtt}")))
 
 
 def test_several_texts_of_a_clip_count_as_scikit_learn_counts(
