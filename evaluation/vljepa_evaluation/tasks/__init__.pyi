@@ -2,6 +2,7 @@ from .attributes import Description as Description
 from .attributes import describe as describe
 from .attributes import matches as matches
 from .attributes import parse as parse
+from .data_sets.label_rows import label_rows as label_rows
 from .data_sets.run import evaluate_data as evaluate_data
 from .known_events import FoundEvents as FoundEvents
 from .known_events import KnownEvents as KnownEvents

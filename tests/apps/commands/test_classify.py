@@ -51,6 +51,35 @@ def test_labels_come_from_a_file_too_each_once(
     assert (result["engine"], result["query"]) == ("onnxruntime:cpu", "What is it?")
 
 
+def test_templates_and_embeddings_made_before_say_the_same(
+    tiny: Any, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "templates.txt").write_text("a video of {}\nhere {}\n")
+    labels = ["a dog", "a red ball"]
+    options = [*(word for label in labels for word in ("--label", label)), "--json"]
+    assert (
+        main(["classify", "tiny", str(pictures), *options, "--templates", str(tmp_path / "templates.txt")])
+        == 0
+    )
+    found = json.loads(capsys.readouterr().out)["results"]
+    model = vj.load("tiny")
+    rows = np.stack(
+        [model.embed_text([f"a video of {label}", f"here {label}"]).sum(axis=0) for label in labels]
+    )
+    np.savez(tmp_path / "made.npz", labels=np.array(labels), embeddings=rows)
+    made = ["--labels", str(tmp_path / "made.npz")]
+    assert main(["classify", "tiny", str(pictures), *made, "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)["results"]
+    assert [each["label"] for each in again] == [each["label"] for each in found]
+    told = [[each["score"] for each in each_time] for each_time in (again, found)]
+    np.testing.assert_allclose(*told, atol=2e-3)  # int8 rounds a batch of texts as a whole
+    assert main(["classify", "tiny", str(pictures), *made, "--label", "a cat"]) == 1
+    assert "expected no --label with" in capsys.readouterr().err
+    np.savez(tmp_path / "made.npz", labels=np.array(labels), embeddings=rows[:, :5])
+    assert main(["classify", "tiny", str(pictures), *made]) == 1
+    assert "expected embeddings of 256 numbers as the model's, got 5" in capsys.readouterr().err
+
+
 def test_thermal_pictures_are_told_and_stretched_on_request(
     tiny: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from vljepa_data.annotations import Example, Vocabulary
 from vljepa_evaluation.metrics import Estimate, binary_f1, mean_of
+from vljepa_evaluation.tasks.data_sets.label_rows import label_rows
 from vljepa_evaluation.tasks.data_sets.shown import ClipTask, Shown
-from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.task import MARGIN, TaskResult
 
 __all__ = ["Choosing"]
@@ -21,7 +22,6 @@ KEPT = 2000  # embeddings, to compare two models by
 SHOWN = 8
 TOP = 5
 YES_NO = {"yes", "no"}
-EMBEDDED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Choosing(ClipTask):
         """Per question the best candidate, how much nearer the nearest right one is than a wrong one, and its place."""
         names = list(dict.fromkeys(name for each in {q.candidates for q in self._questions} for name in each))
         index = {name: place for place, name in enumerate(names)}
-        rows = self._rows(model, names)
+        rows = label_rows(model, names, self._vocabulary)
         columns = {q.candidates: np.array([index[name] for name in q.candidates]) for q in self._questions}
         chosen, margins, places = [], [], []
         for question, predicted in zip(self._questions, self._predicted):
@@ -124,20 +124,6 @@ class Choosing(ClipTask):
             margins.append(float(best - wrong))
             places.append(int((scores[~right] >= best).sum()))
         return chosen, np.array(margins), np.array(places)
-
-    def _rows(self, model: Evaluable, names: Sequence[str]) -> Float32:
-        """Unit vectors (N, S) of labels: made before, or the mean over templates."""
-        made = self._vocabulary
-        if made.embeddings.size:
-            place = {label: number for number, label in enumerate(made.labels)}
-            return made.embeddings[[place[name] for name in names]]
-        sentences = [made.sentences(name) for name in names]
-        flat = [text for group in sentences for text in group]
-        parts = [
-            model.embed_text(flat[i : i + EMBEDDED_AT_ONCE]) for i in range(0, len(flat), EMBEDDED_AT_ONCE)
-        ]
-        means = np.concatenate(parts).reshape(len(names), len(sentences[0]), -1).mean(axis=1)
-        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True), np.float32)
 
     def _further(
         self, chosen: Sequence[str], places: npt.NDArray[np.int64], videos: Sequence[int]
