@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_evaluation.metrics import alike_moments
 from vljepa_log import LogReader, Where, segments_of
 from vljepa_runtime import Bundle
 from vljepa_runtime.bundle.calibrated import boundaries_of
@@ -38,12 +39,9 @@ def begins(place: Path, boundaries: Boundaries | None) -> Begins:
 
 def alike(ours: Begins, theirs: Begins, within_s: float) -> float:
     """Share of all segments, of both, that the other has too, in the streams that both have."""
-    shared = total = 0
-    for name in ours.keys() & theirs.keys():
-        apart = np.abs(ours[name][:, None] - theirs[name][None])
-        total += sum(apart.shape)
-        shared += int((apart.min(axis=1) <= within_s).sum() + (apart.min(axis=0) <= within_s).sum())
-    return shared / total
+    shared = sorted(ours.keys() & theirs.keys())
+    both = [[side[name] for name in shared] for side in (ours, theirs)]
+    return alike_moments(*both, within_s=within_s).value
 
 
 def main() -> None:

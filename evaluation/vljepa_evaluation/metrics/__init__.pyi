@@ -16,6 +16,7 @@ from .intervals import mean_of as mean_of
 from .intervals import median_of as median_of
 from .intervals import rate_of as rate_of
 from .matching import Annotation as Annotation
+from .matching import alike_moments as alike_moments
 from .matching import f1_of_moments as f1_of_moments
 from .matching import interval_iou as interval_iou
 from .matching import match_annotations as match_annotations

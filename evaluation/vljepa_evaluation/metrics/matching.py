@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_evaluation.metrics.intervals import Estimate, mean_of
 from vljepa_runtime.errors import InputError
 
-__all__ = ["Annotation", "f1_of_moments", "interval_iou", "match_annotations"]
+__all__ = ["Annotation", "alike_moments", "f1_of_moments", "interval_iou", "match_annotations"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,3 +92,41 @@ def f1_of_moments(
         if first < len(other) and abs(other[first] - moment) <= within_s + 1e-6:
             matched, first = matched + 1, first + 1
     return 2 * matched / (len(reference) + len(other))
+
+
+def alike_moments(
+    ours: Sequence[npt.NDArray[np.floating]], theirs: Sequence[npt.NDArray[np.floating]], *, within_s: float
+) -> Estimate:
+    """Share of all moments, of both sides, that the other side has too: when two models begin their segments.
+
+    Args:
+        ours: Moments (N,) in seconds of one model, an array for each stream.
+        theirs: Those of another on the same streams.
+        within_s: How far apart two moments may be that are one.
+
+    Returns:
+        The share, with an interval over streams; 1.0 where neither side has any moment.
+
+    Raises:
+        InputError: the streams are not as many.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_evaluation.metrics import alike_moments
+        >>> first, second = np.array([0.0, 4.0, 9.0]), np.array([0.0, 5.0, 9.0])
+        >>> alike_moments([first], [second], within_s=0.01).value
+        0.66...
+        >>> alike_moments([first], [second], within_s=1.0).value
+        1.0
+    """
+    if len(ours) != len(theirs) or not ours:
+        raise InputError(f"expected moments of the same streams, got {len(ours)} and {len(theirs)}")
+    found, groups = list[bool](), list[int]()
+    for number, (mine, other) in enumerate(zip(ours, theirs)):
+        apart = np.abs(np.asarray(mine)[:, None] - np.asarray(other)[None])
+        near = [apart.min(axis=axis, initial=np.inf) <= within_s for axis in (1, 0)]
+        found += np.concatenate(near).tolist()
+        groups += [number] * sum(apart.shape)
+    if not found:
+        return mean_of([1.0] * len(ours))
+    return mean_of(found, groups=groups)

@@ -4,6 +4,8 @@ from .attributes import matches as matches
 from .attributes import parse as parse
 from .data_sets.label_rows import label_rows as label_rows
 from .data_sets.run import evaluate_data as evaluate_data
+from .decisions import Decided as Decided
+from .decisions import measure_decisions as measure_decisions
 from .known_events import FoundEvents as FoundEvents
 from .known_events import KnownEvents as KnownEvents
 from .known_events import find_events as find_events
@@ -17,10 +19,12 @@ from .run import evaluate as evaluate
 from .run import expand_tasks as expand_tasks
 from .selective import curves as curves
 from .selective import policies as policies
+from .shown import clip_frames as clip_frames
 from .streams import FIRST_STREAM as FIRST_STREAM
 from .streams import FIRST_TUNING as FIRST_TUNING
 from .streams import Recording as Recording
 from .streams import StreamPlan as StreamPlan
 from .streams import record as record
+from .streams import record_video as record_video
 from .task import MARGIN as MARGIN
 from .task import TaskResult as TaskResult

@@ -104,6 +104,8 @@ def answered(name: str, qas: Sequence[QA], predicted: Sequence[Float32], model: 
             "blind_constant": blind_guess(qas),
             "blind_grey_clip": blank > 0,
         },
+        chosen=tuple(_chosen(z, qa, model) for z, qa in zip(predicted, qas)),
+        truth=tuple(qa.answer for qa in qas),
         chance=chance,
         note="blind_constant: the best fixed answer per question; blind_grey_clip: the model sees no video",
     )
@@ -129,6 +131,11 @@ def blind_guess(qas: Sequence[QA]) -> list[float]:
 def grey_clip(size: int = 96, frames: int = 8) -> npt.NDArray[np.uint8]:
     """Frames (T, S, S, 3) that show nothing."""
     return np.full((frames, size, size, 3), 128, np.uint8)
+
+
+def _chosen(z: Float32, qa: QA, model: Evaluable) -> str:
+    """The nearest candidate."""
+    return qa.candidates[int((model.embed_text(qa.candidates) @ z).argmax())]
 
 
 def _margin(z: Float32, qa: QA, model: Evaluable) -> float:

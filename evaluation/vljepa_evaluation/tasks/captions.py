@@ -58,5 +58,7 @@ class Captions(OneQuery):
             {"all_attributes": every, "cider_d": scores, **shares},
             spans={"cider_d": CIDER_SPAN},
             note="CIDEr-D on a scale to 10, document frequencies from these references; attributes read from the text",
+            chosen=tuple(texts),
+            truth=tuple(references[0] for references in self._references),
             examples=tuple((texts[i], self._references[i][0]) for i in order),
         )

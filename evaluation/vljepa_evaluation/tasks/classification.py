@@ -53,6 +53,7 @@ class Classification(OneQuery):
         few = np.stack([_with_distractors(t, seed, len(self._labels)) for t, seed in zip(truth, self._seeds)])
         nearness = np.take_along_axis(scores, few, axis=1)
         margins = nearness[:, 0] - nearness[:, 1:].max(axis=1)
+        nearest = few[np.arange(len(few)), nearness.argmax(axis=1)]
         best = scores.argmax(axis=1)
         wrong = [i for i in range(len(truth)) if best[i] != truth[i]][:SHOWN]
         return TaskResult.of(
@@ -66,6 +67,8 @@ class Classification(OneQuery):
             | self._parts(best, truth),
             chance=1 / CANDIDATES,
             note=f"top1_of_{CANDIDATES}: the truth and {CANDIDATES - 1} drawn; top1_of_{len(self._labels)}: all",
+            chosen=tuple(self._labels[i] for i in nearest),
+            truth=tuple(self._labels[i] for i in truth),
             examples=tuple((self._labels[best[i]], self._labels[truth[i]]) for i in wrong),
         )
 

@@ -13,6 +13,7 @@ from vljepa_data.world import PROMPTS
 from vljepa_evaluation.metrics import Estimate, mean_of, ranks, row_cosines
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.run import measure_tasks
+from vljepa_evaluation.tasks.shown import own_address
 from vljepa_evaluation.tasks.task import MARGIN, OneQuery, TaskResult
 from vljepa_runtime.preprocessing import Clip, Preprocess
 
@@ -75,25 +76,29 @@ def evaluate_own(
     def report() -> None:
         progress(1 - tasks[0].wanted / len(groups), "clips" if tasks[0].wanted else "ranking")
 
-    yield from measure_tasks(model, tasks, _clips(groups, pre), report)
+    segments = list(groups)
+    yield from measure_tasks(
+        model, tasks, _clips(groups, pre), report, address=lambda number: own_address(segments[number])
+    )
 
 
 def same_answers(mine: TaskResult, other: TaskResult) -> dict[str, Estimate]:
-    """How far two models do the same with the same questions, whether right or wrong.
+    """How far two models say the same of the same clips, whether right or wrong.
 
     Args:
-        mine: `own/labels` of one model.
+        mine: A task of one model.
         other: The same of another, on the same clips.
 
     Returns:
-        `best_label`, share of questions with the same best candidate; `cosine`, mean over questions of the cosine of
+        `best_label`, share of samples with the same best candidate or words; `cosine`, mean of the cosines of
         both embeddings. Either is missing where it was not measured, or cannot be compared.
     """
     found = {}
     if mine.chosen and len(mine.chosen) == len(other.chosen):
-        found["best_label"] = mean_of(np.equal(mine.chosen, other.chosen), groups=mine.groups)
+        same = [a == b for a, b in zip(mine.chosen, other.chosen)]
+        found["best_label"] = mean_of(same, groups=mine.groups or None)
     if mine.embeddings.size and mine.embeddings.shape == other.embeddings.shape:
-        found["cosine"] = mean_of(row_cosines(mine.embeddings, other.embeddings), groups=mine.groups)
+        found["cosine"] = mean_of(row_cosines(mine.embeddings, other.embeddings), groups=mine.groups or None)
     return found
 
 
@@ -160,10 +165,11 @@ class Labels:
             note=f"{len(margins)} questions about clips of {len(set(videos))} videos, {_span(counts)} candidates",
             groups=videos,
             chosen=tuple(chosen),
+            truth=tuple(" | ".join(sorted(question.right)) for question in self._questions),
             embeddings=unlabelled.embeddings,
         )
 
-    def _choose(self, model: Evaluable) -> tuple[list[int], npt.NDArray[np.float64]]:
+    def _choose(self, model: Evaluable) -> tuple[list[str], npt.NDArray[np.float64]]:
         """Per question the best candidate, and how much nearer the nearest right one is than any wrong one."""
         names = list(dict.fromkeys(name for question in self._questions for name in question.candidates))
         index, rows = {name: place for place, name in enumerate(names)}, model.embed_text(names)
@@ -172,7 +178,7 @@ class Labels:
             scores = rows[[index[name] for name in question.candidates]] @ predicted
             right = np.array([name in question.right for name in question.candidates])
             wrong = scores[~right].max() if not right.all() else LEAST_COSINE
-            chosen.append(int(scores.argmax()))
+            chosen.append(question.candidates[int(scores.argmax())])
             margins.append(float(scores[right].max() - wrong))
         return chosen, np.array(margins)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, Protocol, TypeVar
 
-from vljepa_data.world import Clip, HandBank, Split, make_clip
+from vljepa_data.world import Clip, HandBank, make_clip
 from vljepa_evaluation.tasks.answering import QUESTIONS
 from vljepa_evaluation.tasks.hands import hand_clips
 from vljepa_evaluation.tasks.protocol import Evaluable, UInt8
+from vljepa_evaluation.tasks.shown import FIRST_SEED, SUPPLIES, world_address
 from vljepa_evaluation.tasks.task import Task, TaskResult
 from vljepa_runtime.preprocessing import Clip as FittedClip
 
@@ -20,8 +22,6 @@ __all__ = ["CLIPS", "GROUPS", "TASKS", "batches_of", "evaluate", "expand_tasks",
 CLIPS = 2000
 PATIENCE = 8  # clips rendered per clip wanted before a task is closed with what it has,
 PATIENCE_ANYWAY = 400  # and these in any case
-FIRST_SEED = 1_000_000
-"""Held-out clips start here; training monitors itself on the first seeds of the same split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +57,6 @@ TASKS: Mapping[str, TaskForm] = {
 GROUPS = {"vqa": tuple(f"vqa/{kind}" for kind in QUESTIONS), "all": tuple(TASKS)}
 
 
-@dataclass(frozen=True, slots=True)
-class _Supply:
-    split: Split
-    kind: str | None
-    first_seed: int
-
-
-SUPPLIES = {
-    "mixed": _Supply(Split.TEST, None, FIRST_SEED),
-    "pair": _Supply(Split.TEST, "pair", 2 * FIRST_SEED),
-    "composition": _Supply(Split.COMPOSITION, "single", FIRST_SEED),
-}
 HANDS_SEED = 3 * FIRST_SEED
 
 
@@ -134,7 +122,9 @@ def evaluate(
 
     for supply in dict.fromkeys(task.supply for task in open_tasks):
         group = [task for task in open_tasks if task.supply == supply]
-        yield from measure_tasks(model, group, _clips_of(supply, bank, _seeds_of(clips), batch), report)
+        shown = _clips_of(supply, bank, _seeds_of(clips), batch)
+        address = partial(world_address, supply) if supply in SUPPLIES else None
+        yield from measure_tasks(model, group, shown, report, address=address)
     if missing:
         yield TaskResult(task="hands", note=missing)
 
@@ -155,6 +145,8 @@ def measure_tasks(
     group: Sequence[Task[_Shown]],
     clips: Iterator[tuple[int, _Shown]],
     report: Callable[[], None],
+    *,
+    address: Callable[[int], str] | None = None,
 ) -> Iterator[TaskResult]:
     """Feed one supply's clips to its tasks, then give their results.
 
@@ -163,7 +155,9 @@ def measure_tasks(
         group: The tasks that are shown every clip.
         clips: The supply, each with its seed or number.
         report: Called after every clip that was asked about.
+        address: Names a clip by its seed or number; see `TaskResult.shown`.
     """
+    shown: dict[str, list[str]] = {task.name: [] for task in group}
     for seed, clip in clips:
         asking = [(task, queries) for task in group if (queries := task.queries(clip, seed))]
         if asking:
@@ -172,11 +166,17 @@ def measure_tasks(
             answers = {query: model.predict(visual, query) for query in wanted}
             for task, queries in asking:
                 task.take([answers[query] for query in queries])
+                shown[task.name] += [address(seed)] * len(queries) if address else []
             report()
         if not any(task.wanted for task in group):
             break
     for task in group:
-        yield _finish(task, model)
+        yield _with_clips(_finish(task, model), shown[task.name])
+
+
+def _with_clips(result: TaskResult, shown: Sequence[str]) -> TaskResult:
+    """Say of each sample which clip it is about, where there is one sample for each question."""
+    return replace(result, shown=tuple(shown)) if len(shown) == len(result.samples) else result
 
 
 def _finish(task: Task[_Shown], model: Evaluable) -> TaskResult:

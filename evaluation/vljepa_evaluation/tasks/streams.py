@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,13 @@ import numpy.typing as npt
 from vljepa_data.world import PROMPTS, EventStream, HandBank, Split, hand_caption, make_stream, paraphrases
 from vljepa_evaluation.metrics import Annotation
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_runtime.errors import InputError
 from vljepa_runtime.files import replace_file
 from vljepa_runtime.preprocessing import Preprocess, Window, WindowSampler
 from vljepa_runtime.selection import Observation, observe
-from vljepa_runtime.sources import Frame
+from vljepa_runtime.sources import Frame, open_file
 
-__all__ = ["FIRST_STREAM", "FIRST_TUNING", "Recording", "StreamPlan", "record", "windows_of"]
+__all__ = ["FIRST_STREAM", "FIRST_TUNING", "Recording", "StreamPlan", "record", "record_video", "windows_of"]
 
 FIRST_STREAM = 5_000
 """Seeds of measured streams start here."""
@@ -144,6 +145,47 @@ def record(
     if path is not None:
         recording.save(path)
     return recording
+
+
+def record_video(
+    model: Evaluable, path: Path, annotations: Sequence[Annotation], plan: StreamPlan, pre: Preprocess
+) -> Recording:
+    """Embed every window of an annotated video.
+
+    Args:
+        model: Encodes and predicts.
+        path: The video.
+        annotations: What happens when.
+        plan: Stride and query.
+        pre: Cuts the windows, as the model wants them.
+
+    Raises:
+        SourceError: it cannot be read.
+        InputError: it has no window, or nothing is said of it.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from vljepa_evaluation.metrics import Annotation
+        >>> from vljepa_evaluation.tasks import StreamPlan, record_video
+        >>> from vljepa_runtime import load
+        >>> model, jumps = load("tiny"), Annotation(start_s=0, end_s=2, captions=("a box jumps",))
+        >>> record_video(model, Path("clip.mp4"), [jumps], StreamPlan(), model.preprocess).references
+        (('a box jumps',),)
+    """
+    sampler, embeddings, times = WindowSampler(pre, plan.stride_s), [], []
+    with open_file(path) as source:
+        pushed = (window for frame in source if isinstance(frame, Frame) for window in sampler.push(frame))
+        for window in (*pushed, *sampler.flush()):
+            embeddings.append(model.predict(model.encode(window.clip), plan.query))
+            times.append((window.start_s, window.end_s))
+    if not embeddings or not annotations:
+        raise InputError(
+            f"expected windows and annotations of {path}, got {len(embeddings)} and {len(annotations)}"
+        )
+    events_s = np.array([(each.start_s, each.end_s) for each in annotations])
+    return Recording(
+        np.stack(embeddings), np.array(times), events_s, tuple(each.captions for each in annotations)
+    )
 
 
 def windows_of(stream: EventStream, pre: Preprocess, stride_s: float) -> Iterator[Window]:

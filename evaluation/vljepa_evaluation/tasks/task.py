@@ -18,6 +18,7 @@ __all__ = ["MARGIN", "OneQuery", "Task", "TaskResult"]
 MARGIN = "margin"
 """Metric of many tasks: how much nearer, in cosine, the right candidate is than the best wrong one."""
 SHARE: Span = (0.0, 1.0)
+PER_SAMPLE = ("chosen", "truth", "shown")
 Float64 = npt.NDArray[np.float64]
 
 Shown = TypeVar("Shown", contravariant=True)
@@ -37,7 +38,9 @@ class TaskResult:
         chance: What guessing gives on the headline; None where that has no meaning.
         note: How it was measured, in a few words; or why it was not.
         groups: Samples with equal numbers are of one video; empty where every sample stands alone.
-        chosen: The candidate chosen per sample, by its number; empty where there is nothing to choose from.
+        chosen: What was chosen or said per sample; empty where there is nothing to choose from.
+        truth: What would have been right, beside `chosen`.
+        shown: Which clip each sample is about, as `clip_frames` takes it; empty where nobody says.
         embeddings: (n, S), the predicted one per sample; empty where nobody compares them.
         examples: A few outputs beside the truth, for people.
     """
@@ -50,7 +53,9 @@ class TaskResult:
     chance: float | None = None
     note: str = ""
     groups: tuple[int, ...] = ()
-    chosen: tuple[int, ...] = ()
+    chosen: tuple[str, ...] = ()
+    truth: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
     embeddings: Float32 = field(default_factory=lambda: np.empty((0, 0), np.float32))
     examples: tuple[tuple[str, str], ...] = ()
 
@@ -106,6 +111,7 @@ class TaskResult:
             chance=first.chance,
             note=first.note,
             examples=first.examples,
+            **{name: sum((getattr(part, name) for part in parts), ()) for name in PER_SAMPLE},
         )
 
     @property

@@ -13,7 +13,7 @@ import pytest
 
 from vljepa_apps.demo.stream import write_video
 from vljepa_data.annotations import Example, Segment
-from vljepa_evaluation.tasks import evaluate_own, same_answers
+from vljepa_evaluation.tasks import clip_frames, evaluate_own, same_answers
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Clip, Preprocess
 
@@ -81,7 +81,11 @@ def test_whoever_sees_scores_everything(examples: list[Example]) -> None:
     assert (labels.task, labels.main.value, labels.main.n) == ("own/labels", 1.0, 6)
     assert labels.chance == pytest.approx(1 / 3)
     assert labels.groups == (0, 0, 1, 1, 2, 2)
-    assert labels.chosen == (0, 0, 1, 1, 2, 2)
+    assert labels.chosen == labels.truth == tuple(example.text for example in examples)
+    assert labels.shown[3] == f"{examples[3].segment.path}#t=1,2"
+    assert clip_frames(labels.shown[3]).shape == (8, 192, 192, 3)
+    assert abs(int(clip_frames(labels.shown[3]).mean()) - LEVELS[1]) < 4
+    assert retrieval.shown == ()  # three of six clips are looked for
     assert labels.embeddings.shape == (6, 64)
     assert labels.note == "6 questions about clips of 3 videos, 3 candidates"
     assert retrieval.main is not None

@@ -16,7 +16,16 @@ from vljepa_data.world.hands import Hand
 from vljepa_data.world.language import brief_caption, brief_captions, caption, noun
 from vljepa_data.world.vocabulary import COLOURS, COUNTS, DIGITS, SHAPES
 from vljepa_evaluation.metrics import mean_of
-from vljepa_evaluation.tasks import MARGIN, TASKS, TaskResult, batches_of, evaluate, expand_tasks, run
+from vljepa_evaluation.tasks import (
+    MARGIN,
+    TASKS,
+    TaskResult,
+    batches_of,
+    clip_frames,
+    evaluate,
+    expand_tasks,
+    run,
+)
 from vljepa_evaluation.tasks.answering import Answering, blind_guess
 from vljepa_evaluation.tasks.hands import hand_clips
 from vljepa_runtime.errors import InputError
@@ -96,6 +105,18 @@ class Ignorant(Oracle):
         z = vector(f"{visual[0, :8].tolist()} {query}")
         self.said[z.tobytes()] = "a red ball rolls to the left"
         return z
+
+
+class Watching(Ignorant):
+    """Remembers what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = set[bytes]()
+
+    def encode(self, frames: npt.NDArray[np.uint8], /) -> npt.NDArray[np.float32]:
+        self.seen.add(key_of(frames))
+        return super().encode(frames)
 
 
 @pytest.fixture
@@ -181,6 +202,26 @@ def test_batches_are_joined_clip_by_clip() -> None:
         TaskResult.joined([one, TaskResult(task="u")])
     with pytest.raises(InputError, match="batches of one task"):
         TaskResult.joined([])
+
+
+@pytest.mark.parametrize("task", ["classification", "composition", "vqa/colour", "vqa/first"])
+def test_what_was_said_of_which_clip_is_kept(task: str) -> None:
+    """The headline says how often what was chosen is the truth, and the clip that it is about can be looked at."""
+    (result,) = evaluate(Ignorant(), clips=CLIPS, tasks=[task])
+    assert len(result.chosen) == len(result.truth) == len(result.shown) == CLIPS
+    right = [said == truth for said, truth in zip(result.chosen, result.truth)]
+    assert right == result.samples.astype(bool).tolist()
+    watching = Watching()
+    list(evaluate(watching, clips=CLIPS, tasks=[task]))
+    assert {key_of(clip_frames(address)) for address in result.shown} <= watching.seen
+    joined = TaskResult.joined([result, result])
+    assert joined.shown == result.shown * 2
+
+
+@pytest.mark.parametrize("address", ["world/mixed", "world/other/3", "film.mp4", "film.mp4#t=a,b"])
+def test_what_is_no_clip_is_refused(address: str) -> None:
+    with pytest.raises(InputError, match="expected a clip such as"):
+        clip_frames(address)
 
 
 def test_a_task_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
