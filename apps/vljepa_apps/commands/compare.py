@@ -1,17 +1,24 @@
-"""`vljepa compare`: bundles against each other and PyTorch: accuracy, parity, latency in turns, size, memory."""
+"""`vljepa compare`: bundles against each other and PyTorch: accuracy, decisions, parity, latency in turns, memory."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console, own_clips
 from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
 
+if TYPE_CHECKING:
+    from vljepa_apps.measure.subject import Subject
+
 NO_TASKS = "none"
 CLIPS = 300
 MAX_CLIPS = 10_000
+STREAMS = 6
+KEPT = Path(".cache", "vljepa", "compare")
 
 EXAMPLE = "vljepa compare tiny tiny-openvino.vljepa --tasks classification"
 
@@ -57,7 +64,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep",
         type=Path,
         metavar="DIR",
-        help="keep what was measured of each batch here; the same command goes on where it was stopped",
+        help="keep every cell that was measured here, for good; without it cells are kept until the comparison has "
+        "ended, so that the same command goes on where it was stopped",
+    )
+    parser.add_argument(
+        "--engines",
+        metavar="E,E",
+        help="run each bundle on each of these engines, a line each (instead of --engine)",
+    )
+    parser.add_argument(
+        "--streams",
+        nargs="?",
+        const=str(STREAMS),
+        metavar="N|FILE",
+        help=f"also let each model decide when words are wanted: on N streams of the procedural world ({STREAMS} "
+        "without a number), or on the recordings of an annotation file whose segments say what happens when",
     )
     parser.add_argument(
         "--expect",
@@ -77,6 +98,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables as Markdown")
     parser.add_argument("--png", type=Path, metavar="FILE", help="also draw accuracy and latency")
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also write one page with everything: charts, confusions, worst clips; it needs no network",
+    )
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
     own_clips.add_arguments(
         parser, "--data", "accuracy, retrieval and agreement are measured on them, see docs/export.md"
@@ -88,11 +115,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report; exit code 1 when something could not be measured, or is not as expected."""
     from vljepa_apps.measure.compare.judging import expectation
+    from vljepa_apps.measure.compare.kept import KeptCells
     from vljepa_apps.measure.compare.picture import draw
     from vljepa_apps.measure.compare.run import Plan, compare
     from vljepa_apps.measure.compare.tables import markdown, text
     from vljepa_apps.measure.figures import require_matplotlib
-    from vljepa_apps.measure.subject import TORCH, Subject
+    from vljepa_apps.measure.streams import streams_named
+    from vljepa_apps.measure.subject import TORCH
     from vljepa_runtime.files import replace_file
     from vljepa_runtime.printable import printable
 
@@ -102,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(
                 "expected two bundles with --expect, got one: name what it is compared with first"
             )
-    refuse_existing([args.markdown, args.png], force=args.force, inputs=args.bundles)
+    refuse_existing([args.markdown, args.png, args.html], force=args.force, inputs=args.bundles)
     if args.png:
         require_matplotlib()
     if args.rounds < 0:
@@ -119,25 +148,64 @@ def run(args: argparse.Namespace) -> int:
         clips=args.clips,
         until=args.until,
         max_clips=args.max_clips,
-        keep=str(args.keep) if args.keep else None,
         hands=str(args.hands) if args.hands else None,
         rounds=args.rounds,
         own=own,
+        streams=streams_named(args.streams) if args.streams else None,
     )
     if own:
         own_clips.look_at(own)
-    specs = [*args.bundles, *([args.against] if args.against else [])]
-    subjects = [Subject(spec=spec, **arguments.engine_options(args)) for spec in specs]
-    report = compare(subjects, plan)
+    kept = KeptCells(args.keep or Path.home() / KEPT)
+    report = compare(subjects(args), plan, kept)
+    if not args.keep and not report.failed:
+        kept.forget()
     console.report(report.to_dict(), lambda: text(report), as_json=args.json)
     if args.markdown:
         replace_file(args.markdown, printable(markdown(report), lines=True).encode())
     if args.png:
         draw(report, args.png)
+    if args.html:
+        from vljepa_apps.measure.compare.html import page
+
+        replace_file(args.html, page(report, command=command(args)).encode())
     unexpected = [each for each in report.verdicts if args.expect and not each.keeps(args.expect)]
     for verdict in unexpected:
         console.note(f"not as expected ({args.expect}): {verdict}")
     return 1 if report.failed or unexpected else 0
+
+
+def subjects(args: argparse.Namespace) -> list[Subject]:
+    """The lines: every bundle on every engine, then PyTorch.
+
+    Raises:
+        InputError: --engines came with --engine, or names none.
+    """
+    from vljepa_apps.measure.subject import Subject
+
+    options = arguments.engine_options(args)
+    engines = [name.strip() for name in (args.engines or "").split(",") if name.strip()]
+    if args.engines is not None and (not engines or options["engine"] != "auto"):
+        raise InputError("expected names of engines with --engines, and no --engine beside it")
+    lines = [
+        Subject(spec=spec, **options | {"engine": engine})
+        for spec in args.bundles
+        for engine in engines or [options["engine"]]
+    ]
+    return [*lines, *([Subject(spec=args.against, **options)] if args.against else [])]
+
+
+def command(args: argparse.Namespace) -> str:
+    """What measures it again, without where it is written."""
+    words = ["vljepa", "compare", *args.bundles]
+    for name in ("against", "engines", "tasks", "clips", "until", "hands", "streams", "rounds", "own", "videos",
+                 "split", "threads"):  # fmt: skip
+        value = getattr(args, name, None)
+        if value is not None:
+            flag = {"own": "data"}.get(name, name)
+            words += [f"--{flag}", f"{value:g}pt" if name == "until" else str(value)]
+    if args.engine != "auto":
+        words += ["--engine", args.engine]
+    return shlex.join(words)
 
 
 def half_width(text: str) -> float:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["commit", "device_facts", "engine_version", "installed", "machine"]
+__all__ = ["commit", "device_facts", "engine_version", "installed", "machine", "power_mode"]
+
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+PROFILE = Path("/sys/firmware/acpi/platform_profile")
 
 
 def machine() -> dict[str, str]:
@@ -19,6 +23,21 @@ def machine() -> dict[str, str]:
         "cpu": _cpu_name(),
         "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
     }
+
+
+def power_mode(places: Sequence[Path] = (GOVERNOR, PROFILE)) -> str:
+    """What the system says of how fast the processor may run: its governor and the profile of the machine.
+
+    Args:
+        places: Files that say so.
+    """
+    said = []
+    for place in places:
+        try:
+            said.append(place.read_text(encoding="utf-8").strip())
+        except OSError:
+            continue
+    return ", ".join(said) or "n/a: the system does not say"
 
 
 def installed(distribution: str) -> str | None:

@@ -29,11 +29,14 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Measure one subject in a fresh process and give the lines of it as they come.
 
     Args:
-        order: A subject's fields; with `source` a stream is run, else windows of noise are embedded; with `tasks`,
-            `clips`, `hands` and `batch` they are measured too, and with `own` what an annotation file holds.
+        order: A subject's fields; with `source` a stream is run, else windows of noise are embedded, the first one
+            alone where it is `brief`; with `energy_s` for so long more where a sensor says joules. With `tasks`,
+            `clips`, `hands` and `batch` they are measured instead, with `own` what an annotation file holds, with
+            `streams` what the model's own selection does on streams.
 
     Yields:
-        `kind` facts, task or error, with what was found.
+        `kind` started (the first embedding is there), facts, task, streams or error, with what was found; an error
+        has `died` where the process ended without a word.
     """
     command = [*WORKER, json.dumps(order)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -48,7 +51,7 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
             process.terminate()
             raise
     if process.returncode and not explained:
-        yield {"kind": "error", "message": f"its process ended with code {process.returncode}"}
+        yield {"kind": "error", "message": f"its process ended with code {process.returncode}", "died": True}
 
 
 def main(argv: list[str]) -> int:
@@ -58,28 +61,45 @@ def main(argv: list[str]) -> int:
         **{key: order[key] for key in ("spec", "engine", "threads", "allow_fallback") if key in order}
     )
     model: Any = subject.load()
-    if order.get("source"):
-        run_stream(model, order["source"])
-    else:
-        embed_noise(model)
-    say("facts", **subject.facts(model), peak_rss_mb=peak_rss_mb())
     if order.get("own"):
         measure_own(model, subject.label, order["own"])
     if order.get("tasks"):
         measure(model, subject.label, order)
+    if order.get("streams"):
+        measure_streams(model, subject.label, order["streams"])
+    if not any(order.get(name) for name in ("own", "tasks", "streams")):
+        measure_facts(model, subject, order)
     return 0
 
 
-def embed_noise(model: Any) -> None:
-    """What a device does all day: windows of noise embedded, one text decoded."""
+def measure_facts(model: Any, subject: Subject, order: dict[str, Any]) -> None:
+    """What runs, what it takes to run, and when it began to."""
+    if order.get("source"):
+        run_stream(model, order["source"])
+    else:
+        frames = noise(model)
+        embedding = model.embed(frames)
+        say("started")
+        if order.get("brief"):
+            return
+        for _ in range(WINDOWS):  # what a device does all day
+            model.embed(frames)
+        if getattr(model, "has_decoder", True):
+            model.decode(embedding)
+    facts = {**subject.facts(model), "peak_rss_mb": peak_rss_mb()}
+    if seconds := order.get("energy_s"):
+        from vljepa_apps.measure.peers.energy import joules_of
+
+        facts["joules_per_window"] = joules_of(lambda: model.embed(frames), seconds=seconds)
+    say("facts", **facts)
+
+
+def noise(model: Any) -> Any:
+    """Frames (T, H, W, 3) of noise, as many as a window has."""
     import numpy as np
 
     pre = model.preprocess
-    frames = np.random.default_rng(0).integers(0, 256, (pre.frames, pre.size, pre.size, 3), np.uint8)
-    for _ in range(WINDOWS):
-        embedding = model.embed(frames)
-    if getattr(model, "has_decoder", True):
-        model.decode(embedding)
+    return np.random.default_rng(0).integers(0, 256, (pre.frames, pre.size, pre.size, 3), np.uint8)
 
 
 def run_stream(
@@ -141,10 +161,26 @@ def measure_own(model: Any, label: str, own: dict[str, Any]) -> None:
             say_task(result)
 
 
+def measure_streams(model: Any, label: str, streams: dict[str, Any]) -> None:
+    """What the model's own selection does on streams: a line for the task, one for when segments begin."""
+    from vljepa_apps import console
+    from vljepa_apps.measure.streams import StreamOrder, recordings
+    from vljepa_evaluation.tasks import measure_decisions
+
+    order = StreamOrder(**streams)
+    with console.Progress(f"{label}: streams", total=1.0) as progress:
+        seen = recordings(model, order, progress=lambda share: progress.update(0.8 * share))
+        found = measure_decisions(
+            model, seen, order.query, progress=lambda share, what: progress.update(0.8 + 0.2 * share, what)
+        )
+    say_task(found.result)
+    say("streams", begins_s=found.begins_s, curves=[curve.to_dict() for curve in found.curves])
+
+
 def say_task(result: TaskResult) -> None:
     """One line with all that was kept clip by clip."""
     scores = {name: values.round(6).tolist() for name, values in result.scores.items()}
-    kept = {"spans": result.spans, "groups": result.groups, "chosen": result.chosen}
+    kept = {name: getattr(result, name) for name in ("spans", "groups", "chosen", "truth", "shown")}
     say("task", **result.to_dict(), **kept, scores=scores, embeddings=result.embeddings.tolist())
 
 

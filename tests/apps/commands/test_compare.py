@@ -56,8 +56,8 @@ def test_clips_of_one_video_are_drawn_together() -> None:
 def test_agreement_is_that_of_answers_right_or_wrong() -> None:
     rows = np.eye(4, dtype=np.float32)
     results = {
-        "a": {"t": result([0.0] * 4, chosen=(1, 2, 3, 0), embeddings=rows, groups=(0, 1, 2, 3))},
-        "b": {"t": result([0.0] * 4, chosen=(1, 2, 3, 3), embeddings=2 * rows, groups=(0, 1, 2, 3))},
+        "a": {"t": result([0.0] * 4, chosen=tuple("bcda"), embeddings=rows, groups=(0, 1, 2, 3))},
+        "b": {"t": result([0.0] * 4, chosen=tuple("bcdd"), embeddings=2 * rows, groups=(0, 1, 2, 3))},
         "c": {"t": result([0.0] * 4, embeddings=rows[:, :2], groups=(0, 1, 2, 3))},  # of another model
     }
     (found,) = agreements(results, "a")
@@ -145,7 +145,7 @@ def column(label: str, accuracy: float, p50_ms: float) -> Column:
 def report() -> Comparison:
     columns = {"fast": column("fast", 0.9, 5.0), "slow": column("slow", 0.92, 20.0)}
     columns["slow"].errors.append("it broke")
-    same = {"chosen": (0, 1), "embeddings": np.eye(2, dtype=np.float32), "groups": (0, 1)}
+    same = {"chosen": ("a", "b"), "embeddings": np.eye(2, dtype=np.float32), "groups": (0, 1)}
     results = {
         "fast": {"vqa/what": result([1.0, 0.0], **same)},
         "slow": {"vqa/what": result([1.0, 1.0], **same)},
@@ -200,7 +200,7 @@ def test_markdown_has_a_table_per_title(report: Comparison) -> None:
 def test_json_is_plain_and_complete(report: Comparison) -> None:
     plain = json.loads(json.dumps(report.to_dict()))
     assert set(plain) == {
-        "format", "machine", "settings", "subjects", "differences", "verdicts", "agreements", "parity",
+        "format", "machine", "settings", "subjects", "differences", "verdicts", "agreements", "decisions", "parity",
         "reference", "speedups",
     }  # fmt: skip
     assert plain["subjects"][0]["tasks"]["vqa/what"]["metrics"]["accuracy"]["value"] == 0.9
@@ -229,24 +229,32 @@ def test_the_picture(report: Comparison, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def fake_measuring(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """No process is started and no model loaded; `broken` fails in both."""
+def fake_measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any]]:
+    """No process is started and no model loaded; `broken` fails in both. Gives the orders that want clips."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     orders: list[dict[str, Any]] = []
 
     def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        orders.append(order)
         if order["spec"] == "broken":
             yield {"kind": "error", "message": "not a bundle"}
             return
-        yield {"kind": "facts", "engine": "fake", "size_bytes": 1000, "peak_rss_mb": 99.5}
-        if order["own"]:
+        if not order.get("tasks") and not order.get("own"):
+            yield {"kind": "started"}
+            if not order["brief"]:
+                yield {"kind": "facts", "engine": "fake", "size_bytes": 1000, "peak_rss_mb": 99.5}
+            return
+        orders.append(order)
+        if order.get("own"):
             yield {"kind": "task", "task": "own/labels", "headline": "", "metrics": {}, "note": ""} | {
-                "groups": [0, 0], "chosen": [0, 1], "embeddings": [[1.0, 0.0], [0.0, 1.0]],
+                "groups": [0, 0], "chosen": ["a", "b"], "embeddings": [[1.0, 0.0], [0.0, 1.0]],
             }  # fmt: skip
         metric = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 4}
         for task in order["tasks"]:
             result = {"headline": "accuracy", "metrics": {"accuracy": metric}, "chance": 0.1, "note": ""}
             worse = order["spec"] == "worse"
+            if order["spec"] == "crashing" and task == "vqa/colour":
+                yield {"kind": "error", "message": "its process ended with code -11", "died": True}
+                return
             values = [float(order["batch"] % 2), 0.0, 0.0 if worse else 1.0, 0.0]
             yield {
                 "kind": "task",
@@ -361,6 +369,98 @@ def test_what_was_kept_is_not_measured_again(
     assert "- broken: not a bundle" in capsys.readouterr().out
 
 
+CRASHING = [
+    "compare",
+    "crashing",
+    "b",
+    "--tasks",
+    "vqa/what,vqa/colour,vqa/count",
+    "--clips",
+    "4",
+    "--rounds",
+    "0",
+]
+
+
+def test_a_task_that_ends_its_process_is_marked_and_the_others_are_measured(
+    fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*CRASHING, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["subjects"]
+    assert list(found[0]["tasks"]) == ["vqa/what", "vqa/count"]
+    assert found[0]["errors"] == ["vqa/colour: its process ended with code -11"]
+    assert list(found[1]["tasks"]) == ["vqa/what", "vqa/colour", "vqa/count"]
+
+
+def test_the_same_command_goes_on_with_what_failed(
+    fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Without a folder to keep them, cells stay until a comparison has ended well."""
+    assert main(CRASHING) == 1
+    fake_measuring.clear()
+    assert main(CRASHING) == 1
+    assert [(order["spec"], order["tasks"]) for order in fake_measuring] == [("crashing", ["vqa/colour"])]
+    assert main(["compare", "a", "b", "--tasks", "vqa/what", "--clips", "4", "--rounds", "2"]) == 0
+    fake_measuring.clear()
+    assert main(["compare", "a", "b", "--tasks", "vqa/what", "--clips", "4", "--rounds", "2"]) == 0
+    assert [order["tasks"] for order in fake_measuring] == [["vqa/what"], ["vqa/what"]]
+
+
+def test_a_run_that_was_killed_goes_on_cell_by_cell(
+    fake_measuring: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    measuring, tasks = batches.in_a_process, []
+
+    def killed(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for line in measuring(order):
+            if line.get("task") == "vqa/count":
+                raise KeyboardInterrupt
+            yield line
+
+    command = [
+        "compare",
+        "a",
+        "b",
+        "--tasks",
+        "vqa/what,vqa/colour,vqa/count",
+        "--clips",
+        "4",
+        "--rounds",
+        "0",
+    ]
+    monkeypatch.setattr(batches, "in_a_process", killed)
+    assert main(command) == 130
+    fake_measuring.clear()
+    monkeypatch.setattr(batches, "in_a_process", measuring)
+    assert main(command) == 0
+    tasks = [order["tasks"] for order in fake_measuring]
+    assert tasks == [["vqa/count"], ["vqa/what", "vqa/colour", "vqa/count"]]
+
+
+def test_every_bundle_runs_on_every_engine(
+    fake_measuring: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "a",
+        "b",
+        "--engines",
+        "onnxruntime:cpu, openvino:cpu",
+        "--tasks",
+        "vqa/what",
+        "--clips",
+        "4",
+    ]
+    assert main(["compare", *arguments, "--rounds", "0", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["subjects"]
+    assert [subject["label"] for subject in found] == [
+        "a, onnxruntime:cpu",
+        "a, openvino:cpu",
+        "b, onnxruntime:cpu",
+        "b, openvino:cpu",
+    ]
+    assert [order["engine"] for order in fake_measuring] == ["onnxruntime:cpu", "openvino:cpu"] * 2
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A folder with a video of one second and `clips.csv`, which says two things of it."""
@@ -377,7 +477,7 @@ def test_own_clips_take_the_place_of_the_world(
 ) -> None:
     assert main(["compare", "a", "b", "--data", str(own / "clips.csv"), "--rounds", "0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [tuple(order["tasks"]) for order in fake_measuring] == [(), ()]
+    assert [order["tasks"] for order in fake_measuring] == [[], []]
     assert fake_measuring[0]["own"]["path"] == str(own / "clips.csv") == found["settings"]["data"]
     assert [(a["label"], a["base"], a["cosine"]["value"]) for a in found["agreements"]] == [("b", "a", 1.0)]
     measured = found["subjects"][0]["tasks"]["own/labels"]
@@ -399,7 +499,7 @@ def test_own_clips_are_measured_in_a_process_each(own: Path, capsys: pytest.Capt
     assert "own/labels accuracy" in out
     assert "(skipped: all clips have one text, nothing to find)" in out
     assert "looking at clips" in err
-    assert "| tiny #2 | tiny | 100.0" in file.read_text()
+    assert "| tiny #2 | tiny | own/labels | 100.0" in file.read_text()
 
 
 def test_missing_videos_are_named_before_any_work(
@@ -427,6 +527,13 @@ def test_missing_videos_are_named_before_any_work(
         (["a", "--expect", "equal"], "expected two bundles with --expect"),
         (["a", "--until", "1pt", "--data", "none.csv"], "expected no --data with --until"),
         (["a", "--markdown", "/no/such/folder/x.md"], "does not exist"),
+        (["a", "--html", "/no/such/folder/x.html"], "does not exist"),
+        (["a", "--streams", "0"], "at least 1 stream"),
+        (
+            ["a", "--streams", "none.csv"],
+            "expected a number of streams or an annotation file, got 'none.csv'",
+        ),
+        (["a", "--engine", "cpu", "--engines", "cuda"], "no --engine beside it"),
     ],
 )
 def test_usage_comes_before_any_work(

@@ -1,37 +1,55 @@
-"""Accuracy clip by clip, in batches: each subject in a process of its own, what is done kept for a run that goes on."""
+"""Accuracy clip by clip, in batches, and what streams and the machine say: each line in processes of its own."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import statistics
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vljepa_apps import console
 from vljepa_apps.measure.compare.judging import Results, differences
-from vljepa_apps.measure.machine import installed
+from vljepa_apps.measure.compare.kept import KeptCells, Lines, identity
 from vljepa_apps.measure.worker import in_a_process
 from vljepa_evaluation.metrics import Estimate
 from vljepa_evaluation.tasks import TaskResult, batches_of
-from vljepa_runtime.bundle import Bundle
-from vljepa_runtime.errors import VljepaError
-from vljepa_runtime.files import parse_json, replace_file
 
 if TYPE_CHECKING:
     from vljepa_apps.measure.compare.report import Column
     from vljepa_apps.measure.compare.run import Plan
     from vljepa_apps.measure.subject import Subject
 
-__all__ = ["measure_accuracy"]
+__all__ = ["measure_accuracy", "measure_facts"]
 
-VERSIONS = ("vljepa-edge", "numpy", "onnxruntime", "openvino", "torch")
+STARTS = 3
+ENERGY_S = 3.0
+NOTHING: Mapping[str, Any] = {"kind": "error", "message": "its process said nothing of it"}
 
 
-def measure_accuracy(subjects: Mapping[str, Subject], columns: Mapping[str, Column], plan: Plan) -> Results:
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """What is measured of one line at a time.
+
+    Attributes:
+        name: The task's, or what holds several.
+        order: For the worker, without the line; those that differ in `tasks` alone share a process and its clips.
+    """
+
+    name: str
+    order: Mapping[str, Any]
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What a process has in common for all its cells."""
+        return {name: value for name, value in self.order.items() if name != "tasks"}
+
+
+def measure_accuracy(
+    subjects: Mapping[str, Subject], columns: Mapping[str, Column], plan: Plan, kept: KeptCells
+) -> Results:
     """Measure every subject on the same clips, and draw more of them until the intervals are as narrow as asked.
 
     It looks at widths alone, never at which subject is ahead, so that stopping favours nobody.
@@ -40,6 +58,7 @@ def measure_accuracy(subjects: Mapping[str, Subject], columns: Mapping[str, Colu
         subjects: By label; the first one is what the others are compared with.
         columns: Of the report, by label; what was measured is filled in.
         plan: What to measure.
+        kept: What was measured before.
 
     Returns:
         What was kept clip by clip, over all batches.
@@ -48,7 +67,8 @@ def measure_accuracy(subjects: Mapping[str, Subject], columns: Mapping[str, Colu
     last = max(1, min(batches_of(plan.clips), plan.max_clips // plan.clips)) - 1 if plan.until else 0
     for batch in range(last + 1):
         for label, subject in subjects.items():
-            _measure(columns[label], parts[label], subject, plan, batch)
+            if columns[label].facts:  # what does not load has no task
+                _measure(columns[label], parts[label], subject, _cells(plan, batch), kept)
         results = {
             label: {task: TaskResult.joined(batches) for task, batches in tasks.items()}
             for label, tasks in parts.items()
@@ -61,6 +81,117 @@ def measure_accuracy(subjects: Mapping[str, Subject], columns: Mapping[str, Colu
     for label, tasks in results.items():
         columns[label].tasks = {task: result.to_dict() for task, result in tasks.items()}
     return results
+
+
+def measure_facts(
+    subjects: Mapping[str, Subject], columns: Mapping[str, Column], plan: Plan, kept: KeptCells
+) -> None:
+    """Fill in what runs, its memory, and how long a process takes from its start to its first embedding."""
+    for label, subject in subjects.items():
+        console.note(f"{label}: start and memory")
+        starts = plan.starts if plan.rounds else 1
+        what = {"facts": identity(subject), "starts": starts}
+        lines = kept.get(what)
+        if lines is None:
+            lines = _started(asdict(subject), starts)
+            if lines[-1]["kind"] == "facts":
+                kept.put(what, lines)
+        for line in lines:
+            if line["kind"] == "facts":
+                columns[label].facts = {name: value for name, value in line.items() if name != "kind"}
+            else:
+                columns[label].errors.append(line["message"])
+
+
+def _started(order: Mapping[str, Any], starts: int) -> Lines:
+    """The line of facts with the median of the starts; or the error that came instead."""
+    times: list[float] = []
+    facts: dict[str, Any] = {}
+    for number in range(max(1, starts)):
+        begun = time.monotonic()
+        for line in in_a_process({**order, "brief": number > 0, "energy_s": ENERGY_S}):
+            if line["kind"] == "started":
+                times.append(time.monotonic() - begun)
+            elif line["kind"] == "facts":
+                facts = facts or line
+            elif line["kind"] == "error":
+                return [*([facts] if facts else []), line]
+    return [facts | ({"cold_start_s": statistics.median(times)} if times else {})]
+
+
+def _cells(plan: Plan, batch: int) -> list[Cell]:
+    world = {"clips": plan.clips, "hands": plan.hands, "batch": batch}
+    cells = [Cell(task, {"tasks": (task,), **world}) for task in plan.tasks]
+    if batch == 0:
+        cells += [Cell("own clips", {"own": asdict(plan.own)})] if plan.own else []
+        cells += [Cell("streams", {"streams": asdict(plan.streams)})] if plan.streams else []
+    return cells
+
+
+def _measure(
+    column: Column,
+    parts: dict[str, list[TaskResult]],
+    subject: Subject,
+    cells: Sequence[Cell],
+    kept: KeptCells,
+) -> None:
+    """Fill in a line; a cell that fails leaves the others."""
+    for cell, lines in _lines(column.label, subject, cells, kept):
+        for line in lines:
+            if line["kind"] == "task":
+                parts.setdefault(line["task"], []).append(_result(line))
+            elif line["kind"] == "streams":
+                column.streams = {name: value for name, value in line.items() if name != "kind"}
+            elif line["kind"] == "error":
+                column.errors.append(f"{cell.name}: {line['message']}")
+
+
+def _lines(
+    label: str, subject: Subject, cells: Sequence[Cell], kept: KeptCells
+) -> Iterator[tuple[Cell, Lines]]:
+    """What each cell gave, from before or from now, or the error that came instead."""
+    what = {cell: {"line": identity(subject), "cell": cell.order} for cell in cells}
+    missing: list[Cell] = []
+    again: list[Cell] = []
+    for cell in cells:
+        if lines := kept.get(what[cell]):
+            yield cell, lines
+        else:
+            missing.append(cell)
+    while missing or again:
+        together = [each for each in missing if each.shared == missing[0].shared] or [again.pop(0)]
+        missing = [cell for cell in missing if cell not in together]
+        console.note(f"{label}: {', '.join(cell.name for cell in together)}")
+        pending, error = dict.fromkeys(together), dict(NOTHING)
+        for done, lines in _process(subject, together):
+            if done is None:
+                (error,) = lines
+                continue
+            pending.pop(done)
+            if not any(str(line.get("note")).startswith("failed") for line in lines):
+                kept.put(what[done], lines)
+            yield done, lines
+        if error.get("died") and len(together) > 1:  # one of them ended the process: each has one of its own
+            again += pending
+        else:
+            yield from ((cell, [error]) for cell in pending)
+
+
+def _process(subject: Subject, cells: Sequence[Cell]) -> Iterator[tuple[Cell | None, Lines]]:
+    """The lines of each cell as soon as it is done; at last, without a cell, the error that ended the process."""
+    tasks = [task for cell in cells for task in cell.order.get("tasks", ())]
+    order = {**asdict(subject), **cells[0].shared, "tasks": tasks}
+    by_task, held = {task: cell for cell in cells for task in cell.order.get("tasks", ())}, list[Any]()
+    for line in in_a_process(order):
+        if line["kind"] == "error":
+            yield None, [line]
+            return
+        if line["kind"] == "task" and line["task"] in by_task:
+            yield by_task[line["task"]], [line]
+        elif line["kind"] in ("task", "streams"):
+            held.append(line)
+    if held:
+        yield cells[0], held
 
 
 def _is_narrow(half: float, where: str, plan: Plan, clips: int, *, is_last: bool) -> bool:
@@ -91,23 +222,6 @@ def _widest(results: Results) -> tuple[float, str]:
     return max(widths, default=(0.0, "nothing"))
 
 
-def _measure(
-    column: Column, parts: dict[str, list[TaskResult]], subject: Subject, plan: Plan, batch: int
-) -> None:
-    order = asdict(subject) | {"tasks": plan.tasks, "clips": plan.clips, "hands": plan.hands, "batch": batch}
-    order["own"] = asdict(plan.own) if plan.own else None
-    what = "accuracy and memory" if plan.tasks or plan.own else "memory"
-    console.note(f"{column.label}: {what}" + (f", batch {batch + 1}" if plan.until else ""))
-    for line in _kept(order, Path(plan.keep)) if plan.keep else in_a_process(order):
-        kind = line.pop("kind")
-        if kind == "facts":
-            column.facts = column.facts or line
-        elif kind == "task":
-            parts.setdefault(line["task"], []).append(_result(line))
-        else:
-            column.errors.append(line["message"])
-
-
 def _result(line: Mapping[str, Any]) -> TaskResult:
     """What the line of a task says."""
     arrays = {name: np.array(values, np.float64) for name, values in line.get("scores", {}).items()}
@@ -120,38 +234,7 @@ def _result(line: Mapping[str, Any]) -> TaskResult:
         spans=spans,
         chance=line.get("chance"),
         note=line["note"],
-        groups=tuple(line.get("groups", ())),
-        chosen=tuple(line.get("chosen", ())),
+        **{name: tuple(line.get(name, ())) for name in ("groups", "chosen", "truth", "shown")},
         embeddings=np.array(line.get("embeddings", ()), np.float32),
         examples=tuple((said, truth) for said, truth in line.get("examples", ())),
     )
-
-
-def _kept(order: Mapping[str, Any], folder: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a subject's process; those of one that ended well are read from the folder the next time."""
-    try:
-        path = folder / f"{_key(order)}.jsonl"
-    except (VljepaError, OSError):  # the process says what is wrong with it
-        yield from in_a_process(dict(order))
-        return
-    if path.is_file():
-        console.note(f"  as measured before ({path})")
-        yield from map(parse_json, path.read_text(encoding="utf-8").splitlines())
-        return
-    lines: Sequence[str] = []
-    for line in in_a_process(dict(order)):
-        lines = [*lines, json.dumps(line)]
-        yield line
-    if not any(json.loads(line)["kind"] == "error" for line in lines):
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(path, ("\n".join(lines) + "\n").encode())
-
-
-def _key(order: Mapping[str, Any]) -> str:
-    """Names a subject, what is asked of it and what it runs on; another bundle at the same path is another."""
-    spec = str(order["spec"])
-    torch = spec.partition(":")[0] == "torch"
-    held = {} if torch else {name: file.sha256 for name, file in Bundle.open(spec).manifest.files.items()}
-    versions = {name: installed(name) for name in VERSIONS}
-    text = json.dumps([order, held, versions], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,12 @@ class MeasuredParity:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for `--json`."""
         return asdict(self) | {"identical": self.identical}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> MeasuredParity:
+        """What `to_dict` gave."""
+        parity = GraphParity(**plain["parity"]) if plain["parity"] else None
+        return cls(**{name: plain[name] for name in ("name", "label", "base", "same", "note")}, parity=parity)
 
 
 def measured_parity(

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vljepa_apps.measure.compare.judging import Difference, Verdict
+from vljepa_apps.measure.compare.judging import Difference, Results, Verdict
 from vljepa_apps.measure.compare.parity import MeasuredParity
 from vljepa_apps.measure.latency import Latency, times_faster
 from vljepa_evaluation.metrics import Estimate
 
-__all__ = ["Agreement", "Column", "Comparison", "speedups"]
+__all__ = ["Agreement", "Column", "Comparison", "SameDecisions", "speedups"]
 
-FORMAT = 2
+FORMAT = 3
+WINDOW = "window"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -23,8 +24,9 @@ class Column:
     Attributes:
         label: Its name in tables.
         spec: What the user named.
-        facts: What runs, precision, size, peak memory, parity as its manifest says.
+        facts: What runs, precision, size, start, peak memory, joules where a sensor says, parity as its manifest says.
         tasks: Metrics with their intervals, by task.
+        streams: When segments of each stream begin, and quality against decodings; empty where none was measured.
         latency: Times of each cell, by its name.
         errors: What could not be measured, a sentence each.
     """
@@ -33,23 +35,59 @@ class Column:
     spec: str
     facts: dict[str, Any] = field(default_factory=dict)
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    streams: dict[str, Any] = field(default_factory=dict)
     latency: dict[str, dict[str, Any]] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+
+    @property
+    def windows_per_s(self) -> float | None:
+        """Windows that one after the other are embedded in a second; None where no window was timed."""
+        times = self.latency.get(WINDOW)
+        return 1000 / times["p50_ms"] if times and times["p50_ms"] else None
+
+    @property
+    def unmeasured(self) -> list[str]:
+        """What is missing and why: errors, and tasks that failed or were skipped."""
+        notes = {task: str(result.get("note", "")) for task, result in self.tasks.items()}
+        missing = [
+            f"{task}: {note}" for task, note in notes.items() if note.startswith(("failed", "skipped"))
+        ]
+        times = [f"{cell}: {each['error']}" for cell, each in self.latency.items() if each["error"]]
+        return [*self.errors, *missing, *times]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """How far a subject does the same as another with one's own clips.
+    """How far a subject says the same of clips as another, whether right or wrong.
 
     Attributes:
         label: Of the subject.
         base: Of the other.
+        task: Which task.
         found: Best label and cosine, as `vljepa_evaluation.tasks.same_answers` gives them.
     """
 
     label: str
     base: str
+    task: str
     found: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameDecisions:
+    """How far a subject decides when words are wanted as another does, on the same streams.
+
+    Attributes:
+        label: Of the subject.
+        base: Of the other.
+        same: Share of the segments of both that begin with the same window.
+        near: Share of those that begin within a window of each other.
+    """
+
+    label: str
+    base: str
+    same: Estimate
+    near: Estimate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +100,12 @@ class Comparison:
         columns: One per subject.
         differences: Of every metric, paired by clip, against the first subject.
         verdicts: One for each subject after the first.
-        agreements: On one's own clips, with the first subject.
+        agreements: In what is said of clips, with the first subject.
+        decisions: In when words are wanted, with the first subject.
         parity: Measured here, with the first subject.
         reference: Label of the subject that speed is compared with.
         speedups: How many times faster than the reference, by label and cell.
+        results: What was kept clip by clip; the report of pictures needs it, the JSON does not have it.
     """
 
     machine: Mapping[str, str]
@@ -74,9 +114,11 @@ class Comparison:
     differences: tuple[Difference, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     agreements: tuple[Agreement, ...] = ()
+    decisions: tuple[SameDecisions, ...] = ()
     parity: tuple[MeasuredParity, ...] = ()
     reference: str = ""
     speedups: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
+    results: Results = field(default_factory=dict, repr=False)
 
     @property
     def failed(self) -> bool:
@@ -91,15 +133,20 @@ class Comparison:
             "settings": dict(self.settings),
             "subjects": [
                 {"label": c.label, "spec": c.spec, **c.facts}
-                | {"tasks": c.tasks, "latency": c.latency, "errors": c.errors}
+                | {"tasks": c.tasks, "streams": c.streams, "latency": c.latency}
+                | {"windows_per_s": c.windows_per_s, "errors": c.errors}
                 for c in self.columns
             ],
             "differences": [difference.to_dict() for difference in self.differences],
             "verdicts": [verdict.to_dict() for verdict in self.verdicts],
             "agreements": [
-                {"label": a.label, "base": a.base}
+                {"label": a.label, "base": a.base, "task": a.task}
                 | {name: estimate.to_dict() for name, estimate in a.found.items()}
                 for a in self.agreements
+            ],
+            "decisions": [
+                {"label": d.label, "base": d.base, "same": d.same.to_dict(), "near": d.near.to_dict()}
+                for d in self.decisions
             ],
             "parity": [each.to_dict() for each in self.parity],
             "reference": self.reference,

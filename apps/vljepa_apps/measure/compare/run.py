@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console
-from vljepa_apps.measure.compare.batches import measure_accuracy
+from vljepa_apps.measure.compare.batches import measure_accuracy, measure_facts
 from vljepa_apps.measure.compare.judging import Results, differences, judge
+from vljepa_apps.measure.compare.kept import KeptCells, identity
 from vljepa_apps.measure.compare.parity import MeasuredParity, measured_parity
-from vljepa_apps.measure.compare.report import Agreement, Column, Comparison, speedups
+from vljepa_apps.measure.compare.report import Agreement, Column, Comparison, SameDecisions, speedups
 from vljepa_apps.measure.latency import Cells, Latency, alternate
-from vljepa_apps.measure.machine import installed, machine
+from vljepa_apps.measure.machine import commit, installed, machine, power_mode
+from vljepa_apps.measure.streams import StreamOrder
 from vljepa_apps.measure.subject import Subject
+from vljepa_evaluation.metrics import alike_moments
 from vljepa_evaluation.tasks import same_answers
 from vljepa_runtime.errors import VljepaError
 
@@ -21,6 +26,9 @@ if TYPE_CHECKING:
     from vljepa_data.annotations import AnnotationFile
 
 __all__ = ["Plan", "agreements", "compare"]
+
+SAME_S = 0.01
+NEAR_S = 0.51  # a window of `StreamOrder.stride_s` later or earlier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,39 +40,51 @@ class Plan:
         clips: Clips per task; with `until`, of one batch.
         until: Half the width, in points, that every interval shall have at most; None measures one batch.
         max_clips: Clips per task at which `until` gives up.
-        keep: Folder for what was measured, from which the same measurement goes on.
         hands: Folder with photographs of hand signs.
         rounds: Timed runs per cell; 0 measures no latency.
         warmup: Runs of a cell that are not timed, before the others.
+        starts: Processes that are started for the clock; one where no latency is measured.
         own: Clips of one's own to measure on.
+        streams: Streams on which each model's own selection decides; None measures none.
     """
 
     tasks: tuple[str, ...] = ()
     clips: int = 300
     until: float | None = None
     max_clips: int = 10_000
-    keep: str | None = None
     hands: str | None = None
     rounds: int = 60
     warmup: int = 5
+    starts: int = 3
     own: AnnotationFile | None = None
+    streams: StreamOrder | None = None
 
     def settings(self) -> dict[str, Any]:
         """Plain values for the report."""
         own = self.own.path if self.own else None
-        return {name: value for name, value in asdict(self).items() if name != "own"} | {"data": own}
+        streams = None if self.streams is None else self.streams.file or self.streams.count
+        plain = {name: value for name, value in asdict(self).items() if name not in ("own", "streams")}
+        return plain | {"data": own, "streams": streams}
 
 
-def compare(subjects: Sequence[Subject], plan: Plan) -> Comparison:
-    """Measure every subject; what fails is marked in the report and the rest goes on."""
+def compare(subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = None) -> Comparison:
+    """Measure every subject; what fails is marked in the report and the rest goes on.
+
+    Args:
+        subjects: The first one is what the others are compared with.
+        plan: What to measure.
+        kept: Cells that were measured before, and where those of this run are kept; None keeps nothing.
+    """
+    kept = kept or KeptCells()
     named = dict(zip(_labels(subjects), subjects))
     labels = list(named)
     columns = {label: Column(label=label, spec=subject.spec) for label, subject in named.items()}
-    results = measure_accuracy(named, columns, plan)
-    models = _loaded(named, columns) if plan.rounds or len(named) > 1 else {}
-    parity = tuple(_parity(named, models))
+    measure_facts(named, columns, plan, kept)
+    results = measure_accuracy(named, columns, plan, kept)
+    models = _Models(named, columns)
+    parity = tuple(_parity(named, models, kept))
     if plan.rounds:
-        for label, latency in _latencies(named, models, plan, columns).items():
+        for label, latency in _latencies(named, models, plan, columns, kept).items():
             columns[label].latency = {cell: asdict(value) for cell, value in latency.items()}
     reference = next((label for label, s in named.items() if s.is_torch), labels[0])
     found = tuple(differences(results, labels[0]))
@@ -75,68 +95,129 @@ def compare(subjects: Sequence[Subject], plan: Plan) -> Comparison:
         differences=found,
         verdicts=tuple(judge(found, labels)),
         agreements=tuple(agreements(results, labels[0])),
+        decisions=tuple(_decisions(columns, labels[0])),
         parity=parity,
         reference=reference,
         speedups=speedups(columns, reference),
+        results=results,
     )
 
 
 def agreements(results: Results, base: str) -> Iterator[Agreement]:
-    """How far each subject does what the first one does with one's own clips."""
+    """How far each subject says of clips what the first one says."""
     for label, tasks in results.items():
         for task, mine in tasks.items() if label != base else ():
             if task in results[base] and (found := same_answers(mine, results[base][task])):
-                yield Agreement(label=label, base=base, found=found)
+                yield Agreement(label=label, base=base, task=task, found=found)
 
 
-def _loaded(subjects: Mapping[str, Subject], columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Every subject that loads; of the others the report says why, once."""
-    models = {}
-    for label, subject in subjects.items():
-        try:
-            models[label] = subject.load()
-        except (VljepaError, OSError) as error:
-            if not columns[label].errors:
-                columns[label].errors.append(str(error))
-    return models
+def _decisions(columns: Mapping[str, Column], base: str) -> Iterator[SameDecisions]:
+    """How far each subject's segments begin when the first one's do."""
+    ours = columns[base].streams.get("begins_s")
+    for label, column in columns.items():
+        theirs = column.streams.get("begins_s")
+        if ours and theirs and label != base:
+            same, near = (alike_moments(ours, theirs, within_s=within) for within in (SAME_S, NEAR_S))
+            yield SameDecisions(label=label, base=base, same=same, near=near)
 
 
-def _parity(subjects: Mapping[str, Subject], models: Mapping[str, Any]) -> Iterator[MeasuredParity]:
+class _Models:
+    """Subjects in this process, each loaded when it is wanted; of one that does not load the report says why, once."""
+
+    def __init__(self, subjects: Mapping[str, Subject], columns: Mapping[str, Column]) -> None:
+        self._subjects, self._columns = subjects, columns
+        self._loaded: dict[str, Any] = {}
+
+    def get(self, label: str) -> Any:
+        """The model; None where it does not load."""
+        if label not in self._loaded:
+            try:
+                self._loaded[label] = self._subjects[label].load()
+            except (VljepaError, OSError) as error:
+                self._loaded[label] = None
+                if not self._columns[label].errors:
+                    self._columns[label].errors.append(str(error))
+        return self._loaded[label]
+
+
+def _parity(subjects: Mapping[str, Subject], models: _Models, kept: KeptCells) -> Iterator[MeasuredParity]:
     base, *others = subjects
-    if base not in models:
-        return
     with console.Progress("parity", total=len(others)) as progress:
         for label in progress.over(others):
-            if label in models:
-                pair = (subjects[base], models[base], subjects[label], models[label])
-                yield from measured_parity(*pair, labels=(label, base))
+            names = {"label": label, "base": base}
+            what = {"parity": [identity(subjects[each]) for each in (base, label)]}
+            if (lines := kept.get(what)) is None:
+                if models.get(base) is None or models.get(label) is None:
+                    continue
+                pair = (subjects[base], models.get(base), subjects[label], models.get(label))
+                try:
+                    rows = list(measured_parity(*pair, labels=(label, base)))
+                except Exception as error:  # one pair that cannot be compared must not end the comparison
+                    yield MeasuredParity(
+                        name="parity", note=f"{type(error).__name__}: {error}", label=label, base=base
+                    )
+                    continue
+                kept.put(what, [row.to_dict() for row in rows])
+                yield from rows
+            else:
+                yield from (MeasuredParity.from_dict(line | names) for line in lines)
 
 
 def _latencies(
     subjects: Mapping[str, Subject],
-    models: Mapping[str, Any],
+    models: _Models,
     plan: Plan,
     columns: Mapping[str, Column],
+    kept: KeptCells,
 ) -> dict[str, dict[str, Latency]]:
+    """Times of all that take turns: one cell, since each says something beside the others alone."""
+    lines = {label: identity(subject) for label, subject in subjects.items()}
+    what = {"latency": lines, "rounds": plan.rounds, "warmup": plan.warmup}
+    if (found := kept.get(what)) is not None:
+        return {
+            line["label"]: {cell: _latency(times) for cell, times in line["cells"].items()} for line in found
+        }
     cells: dict[str, Cells] = {}
-    for label, model in models.items():
+    for label, subject in subjects.items():
+        if (model := models.get(label)) is None:
+            continue
         try:
-            cells[label] = subjects[label].cells(model)
+            cells[label] = subject.cells(model)
         except (VljepaError, OSError) as error:
             columns[label].errors.append(f"latency: {error}")
     with console.Progress("latency", total=1.0) as progress:
-        return alternate(cells, rounds=plan.rounds, warmup=plan.warmup, progress=progress.update)
+        measured = alternate(cells, rounds=plan.rounds, warmup=plan.warmup, progress=progress.update)
+    if not any(column.errors for column in columns.values()):
+        plain = {
+            label: {cell: asdict(each) for cell, each in times.items()} for label, times in measured.items()
+        }
+        kept.put(what, [{"label": label, "cells": times} for label, times in plain.items()])
+    return measured
+
+
+def _latency(times: Mapping[str, Any]) -> Latency:
+    return Latency(**{**times, "times_ms": tuple(times["times_ms"])})
 
 
 def _labels(subjects: Sequence[Subject]) -> list[str]:
-    """Each subject's label, numbered where two are alike."""
+    """Each subject's label: with its engine where several share a name, numbered where that is the same, too."""
+    shared = Counter(subject.label for subject in subjects)
+    engines = {
+        subject.label: {each.engine for each in subjects if each.label == subject.label}
+        for subject in subjects
+    }
     labels: list[str] = []
     for subject in subjects:
-        alike = sum(label.split(" #")[0] == subject.label for label in labels)
-        labels.append(f"{subject.label} #{alike + 1}" if alike else subject.label)
+        name = subject.label
+        if shared[name] > 1 and len(engines[name]) > 1 and not subject.is_torch:
+            name = f"{name}, {subject.engine}"
+        alike = sum(label.split(" #")[0] == name for label in labels)
+        labels.append(f"{name} #{alike + 1}" if alike else name)
     return labels
 
 
 def _machine() -> dict[str, str]:
-    versions = {name: installed(name) or "n/a" for name in ("vljepa-edge", "numpy", "onnxruntime", "torch")}
-    return machine() | versions
+    names = ("vljepa-edge", "numpy", "onnxruntime", "openvino", "torch", "transformers")
+    versions = {name: installed(name) or "n/a" for name in names}
+    made = {"date": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC", "commit": commit() or "n/a"}
+    return machine() | {"power mode": power_mode()} | versions | made

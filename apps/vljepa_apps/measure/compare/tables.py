@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.compare.report import Comparison
     from vljepa_evaluation.metrics import Estimate
 
-__all__ = ["markdown", "text"]
+__all__ = ["MISSING", "markdown", "measured_cells", "scale_of", "text"]
 
 MISSING = "n/a"
+OWN_UNIT = ("cider", "decodings")  # metrics that are no shares
 LEAST_PAIRS = 6  # of rounds; the median of fewer has no 95 % interval
 
 
@@ -32,11 +33,18 @@ def _tables(report: Comparison) -> Iterator[Table]:
         header = ["of", "against", "task", "metric", "difference", "p", "same (%)", "would be seen"]
         yield Table("Differences clip by clip (points; margins in cosine)", rows, header)
     if report.agreements:
-        rows = [[a.label, a.base, *_same(a.found)] for a in report.agreements]
-        header = ["of", "with", "same best label (%)", "cosine of embeddings"]
-        yield Table("Agreement on your own clips with 95 % intervals", rows, header)
+        rows = [[a.label, a.base, a.task, *_same(a.found)] for a in report.agreements]
+        header = ["of", "with", "task", "same label or words (%)", "cosine of embeddings"]
+        yield Table("Agreement, right or wrong, with 95 % intervals", rows, header)
+    if report.decisions:
+        rows = [
+            [d.label, d.base, *(_interval(e.to_dict(), 100, 1) for e in (d.same, d.near))]
+            for d in report.decisions
+        ]
+        header = ["of", "with", "begin with the same window (%)", "within a window (%)"]
+        yield Table("Segments of both that begin alike on streams, with 95 % intervals", rows, header)
     if report.parity:
-        rows = [[each.label, each.base, each.name, *_measured(each)] for each in report.parity]
+        rows = [[each.label, each.base, each.name, *measured_cells(each)] for each in report.parity]
         header = ["of", "with", "graph or way", *PARITY_HEADER]
         yield Table("Parity measured here, on the same inputs", rows, header)
     if any(column.facts.get("parity") for column in report.columns):
@@ -79,7 +87,14 @@ def _facts(report: Comparison) -> list[list[str]]:
         row("precision", "precision", _precision),
         row("size", "size_bytes", console.size),
         row("peak memory", "peak_rss_mb", lambda value: f"{value:.0f} MB"),
+        row("start to first embedding", "cold_start_s", lambda value: f"{value:.2f} s"),
+        ["windows a second", *(_or_missing(c.windows_per_s, "{:.1f}") for c in report.columns)],
+        row("joules a window", "joules_per_window", lambda value: f"{value:.3f}"),
     ]
+
+
+def _or_missing(value: float | None, form: str) -> str:
+    return MISSING if value is None else form.format(value)
 
 
 def _precision(recipes: Mapping[str, str]) -> str:
@@ -103,8 +118,14 @@ def _estimate(result: Mapping[str, Any], metric: str) -> str:
     estimate = result.get("metrics", {}).get(metric)
     if estimate is None:
         return _note(result)
-    scale, digits = (1, 2) if metric.startswith("cider") else (1, 4) if metric == MARGIN else (100, 1)
-    return _interval(estimate, scale, digits)
+    return _interval(estimate, *scale_of(metric))
+
+
+def scale_of(metric: str) -> tuple[float, int]:
+    """What a metric is multiplied with for people, and the decimal places that are shown."""
+    if metric.startswith(OWN_UNIT):
+        return 1, 2
+    return (1, 4) if metric == MARGIN else (100, 1)
 
 
 def _interval(estimate: Mapping[str, float], scale: float, digits: int) -> str:
@@ -125,9 +146,9 @@ def _note(result: Mapping[str, Any]) -> str:
 def _differences(report: Comparison) -> Iterator[list[str]]:
     """What the verdicts look at, and CIDEr-D; the JSON has every metric."""
     for each in report.differences:
-        if not each.tested and not each.metric.startswith("cider"):
+        if not each.tested and not each.metric.startswith(OWN_UNIT):
             continue
-        value, digits = each.found.estimate, 2 if each.points else 4
+        value, digits = each.found.estimate, 4 if each.metric == MARGIN else 2
         shown = f"{value.value:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
         seen = f"{each.found.visible:.{digits}f}"
         if not value.half_width:
@@ -136,7 +157,7 @@ def _differences(report: Comparison) -> Iterator[list[str]]:
         yield [*row, f"{each.found.p:.2g}", f"{100 * each.found.agree:.1f}", seen]
 
 
-def _measured(each: MeasuredParity) -> tuple[str, ...]:
+def measured_cells(each: MeasuredParity) -> tuple[str, ...]:
     """Cells under `PARITY_HEADER`."""
     if each.note:
         return (f"{MISSING} ({each.note[:80]})", *[""] * (len(PARITY_HEADER) - 1))
@@ -199,5 +220,5 @@ def _edits(report: Comparison) -> list[str]:
 
 
 def _errors(report: Comparison) -> list[str]:
-    lines = [f"{column.label}: {error}" for column in report.columns for error in column.errors]
+    lines = [f"{column.label}: {error}" for column in report.columns for error in column.unmeasured]
     return ["Not measured:\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
