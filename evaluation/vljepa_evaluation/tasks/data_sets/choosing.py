@@ -100,6 +100,7 @@ class Choosing(ClipTask):
             note=f"{len(margins)} questions about clips of {len(set(videos))} videos, {_span(counts)} candidates",
             groups=videos,
             chosen=tuple(chosen),
+            truth=tuple(" | ".join(sorted(question.right)) for question in self._questions),
             embeddings=embeddings,
             examples=self._wrong(chosen),
         )

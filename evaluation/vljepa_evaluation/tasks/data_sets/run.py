@@ -16,6 +16,7 @@ from vljepa_evaluation.tasks.data_sets.watching import moments, streaming
 from vljepa_evaluation.tasks.data_sets.wording import Captioning, OpenAnswers
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.run import measure_tasks
+from vljepa_evaluation.tasks.shown import own_address
 from vljepa_evaluation.tasks.task import TaskResult
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Preprocess
@@ -62,15 +63,19 @@ def evaluate_data(
     opened = [(part, task) for part in data_set.parts for task in _clip_tasks(data_set, part, pre)]
     tasks = [task for _, task in opened]
     missing = {task.name: part for part, task in opened if part.missing}
-    segments = dict.fromkeys(segment for task in tasks for segment in task.about)
+    segments = list(dict.fromkeys(segment for task in tasks for segment in task.about))
     total = max(sum(task.wanted for task in tasks), 1)
 
     def report() -> None:
         left = sum(task.wanted for task in tasks)
         progress(1 - left / total, "clips" if left else "ranking")
 
+    def address(number: int) -> str:
+        return own_address(segments[number])
+
     bad: list[str] | None = [] if data_set.published else None
-    for result in measure_tasks(model, tasks, shown(segments, pre, bad), report) if tasks else ():
+    clips = shown(segments, pre, bad)
+    for result in measure_tasks(model, tasks, clips, report, address=address) if tasks else ():
         if bad and len(bad) == len(segments):
             raise SourceError(f"none of {len(segments)} clips of {data_set.name} can be read: {bad[0]}")
         yield _told(result, missing.get(result.task), bad)
