@@ -11,11 +11,12 @@ DEMO_ARGS ?=
 SERVE_VENV := .venv-serve
 SERVE_ARGS ?=
 PYTEST_ARGS ?=
+COMPARE_ARGS ?=
 # A process for each core; a file stays in one, so that its fixtures are made once.
 PARALLEL := -n logical --dist loadfile
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo serve test slow lowest lint audit format bench performance docs clean
+.PHONY: demo serve test slow lowest lint audit format bench performance compare docs clean
 
 ## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
 demo: $(DEMO_VENV)/.ready
@@ -61,6 +62,10 @@ bench: $(TEST_VENV)/.ready
 performance: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/vljepa bench tiny --against all --full-size --markdown docs/performance.md \
 		--png docs/images/performance.png --force
+
+## compare: tiny in every precision beside a token-space VLM and dual encoders, as one page: runs/compare/report.html
+compare: $(TEST_VENV)/.ready
+	$(TEST_VENV)/bin/python tests/compare_everything.py runs/compare $(COMPARE_ARGS)
 
 ## docs: write docs/commands.md from the commands themselves, then build the site into site/
 docs: $(DOCS_VENV)/.ready

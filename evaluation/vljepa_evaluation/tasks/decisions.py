@@ -74,6 +74,8 @@ def measure_decisions(
         >>> model, plan = load("tiny"), StreamPlan(minutes=0.2)
         >>> recordings = [record(model, seed, plan, model.preprocess) for seed in (3, 4)]
         >>> found = measure_decisions(model, recordings, plan.query)
+        >>> found
+        Decided(result=TaskResult(task='streams', ...), begins_s=((0.0, ...), curves=...)
         >>> found.begins_s[0][:2], [curve.policy for curve in found.curves]
         ((0.0, ...), ['uniform', 'own selection', 'as shipped'])
         >>> list(found.result.metrics)

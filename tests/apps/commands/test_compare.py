@@ -484,13 +484,16 @@ def test_own_clips_take_the_place_of_the_world(
     assert measured.keys().isdisjoint({"samples", "groups", "chosen", "embeddings"})
 
 
-def test_own_clips_are_measured_in_a_process_each(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_own_clips_are_measured_in_a_process_each(
+    own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two times the shipped bundle: it agrees with itself."""
+    monkeypatch.setenv("HOME", str(own))
     file = own / "r.md"
     arguments = ["--data", str(own / "clips.csv"), "--rounds", "0", "--markdown", str(file)]
     assert main(["compare", "tiny", "tiny", *arguments, "--engine", "onnxruntime:cpu"]) == 0
     out, err = capsys.readouterr()
-    assert re.search(r"100\.0 \[\d?\d\.\d, 100\.0\]  1\.00000", out)  # one video says little
+    assert re.search(r"100\.0 \[\d?\d\.\d, 100\.0\] +1\.00000", out)  # one video says little
     assert "1.00000 [1.00000, 1.00000]" in out
     for name in ("predictor", "y_decoder_step", "texts, end to end", "windows, end to end"):
         assert re.search(rf"{name} +identical", out), name
@@ -500,6 +503,7 @@ def test_own_clips_are_measured_in_a_process_each(own: Path, capsys: pytest.Capt
     assert "(skipped: all clips have one text, nothing to find)" in out
     assert "looking at clips" in err
     assert "| tiny #2 | tiny | own/labels | 100.0" in file.read_text()
+    assert not list(own.glob(".cache/vljepa/compare/*"))  # it is over: nothing is left to go on from
 
 
 def test_missing_videos_are_named_before_any_work(

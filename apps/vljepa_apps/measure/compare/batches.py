@@ -90,7 +90,7 @@ def measure_facts(
     for label, subject in subjects.items():
         console.note(f"{label}: start and memory")
         starts = plan.starts if plan.rounds else 1
-        what = {"facts": identity(subject), "starts": starts}
+        what = {"facts": identity(subject, label), "starts": starts}
         lines = kept.get(what)
         if lines is None:
             lines = _started(asdict(subject), starts)
@@ -150,7 +150,7 @@ def _lines(
     label: str, subject: Subject, cells: Sequence[Cell], kept: KeptCells
 ) -> Iterator[tuple[Cell, Lines]]:
     """What each cell gave, from before or from now, or the error that came instead."""
-    what = {cell: {"line": identity(subject), "cell": cell.order} for cell in cells}
+    what = {cell: {"line": identity(subject, label), "cell": cell.order} for cell in cells}
     missing: list[Cell] = []
     again: list[Cell] = []
     for cell in cells:

@@ -75,9 +75,15 @@ class KeptCells:
         return path
 
 
-def identity(subject: Subject) -> dict[str, Any]:
-    """What a line is: how it runs, and the files that it runs, by their hashes where it says them."""
-    return {name: getattr(subject, name) for name in subject.__slots__} | {"files": _files(subject.spec)}
+def identity(subject: Subject, label: str) -> dict[str, Any]:
+    """What a line is: how it runs, and the files that it runs, by their hashes where it says them.
+
+    Args:
+        subject: The line.
+        label: In the report; of two that are one bundle on one engine it tells which, so that each is measured.
+    """
+    held = {name: getattr(subject, name) for name in subject.__slots__}
+    return held | {"files": _files(subject.spec), "copy": label.partition(" #")[2]}
 
 
 def _files(spec: str) -> Any:

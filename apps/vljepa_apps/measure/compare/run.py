@@ -145,7 +145,7 @@ def _parity(subjects: Mapping[str, Subject], models: _Models, kept: KeptCells) -
     with console.Progress("parity", total=len(others)) as progress:
         for label in progress.over(others):
             names = {"label": label, "base": base}
-            what = {"parity": [identity(subjects[each]) for each in (base, label)]}
+            what = {"parity": [identity(subjects[each], each) for each in (base, label)]}
             if (lines := kept.get(what)) is None:
                 if models.get(base) is None or models.get(label) is None:
                     continue
@@ -171,7 +171,7 @@ def _latencies(
     kept: KeptCells,
 ) -> dict[str, dict[str, Latency]]:
     """Times of all that take turns: one cell, since each says something beside the others alone."""
-    lines = {label: identity(subject) for label, subject in subjects.items()}
+    lines = {label: identity(subject, label) for label, subject in subjects.items()}
     what = {"latency": lines, "rounds": plan.rounds, "warmup": plan.warmup}
     if (found := kept.get(what)) is not None:
         return {
