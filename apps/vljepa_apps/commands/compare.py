@@ -105,9 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also write one page with everything: charts, confusions, worst clips; it needs no network",
     )
     parser.add_argument("--force", action="store_true", help="replace output files that exist")
-    own_clips.add_arguments(
-        parser, "--data", "accuracy, retrieval and agreement are measured on them, see docs/export.md"
-    )
+    own_clips.add_data(parser)
     arguments.add_json(parser)
     arguments.add_engine(parser)
 
@@ -140,21 +138,20 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(
             f"expected --against torch or torch:FOLDER, got {args.against!r}: name bundles without it"
         )
-    own = own_clips.named(args, "--data")
-    if args.until and own:
-        raise InputError("expected no --data with --until: a file has no more clips than it has")
+    data = own_clips.data_specs(args)
+    if args.until and data:
+        raise InputError("expected no --data with --until: a data set has no more clips than it has")
     plan = Plan(
-        tasks=tasks(args.tasks or (NO_TASKS if own else "all")),
+        tasks=tasks(args.tasks or (NO_TASKS if data else "all")),
         clips=args.clips,
         until=args.until,
         max_clips=args.max_clips,
         hands=str(args.hands) if args.hands else None,
         rounds=args.rounds,
-        own=own,
+        data=data,
         streams=streams_named(args.streams) if args.streams else None,
     )
-    if own:
-        own_clips.look_at(own)
+    own_clips.look_at_data(data)
     kept = KeptCells(args.keep or Path.home() / KEPT)
     report = compare(subjects(args), plan, kept)
     if not args.keep and not report.failed:
@@ -197,12 +194,13 @@ def subjects(args: argparse.Namespace) -> list[Subject]:
 def command(args: argparse.Namespace) -> str:
     """What measures it again, without where it is written."""
     words = ["vljepa", "compare", *args.bundles]
-    for name in ("against", "engines", "tasks", "clips", "until", "hands", "streams", "rounds", "own", "videos",
-                 "split", "threads"):  # fmt: skip
-        value = getattr(args, name, None)
+    for name in ("data", "prompt"):
+        words += [word for value in getattr(args, name) for word in (f"--{name}", value)]
+    for name in ("against", "engines", "tasks", "clips", "until", "hands", "streams", "rounds", "limit", "labels",
+                 "templates", "videos", "split", "threads"):  # fmt: skip
+        value = getattr(args, name)
         if value is not None:
-            flag = {"own": "data"}.get(name, name)
-            words += [f"--{flag}", f"{value:g}pt" if name == "until" else str(value)]
+            words += [f"--{name}", f"{value:g}pt" if name == "until" else str(value)]
     if args.engine != "auto":
         words += ["--engine", args.engine]
     return shlex.join(words)

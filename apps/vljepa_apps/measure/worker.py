@@ -31,8 +31,8 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
     Args:
         order: A subject's fields; with `source` a stream is run, else windows of noise are embedded, the first one
             alone where it is `brief`; with `energy_s` for so long more where a sensor says joules. With `tasks`,
-            `clips`, `hands` and `batch` they are measured instead, with `own` what an annotation file holds, with
-            `streams` what the model's own selection does on streams.
+            `clips`, `hands` and `batch` they are measured instead, with `data` what a data set holds, with `streams`
+            what the model's own selection does on streams.
 
     Yields:
         `kind` started (the first embedding is there), facts, task, streams or error, with what was found; an error
@@ -55,19 +55,19 @@ def in_a_process(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def main(argv: list[str]) -> int:
-    """Measure what the JSON argument says: a subject's fields; source; tasks, clips, hands, batch; own."""
+    """Measure what the JSON argument says: a subject's fields; source; tasks, clips, hands, batch; data; streams."""
     order = json.loads(argv[0])
     subject = Subject(
         **{key: order[key] for key in ("spec", "engine", "threads", "allow_fallback") if key in order}
     )
     model: Any = subject.load()
-    if order.get("own"):
-        measure_own(model, subject.label, order["own"])
+    if order.get("data"):
+        measure_data(model, subject.label, order["data"])
     if order.get("tasks"):
         measure(model, subject.label, order)
     if order.get("streams"):
         measure_streams(model, subject.label, order["streams"])
-    if not any(order.get(name) for name in ("own", "tasks", "streams")):
+    if not any(order.get(name) for name in ("data", "tasks", "streams")):
         measure_facts(model, subject, order)
     return 0
 
@@ -149,15 +149,16 @@ def measure(model: Any, label: str, order: dict[str, Any]) -> None:
             say_task(result)
 
 
-def measure_own(model: Any, label: str, own: dict[str, Any]) -> None:
-    """The same for the clips of an annotation file, with what two models are compared by."""
+def measure_data(model: Any, label: str, data: dict[str, Any]) -> None:
+    """The same for a data set, with what two models are compared by."""
     from vljepa_apps import console
-    from vljepa_data.annotations import AnnotationFile
-    from vljepa_evaluation.tasks import evaluate_own
+    from vljepa_data.annotations import DataSpec
+    from vljepa_evaluation.tasks import evaluate_data
 
-    examples = AnnotationFile(**own).read()
-    with console.Progress(f"{label}: own clips", total=1.0) as progress:
-        for result in evaluate_own(model, model.preprocess, examples, progress=progress.update):
+    spec = DataSpec(**data)
+    opened = spec.open()
+    with console.Progress(f"{label}: {spec.name}", total=1.0) as progress:
+        for result in evaluate_data(model, model.preprocess, opened, progress=progress.update):
             say_task(result)
 
 

@@ -238,13 +238,13 @@ def fake_measuring(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict
         if order["spec"] == "broken":
             yield {"kind": "error", "message": "not a bundle"}
             return
-        if not order.get("tasks") and not order.get("own"):
+        if not order.get("tasks") and not order.get("data"):
             yield {"kind": "started"}
             if not order["brief"]:
                 yield {"kind": "facts", "engine": "fake", "size_bytes": 1000, "peak_rss_mb": 99.5}
             return
         orders.append(order)
-        if order.get("own"):
+        if order.get("data"):
             yield {"kind": "task", "task": "own/labels", "headline": "", "metrics": {}, "note": ""} | {
                 "groups": [0, 0], "chosen": ["a", "b"], "embeddings": [[1.0, 0.0], [0.0, 1.0]],
             }  # fmt: skip
@@ -478,7 +478,8 @@ def test_own_clips_take_the_place_of_the_world(
     assert main(["compare", "a", "b", "--data", str(own / "clips.csv"), "--rounds", "0", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [order["tasks"] for order in fake_measuring] == [[], []]
-    assert fake_measuring[0]["own"]["path"] == str(own / "clips.csv") == found["settings"]["data"]
+    assert fake_measuring[0]["data"]["spec"] == str(own / "clips.csv")
+    assert found["settings"]["data"] == [str(own / "clips.csv")]
     assert [(a["label"], a["base"], a["cosine"]["value"]) for a in found["agreements"]] == [("b", "a", 1.0)]
     measured = found["subjects"][0]["tasks"]["own/labels"]
     assert measured.keys().isdisjoint({"samples", "groups", "chosen", "embeddings"})
@@ -501,7 +502,7 @@ def test_own_clips_are_measured_in_a_process_each(
     assert "tiny #2 against tiny: not different at this size" in out
     assert "own/labels accuracy" in out
     assert "(skipped: all clips have one text, nothing to find)" in out
-    assert "looking at clips" in err
+    assert "looking at own" in err
     assert "| tiny #2 | tiny | own/labels | 100.0" in file.read_text()
     assert not list(own.glob(".cache/vljepa/compare/*"))  # it is over: nothing is left to go on from
 
@@ -522,7 +523,7 @@ def test_missing_videos_are_named_before_any_work(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a", "--videos", "x"], "expected --data FILE with --videos"),
+        (["a", "--videos", "x"], "expected --data with --videos"),
         (["a", "--data", "none.csv"], "cannot read the annotations none.csv"),
         (["a", "--tasks", "smell"], "got 'smell'"),
         (["a", "--against", "tensorflow"], "expected --against torch"),

@@ -6,13 +6,14 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vljepa_apps import console
 from vljepa_apps.measure.compare.judging import Results, differences
-from vljepa_apps.measure.compare.kept import KeptCells, Lines, identity
+from vljepa_apps.measure.compare.kept import KeptCells, Lines, identity, listing
 from vljepa_apps.measure.worker import in_a_process
 from vljepa_evaluation.metrics import Estimate
 from vljepa_evaluation.tasks import TaskResult, batches_of
@@ -36,10 +37,12 @@ class Cell:
     Attributes:
         name: The task's, or what holds several.
         order: For the worker, without the line; those that differ in `tasks` alone share a process and its clips.
+        reads: Files and folders that it depends on.
     """
 
     name: str
     order: Mapping[str, Any]
+    reads: tuple[str, ...] = ()
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -121,10 +124,15 @@ def _started(order: Mapping[str, Any], starts: int) -> Lines:
 
 def _cells(plan: Plan, batch: int) -> list[Cell]:
     world = {"clips": plan.clips, "hands": plan.hands, "batch": batch}
-    cells = [Cell(task, {"tasks": (task,), **world}) for task in plan.tasks]
+    hands = (plan.hands,) if plan.hands else ()
+    cells = [Cell(task, {"tasks": (task,), **world}, hands) for task in plan.tasks]
     if batch == 0:
-        cells += [Cell("own clips", {"own": asdict(plan.own)})] if plan.own else []
-        cells += [Cell("streams", {"streams": asdict(plan.streams)})] if plan.streams else []
+        for each in plan.data:
+            places = (each.spec.partition("=")[2] or each.spec, each.labels, each.templates, each.videos)
+            cells.append(Cell(each.name, {"data": asdict(each)}, tuple(place for place in places if place)))
+        if plan.streams:
+            file = (plan.streams.file,) if plan.streams.file else ()
+            cells.append(Cell("streams", {"streams": asdict(plan.streams)}, file))
     return cells
 
 
@@ -150,7 +158,9 @@ def _lines(
     label: str, subject: Subject, cells: Sequence[Cell], kept: KeptCells
 ) -> Iterator[tuple[Cell, Lines]]:
     """What each cell gave, from before or from now, or the error that came instead."""
-    what = {cell: {"line": identity(subject, label), "cell": cell.order} for cell in cells}
+    line = identity(subject, label)
+    reads = {cell: [listing(Path(place)) for place in cell.reads] for cell in cells}
+    what = {cell: {"line": line, "cell": cell.order, "reads": reads[cell]} for cell in cells}
     missing: list[Cell] = []
     again: list[Cell] = []
     for cell in cells:

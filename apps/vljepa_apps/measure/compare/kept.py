@@ -23,7 +23,7 @@ from vljepa_runtime.files import parse_json, replace_file
 if TYPE_CHECKING:
     from vljepa_apps.measure.subject import Subject
 
-__all__ = ["KeptCells", "Lines", "identity"]
+__all__ = ["KeptCells", "Lines", "identity", "listing"]
 
 Lines = Sequence[dict[str, Any]]
 """What was measured, as the worker says it."""
@@ -90,15 +90,19 @@ def _files(spec: str) -> Any:
     """A bundle's own list; of a checkpoint's folder names, sizes and times."""
     place = Path(spec.partition(":")[2] if ":" in spec and not Path(spec).exists() else spec)
     if spec.partition(":")[2] and place.is_dir():
-        found = sorted(path for path in place.rglob("*") if path.is_file())
-        return [
-            (str(path.relative_to(place)), path.stat().st_size, path.stat().st_mtime_ns) for path in found
-        ]
+        return listing(place)
     try:
         with Bundle.open(spec) as bundle:
             return bundle.manifest.to_dict()
     except (VljepaError, OSError):
         return None  # shipped, or the one that measures says what is wrong with it
+
+
+def listing(place: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a file, or of all in a folder; nothing of what is not there."""
+    files = sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+    found = [(path, path.stat()) for path in files if path.is_file()]
+    return [(str(path), about.st_size, about.st_mtime_ns) for path, about in found]
 
 
 @cache

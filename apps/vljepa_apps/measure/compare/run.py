@@ -23,7 +23,7 @@ from vljepa_evaluation.tasks import same_answers
 from vljepa_runtime.errors import VljepaError
 
 if TYPE_CHECKING:
-    from vljepa_data.annotations import AnnotationFile
+    from vljepa_data.annotations import DataSpec
 
 __all__ = ["Plan", "agreements", "compare"]
 
@@ -44,7 +44,7 @@ class Plan:
         rounds: Timed runs per cell; 0 measures no latency.
         warmup: Runs of a cell that are not timed, before the others.
         starts: Processes that are started for the clock; one where no latency is measured.
-        own: Clips of one's own to measure on.
+        data: Published data sets, and clips of one's own.
         streams: Streams on which each model's own selection decides; None measures none.
     """
 
@@ -56,15 +56,13 @@ class Plan:
     rounds: int = 60
     warmup: int = 5
     starts: int = 3
-    own: AnnotationFile | None = None
+    data: tuple[DataSpec, ...] = ()
     streams: StreamOrder | None = None
 
     def settings(self) -> dict[str, Any]:
         """Plain values for the report."""
-        own = self.own.path if self.own else None
         streams = None if self.streams is None else self.streams.file or self.streams.count
-        plain = {name: value for name, value in asdict(self).items() if name not in ("own", "streams")}
-        return plain | {"data": own, "streams": streams}
+        return asdict(self) | {"data": [each.spec for each in self.data] or None, "streams": streams}
 
 
 def compare(subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = None) -> Comparison:
