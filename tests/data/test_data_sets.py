@@ -128,3 +128,13 @@ def test_annotations_without_videos_are_refused_in_one_sentence(published: Path)
         match=r"expected the videos or pictures of Kinetics .* such as .*\.mp4, found none of 19906",
     ):
         open_data(f"kinetics={published / 'kinetics400'}")
+
+
+def test_pictures_of_coco_have_two_names(tmp_path: Path) -> None:
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "val2017" / "000000000042.jpg").touch()
+    (tmp_path / "COCO_val2014_000000000007.jpg").touch()
+    folder = DataFolder(tmp_path)
+    assert folder.picture("COCO_val2014_000000000042.jpg") == tmp_path / "val2017" / "000000000042.jpg"
+    assert folder.picture("000000000007.jpg") == tmp_path / "COCO_val2014_000000000007.jpg"
+    assert folder.picture("VG_100K/8.jpg") == tmp_path / "VG_100K/8.jpg"

@@ -14,6 +14,9 @@ from vljepa_data.errors import AnnotationError
 __all__ = ["DataFolder", "FileMissingError"]
 
 
+COCO = ("COCO_val2014_", "COCO_train2014_")
+
+
 class FileMissingError(AnnotationError):
     """No file of a folder has a name that was looked for."""
 
@@ -73,8 +76,18 @@ class DataFolder:
         return (path for path in self.files if fnmatch("/".join(path.parts[-depth:]), pattern))
 
     def picture(self, name: str) -> Path:
-        """A picture by its file's name, wherever it lies; where it was expected if it is nowhere."""
-        return self._by_name.get(Path(name).name, self.path / name)
+        """A picture by its file's name, wherever it lies; where it was expected if it is nowhere.
+
+        COCO calls the same pictures `COCO_val2014_000000000042.jpg` and, from 2017 on, `000000000042.jpg`.
+        """
+        plain = Path(name).name
+        number = plain.rpartition("_")[2]
+        names = (
+            (plain, number, *(f"{prefix}{plain}" for prefix in COCO))
+            if plain.startswith(("COCO_", "0"))
+            else (plain,)
+        )
+        return next((self._by_name[each] for each in names if each in self._by_name), self.path / name)
 
     def missing(self, what: str) -> FileMissingError:
         """An error that says what was looked for here."""

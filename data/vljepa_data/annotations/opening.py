@@ -35,8 +35,9 @@ def open_data(
     """Read a data set, without its videos.
 
     Args:
-        spec: `NAME=DIR`, a key of DATA_SETS and the folder that it was unpacked into; `NAME=FILE` or `FILE`, an
-            annotation file as `read_annotations` takes it, under a name of one's own or `own`.
+        spec: `NAME=DIR`, a key of DATA_SETS and the folder that it was unpacked into; `NAME/PART=DIR` for one of its
+            parts; `NAME=FILE` or `FILE`, an annotation file as `read_annotations` takes it, under a name of one's own
+            or `own`.
         limit: Take so many clips (of long videos, videos), spread evenly over the list; all their texts stay.
         prompts: Other prompts by task, a key of TASK_PROMPTS or the name of a part.
         labels: See `Vocabulary.read`.
@@ -67,18 +68,19 @@ def open_data(
     """
     if limit is not None and limit < 1:
         raise AnnotationError(f"expected a limit of at least 1 clip, got {limit}")
-    name, path = _named(spec)
+    named, path = _named(spec)
+    name, _, part = named.partition("/")
     if name in DATA_SETS and not path.is_file():
         if videos or split or format != "auto":
             raise AnnotationError(
                 f"expected a format, videos or split with an annotation file alone, not with {spec}"
             )
-        found = _published(name, DATA_SETS[name], path, progress)
+        found = _published(name, _only(name, part), path, progress)
     else:
-        found = DataSet.of(name, read_annotations(path, format=format, videos=videos, split=split))
+        found = DataSet.of(named, read_annotations(path, format=format, videos=videos, split=split))
     parts = tuple(replace(part, items=_limited(part, limit)) for part in found.parts)
     return replace(
-        found, parts=_prompted(name, parts, prompts or {}), vocabulary=Vocabulary.read(labels, templates)
+        found, parts=_prompted(named, parts, prompts or {}), vocabulary=Vocabulary.read(labels, templates)
     )
 
 
@@ -97,14 +99,30 @@ def _named(spec: str) -> tuple[str, Path]:
     if not equals or Path(spec).is_file():
         if spec in DATA_SETS and not Path(spec).is_file():
             raise AnnotationError(f"expected the folder of {spec} too: {spec}=DIR")
+        if Path(spec).is_dir():
+            raise AnnotationError(
+                f"expected the name of the data set too, NAME={spec} with one of {', '.join(DATA_SETS)}"
+            )
         return OWN, Path(spec)
     if not name or not place:
         raise AnnotationError(f"expected NAME=DIR or FILE, got {spec!r}")
-    if name not in DATA_SETS and not Path(place).is_file():
+    if name.partition("/")[0] not in DATA_SETS and not Path(place).is_file():
         raise AnnotationError(
             f"expected a data set among {', '.join(DATA_SETS)}, or an annotation file, got {name!r} and {place}"
         )
     return name, Path(place)
+
+
+def _only(name: str, part: str) -> DataForm:
+    """A published set, or one of its parts."""
+    form = DATA_SETS[name]
+    if not part:
+        return form
+    kept = tuple(each for each in form.parts if each.name == part)
+    if not kept:
+        known = ", ".join(f"{name}/{each.name}" for each in form.parts)
+        raise AnnotationError(f"expected a part among {known}, got {name}/{part}")
+    return replace(form, parts=kept)
 
 
 def _published(name: str, form: DataForm, path: Path, progress: Callable[[float, str], None]) -> DataSet:

@@ -18,6 +18,7 @@ __all__ = ["TextToVideo", "VideoToText"]
 
 RECALLS = (1, 5, 10)
 AT_ONCE = 512
+FEW = 64  # clips beside all texts, of which there may be 60,000
 
 
 class TextToVideo(ClipTask):
@@ -99,11 +100,11 @@ class VideoToText(TextToVideo):
         if len(pool) < 2:
             return TaskResult(task=self.name, note="skipped: all clips have one text, nothing to find")
         places, precision = [], []
-        for number, clip in enumerate(pool):
-            scores = texts @ clip
-            own = owners == number
-            places.append(int((scores[~own] >= scores[own].max()).sum()))
-            precision.append(average_precision(scores, own))
+        for start in range(0, len(pool), FEW):
+            for number, scores in enumerate(pool[start : start + FEW] @ texts.T, start):
+                own = owners == number
+                places.append(int((scores[~own] >= scores[own].max()).sum()))
+                precision.append(average_precision(scores, own))
         hits = np.array(places)
         result = TaskResult.of(
             self.name,

@@ -14,7 +14,7 @@ from vljepa_evaluation.tasks.data_sets.leading import transitions
 from vljepa_evaluation.tasks.data_sets.shown import ClipTask, shown
 from vljepa_evaluation.tasks.data_sets.watching import moments, streaming
 from vljepa_evaluation.tasks.data_sets.wording import Captioning, OpenAnswers
-from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.run import measure_tasks
 from vljepa_evaluation.tasks.shown import own_address
 from vljepa_evaluation.tasks.task import TaskResult
@@ -60,6 +60,7 @@ def evaluate_data(
         own/labels accuracy 1.0
         own/retrieval recall_at_1 1.0
     """
+    model = _Decoding(model, progress)
     opened = [(part, task) for part in data_set.parts for task in _clip_tasks(data_set, part, pre)]
     tasks = [task for _, task in opened]
     missing = {task.name: part for part, task in opened if part.missing}
@@ -85,6 +86,20 @@ def evaluate_data(
             bad = [] if data_set.published else None
             for result in LONG_TASKS[part.task](model, pre, part, name, progress, bad):
                 yield _told(result, part if part.missing else None, bad)
+
+
+class _Decoding:
+    """The same model, which tells how many texts it has made."""
+
+    def __init__(self, model: Evaluable, progress: Progress) -> None:
+        self.encode, self.predict, self.embed_text = model.encode, model.predict, model.embed_text
+        self._model, self._progress, self._count = model, progress, 0
+
+    def decode(self, embedding: Float32, /) -> str:
+        """See `Evaluable.decode`."""
+        self._count += 1
+        self._progress(1.0, f"texts: {self._count}")
+        return self._model.decode(embedding)
 
 
 def _told(result: TaskResult, part: Part | None, bad: Sequence[str] | None) -> TaskResult:

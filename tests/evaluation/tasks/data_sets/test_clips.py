@@ -62,6 +62,11 @@ def test_a_prompt_of_ones_own_is_asked(msr_vtt: Path, pre: Preprocess, seeing: A
     assert set(model.queries) == {"What is it?", PROMPTS["caption"]}
 
 
+def test_one_part_of_a_set(msr_vtt: Path, pre: Preprocess, seeing: Any) -> None:
+    found = measured(evaluate_data(seeing(), pre, open_data(f"msr-vtt/captioning={msr_vtt}")))
+    assert list(found) == ["msr-vtt/captioning"]
+
+
 def test_a_video_that_is_not_there_is_counted(msr_vtt: Path, pre: Preprocess, seeing: Any) -> None:
     (msr_vtt / "videos" / "all" / "video1.mp4").unlink()
     found = measured(evaluate_data(seeing(), pre, open_data(f"msr-vtt={msr_vtt}")))
@@ -174,6 +179,8 @@ def test_what_is_not_there_is_one_sentence(tmp_path: Path) -> None:
         "pope": r"expected the folder of pope too: pope=DIR",
         f"imagenet={tmp_path}": r"expected a data set among kinetics, .*, or an annotation file, got 'imagenet'",
         "pope=": r"expected NAME=DIR or FILE",
+        f"msr-vtt/search={tmp_path}": r"expected a part among msr-vtt/retrieval, .*, got msr-vtt/search",
+        str(tmp_path): r"expected the name of the data set too, NAME=.* with one of kinetics",
     }
     for spec, message in cases.items():
         with pytest.raises(ValueError, match=message):
