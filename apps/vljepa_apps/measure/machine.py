@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["commit", "device_facts", "engine_version", "installed", "machine", "power_mode"]
+__all__ = ["commit", "device_facts", "engine_version", "has_bf16", "installed", "machine", "power_mode"]
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 PROFILE = Path("/sys/firmware/acpi/platform_profile")
@@ -65,6 +65,12 @@ def _git(folder: Path, *arguments: str) -> str:
     return found.stdout.strip()
 
 
+def has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 by itself; True where the kernel does not say."""
+    flags = [line.partition(":")[2].split() for line in _cpu_lines("flags", "Features")]
+    return not flags or bool({"amx_bf16", "avx512_bf16", "bf16"} & set(flags[0]))
+
+
 def engine_version(engine: str) -> str:
     """Version of the library behind an engine's name, empty where it is not known."""
     family = engine.partition(":")[0]
@@ -81,11 +87,14 @@ def device_facts(engine: str) -> dict[str, str]:
 
 def _cpu_name() -> str:
     """The processor as the kernel names it."""
+    names = (line.partition(":")[2].strip() for line in _cpu_lines("model name", "Model"))
+    return next(names, "") or platform.processor() or "n/a"
+
+
+def _cpu_lines(*names: str) -> list[str]:
+    """Lines of the kernel's description that begin so; none where it gives none."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = (
-                line.partition(":")[2].strip() for line in file if line.startswith(("model name", "Model"))
-            )
-            return next(names, "") or platform.processor() or "n/a"
+            return [line for line in file if line.startswith(names)]
     except OSError:
-        return platform.processor() or "n/a"
+        return []

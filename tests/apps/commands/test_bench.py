@@ -124,7 +124,7 @@ def test_side_by_side_writes_page_and_json(
         held = ("vljepa-edge", "numpy", "onnxruntime", "torch", "openvino", "nncf", "commit", "date", "load")
         named = ("cpu", "cores", "system", "python")
         return SideBySide(
-            machine=dict.fromkeys((*held, *named), "1"), command=plan.command, ceilings=(), places=(), gpu=False,
+            machine=dict.fromkeys((*held, *named), "1"), command=plan.command, ceilings=(), places=(), able=frozenset(),
             seconds=1.0,
         )  # fmt: skip
 

@@ -37,17 +37,18 @@ def open_backend(
     peer: Peer, workload: Workload, folder: Path, *, threads: int | None
 ) -> StockOpenVinoBackend:
     """See `Peer.open`."""
-    return StockOpenVinoBackend(folder, tuple(workload.inputs), threads=threads)
+    computes = peer.options.get("computes", "")
+    return StockOpenVinoBackend(folder, tuple(workload.inputs), computes=computes, threads=threads)
 
 
 class StockOpenVinoBackend(Backend):
     """See `Backend`; values stay NumPy arrays, those of results are its own buffers."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...], *, threads: int | None) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...], *, computes: str, threads: int | None) -> None:
         version = import_untracked("openvino").__version__.split("-")[0]
         self._core, self._folder, self.names = shared_core(), folder, names
         able = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        kind = "bf16" if able else "f32"
+        kind = computes or ("bf16" if able else "f32")
         self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": kind}
         if threads is not None:
             self._options["INFERENCE_NUM_THREADS"] = threads

@@ -38,6 +38,7 @@ class Peer:
         install: What brings its libraries.
         device: `cpu` or `cuda`.
         ours: Made by this project's exporter, run by its runtime.
+        needs: What a machine must have for it to make sense: `cuda`, `bf16` (instructions of the processor) or nothing.
         options: For its module.
     """
 
@@ -49,6 +50,7 @@ class Peer:
     install: str
     device: str = "cpu"
     ours: bool = False
+    needs: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
     def prepare(self, workload: Workload, folder: Path) -> None:
@@ -91,6 +93,7 @@ def _ours_on_cuda(kind: str) -> Peer:
         install=CUDA,
         device="cuda",
         ours=True,
+        needs="cuda",
         options={"format": "onnx", "precision": kind, "engine": "onnxruntime:cuda-graph"},
     )
 
@@ -106,6 +109,7 @@ def _torch(kind: str, *, compiled: bool = False, device: str = "cpu") -> Peer:
         attention=kind,
         install=TORCH,
         device=device,
+        needs=_needs(kind, device),
         options={"compiled": "yes"} if compiled else {},
     )
 
@@ -119,19 +123,37 @@ def _stock_onnx(device: str) -> Peer:
         attention="fp32",
         install=EXPORT if device == "cpu" else CUDA,
         device=device,
+        needs=_needs("fp32", device),
     )
 
 
-def _stock_openvino(name: str, title: str, products: str) -> Peer:
+def _stock_openvino(kind: str) -> Peer:
     return Peer(
-        name=f"openvino-{name}",
-        title=f"OpenVINO, {title}",
+        name=f"openvino-{kind}",
+        title=f"OpenVINO, {kind}",
         module="stock_openvino",
-        products=products,
+        products=kind,
+        attention=kind,
+        install=OPENVINO,
+        needs=_needs(kind, "cpu"),
+        options={"computes": {"fp32": "f32", "bf16": "bf16"}[kind]},
+    )
+
+
+def _nncf() -> Peer:
+    return Peer(
+        name="openvino-nncf",
+        title="OpenVINO, NNCF defaults, int8 + bf16",
+        module="stock_openvino",
+        products="int8",
         attention="bf16",
         install=OPENVINO,
-        options={"quantised": "yes"} if products == "int8" else {},
+        options={"quantised": "yes"},
     )
+
+
+def _needs(kind: str, device: str) -> str:
+    return "cuda" if device == "cuda" else "bf16" if kind == "bf16" else ""
 
 
 PEERS = (
@@ -139,10 +161,12 @@ PEERS = (
     _ours("openvino", "int8", products="int8", attention="bf16"),
     _torch("fp32"),
     _torch("bf16"),
+    _torch("fp32", compiled=True),
     _torch("bf16", compiled=True),
     _stock_onnx("cpu"),
-    _stock_openvino("bf16", "bf16", products="bf16"),
-    _stock_openvino("nncf", "NNCF defaults, int8 + bf16", products="int8"),
+    _stock_openvino("fp32"),
+    _stock_openvino("bf16"),
+    _nncf(),
     _ours_on_cuda("fp16"),
     _ours_on_cuda("bf16"),
     _torch("fp32", device="cuda"),

@@ -23,6 +23,10 @@ __all__ = ["page", "side_tables"]
 
 NONE = "n/a"
 BUSY = 0.5  # load average for each core, above which a measurement is disturbed
+LEFT_OUT = {
+    "cuda": "This machine shows no GPU of NVIDIA: lines on CUDA were left out.",
+    "bf16": "Its processor has no instructions for bfloat16: lines in that type were left out, those in float32 stay.",
+}
 LEAST_PAIRS = 6  # of rounds; the median of fewer has no 95 % interval
 SHORT = ("checkpoint", "fastest of ours", "fastest of the others", "ours, times as fast")
 SUMMARY = ("line", "window ms", "middle half", "times torch fp32", "share of ceiling", "cosine")
@@ -218,7 +222,7 @@ def _ceilings(found: SideBySide) -> Iterator[tuple[str, ...]]:
 
 
 def _left_out(found: SideBySide) -> Part:
-    text = "" if found.gpu else "This machine shows no GPU of NVIDIA: lines on CUDA were left out."
+    text = " ".join(sentence for need, sentence in LEFT_OUT.items() if need not in found.able)
     missing = list(_missing(found))
     shown = (Table("", missing, ("line", "why, and what brings it")),) if missing else ()
     return Part("Not measured", text, shown)

@@ -117,7 +117,7 @@ class SideBySide:
         command: What measures it again.
         ceilings: Of products, by type and library.
         places: One a checkpoint.
-        gpu: Whether peers on CUDA were measured too.
+        able: What the machine has of what lines may need; the others were left out.
         seconds: How long all of it took.
     """
 
@@ -125,7 +125,7 @@ class SideBySide:
     command: str
     ceilings: tuple[Ceiling, ...]
     places: tuple[Workplace, ...]
-    gpu: bool
+    able: frozenset[str]
     seconds: float
 
     @property
@@ -139,12 +139,16 @@ class SideBySide:
 
     @property
     def best(self) -> dict[tuple[str, str], Ceiling]:
-        """The library that reaches most, by device and type."""
+        """The library that reaches most, by device and type; nothing narrower needs more time than float32."""
         found: dict[tuple[str, str], Ceiling] = {}
         for ceiling in self.ceilings:
             key = ceiling.device, ceiling.kind
             if key not in found or found[key].gops < ceiling.gops:
                 found[key] = ceiling
+        for (device, kind), ceiling in found.items():
+            found[device, kind] = max(
+                ceiling, found.get((device, "fp32"), ceiling), key=lambda each: each.gops
+            )
         return found
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vljepa_apps import console
 from vljepa_apps.measure.latency import Latency, alternate
-from vljepa_apps.measure.machine import commit, installed, machine
+from vljepa_apps.measure.machine import commit, has_bf16, installed, machine
 from vljepa_apps.measure.peers.ceilings import Ceiling
 from vljepa_apps.measure.peers.process import PeerProcess, WorkerError
 from vljepa_apps.measure.peers.table import Peer
@@ -28,7 +28,7 @@ from vljepa_apps.measure.side_by_side.report import Line, SideBySide, Workplace
 from vljepa_runtime.contract import GRAPH_NAMES
 from vljepa_runtime.errors import MissingExtraError
 
-__all__ = ["Plan", "Subject", "has_gpu", "side_by_side"]
+__all__ = ["Plan", "Subject", "abilities", "side_by_side"]
 
 LIMIT_S = 1800.0  # of one step of a peer: an export, a calibration, a run
 STARTS, STARTS_S = 3, 4.0  # cold starts, fewer where one takes long
@@ -74,9 +74,10 @@ class Plan:
     pythons: Mapping[str, str] = field(default_factory=dict)
 
 
-def has_gpu() -> bool:
-    """Whether this machine shows a GPU of NVIDIA."""
-    return any(Path(device).exists() for device in GPU_DEVICES)
+def abilities() -> frozenset[str]:
+    """What lines may need, see `Peer.needs`, as far as this machine has it."""
+    here = {"cuda": any(Path(device).exists() for device in GPU_DEVICES), "bf16": has_bf16()}
+    return frozenset(name for name, is_here in here.items() if is_here)
 
 
 def side_by_side(subjects: Sequence[Subject], plan: Plan) -> SideBySide:
@@ -88,9 +89,9 @@ def side_by_side(subjects: Sequence[Subject], plan: Plan) -> SideBySide:
     if not installed("torch"):
         raise MissingExtraError("torch", "export")
     begun, load = time.monotonic(), os.getloadavg()[0]
-    gpu = has_gpu()
-    ceilings = tuple(_ceilings(("cpu", *(["cuda"] if gpu else []))))
-    places = tuple(_place(subject, plan, gpu=gpu) for subject in subjects)
+    able = abilities()
+    ceilings = tuple(_ceilings(("cpu", *(["cuda"] if "cuda" in able else []))))
+    places = tuple(_place(subject, plan, able) for subject in subjects)
     versions = {name: installed(name) or "not installed" for name in VERSIONS}
     return SideBySide(
         machine={
@@ -103,7 +104,7 @@ def side_by_side(subjects: Sequence[Subject], plan: Plan) -> SideBySide:
         command=plan.command,
         ceilings=ceilings,
         places=places,
-        gpu=gpu,
+        able=able,
         seconds=time.monotonic() - begun,
     )
 
@@ -117,9 +118,9 @@ def _ceilings(devices: Sequence[str]) -> Iterator[Ceiling]:
                 yield Ceiling(**json.loads(line))
 
 
-def _place(subject: Subject, plan: Plan, *, gpu: bool) -> Workplace:
+def _place(subject: Subject, plan: Plan, able: frozenset[str]) -> Workplace:
     """All peers of one checkpoint."""
-    peers = [peer for peer in subject.peers if gpu or peer.device == "cpu"]
+    peers = [peer for peer in subject.peers if not peer.needs or peer.needs in able]
     with tempfile.TemporaryDirectory(prefix="vljepa-bench-") as name, ExitStack() as stack:
         scratch = Path(name)
         (scratch / "workload").mkdir()

@@ -18,6 +18,16 @@ def test_a_row_has_its_file(peer: Peer) -> None:
     assert peer.install.startswith("pip install")
 
 
+def test_what_a_machine_must_have_is_said() -> None:
+    needs = {peer.name: peer.needs for peer in PEERS}
+    assert {name for name, need in needs.items() if need == "cuda"} == {
+        peer.name for peer in PEERS if peer.device == "cuda"
+    }
+    assert {name for name, need in needs.items() if need == "bf16"} == {
+        "torch-bf16", "torch-compile-bf16", "openvino-bf16",
+    }  # fmt: skip
+
+
 def test_names_and_titles_are_told_apart() -> None:
     assert len({peer.name for peer in PEERS}) == len({peer.title for peer in PEERS}) == len(PEERS)
 

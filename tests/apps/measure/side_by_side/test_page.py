@@ -72,7 +72,7 @@ def found() -> SideBySide:
             )
         ),
         places=(place("tiny", beside, GRAPH_NAMES), place(FULL, here, (X_ENCODER, PREDICTOR))),
-        gpu=False,
+        able=frozenset({"bf16"}),
         seconds=400.0,
     )
 
@@ -134,15 +134,31 @@ def test_a_share_is_the_time_of_the_products_at_their_ceilings(found: SideBySide
 def test_the_fastest_of_ours_is_held_against_the_fastest_of_the_others(
     found: SideBySide, stream: Benchmark
 ) -> None:
-    """The later a line of the fixture, the faster: ours is the second, theirs the last of eight."""
+    """The later a line of the fixture, the faster: ours is the second, theirs the last of ten."""
     tiny = found.places[0]
     mine, peer = tiny.fastest(ours=True), tiny.fastest(ours=False)
     assert mine is not None
     assert peer is not None
     assert (mine.peer.name, peer.peer.name) == ("ours-openvino-int8", "openvino-nncf")
     row = next(row for row in page(found, stream).splitlines() if row.startswith("| tiny |"))
-    assert row.endswith("| 0.25 [0.25, 0.25] |")
+    assert row.endswith("| 0.20 [0.20, 0.20] |")
     assert replace(tiny, lines=()).fastest(ours=True) is None
+
+
+def test_a_type_that_is_slower_than_float32_is_held_against_float32(found: SideBySide) -> None:
+    slow = Ceiling(kind="bf16", library="b", gops=0.5)
+    emulating = replace(found, ceilings=(*(each for each in found.ceilings if each.kind != "bf16"), slow))
+    assert {kind: each.gops for (_, kind), each in emulating.best.items()} == {
+        "fp32": 2,
+        "bf16": 2,
+        "int8": 8,
+    }
+
+
+def test_lines_that_the_machine_has_nothing_for_are_named(found: SideBySide, stream: Benchmark) -> None:
+    said = "no instructions for bfloat16"
+    assert said not in page(found, stream)
+    assert said in page(replace(found, able=frozenset()), stream)
 
 
 @pytest.mark.parametrize(("load", "disturbed"), [("0.4", False), ("15.0", True)])
@@ -202,7 +218,7 @@ def test_the_picture_is_drawn(found: SideBySide, tmp_path: Path) -> None:
 def test_peers_on_a_gpu_have_ceilings_of_their_own(found: SideBySide) -> None:
     (cuda,) = chosen("torch-cuda-bf16")
     ceiling = Ceiling(kind="bf16", library="b", gops=1000.0, device="cuda")
-    on_gpu = replace(found, ceilings=(*found.ceilings, ceiling), gpu=True)
+    on_gpu = replace(found, ceilings=(*found.ceilings, ceiling), able=frozenset({"bf16", "cuda"}))
     tiny = found.places[0]
     assert tiny.share(line(cuda, GRAPH_NAMES, 1.0), found.best) is None
     assert tiny.share(line(cuda, GRAPH_NAMES, 1.0), on_gpu.best) == pytest.approx(8e6 / 1000e9 / 1e-3)
