@@ -16,9 +16,9 @@ TaskResult(task='captions', ...)
 
 On clips of one's own, with the texts of an annotation file; two bundles may be compared question by question:
 
->>> from vljepa_data.annotations import read_annotations
->>> from vljepa_evaluation.tasks import evaluate_own, same_answers
->>> labels, retrieval = evaluate_own(model, model.preprocess, read_annotations("clips.csv"))
+>>> from vljepa_data.annotations import open_data
+>>> from vljepa_evaluation.tasks import evaluate_data, same_answers
+>>> labels, retrieval = evaluate_data(model, model.preprocess, open_data("clips.csv"))
 >>> labels.main.value, labels.note, retrieval.main.value
 (1.0, '2 questions about clips of 1 videos, 2 candidates', 1.0)
 >>> same_answers(labels, labels)["best_label"].value

@@ -1,3 +1,4 @@
+from .agreeing import same_answers as same_answers
 from .attributes import Description as Description
 from .attributes import describe as describe
 from .attributes import matches as matches
@@ -9,8 +10,6 @@ from .decisions import measure_decisions as measure_decisions
 from .known_events import FoundEvents as FoundEvents
 from .known_events import KnownEvents as KnownEvents
 from .known_events import find_events as find_events
-from .own_clips import evaluate_own as evaluate_own
-from .own_clips import same_answers as same_answers
 from .protocol import Evaluable as Evaluable
 from .run import CLIPS as CLIPS
 from .run import TASKS as TASKS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_apps.demo.stream import write_video
-from vljepa_data.annotations import Example, Segment
-from vljepa_evaluation.tasks import clip_frames, evaluate_own, same_answers
+from vljepa_data.annotations import DataSet, Example, Segment
+from vljepa_evaluation.tasks import TaskResult, clip_frames, evaluate_data, same_answers
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Clip, Preprocess
 
@@ -61,6 +61,16 @@ class Collapsed(Seeing):
         return np.stack([vector("")] * len(texts))
 
 
+def evaluated(
+    model: Seeing,
+    pre: Preprocess,
+    examples: Sequence[Example],
+    progress: Callable[[float, str], None] = lambda share, what: None,
+) -> Iterator[TaskResult]:
+    """The results for clips of one's own."""
+    return evaluate_data(model, pre, DataSet.of("own", examples), progress=progress)
+
+
 @pytest.fixture
 def examples(tmp_path: Path) -> list[Example]:
     """Each of three videos shows its brightness for two seconds; each is annotated in two halves."""
@@ -74,9 +84,7 @@ def examples(tmp_path: Path) -> list[Example]:
 
 def test_whoever_sees_scores_everything(examples: list[Example]) -> None:
     shares: list[float] = []
-    labels, retrieval = evaluate_own(
-        Seeing(), PRE, examples, progress=lambda share, what: shares.append(share)
-    )
+    labels, retrieval = evaluated(Seeing(), PRE, examples, progress=lambda share, what: shares.append(share))
     assert labels.main is not None
     assert (labels.task, labels.main.value, labels.main.n) == ("own/labels", 1.0, 6)
     assert labels.chance == pytest.approx(1 / 3)
@@ -94,16 +102,20 @@ def test_whoever_sees_scores_everything(examples: list[Example]) -> None:
         1.0,
         3,
     )  # distinct texts
-    assert set(retrieval.metrics) == {"recall_at_1"}  # among three, the first five mean nothing
+    assert set(retrieval.metrics) == {
+        "recall_at_1",
+        "map",
+        "median_rank",
+    }  # among three, the first five mean nothing
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
 
 def test_mistakes_and_ties_count(examples: list[Example]) -> None:
-    labels, retrieval = evaluate_own(Mistaken(), PRE, examples)
+    labels, retrieval = evaluated(Mistaken(), PRE, examples)
     assert labels.samples.tolist() == [0, 0, 0, 0, 1, 1]
     assert retrieval.samples.tolist() == [0, 0, 1]
-    labels, retrieval = evaluate_own(Collapsed(), PRE, examples)
+    labels, retrieval = evaluated(Collapsed(), PRE, examples)
     assert (labels.samples.sum(), retrieval.samples.sum()) == (0, 1)  # every text finds the same clip
 
 
@@ -111,14 +123,14 @@ def test_candidates_are_those_of_the_example_and_any_right_text_is_right(example
     own = [replace(example, candidates=(example.text, "rain")) for example in examples]
     other = [replace(example, text="a dark room", query="Where is it?") for example in examples[:1]]
     second = [replace(examples[0], text="at night")]
-    labels, _ = evaluate_own(Seeing(), PRE, [*own, *other, *second])
+    labels, _ = evaluated(Seeing(), PRE, [*own, *other, *second])
     assert labels.note == "7 questions about clips of 3 videos, 2 to 5 candidates"
     assert labels.samples.tolist() == [1, 0, 1, 1, 1, 1, 1]  # "Where is it?" is asked of the first clip too
-    assert labels.chance == pytest.approx((2 / 2 + 1 / 5 + 5 / 2) / 7)
+    assert labels.chance == pytest.approx((1 / 2 + 1 / 5 + 5 / 2) / 7)  # "at night" cannot be chosen
 
 
 def test_one_label_is_no_choice_and_its_embeddings_are_kept(examples: list[Example]) -> None:
-    labels, retrieval = evaluate_own(Seeing(), PRE, examples[:2])
+    labels, retrieval = evaluated(Seeing(), PRE, examples[:2])
     assert (labels.metrics, retrieval.metrics) == ({}, {})
     assert labels.note.startswith("skipped: there is one label")
     assert retrieval.note.startswith("skipped: all clips have one text")
@@ -127,7 +139,7 @@ def test_one_label_is_no_choice_and_its_embeddings_are_kept(examples: list[Examp
 
 
 def test_two_models_agree_where_they_choose_the_same(examples: list[Example]) -> None:
-    seeing, mistaken = (next(evaluate_own(model, PRE, examples)) for model in (Seeing(), Mistaken()))
+    seeing, mistaken = (next(evaluated(model, PRE, examples)) for model in (Seeing(), Mistaken()))
     found = same_answers(mistaken, seeing)
     assert found["best_label"].value == pytest.approx(1 / 3)
     assert found["best_label"].high - found["best_label"].low > 0.7  # three videos, drawn whole
@@ -138,4 +150,4 @@ def test_two_models_agree_where_they_choose_the_same(examples: list[Example]) ->
 def test_a_video_that_is_gone_is_an_error(examples: list[Example]) -> None:
     examples[3].segment.path.unlink()
     with pytest.raises(SourceError, match=r"dusk\.mp4"):
-        list(evaluate_own(Seeing(), PRE, examples))
+        list(evaluated(Seeing(), PRE, examples))

@@ -18,6 +18,7 @@ from vljepa_evaluation.tasks.task import MARGIN, TaskResult
 __all__ = ["Choosing"]
 
 LEAST_COSINE = -1.0
+TIE = 1e-6  # what rounding makes of cosines that are equal
 KEPT = 2000  # embeddings, to compare two models by
 SHOWN = 8
 TOP = 5
@@ -87,7 +88,7 @@ class Choosing(ClipTask):
                 embeddings=embeddings,
             )
         chosen, margins, places = self._choose(model)
-        scores = {"accuracy": margins > 0, MARGIN: margins}
+        scores = {"accuracy": margins > TIE, MARGIN: margins}
         if min(counts) > TOP:
             scores[f"top{TOP}"] = places < TOP
         result = TaskResult.of(
@@ -123,7 +124,7 @@ class Choosing(ClipTask):
             best = scores[right].max() if right.any() else LEAST_COSINE
             chosen.append(question.candidates[int(scores.argmax())])
             margins.append(float(best - wrong))
-            places.append(int((scores[~right] >= best).sum()))
+            places.append(int((scores[~right] >= best - TIE).sum()))
         return chosen, np.array(margins), np.array(places)
 
     def _further(

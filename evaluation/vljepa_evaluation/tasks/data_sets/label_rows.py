@@ -48,5 +48,8 @@ def label_rows(model: Evaluable, labels: Sequence[str], vocabulary: Vocabulary) 
     sentences = [vocabulary.sentences(label) for label in labels]
     flat = [text for group in sentences for text in group]
     parts = [model.embed_text(flat[start : start + AT_ONCE]) for start in range(0, len(flat), AT_ONCE)]
-    means = np.concatenate(parts).reshape(len(labels), len(sentences[0]), -1).mean(axis=1)
+    rows = np.concatenate(parts)
+    if not vocabulary.templates:
+        return rows
+    means = rows.reshape(len(labels), len(sentences[0]), -1).mean(axis=1)
     return np.asarray(means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12), np.float32)

@@ -50,6 +50,8 @@ class Captioning(ClipTask):
             spans={"cider_d": CIDER_SPAN},
             note="CIDEr-D on a scale to 10, document frequencies from these references",
             groups=self._videos,
+            chosen=tuple(texts),
+            truth=tuple(texts[0] for texts in self._references),
             examples=tuple((texts[number], self._references[number][0]) for number in order),
         )
 
@@ -69,5 +71,7 @@ class OpenAnswers(Captioning):
             {"exact_match": exact, "word_f1": [word_f1(said, right) for said, right in pairs]},
             note="through the Y-decoder; lower case, no punctuation, no articles, numbers as digits",
             groups=self._videos,
+            chosen=tuple(texts),
+            truth=tuple(" | ".join(right) for right in self._references),
             examples=tuple(wrong[:SHOWN]),
         )
