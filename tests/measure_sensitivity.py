@@ -1,6 +1,6 @@
 """How surely `vljepa compare` tells a bundle with one layer scaled from its original, and a bundle from itself.
 
-    python tests/measure_sensitivity.py --clips 300 --pairs 10 --work FOLDER [--fp32 FP32.vljepa]
+    python tests/measure_sensitivity.py --clips 300 --pairs 10 --pair-clips 300 --work FOLDER [--fp32 FP32.vljepa]
 
 Each fault scales one layer by 1.05, with matching hashes. Pairs of equal bundles see other clips each: a copy of
 `tiny` beside it, and with --fp32 one bundle on ONNX Runtime beside itself on OpenVINO. Prints a Markdown table.
@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--clips", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=10)
+    parser.add_argument("--pair-clips", type=int, default=300)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--fp32", type=Path)
     args = parser.parse_args()
@@ -68,13 +69,18 @@ def pairs(args: argparse.Namespace, name: str, two: list[tuple[Path, str]]) -> N
     verdicts = list(_verdicts(args, two))
     alarms = sum(verdict.p is not None and verdict.p < ALARM for verdict in verdicts)
     least = min(verdicts, key=lambda verdict: verdict.p or 0.0)
-    show(f"{name}, {args.pairs} pairs", f"{alarms} of {args.pairs} different", least, "")
+    show(
+        f"{name}, {args.pairs} pairs of {args.pair_clips} clips",
+        f"{alarms} of {args.pairs} different",
+        least,
+        "",
+    )
 
 
 def _verdicts(args: argparse.Namespace, two: list[tuple[Path, str]]) -> Iterator[Verdict]:
     for batch in range(args.pairs):
         console.note(f"pair {batch + 1} of {args.pairs}")
-        yield judged(*(measured(path, engine, args.clips, batch) for path, engine in two))
+        yield judged(*(measured(path, engine, args.pair_clips, batch) for path, engine in two))
 
 
 def measured(bundle: Path, engine: str, clips: int, batch: int) -> dict[str, TaskResult]:

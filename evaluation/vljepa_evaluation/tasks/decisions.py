@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,14 +28,6 @@ THRESHOLDS = (0.04, 0.1, 0.2, 0.3, 0.5, 0.7)
 LIMITS = (0.01, 0.05, 0.1, 0.2, 0.4, 0.8)  # of the probability of a boundary
 
 
-class Deciding(Evaluable, Protocol):
-    """A model that selects."""
-
-    @property
-    def boundaries(self) -> Boundaries | None:
-        """What tells events apart; None goes by distances."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Decided:
     """What a model's own selection did.
@@ -54,7 +46,7 @@ class Decided:
 
 
 def measure_decisions(
-    model: Deciding,
+    model: Evaluable,
     recordings: Sequence[Recording],
     query: str,
     *,
@@ -63,7 +55,7 @@ def measure_decisions(
     """Let a model's own selection decide on recorded streams.
 
     Args:
-        model: Gives what tells events apart, and words.
+        model: Gives words, and what tells events apart where it has `boundaries`; distances do without.
         recordings: What it saw.
         query: What every window was asked.
         progress: Called with the share done and the policy.
@@ -81,7 +73,8 @@ def measure_decisions(
         >>> list(found.result.metrics)
         ['decodings_per_minute', 'cider_d']
     """
-    policy = OnlineSelection().knowing(model.boundaries, query)
+    boundaries: Boundaries | None = getattr(model, "boundaries", None)
+    policy = OnlineSelection().knowing(boundaries, query)
     decided = [run_policy(policy, each.observations()) for each in recordings]
     minutes = np.array([each.duration_s / 60 for each in recordings])
     values = {PER_MINUTE: np.array([len(each) for each in decided]) / minutes}

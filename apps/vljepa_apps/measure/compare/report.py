@@ -15,6 +15,7 @@ __all__ = ["Agreement", "Column", "Comparison", "SameDecisions", "speedups"]
 
 FORMAT = 3
 WINDOW = "window"
+UNMEASURED = ("failed", "skipped", "cannot")  # how notes of tasks begin that gave no number
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,9 +50,7 @@ class Column:
     def unmeasured(self) -> list[str]:
         """What is missing and why: errors, and tasks that failed or were skipped."""
         notes = {task: str(result.get("note", "")) for task, result in self.tasks.items()}
-        missing = [
-            f"{task}: {note}" for task, note in notes.items() if note.startswith(("failed", "skipped"))
-        ]
+        missing = [f"{task}: {note}" for task, note in notes.items() if note.startswith(UNMEASURED)]
         times = [f"{cell}: {each['error']}" for cell, each in self.latency.items() if each["error"]]
         return [*self.errors, *missing, *times]
 
