@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MISSING", "markdown", "measured_cells", "scale_of", "text"]
 
 MISSING = "n/a"
-OWN_UNIT = ("cider", "decodings")  # metrics that are no shares
+OWN_UNIT = ("cider", "decodings", "median_rank")  # metrics that are no shares
 LEAST_PAIRS = 6  # of rounds; the median of fewer has no 95 % interval
 
 

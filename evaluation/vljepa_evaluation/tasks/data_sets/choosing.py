@@ -11,7 +11,7 @@ import numpy.typing as npt
 from vljepa_data.annotations import Example, Vocabulary
 from vljepa_evaluation.metrics import Estimate, binary_f1, mean_of
 from vljepa_evaluation.tasks.data_sets.label_rows import label_rows
-from vljepa_evaluation.tasks.data_sets.shown import ClipTask, Shown
+from vljepa_evaluation.tasks.data_sets.shown import Asked, ClipTask, Shown
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.task import MARGIN, TaskResult
 
@@ -62,7 +62,7 @@ class Choosing(ClipTask):
         self._vocabulary, self._texts, self._by_class = vocabulary, texts, by_class
         self._questions: list[_Question] = []
 
-    def _asked(self, clip: Shown, asked: dict[str, list[Example]]) -> Sequence[str]:
+    def _asked(self, clip: Shown, asked: Asked) -> Sequence[str]:
         for examples in asked.values():
             lists = dict.fromkeys(example.candidates for example in examples)
             named = (
@@ -73,7 +73,7 @@ class Choosing(ClipTask):
             candidates = self._vocabulary.labels or named or self._texts
             right = frozenset(example.text for example in examples)
             self._questions.append(_Question(right, candidates, clip.video))
-        return tuple(asked)
+        return tuple(query for query, _ in asked)
 
     def result(self, model: Evaluable) -> TaskResult:
         """Rank each question's candidates by cosine; a tie with a wrong one is wrong."""

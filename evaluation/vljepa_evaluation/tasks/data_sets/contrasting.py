@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from vljepa_data.annotations import Contrast, Example
+from vljepa_data.annotations import Contrast
 from vljepa_evaluation.metrics import mean_of
-from vljepa_evaluation.tasks.data_sets.shown import ClipTask, Shown
+from vljepa_evaluation.tasks.data_sets.shown import Asked, ClipTask, Shown
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.task import MARGIN, TaskResult
 
@@ -36,7 +36,7 @@ class Contrasting(ClipTask):
         self.wanted = len(self.about)
         self._seen: list[Shown] = []
 
-    def _asked(self, clip: Shown, asked: dict[str, list[Example]]) -> Sequence[str]:
+    def _asked(self, clip: Shown, asked: Asked) -> Sequence[str]:
         self._seen.append(clip)
         return (self._prompt,)
 

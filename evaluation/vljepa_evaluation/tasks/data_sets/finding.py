@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from vljepa_data.annotations import Example
 from vljepa_evaluation.metrics import average_precision, median_of, ranks
-from vljepa_evaluation.tasks.data_sets.shown import ClipTask, Shown
+from vljepa_evaluation.tasks.data_sets.shown import Asked, ClipTask, Shown
 from vljepa_evaluation.tasks.protocol import Evaluable, Float32
 from vljepa_evaluation.tasks.task import TaskResult
 
@@ -40,8 +40,8 @@ class TextToVideo(ClipTask):
         self._texts: list[tuple[str, ...]] = []
         self._videos: list[int] = []
 
-    def _asked(self, clip: Shown, asked: dict[str, list[Example]]) -> Sequence[str]:
-        query = next(iter(asked))
+    def _asked(self, clip: Shown, asked: Asked) -> Sequence[str]:
+        query, _ = next(iter(asked))
         texts = tuple(dict.fromkeys(example.text for example in self.about[clip.segment]))
         self._texts.append(texts[:1] if self._distinct else texts)
         self._videos.append(clip.video)

@@ -11,7 +11,10 @@ from vljepa_evaluation.tasks.task import TaskResult
 from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Clip, Preprocess
 
-__all__ = ["ClipTask", "Shown", "shown"]
+__all__ = ["Asked", "ClipTask", "Shown", "shown"]
+
+Asked = dict[tuple[str, str], list[Example]]
+"""Of one clip, by query and kind: what answers it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ def shown(
 
 
 class ClipTask:
-    """Asks of its clips each distinct query once.
+    """Asks of its clips each distinct query once, once for each kind of question that it comes in.
 
     Args:
         name: In a report.
@@ -77,12 +80,12 @@ class ClipTask:
         """See `Task.queries`."""
         if clip.segment not in self.about:
             return ()
-        asked: dict[str, list[Example]] = {}
+        asked: Asked = {}
         for example in self.about[clip.segment]:
-            asked.setdefault(example.query or self._prompt, []).append(example)
+            asked.setdefault((example.query or self._prompt, example.kind), []).append(example)
         return self._asked(clip, asked)
 
-    def _asked(self, clip: Shown, asked: dict[str, list[Example]]) -> Sequence[str]:
+    def _asked(self, clip: Shown, asked: Asked) -> Sequence[str]:
         """Remember what is right; the queries to ask."""
         raise NotImplementedError
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from vljepa_data.annotations import Example
 from vljepa_evaluation.metrics import cider_d, normalise_answer, word_f1
-from vljepa_evaluation.tasks.data_sets.shown import ClipTask, Shown
+from vljepa_evaluation.tasks.data_sets.shown import Asked, ClipTask, Shown
 from vljepa_evaluation.tasks.protocol import Evaluable
 from vljepa_evaluation.tasks.task import TaskResult
 
@@ -32,11 +32,11 @@ class Captioning(ClipTask):
         self._references: list[tuple[str, ...]] = []
         self._videos: list[int] = []
 
-    def _asked(self, clip: Shown, asked: dict[str, list[Example]]) -> Sequence[str]:
+    def _asked(self, clip: Shown, asked: Asked) -> Sequence[str]:
         for examples in asked.values():
             self._references.append(tuple(example.text for example in examples))
             self._videos.append(clip.video)
-        return tuple(asked)
+        return tuple(query for query, _ in asked)
 
     def result(self, model: Evaluable) -> TaskResult:
         """Decode and score everything."""

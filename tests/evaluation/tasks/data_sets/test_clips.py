@@ -18,6 +18,7 @@ from vljepa_runtime.errors import SourceError
 from vljepa_runtime.preprocessing import Preprocess
 
 LEVELS = ("night", "dusk", "day")
+KINDS = ("random", "popular", "adversarial")
 
 
 def measured(results: Any) -> dict[str, TaskResult]:
@@ -148,6 +149,29 @@ def test_pope_tells_its_lists_apart(tmp_path: Path, picture: Any, pre: Preproces
     assert overall.metrics["yes_ratio"].value == pytest.approx(1 / 3)
     assert overall.chance == 0.5
     assert model.encoded == 3
+
+
+def test_the_published_lists_of_pope_about_a_few_pictures(
+    shared_data: Path, tmp_path: Path, picture: Any, pre: Preprocess, seeing: Any
+) -> None:
+    published = shared_data / "annotations" / "pope"
+    if not published.is_dir():
+        pytest.skip("no published annotations beside the checkout")
+    for path in published.glob("*.json"):
+        (tmp_path / path.name).symlink_to(path)
+    rows = [json.loads(line) for line in (published / "coco_pope_random.json").read_text().splitlines()]
+    names = list(dict.fromkeys(row["image"] for row in rows))[:12]
+    for number, name in enumerate(names):
+        picture(tmp_path / "val2014" / name, LEVELS[number % 3])
+    model = seeing(lambda query, level: "yes")
+    found = measured(evaluate_data(model, pre, open_data(f"pope={tmp_path}", limit=10)))
+    assert model.encoded == 10
+    assert found["pope/vqa"].samples.size == sum(found[f"pope/vqa/{kind}"].samples.size for kind in KINDS)
+    assert (
+        found["pope/vqa/random"].metrics["accuracy"].value == 0.5
+    )  # three of six objects of a picture are there
+    assert found["pope/vqa"].metrics["f1"].value == pytest.approx(2 / 3)
+    assert "left out: not in the folder" in found["pope/vqa"].note
 
 
 def test_labels_and_templates_of_ones_own(tmp_path: Path, clip: Any, pre: Preprocess, seeing: Any) -> None:
