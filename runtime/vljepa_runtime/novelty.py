@@ -34,7 +34,7 @@ def shown_text(text: str, *, unknown: bool | None) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Novelty:
-    """Where the pooled visual tokens of known windows lie.
+    """Where the pooled visual tokens of known windows lie; all of it is held in float64.
 
     Attributes:
         mean: (K, D) the middle of each kind of recording.
@@ -68,6 +68,8 @@ class Novelty:
                 f"{NOVELTY_FILE}: expected (K, D), (K, R, D), (K, R) and (K,), got {shapes}: export it again"
             )
         values = [np.asarray(getattr(self, name), np.float64) for name in NAMES]
+        for name, value in zip(NAMES, values):  # once, and not for every window
+            object.__setattr__(self, name, value)
         positive = bool((values[2] > 0).all() and (values[3] > 0).all())
         if not positive or not all(np.isfinite(each).all() for each in values):
             raise BundleError(
@@ -93,11 +95,11 @@ class Novelty:
         return found
 
     def _to(self, rows: Floats, kind: int) -> Floats:
-        away = rows - self.mean[kind].astype(np.float64)
-        along = np.square(away @ self.directions[kind].astype(np.float64).T)
+        away = rows - self.mean[kind]
+        along = np.square(away @ self.directions[kind].T)
         beside = np.maximum(np.square(away).sum(axis=1) - along.sum(axis=1), 0)
-        found: Floats = (along / self.variances[kind].astype(np.float64)).sum(axis=1)
-        total: Floats = (found + beside / float(self.rest[kind])) / rows.shape[1]
+        found: Floats = (along / self.variances[kind]).sum(axis=1)
+        total: Floats = (found + beside / self.rest[kind]) / rows.shape[1]
         return total
 
     def to_bytes(self) -> bytes:

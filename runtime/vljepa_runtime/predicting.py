@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vljepa_runtime.events import LatencyMs
 from vljepa_runtime.states import pool_tokens
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class PredictedWindow:
     predict_ms: tuple[float | None, ...]
     encoded_tokens: int
     tokens: Float32 | None = None
+
+    def latency_ms(self, predict_ms: float | None) -> LatencyMs:
+        """What it took, for the query whose prediction took so long."""
+        return LatencyMs(capture=self.capture_ms, encode=self.encode_ms, predict=predict_ms)
 
 
 def predict_windows(

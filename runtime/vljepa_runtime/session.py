@@ -382,13 +382,13 @@ class Session(Closing):
                 held=window.held,
                 tokens=predicted.tokens,
             )
-            latency = LatencyMs(capture=predicted.capture_ms, encode=predicted.encode_ms, predict=predict_ms)
+            latency = partial(predicted.latency_ms, predict_ms)  # few windows are told
             if (state := states.get(query)) is not None:
                 for decision in self._selected(partial(state.push, observation)):
-                    yield self._segment(query, decision, latency)
+                    yield self._segment(query, decision, latency())
             if self._watch is not None:
                 for change in self._watch.push(query, observation):
-                    yield self._alert(query, change, latency)
+                    yield self._alert(query, change, latency())
         if self._recorder is not None:
             if window.index == 0 and self._recorder.ring.track is None:
                 yield from self._warnings([f"{self._stream} gives no encoded packets: alerts have no clips"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -37,9 +38,15 @@ def pair_distances(embeddings: Floats) -> Floats:
     Returns:
         (..., K * (K - 1) / 2) float32.
     """
-    rows, columns = np.tril_indices(embeddings.shape[-2], -1)
+    rows, columns = _pairs(embeddings.shape[-2])
     cosines = embeddings @ np.swapaxes(embeddings, -1, -2)
     return np.asarray(1 - cosines[..., rows, columns], np.float32)
+
+
+@lru_cache(maxsize=8)  # a net looks at as many windows every time
+def _pairs(count: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Numbers of each two of so many windows, the later one first."""
+    return np.tril_indices(count, -1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
