@@ -2,16 +2,18 @@
 
     python tests/measure_tokens.py streams [--streams N] [--minutes M] [--rounds N] [CLIP ...]
     python tests/measure_tokens.py clips [--clips N]
-    python tests/measure_tokens.py hour [--minutes M]
+    python tests/measure_tokens.py hour [--minutes M] [--noise LEVELS ...] [--carry S]
+    python tests/measure_tokens.py carried [--minutes M] [--noise LEVELS ...] [--carry S]
     python tests/measure_tokens.py motion CLIP ...
     python tests/measure_tokens.py tried [--streams N] [--minutes M]
 
 `streams`: every way runs over the same pictures in turns, round by round, by CPU time of one thread; each window's
 embedding is compared with that of all tokens. Streams are those of the procedural world, whose backgrounds stand still
 between cuts, and files that are named. `clips`: held-out tasks. `hour`: a still scene with noise and slow light, and
-whether what comes after it is seen. `motion`: what motion vectors of H.264 cost beside what pixels cost. `tried`: what
-else could be done with the tokens of static tubelets, by the cosine to all tokens. Each prints a Markdown table, and
-with --json one document.
+whether what comes after it is seen. `carried`: what a window costs that keeps its embedding, at the geometry of `tiny`
+and of full size. `motion`: what motion vectors of H.264 cost beside what pixels cost. `tried`: what else could be done
+with the tokens of static tubelets, by the cosine to all tokens. Each prints a Markdown table, and with --json one
+document.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,8 @@ import numpy.typing as npt
 import vljepa_runtime as vj
 from vljepa_data.world import Split, make_stream
 from vljepa_evaluation.tasks import evaluate
-from vljepa_runtime.preprocessing.cells import cell_means
-from vljepa_runtime.preprocessing.changes import changes
+from vljepa_runtime.preprocessing.cells import cell_means, shrink
+from vljepa_runtime.preprocessing.changes import Noise, WindowGate, changes
 from vljepa_runtime.sources import EVERY_FRAME
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -47,6 +50,8 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 FIRST_SEED = 7_000  # no stream of any training or tuning
 FPS = 8.0
+AT_ONCE = 240  # frames
+FULL_SIZE = vj.Preprocess(frames=16, fps=4.0, size=256, patch=16)
 Float32 = npt.NDArray[np.float32]
 
 
@@ -62,12 +67,12 @@ class Pictures(vj.Source):
         """All of them."""
         frames = iter(self._frames)
         while True:
-            begun = time.thread_time()
-            frame = next(frames, None)
+            begun = time.thread_time()  # a microsecond or many, by the machine: not for every frame
+            some = list(islice(frames, AT_ONCE))
             self.spent_s += time.thread_time() - begun
-            if frame is None:
+            if not some:
                 return
-            yield frame
+            yield from some
 
     def close(self) -> None:
         """Nothing is open."""
@@ -233,10 +238,10 @@ def clips(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def still_hour(
-    seconds: float, *, noise: float, then: str, seed: int = 5, fps: float = 4.0
+    seconds: float, *, noise: float, then: str, seed: int = 5, fps: float = 4.0, size: int = 96
 ) -> Iterator[vj.Frame]:
     """A scene with noise and slowly changing light; after `seconds` of it something comes, for four seconds more."""
-    scene = np.asarray(next(iter(make_stream(seed, Split.TEST, minutes=0.1))), np.float32)
+    scene = np.asarray(next(iter(make_stream(seed, Split.TEST, minutes=0.1, size=size))), np.float32)
     draw = np.random.default_rng(seed)
     bank = (
         draw.normal(0, noise, (8, *scene.shape)).astype(np.float32)
@@ -246,7 +251,7 @@ def still_hour(
     for index in range(round((seconds + 4) * fps)):
         time_s = index / fps
         light = 1 + 0.2 * np.sin(2 * np.pi * time_s / 3600) + 0.01 * np.sin(2 * np.pi * 7.3 * time_s)
-        picture = scene * np.float32(light) + np.roll(bank[index % 8], int(draw.integers(96)), axis=1)
+        picture = scene * np.float32(light) + np.roll(bank[index % 8], int(draw.integers(size)), axis=1)
         if time_s >= seconds and then == "object":
             picture[40:52, 40:52] = (215, 35, 35)
         image = np.clip(picture, 0, 255).astype(np.uint8)
@@ -257,7 +262,7 @@ def hour(args: argparse.Namespace) -> list[dict[str, Any]]:
     """A still scene for long."""
     model, rows = vj.load("tiny", threads=1), []
     seconds = args.minutes * 60
-    for noise in (0.0, 2.0, 5.0, 9.0):
+    for noise in args.noise:
         dense = run(model, Pictures("dense", still_hour(seconds, noise=noise, then="object")), {})
         kept = run(
             model, Pictures("kept", still_hour(seconds, noise=noise, then="object")), {"carry_s": args.carry}
@@ -270,6 +275,29 @@ def hour(args: argparse.Namespace) -> list[dict[str, Any]]:
             "cost": kept.cpu_s / dense.cpu_s, "p1": float(np.percentile(cosines, 1)), "least": float(cosines.min()),
             "windows_until_seen": None if seen is None else seen - first,
         })  # fmt: skip
+    return rows
+
+
+def carried(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What a window costs that keeps its embedding, by the geometry of the model: no graph takes part."""
+    rows = []
+    for name, pre in (("tiny", vj.load("tiny").preprocess), ("16 x 256 x 256", FULL_SIZE)):
+        for noise in args.noise:
+            sampler, gate = vj.WindowSampler(pre), WindowGate[bool](Noise(), max_age_s=args.carry)
+            spent_s, windows, encoded = 0.0, 0, 0
+            pictures = still_hour(args.minutes * 60, noise=noise, then="", fps=pre.fps, size=pre.size)
+            while some := list(islice(pictures, AT_ONCE)):
+                begun = time.process_time()
+                for window in (each for frame in some for each in sampler.push(frame)):
+                    windows += 1
+                    if gate.found_for(window) is None:
+                        gate.encoded(window, True)
+                        encoded += 1
+                spent_s += time.process_time() - begun
+            rows.append({
+                "geometry": name, "noise": noise, "windows": windows, "encoded": encoded,
+                "ms_a_window": spent_s / windows * 1000,
+            })  # fmt: skip
     return rows
 
 
@@ -300,7 +328,7 @@ def motion(args: argparse.Namespace) -> list[dict[str, Any]]:
         clip = model.read_clip(path, seconds=2)
         begun = time.process_time()
         for _ in range(200):
-            cell_means(clip.frames, clip.preprocess)
+            cell_means([shrink(each.pixels, clip.preprocess) for each in clip.fitted], clip.preprocess)
         rows.append({
             "file": Path(path).stem,
             "vectors_ms_a_frame": 1000 * (statistics.median(spent[True]) - statistics.median(spent[False])),
@@ -381,7 +409,14 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-WHAT = {"streams": streams, "clips": clips, "hour": hour, "motion": motion, "tried": tried}
+WHAT = {
+    "streams": streams,
+    "clips": clips,
+    "hour": hour,
+    "carried": carried,
+    "motion": motion,
+    "tried": tried,
+}
 
 
 def main() -> None:
@@ -396,9 +431,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--clips", type=int, default=240, metavar="N")
     parser.add_argument("--carry", type=float, default=30.0, metavar="S")
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 2.0, 5.0, 9.0], metavar="LEVELS")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_intermixed_args()
-    args.minutes = args.minutes or {"hour": 60.0}.get(args.what, 2.0)
+    args.minutes = args.minutes or {"hour": 60.0, "carried": 5.0}.get(args.what, 2.0)
     rows = WHAT[args.what](args)
     print(json.dumps(rows) if args.json else table(rows))
 

@@ -41,9 +41,9 @@ class Pictures:
 
     def add(self, window: Window) -> None:
         """Remember a window's picture, as the model saw it."""
-        frames, at_s = window.clip.frames, (window.start_s + window.end_s) / 2
+        frames, at_s = window.clip.fitted, (window.start_s + window.end_s) / 2
         if not self._waiting or self._waiting[-1][0] != at_s:  # a window comes once for each query
-            self._waiting.append((at_s, frames[len(frames) // 2]))
+            self._waiting.append((at_s, frames[len(frames) // 2].pixels))
 
     def of(self, start_s: float, end_s: float) -> tuple[float, bytes] | None:
         """Time and JPEG of a segment's picture; None before the first window."""

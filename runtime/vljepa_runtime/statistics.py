@@ -59,8 +59,9 @@ class SessionStats:
         p50_ms: Median time of a window from capture to the last query's prediction.
         p95_ms: 95th percentile of the same.
         p99_ms: 99th percentile of the same.
-        latency: Per stage: capture (waiting for a file's next frame, which a thread decodes meanwhile;
-            not when live), fit (resizing, cutting windows and patches), encode, predict, select, decode.
+        latency: Per stage: capture (waiting for a file's next frame, which a thread decodes and resizes meanwhile;
+            not when live), fit (resizing what is not yet, cutting windows and patches), encode, predict, select,
+            decode.
     """
 
     windows: int

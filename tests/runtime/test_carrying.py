@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vljepa_runtime as vj
-from vljepa_runtime.preprocessing import patches
+from vljepa_runtime.preprocessing import patches, token_selection
 from vljepa_runtime.sources import EVERY_FRAME
 
 Picture = Callable[[float], np.ndarray]
@@ -209,18 +209,59 @@ def test_both_together_and_what_is_unknown_stays_so() -> None:
 @pytest.mark.parametrize(
     "options", [{"carry_s": 5.0}, {"tokens": "static"}, {"carry_s": 5.0, "tokens": "static"}]
 )
-def test_a_window_is_looked_at_once_by_all_who_compare_it(
-    model: vj.Model, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+@pytest.mark.parametrize("stride_s", [0.5, 1.0])
+def test_a_picture_is_looked_at_once_by_all_windows_that_show_it(
+    model: vj.Model, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], stride_s: float
 ) -> None:
     looked: list[int] = []
-    plain = patches.cell_means
-    monkeypatch.setattr(
-        patches, "cell_means", lambda frames, pre: (looked.append(id(frames)), plain(frames, pre))[1]
-    )
+    plain = patches.shrink
+    monkeypatch.setattr(patches, "shrink", lambda frame, pre: (looked.append(1), plain(frame, pre))[1])
     for picture in (wall, with_object(9.0), lambda time_s: np.roll(WALL, int(8 * time_s), axis=1)):
         looked.clear()
-        _, stats = run(model, picture, **options)
-        assert len(looked) == stats.windows
+        run(model, picture, stride_s=stride_s, **options)
+        assert len(looked) == 80  # 20 s of 4 a second
+
+
+def test_nothing_is_made_for_a_window_that_keeps_its_embedding(
+    model: vj.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut: list[int] = []
+    plain = token_selection.patchify
+    monkeypatch.setattr(token_selection, "patchify", lambda clip: (cut.append(id(clip)), plain(clip))[1])
+    told, stats = run(model, with_object(9.75), carry_s=60)
+    assert len(cut) == len(told.encoded) == stats.windows - stats.carried < 5
+
+
+@pytest.mark.parametrize("size", [12, 24])
+@pytest.mark.parametrize("level", [0.0, 4.0, 9.0])
+def test_what_comes_is_seen_in_its_first_window_in_light_that_drifts_and_flickers(
+    model: vj.Model, level: float, size: int
+) -> None:
+    draw = np.random.default_rng(7)
+
+    def picture(time_s: float) -> np.ndarray:
+        light = 1 + 0.004 * time_s + 0.01 * np.sin(46 * time_s)
+        image = WALL * light + draw.normal(0, level, WALL.shape)
+        if time_s >= 24.75:
+            image[:size, :size] = 250
+        return np.clip(image, 0, 255).astype(np.uint8)
+
+    told, stats = run(model, picture, seconds=30, carry_s=600)
+    first = next(window.index for window in told.windows if window.end_s > 24.75)
+    assert first in told.encoded
+    assert stats.carried > 20
+
+
+def test_a_camera_that_is_noisy_no_more_is_compared_as_a_quiet_one(model: vj.Model) -> None:
+    draw = np.random.default_rng(8)
+
+    def picture(time_s: float) -> np.ndarray:
+        image = WALL + draw.normal(0, 40 if time_s < 15 else 1, WALL.shape)
+        image[:24, :24] += 16 * (time_s >= 29.75)  # which the noise of before would hide
+        return np.clip(image, 0, 255).astype(np.uint8)
+
+    told, _ = run(model, picture, seconds=36, carry_s=600)
+    assert next(window.index for window in told.windows if window.end_s > 29.75) in told.encoded
 
 
 @pytest.mark.parametrize("carry_s", [-1, float("nan"), float("inf"), "10", None, True])

@@ -5,40 +5,41 @@ What a sensor's noise does to those is small, what an object of a tubelet's size
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 
-__all__ = ["cell_means", "shrunk"]
+__all__ = ["cell_means", "shrink"]
 
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 CELL = 4  # pixels
 
 
-def cell_means(frames: UInt8, pre: Preprocess) -> Float32:
+def cell_means(shrunk: Sequence[Float32], pre: Preprocess) -> Float32:
     """Mean colour of each cell of each tubelet.
 
     Args:
-        frames: (T, size, size, 3) fitted.
+        shrunk: (T, 3, rows, columns), each frame as `shrink` gives it.
         pre: What they were fitted to.
 
     Returns:
         (t, 3, rows, columns) in levels of 255; rows and columns are whole multiples of those of the grid.
     """
-    pictures = shrunk(frames, pre)
-    means = pictures[:: pre.tubelet].copy()
+    means = np.stack(shrunk[:: pre.tubelet])
     for number in range(1, pre.tubelet):  # a third of the time that `mean` takes
-        means += pictures[number :: pre.tubelet]
-    return np.ascontiguousarray((means / pre.tubelet).transpose(0, 3, 1, 2))
+        means += np.stack(shrunk[number :: pre.tubelet])
+    means /= pre.tubelet
+    return means
 
 
-def shrunk(frames: UInt8, pre: Preprocess) -> Float32:
-    """(T, rows, columns, 3) mean colours of the cells of each frame."""
+def shrink(frame: UInt8, pre: Preprocess) -> Float32:
+    """(3, rows, columns) mean colours of the cells of a fitted frame (size, size, 3)."""
     import cv2
 
     side = pre.grid[1] * max(1, round(pre.patch / CELL))
-    tall = frames.reshape(-1, pre.size, 3)  # all in one go, one below the other
-    small = cv2.resize(tall, (side, side * len(frames)), interpolation=cv2.INTER_AREA)
-    return np.asarray(small.reshape(len(frames), side, side, 3), np.float32)
+    small = cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small.transpose(2, 0, 1), np.float32)

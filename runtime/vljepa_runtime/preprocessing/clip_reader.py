@@ -185,7 +185,7 @@ def _read(
         elif wanted(item.index, item.time_s, item.duration_s):  # a source need not have asked
             if item.time_s >= part.stop_s:
                 break
-            fitted[item.index] = fit_frame(item.image, pre)
+            fitted[item.index] = FittedFrame(fit_frame(item.image, pre), pre)
     return timeline, fitted
 
 

@@ -84,7 +84,7 @@ class PictureHealth:
 
     def _look(self, window: Window) -> None:
         """Since when it has been the same, and since when dark."""
-        *older, newest = window.clip.frames
+        *older, newest = (frame.pixels for frame in window.clip.fitted)
         if self._last is None:
             self._same_since_s = window.start_s
         else:

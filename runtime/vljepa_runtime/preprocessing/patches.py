@@ -10,30 +10,43 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NewType
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_runtime import arguments
 from vljepa_runtime.errors import InputError
-from vljepa_runtime.preprocessing.cells import cell_means
+from vljepa_runtime.preprocessing.cells import cell_means, shrink
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 
 __all__ = ["Clip", "FittedFrame", "fit_frame", "fit_frames", "patchify", "pick_numbers"]
 
 UInt8 = npt.NDArray[np.uint8]
-FittedFrame = NewType("FittedFrame", npt.NDArray[np.uint8])
-"""One picture (size, size, 3) as `fit_frame` gives it; fitting it again could change it."""
-
 AT_ONCE = 1024  # columns resized together; a picture of 8000 x 8000 in float32 takes 768 MB
 
 
-@dataclass(frozen=True, eq=False)  # no slots, so that its cells can be kept
-class Clip:
-    """One window, fitted: what the model sees. Made by `fit_frames`, or of fitted frames by `Clip.of`.
+@dataclass(frozen=True, eq=False)  # no slots, so that what is shrunk can be kept
+class FittedFrame:
+    """One picture as `fit_frame` gives it, of which all windows that show it compute things once.
 
     Attributes:
+        pixels: (size, size, 3) uint8 RGB; fitting it again could change it.
+        preprocess: What it was fitted to.
+    """
+
+    pixels: UInt8
+    preprocess: Preprocess
+
+    @cached_property
+    def shrunk(self) -> npt.NDArray[np.float32]:
+        """(3, rows, columns) mean colours of its cells; see `shrink`."""
+        return shrink(self.pixels, self.preprocess)
+
+
+class Clip:
+    """One window, fitted: what the model sees; it stays as it is. Made by `fit_frames`, or of frames by `Clip.of`.
+
+    Args:
         frames: (T, size, size, 3) uint8 RGB.
         preprocess: What it was fitted to.
 
@@ -45,38 +58,63 @@ class Clip:
         vljepa_runtime.errors.InputError: expected fitted frames (8, 96, 96, 3) uint8, got (8, 64, 64, 3) uint8
     """
 
-    frames: UInt8
-    preprocess: Preprocess
-
-    def __post_init__(self) -> None:
-        pre, frames = self.preprocess, self.frames
-        arguments.instance(pre, "preprocess", Preprocess)
+    def __init__(self, frames: UInt8, preprocess: Preprocess) -> None:
+        arguments.instance(preprocess, "preprocess", Preprocess)
         arguments.instance(frames, "frames", np.ndarray)
-        expected = (pre.frames, pre.size, pre.size, 3)
+        expected = (preprocess.frames, preprocess.size, preprocess.size, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise InputError(f"expected fitted frames {expected} uint8, got {frames.shape} {frames.dtype}")
+        self._preprocess = preprocess
+        self._fitted = tuple(FittedFrame(frame, preprocess) for frame in frames)
+        self._frames: UInt8 | None = frames
 
     @classmethod
-    def of(cls, frames: Sequence[FittedFrame], pre: Preprocess) -> Clip:
-        """Frames fitted one by one, as a stream gives them."""
-        return cls(arguments.array(frames, "frames"), pre)
+    def of(cls, fitted: Sequence[FittedFrame], pre: Preprocess) -> Clip:
+        """Frames fitted one by one, as a stream gives them; they are put together once somebody asks for `frames`.
+
+        Raises:
+            InputError: there are not as many as a window has, or they are something else.
+        """
+        arguments.instance(fitted, "fitted frames", list, tuple)
+        if len(fitted) != pre.frames or not all(isinstance(frame, FittedFrame) for frame in fitted):
+            raise InputError(f"expected {pre.frames} fitted frames, got {fitted!r:.200}")
+        clip = cls.__new__(cls)
+        clip._preprocess, clip._fitted, clip._frames = pre, tuple(fitted), None
+        return clip
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """What it was fitted to."""
+        return self._preprocess
+
+    @property
+    def fitted(self) -> tuple[FittedFrame, ...]:
+        """Its frames one by one; one that is on show several times is the same one."""
+        return self._fitted
+
+    @property
+    def frames(self) -> UInt8:
+        """(T, size, size, 3) uint8 RGB."""
+        if self._frames is None:
+            self._frames = np.stack([frame.pixels for frame in self._fitted])
+        return self._frames
 
     @cached_property
     def cells(self) -> npt.NDArray[np.float32]:
         """(t, 3, rows, columns) mean colours, by which windows are compared; see `cell_means`."""
-        return cell_means(self.frames, self.preprocess)
+        return cell_means([frame.shrunk for frame in self._fitted], self._preprocess)
 
 
-def fit_frame(frame: UInt8, pre: Preprocess) -> FittedFrame:
+def fit_frame(frame: UInt8, pre: Preprocess) -> UInt8:
     """Resize one RGB frame `(H, W, 3)` to `(size, size, 3)` as `pre.resize` says."""
     import cv2
 
     height, width = frame.shape[:2]
     size = pre.size
     if pre.resize == "antialias":
-        return FittedFrame(_antialiased(frame, pre))
+        return _antialiased(frame, pre)
     if (height, width) == (size, size):
-        return FittedFrame(np.ascontiguousarray(frame))
+        return np.array(frame, order="C")  # a copy: the caller may use its own again
     if pre.resize == "stretch":
         new_h = new_w = size
     else:
@@ -92,11 +130,11 @@ def fit_frame(frame: UInt8, pre: Preprocess) -> FittedFrame:
         frame, (new_w, new_h), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     )
     if pre.resize != "pad":
-        return FittedFrame(np.asarray(resized, np.uint8))
+        return np.asarray(resized, np.uint8)
     canvas = np.zeros((size, size, 3), np.uint8)
     top, left = (size - new_h) // 2, (size - new_w) // 2
     canvas[top : top + new_h, left : left + new_w] = resized
-    return FittedFrame(canvas)
+    return canvas
 
 
 def fit_frames(frames: UInt8 | Clip, pre: Preprocess) -> Clip:
@@ -124,7 +162,7 @@ def fit_frames(frames: UInt8 | Clip, pre: Preprocess) -> Clip:
     if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise InputError(f"expected frames (T, H, W, 3) uint8 RGB, got {array.shape} {array.dtype}")
     picks = pick_numbers(len(array), pre)
-    fitted = {int(i): fit_frame(array[i], pre) for i in np.unique(picks)}
+    fitted = {int(i): FittedFrame(fit_frame(array[i], pre), pre) for i in np.unique(picks)}
     return Clip.of([fitted[int(i)] for i in picks], pre)
 
 

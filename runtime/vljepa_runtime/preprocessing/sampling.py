@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -197,12 +198,15 @@ class WindowSampler:
             yield self._window(frame.time_s, end_s, held=1)
 
     def _take(self, frame: Frame, until: int) -> None:
-        self._samples.extend([self._fit(frame.image)] * min(until - self._next, self.pre.frames))
+        self._samples.extend([self._fit(frame)] * min(until - self._next, self.pre.frames))
         self._next = until
 
-    def _fit(self, image: UInt8) -> FittedFrame:
+    def _fit(self, frame: Frame) -> FittedFrame:
         if self._fitted is None:
-            self._fitted = fit_frame(image, self.pre)
+            made = frame.prepared
+            if not isinstance(made, FittedFrame) or made.preprocess != self.pre:
+                made = _fitted(frame.image, self.pre)
+            self._fitted = made
         return self._fitted
 
     def _window(self, start_s: float, end_s: float, *, held: int = 0) -> Window:
@@ -220,12 +224,17 @@ class WindowSampler:
         )
 
 
+def _fitted(image: UInt8, pre: Preprocess) -> FittedFrame:
+    return FittedFrame(fit_frame(image, pre), pre)
+
+
 def hints_for(pre: Preprocess) -> Hints:
     """What a window sampler will use of a source: `source.frames(hints_for(model.preprocess))`.
 
     The windows stay exactly the same; only unused frames are left unconverted, which took 40 s of 640x360 H.264
     from 0.86 to 0.69 s of CPU time on two server cores, decoding included. `short_side` is left out: it changes
-    pixels by one to three levels on average and saves nothing measurable once so few frames are converted.
+    pixels by one to three levels on average and saves nothing measurable once so few frames are converted. A file's
+    frames are fitted by the thread that decodes them.
 
     Examples:
         >>> import vljepa_runtime as vj
@@ -235,4 +244,4 @@ def hints_for(pre: Preprocess) -> Hints:
         >>> len(frames), vj.hints_for(pre).min_interval_s  # of 48 at 8 a second; and the last
         (13, 0.5)
     """
-    return Hints(min_interval_s=1 / pre.fps, wake_s=WAKE_S)
+    return Hints(min_interval_s=1 / pre.fps, wake_s=WAKE_S, prepare=partial(_fitted, pre=pre))

@@ -5,9 +5,10 @@ Nothing here opens or decodes anything; the modules beside this one do.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -45,12 +46,15 @@ class Frame:
         duration_s: How long it is on show: until the stream's next picture (given or left out by `Hints`), the
             last one for its own duration. 0 where a later picture has the same time; None where the end is not
             known when the picture is given (live sources).
+        prepared: What `Hints.prepare` made of this image; None where the source did not call it, and of a copy
+            (`dataclasses.replace`), whose image may be another.
     """
 
     image: UInt8
     time_s: float
     index: int
     duration_s: float | None = None
+    prepared: object = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         image = self.image
@@ -60,6 +64,10 @@ class Frame:
         number(self.time_s, "the time of a frame")
         if self.duration_s is not None:
             number(self.duration_s, "how long a frame is on show", least=0)
+
+    def prepare(self, make: Callable[[UInt8], object]) -> None:
+        """Keep what is made of the image, once, before anybody else has the frame."""
+        object.__setattr__(self, "prepared", make(self.image))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,20 +105,24 @@ class Hints:
             wanted; instead of `min_interval_s`. A source need not ask. May be called from another thread.
         wake_s: A live source shall say `waiting` when it has had nothing for so long, so that its consumer can look
             at the clock. None: it waits in silence.
+        prepare: What the consumer makes of each image that it wants, for `Frame.prepared`. A source that reads ahead
+            calls it from its own thread, so that the consumer need not wait for it; others need not.
     """
 
     min_interval_s: float | None = None
     short_side: int | None = None
     wanted: Callable[[int, float, float | None], bool] | None = None
     wake_s: float | None = None
+    prepare: Callable[[UInt8], object] | None = None
 
     def __post_init__(self) -> None:
         if self.min_interval_s is not None:
             number(self.min_interval_s, "min_interval_s", above=0)
         if self.short_side is not None:
             whole(self.short_side, "short_side", least=1)
-        if self.wanted is not None and not callable(self.wanted):
-            raise InputError(f"expected wanted as a function or None, got {type(self.wanted).__name__}")
+        for name in ("wanted", "prepare"):
+            if (value := getattr(self, name)) is not None and not callable(value):
+                raise InputError(f"expected {name} as a function or None, got {type(value).__name__}")
         if self.wake_s is not None:
             number(self.wake_s, "wake_s", above=0)
 
@@ -191,7 +203,7 @@ def due_index(time_s: float, interval_s: float) -> int:
     `due_index(b) - 1`, all times counted from the first frame; sources and the window sampler share this
     rule, so they agree on every frame.
     """
-    return int(np.ceil((time_s - _tolerance(interval_s)) / interval_s))
+    return math.ceil((time_s - _tolerance(interval_s)) / interval_s)
 
 
 def is_instant(time_s: float, number: int, interval_s: float) -> bool:

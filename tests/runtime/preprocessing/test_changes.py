@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from vljepa_runtime.preprocessing import Clip, Preprocess, fit_frames
-from vljepa_runtime.preprocessing.changes import LEAST_CHANGE, WINDOWS, Noise, changes, noise_of
+from vljepa_runtime.preprocessing.changes import (
+    LEAST_CHANGE,
+    WINDOWS,
+    Noise,
+    changes,
+    light_of,
+    noise_of,
+    relit,
+)
 
 PRE = Preprocess()
 BASE = np.random.default_rng(0).integers(60, 180, (24, 24, 3)).repeat(4, 0).repeat(4, 1).astype(np.float32)
@@ -116,6 +124,36 @@ def test_the_light_of_what_stayed_is_found_as_least_squares_find_it() -> None:
     assert away[:, 2:4, 2:4].min() > 20
     away[:, 2:4, 2:4] = 0
     assert away.max() < 2.5
+
+
+@pytest.mark.parametrize("size", [96, 12])  # an even and an odd number of cells that are looked at
+@pytest.mark.parametrize("instants", [1, 4])
+def test_light_equals_that_of_a_plain_twin(size: int, instants: int) -> None:
+    draw = np.random.default_rng(size)
+    side = size // 4
+    before = draw.uniform(20, 230, (instants, 3, side, side)).astype(np.float32)
+    now = (before[-1:] * 1.06 - 3 + draw.normal(0, 2, (4, 3, side, side))).astype(np.float32)
+    now[1, :, : side // 3] = 200  # something in one instant
+    now[2, 2] = 40  # a colour that has no contrast
+    lit = relit(before, *light_of(before, now))
+    for instant, colour in np.ndindex(4, 3):
+        was = before[instant % instants, colour].ravel().astype(np.float64)
+        x, y = was[::3], now[instant, colour].ravel()[::3].astype(np.float64)
+        away = np.abs(y - x - np.median(y - x))
+        x, y = (each[away <= 2 * away.mean() + 0.5] for each in (x, y))
+        gain = np.clip((np.mean((x - x.mean()) * (y - y.mean())) + 25) / (x.var() + 25), 0.92, 1.08)
+        shift = x.mean() + np.clip(y.mean() - x.mean(), -10, 10) - gain * x.mean()
+        np.testing.assert_allclose(lit[instant, colour].ravel(), gain * was + shift, atol=0.05)
+
+
+def test_noise_equals_that_of_a_plain_twin() -> None:
+    clip = seen(BASE, noise=7)
+    small = [each.astype(np.float64) for each in clip.frames[-2:]]
+    one, other = (each.reshape(24, 4, 24, 4, 3).mean((1, 3)).round() for each in small)
+    away = one - other
+    away = np.sort(np.abs(away - np.median(away, (0, 1))), axis=None)
+    expected = away[: len(away) // 2].mean() / 0.3246 / 2
+    assert noise_of(clip) == pytest.approx(expected, rel=0.02)  # OpenCV rounds halves otherwise
 
 
 @pytest.mark.parametrize("noise", [0.0, 6.0])

@@ -59,6 +59,19 @@ def test_other_frames_are_no_clip(frames: np.ndarray) -> None:
         Clip(frames, SMALL)
 
 
+def test_a_clip_of_fitted_frames_is_put_together_once_and_holds_none_of_the_callers_memory() -> None:
+    pre = Preprocess(frames=4, size=8, patch=4)
+    raw = np.random.default_rng(1).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    expected, clip = raw.copy(), fit_frames(raw, pre)
+    raw[:] = 0
+    np.testing.assert_array_equal(clip.frames, expected)
+    assert clip.frames is clip.frames
+    assert [np.array_equal(each.pixels, frame) for each, frame in zip(clip.fitted, expected)] == [True] * 4
+    for few in ([], [*clip.fitted[:3]], [*clip.fitted, clip.fitted[0]], [*expected]):
+        with pytest.raises(InputError, match="expected 4 fitted frames"):
+            Clip.of(few, pre)
+
+
 @pytest.mark.parametrize("resize", ["crop", "stretch", "pad", "antialias"])
 def test_a_clip_is_fitted_once(resize: str) -> None:
     """A larger `short_side` makes fitting enlarge what is fitted already; the type keeps it from happening."""

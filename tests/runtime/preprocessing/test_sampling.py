@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from vljepa_runtime.errors import InputError
+from vljepa_runtime.preprocessing import sampling
 from vljepa_runtime.preprocessing.preprocess import Preprocess
 from vljepa_runtime.preprocessing.sampling import Window, WindowSampler, hints_for
 from vljepa_runtime.sources.protocol import Frame
@@ -220,6 +222,41 @@ def test_each_frame_is_resized_at_most_once(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("vljepa_runtime.preprocessing.sampling.fit_frame", count)
     windows(regular(30, 10), PRE, 0.25)
     assert len(seen) == len(set(seen)) == 40
+
+
+def test_a_callers_picture_may_be_used_again_though_nothing_is_resized() -> None:
+    sampler, buffers = WindowSampler(PRE, 1.0), np.zeros((2, 4, 4, 3), np.uint8)
+    found: list[list[int]] = []
+    for index in range(9):
+        buffer = buffers[index % 2]
+        buffer[:] = frame(index / 4, index).image
+        pushed = sampler.push(Frame(image=buffer, time_s=index / 4, index=index))
+        found += [which(window) for window in pushed]
+    assert found == [list(range(8))]
+
+
+def test_what_a_source_prepared_is_taken_and_that_of_other_geometry_or_of_a_copy_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image, other = np.full((9, 9, 3), 7, np.uint8), np.full((9, 9, 3), 200, np.uint8)
+    ours, theirs, copied = (Frame(image=image, time_s=0.0, index=0) for _ in range(3))
+    for each, pre in ((ours, PRE), (theirs, Preprocess(size=12)), (copied, PRE)):
+        make = hints_for(pre).prepare
+        assert make is not None
+        each.prepare(make)
+    copied = replace(copied, image=other)  # a region that somebody covers
+    fitted: list[int] = []
+    plain = sampling.fit_frame
+    monkeypatch.setattr(
+        sampling, "fit_frame", lambda image, pre: (fitted.append(int(image[0, 0, 0])), plain(image, pre))[1]
+    )
+    for each, value in ((ours, 7), (theirs, 7), (copied, 200)):
+        sampler = WindowSampler(PRE)
+        list(sampler.push(each))
+        (window,) = sampler.flush()
+        assert (window.clip.frames == value).all()
+        assert window.clip.frames.shape == (8, 4, 4, 3)
+    assert fitted == [7, 200]
 
 
 def test_frames_are_fitted_to_the_model() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from av.container import InputContainer
 
-from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Hints, Item, Source, SourceStatus
+from vljepa_runtime.sources.protocol import EVERY_FRAME, Announced, Frame, Hints, Item, Source, SourceStatus
 from vljepa_runtime.sources.ring.packet_ring import PacketRing
 from vljepa_runtime.sources.video.clock import StreamClock
 from vljepa_runtime.sources.video.decoding import announced_pictures, decode_stream
@@ -76,7 +76,7 @@ class VideoSource(Source):
 
     def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
         """Every frame, or only those the hints ask for, as fast as the consumer takes them."""
-        return read_ahead(self._passes(hints), leave=lambda: self._stopped.set())
+        return read_ahead(_prepared(self._passes(hints), hints), leave=lambda: self._stopped.set())
 
     def _passes(self, hints: Hints) -> Iterator[Item]:
         clock, told = StreamClock(), set[SourceStatus]()
@@ -111,6 +111,14 @@ class VideoSource(Source):
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+
+def _prepared(items: Iterator[Item], hints: Hints) -> Iterator[Item]:
+    """With what the consumer makes of each picture."""
+    for item in items:
+        if hints.prepare is not None and isinstance(item, Frame):
+            item.prepare(hints.prepare)
+        yield item
 
 
 def _told_once(items: Iterator[Item], told: set[SourceStatus]) -> Iterator[Item]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -282,6 +283,30 @@ class TestHints:
         for a, b in zip(plain, hinted):
             assert (a.start_s, a.end_s) == (b.start_s, b.end_s)
             np.testing.assert_array_equal(a.clip.frames, b.clip.frames)
+
+    def test_a_files_pictures_are_fitted_beside_the_consumer(self, tmp_path: Path) -> None:
+        path, threads = write_video(tmp_path / "clip.mkv", [i / 25 for i in range(50)]), set[str]()
+
+        def make(image: Image) -> float:
+            threads.add(threading.current_thread().name)
+            return float(image.mean())
+
+        frames, _ = collect(open_source(path), Hints(min_interval_s=0.25, prepare=make))
+        assert [each.prepared for each in frames] == [float(each.image.mean()) for each in frames]
+        assert threads == {"read ahead"}
+        assert all(each.prepared is None for each in collect(open_source(path))[0])
+
+    def test_what_cannot_be_prepared_ends_the_stream_where_it_is(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "clip.mkv", [i / 25 for i in range(10)])
+        seen: list[Frame] = []
+
+        def make(image: Image) -> None:
+            if image[0, 0, 2] > 20:  # blue grows with time
+                raise ZeroDivisionError
+
+        with open_source(path) as source, pytest.raises(ZeroDivisionError):
+            seen.extend(item for item in source.frames(Hints(prepare=make)) if isinstance(item, Frame))
+        assert not seen or seen[-1].index < 9
 
     def test_side_data_are_read_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Reading them from every frame kept every frame in memory: 344 instead of 88 MB for 5 s of 540p."""
