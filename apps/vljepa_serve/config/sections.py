@@ -89,7 +89,7 @@ class ModelConfig:
     queries: Queries = ()
     stride_s: Annotated[float, within(0.05, 3600, "seconds")] = 1.0
     tokens: Annotated[str, _tokens] = "all"
-    carry_s: Annotated[float, within(0, 3600, "seconds")] = 60.0
+    carry_s: Annotated[float, within(0, 3600, "seconds")] = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CARRY_S", "Candidate", "Runtime", "budget_policies", "engines_for", "thread_counts"]
 
-CARRY_S = 60.0  # as `vljepa serve` has it: what it costs was measured (docs/tokens.md)
+CARRY_S = 60.0  # what it costs was measured (docs/tokens.md); a trial is shorter, so five minutes would say the same
 SHARES = (0.75, 0.5, 0.375, 0.25)  # of a window's tubelets
 
 
