@@ -1,4 +1,5 @@
 from .clips import Clip as Clip
+from .clips import draw_events as draw_events
 from .clips import make_clip as make_clip
 from .hands import HandBank as HandBank
 from .language import BRIEF as BRIEF

@@ -25,12 +25,13 @@ from vljepa_data.world.vocabulary import (
     is_held_out,
 )  # fmt: skip
 
-__all__ = ["Clip", "Kind", "make_clip"]
+__all__ = ["Clip", "Kind", "draw_events", "make_clip"]
 
 Kind = str
 """`single` (one event), `pair` (two events, one after the other) or `hand` (a hand shows digits)."""
 
 FRAMES = 8
+TRAIN_SHARES, OTHER_SHARES = (0.28, 0.36), (0.24, 0.18)  # of hands, where there are photographs, and of pairs
 ASIDES = ((0.15, 0.17), (0.85, 0.17), (0.15, 0.47))
 ASIDE_RADII = (0.12, 0.145)
 
@@ -93,7 +94,7 @@ def make_clip(
     rng = np.random.default_rng([split.stream, seed])
     drawn = rng.random()
     if kind is None:
-        hand, pair = (0.28, 0.36) if split is Split.TRAIN else (0.24, 0.18)
+        hand, pair = _shares(split)
         kind = "hand" if hands and drawn < hand else "pair" if drawn > 1 - pair else "single"
     wide = 0.3 if split is Split.TRAIN and rng.random() < 0.25 else 0.1
     rate = rng.uniform(0.85, 1.1)
@@ -112,6 +113,24 @@ def make_clip(
     images = [render_tracks(scenery, tracks, pictures, i, camera.shake[i]) for i in range(frames)]
     clean = np.stack([degrade(image, camera, i, rng) for i, image in enumerate(images)])
     return Clip(clean, events, aside, tracks=tracks)
+
+
+def draw_events(rng: np.random.Generator, split: Split) -> tuple[Event, ...]:
+    """What might happen in a clip of a split, without the clip: one or two events, as often as clips have two.
+
+    Args:
+        rng: Draws them.
+        split: TRAIN and TEST draw from the trained combinations, COMPOSITION from the held-out ones only.
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_data.world import Split, caption, draw_events
+        >>> caption(draw_events(np.random.default_rng(4), Split.TRAIN), "caption")
+        'a blue moon enters from the right, then a purple box jumps'
+    """
+    _, pair = _shares(split)
+    events, _ = (_draw_pair if rng.random() > 1 - pair else _draw_single)(rng, split)
+    return events
 
 
 def draw_thing(rng: np.random.Generator, used: list[Thing]) -> Thing:
@@ -140,6 +159,10 @@ def draw_event(rng: np.random.Generator, split: Split, used: list[Thing], pool: 
     direction = ("left", "right")[int(rng.integers(2))] if action in DIRECTED else ""
     other = draw_thing(rng, used) if action in PAIRED else None
     return Event(actor, action, direction, other)
+
+
+def _shares(split: Split) -> tuple[float, float]:
+    return TRAIN_SHARES if split is Split.TRAIN else OTHER_SHARES
 
 
 def _draw_single(rng: np.random.Generator, split: Split) -> tuple[tuple[Event, ...], tuple[Thing, ...]]:
