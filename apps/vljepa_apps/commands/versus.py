@@ -13,7 +13,7 @@ from vljepa_runtime.errors import InputError
 if TYPE_CHECKING:
     from vljepa_model.versus import Plan
 
-PLAN_OPTIONS = ("samples", "batch", "clips", "held_out", "lr")
+PLAN_OPTIONS = ("samples", "batch", "clips", "held_out", "lr", "text_pairs", "y_encoder_rate")
 
 EXAMPLE = "vljepa versus tiny --out runs/versus"
 
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "batch": "samples in a step (default: 128)",
         "clips": "distinct training clips, encoded once (default: 4096)",
         "held_out": "clips that both are measured on (default: 256)",
+        "text_pairs": "pairs of wordings that the text side of both learns from beforehand (default: none)",
     }
     for name, text in helps.items():
         parser.add_argument(
@@ -50,6 +51,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--lr", type=arguments.positive, metavar="R", help="peak learning rate of both (default: 2e-3)"
     )
+    parser.add_argument(
+        "--y-encoder-rate",
+        type=arguments.non_negative,
+        metavar="R",
+        help="factor of the Y-encoder's learning rate in the contest, 0 to freeze it (default: 1)",
+    )
+    parser.add_argument(
+        "--beside", type=Path, action="append", default=[], metavar="DIR",
+        help="folder of another contest, shown in the same report; its encoded clips are used. May be repeated",
+    )  # fmt: skip
     arguments.add_number(parser, "--rounds", 40, "timed answers of each contender, taking turns")
     parser.add_argument(
         "--so-far",
@@ -90,14 +101,17 @@ def run(args: argparse.Namespace) -> int:
             bar.label = what
             bar.update(share, detail=detail)
 
-        contest = Contest(args.out, checkpoint, plan_from(args), report=show)
+        others = {path: Contest.open(path, checkpoint) for path in args.beside}
+        first = next(iter(others.values()), None)
+        contest = Contest(args.out, checkpoint, plan_from(args), clips=first, report=show)
         runs = contest.so_far() if args.so_far else contest.runs()
     if len({run.contender for run in runs}) < 2:
         raise InputError(
             f"expected points of both contenders in {args.out}: leave --so-far out to train them"
         )
     times = alternate(answer_cells(contest), rounds=args.rounds)
-    report = to_dict(args.checkpoint, contest.plan, runs, times)
+    beside = {path.name: (other.plan, other.so_far()) for path, other in others.items()}
+    report = to_dict(args.checkpoint, contest.plan, runs, times, beside=beside)
     replace_file(files[0], json_text(report, indent=1).encode())
     replace_file(files[1], markdown(report).encode())
     draw(report, files[2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +19,25 @@ if TYPE_CHECKING:
 __all__ = ["draw", "markdown", "text", "to_dict"]
 
 FORMAT = 1
-METRICS = {"cider": "CIDEr-D", "top5": "top-5 (%)", "top1": "top-1 (%)"}
+METRICS = {
+    "cider": "CIDEr-D", "top5": "top-5 (%)", "top1": "top-1 (%)",
+    "wording": "CIDEr-D of the Y-decoder alone, from the true captions' embeddings",
+    "train_s": "Processor time of training (s)",
+}  # fmt: skip
 COLOURS = {"vl-jepa": "#1f6fb4", "token-vlm": "#d1642b"}
+LINES = ("-", "--", ":", "-.")  # of this contest, and of those beside it
 DPI = 110
 
 
 def to_dict(
-    checkpoint: str, plan: Plan, runs: Sequence[LearningCurve], times: Mapping[str, Mapping[str, Latency]]
+    checkpoint: str,
+    plan: Plan,
+    runs: Sequence[LearningCurve],
+    times: Mapping[str, Mapping[str, Latency]],
+    *,
+    beside: Mapping[str, tuple[Plan, Sequence[LearningCurve]]] | None = None,
 ) -> dict[str, Any]:
-    """Plain values for `versus.json`."""
+    """Plain values for `versus.json`; contests beside this one by their names."""
     return {
         "format": FORMAT,
         "checkpoint": checkpoint,
@@ -36,22 +47,69 @@ def to_dict(
             name: {cell: dataclasses.asdict(latency) for cell, latency in cells.items()}
             for name, cells in times.items()
         },
+        "beside": [
+            {"name": name, "plan": other.to_dict(), "runs": [run.to_dict() for run in theirs]}
+            for name, (other, theirs) in (beside or {}).items()
+        ],
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The runs of one contender in one contest.
+
+    Attributes:
+        contender: Its name.
+        contest: 0 for the contest that is reported, 1 for the first one beside it.
+        label: What the plan of a contest beside has that the reported one's has not; else empty.
+        runs: One for each seed.
+    """
+
+    contender: str
+    contest: int
+    label: str
+    runs: Sequence[Mapping[str, Any]]
+
+    @property
+    def title(self) -> str:
+        """Contender and label."""
+        return f"{self.contender}, {self.label}" if self.label else self.contender
+
+    def series(self, metric: str) -> list[dict[int, float]]:
+        """Per run the metric by samples seen, where it has one; shares in percent."""
+        scale = 100.0 if metric.startswith("top") else 1.0
+        return [
+            {point["samples"]: scale * point[metric] for point in run["points"] if point[metric] is not None}
+            for run in self.runs
+        ]
+
+
+def _columns(report: Mapping[str, Any]) -> list[Column]:
+    columns = []
+    for place, contest in enumerate((report, *report["beside"])):
+        own = {key: value for key, value in contest["plan"].items() if value != report["plan"][key]}
+        differing = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in own.items())
+        label = (differing or str(contest["name"])) if place else ""
+        for name in dict.fromkeys(run["contender"] for run in contest["runs"]):
+            runs = [run for run in contest["runs"] if run["contender"] == name]
+            columns.append(Column(name, place, label, runs))
+    return columns
+
+
 def _tables(report: Mapping[str, Any]) -> Iterator[Table]:
-    """Sizes, quality against samples seen, and time to an answer."""
-    names = list(dict.fromkeys(run["contender"] for run in report["runs"]))
-    seen = ["samples seen", *names]
-    yield Table(
-        "Trainable parameters", [_size(report, name) for name in names], ["contender", "parts", "in all"]
-    )
+    """Sizes, quality against samples seen, what it cost, and time to an answer."""
+    columns = _columns(report)
+    own = [column for column in columns if not column.contest]
+    yield Table("Trainable parameters", [_size(column) for column in own], ["contender", "parts", "in all"])
     for metric, title in METRICS.items():
-        spread = f"{title}, mean of {len(report['plan']['seeds'])} seeds (lowest to highest)"
-        yield Table(spread, _quality(report, names, metric), seen)
-    cost = "Processor time of training (s), mean of the seeds"
-    yield Table(cost, _quality(report, names, "train_s"), seen)
+        known = [column for column in columns if any(column.series(metric))]
+        spread = f"{title}, mean of the seeds (lowest to highest)"
+        yield Table(spread, _quality(known, metric), ["samples seen", *(column.title for column in known)])
+    if texts := [column for column in columns if any(run["text_s"] for run in column.runs)]:
+        rows = [[column.title, _mean([run["text_s"] for run in column.runs], 1)] for column in texts]
+        yield Table("Processor time on texts alone, beforehand (s)", rows, ["contender", "mean of the seeds"])
     times = "Time to an answer (ms), median (middle half), in turns"
+    names = [column.contender for column in own]
     yield Table(times, _times(report, names), ["", *names])
 
 
@@ -75,48 +133,44 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
     """
     figure, panels = new_figure(2, width=9.5, height=3.8)
     for axes, metric in zip(panels, ("cider", "top5"), strict=True):
-        for name, colour in COLOURS.items():
-            series = _series(report, name, metric)
-            shared = sorted(set.intersection(*(set(points) for points in series))) if series else []
+        for column in _columns(report):
+            series = column.series(metric)
+            style = {"color": COLOURS[column.contender], "ls": LINES[column.contest % len(LINES)]}
+            shared = sorted(set.intersection(*(set(points) for points in series)))
             for points in series:
-                axes.plot(list(points), list(points.values()), color=colour, lw=0.8, alpha=0.5)
+                axes.plot(list(points), list(points.values()), lw=0.8, alpha=0.4, **style)
             means = [sum(points[x] for points in series) / len(series) for x in shared]
-            axes.plot(shared, means, color=colour, lw=2, marker="o", ms=4, label=name)
+            axes.plot(shared, means, lw=2, marker="o", ms=4, label=column.title, **style)
         axes.set(xscale="log", xlabel="samples seen", ylabel=METRICS[metric])
         axes.grid(alpha=0.2)
-        axes.legend(frameon=False)
+    panels[0].legend(frameon=False, fontsize="small")
     save_figure(figure, path, dpi=DPI)
 
 
-def _size(report: Mapping[str, Any], name: str) -> list[str]:
-    parts = next(run["parameters"] for run in report["runs"] if run["contender"] == name)
+def _size(column: Column) -> list[str]:
+    parts = column.runs[0]["parameters"]
     listed = ", ".join(f"{part} {count / 1e6:.2f} M" for part, count in parts.items())
-    return [name, listed, f"{sum(parts.values()) / 1e6:.2f} M"]
+    return [column.contender, listed, f"{sum(parts.values()) / 1e6:.2f} M"]
 
 
-def _series(report: Mapping[str, Any], name: str, metric: str) -> list[dict[int, float]]:
-    """Per seed the metric by samples seen; shares in percent."""
-    scale = 100.0 if metric.startswith("top") else 1.0
-    return [
-        {point["samples"]: scale * point[metric] for point in run["points"]}
-        for run in report["runs"]
-        if run["contender"] == name
-    ]
+def _quality(columns: Sequence[Column], metric: str) -> list[list[str]]:
+    digits = 2 if metric in ("cider", "wording") else 1
+    every = [column.series(metric) for column in columns]
+    counts = sorted({count for series in every for points in series for count in points})
+
+    def cells(count: int) -> Iterator[str]:
+        for series in every:
+            yield _mean([points[count] for points in series if count in points], digits)
+
+    return [[str(count), *cells(count)] for count in counts]
 
 
-def _quality(report: Mapping[str, Any], names: Sequence[str], metric: str) -> list[list[str]]:
-    digits = 2 if metric == "cider" else 1
-    every = {name: _series(report, name, metric) for name in names}
-    counts = sorted({count for series in every.values() for points in series for count in points})
-    rows = []
-    for count in counts:
-        row = [str(count)]
-        for name in names:
-            values = [points[count] for points in every[name] if count in points]
-            spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
-            row.append(f"{sum(values) / len(values):.{digits}f}{spread}" if values else "n/a")
-        rows.append(row)
-    return rows
+def _mean(values: Sequence[float], digits: int) -> str:
+    """Mean with its lowest and highest value."""
+    if not values:
+        return "n/a"
+    spread = f" ({min(values):.{digits}f} to {max(values):.{digits}f})" if len(values) > 1 else ""
+    return f"{sum(values) / len(values):.{digits}f}{spread}"
 
 
 def _times(report: Mapping[str, Any], names: Sequence[str]) -> list[list[str]]:

@@ -57,10 +57,14 @@ class JepaContender(nn.Module):
         ids, mask = padded(samples.answers, pad)
         texts = self.y_encoder(ids, mask)
         aligned = info_nce(prediction, texts, self.log_temperature, samples.keys, samples.keys)
-        spread = torch.rand(len(texts), 1) * self.noise / texts.shape[1] ** 0.5
-        noisy = F.normalize(texts.detach().float() + torch.randn(texts.shape) * spread, dim=-1)
+        return aligned + self.wording_loss(texts.detach(), ids, mask)
+
+    def wording_loss(self, embeddings: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """Cross-entropy of the Y-decoder that puts embeddings (B, S), with noise added, into the texts (B, L)."""
+        spread = torch.rand(len(embeddings), 1) * self.noise / embeddings.shape[1] ** 0.5
+        noisy = F.normalize(embeddings.float() + torch.randn(embeddings.shape) * spread, dim=-1)
         targets = decoder_targets(ids, mask, self.config.eos_id)
-        return aligned + decoder_loss(self.y_decoder(noisy, targets), targets, pad)
+        return decoder_loss(self.y_decoder(noisy, targets), targets, self.config.pad_id)
 
     def predict(self, visual: Tensor, level: str) -> Tensor:
         """Embedding (B, S) of the answer to a level's prompt."""
@@ -78,12 +82,18 @@ class JepaContender(nn.Module):
         rows = self.y_decoder.generate(embedding, eos_id=self.config.eos_id, limit=LONGEST)
         return [self.tokenizer.decode(row).strip() for row in rows]
 
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Texts -> their embeddings (B, S)."""
+        rows: Tensor = self.y_encoder(
+            *padded([_ids(self.tokenizer, text) for text in texts], self.config.pad_id)
+        )
+        return rows
+
     def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
         """Cosines with the labels' embeddings, which are computed once and kept until training goes on."""
         wanted = [label for label in labels if label not in self._labels]
         if wanted:
-            rows = self.y_encoder(*padded([_ids(self.tokenizer, t) for t in wanted], self.config.pad_id))
-            self._labels.update(zip(wanted, rows, strict=True))
+            self._labels.update(zip(wanted, self.embed(wanted), strict=True))
         known = torch.stack([self._labels[label] for label in labels])
         return known @ self.predict(visual, "classify")[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class Point:
         top1: Share of held-out clips whose label is the best.
         loss: Mean training loss since the point before.
         train_s: Seconds of processor time spent on training so far.
+        wording: CIDEr-D of what the Y-decoder makes of the true captions' own embeddings; None where there is none.
     """
 
     samples: int
@@ -38,6 +39,7 @@ class Point:
     top1: float
     loss: float
     train_s: float
+    wording: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -49,10 +51,17 @@ class Point:
         return cls(**values)
 
 
-def measure(
-    contender: JepaContender | VlmContender, held_out: Bank, candidates: int
-) -> tuple[float, float, float]:
-    """CIDEr-D, top-5 and top-1 of a contender.
+class Quality(TypedDict):
+    """The measured fields of a Point."""
+
+    cider: float
+    top5: float
+    top1: float
+    wording: float | None
+
+
+def measure(contender: JepaContender | VlmContender, held_out: Bank, candidates: int) -> Quality:
+    """CIDEr-D, top-5 and top-1 of a contender, and what its Y-decoder is worth alone.
 
     Args:
         contender: Is put into evaluation mode, and back into training mode afterwards.
@@ -60,15 +69,20 @@ def measure(
         candidates: Labels to choose from; the wrong ones are drawn by the clip's number, the same for all contenders.
 
     Returns:
-        The three means.
+        Means over the clips.
     """
+    references = [entry.references for entry in held_out.entries]
     contender.eval()
     with torch.inference_mode():
-        captions = _captions(contender, held_out)
+        captions, wording = _captions(contender, held_out), None
+        if isinstance(contender, JepaContender):
+            said = contender.words(contender.embed([own[0] for own in references]))
+            wording = float(cider_d(said, references).mean())
         places = np.concatenate([_place(contender, held_out, i, candidates) for i in range(len(captions))])
     contender.train()
-    cider = cider_d(captions, [entry.references for entry in held_out.entries])
-    return float(cider.mean()), float((places < 5).mean()), float((places < 1).mean())
+    cider = float(cider_d(captions, references).mean())
+    top5, top1 = (float((places < count).mean()) for count in (5, 1))
+    return Quality(cider=cider, top5=top5, top1=top1, wording=wording)
 
 
 def _captions(contender: Contender, held_out: Bank) -> list[str]:

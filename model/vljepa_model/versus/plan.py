@@ -38,6 +38,9 @@ class Plan(RunSettings):
         ratio: The VLM's trainable parameters over those of predictor and Y-encoder.
         embedding_dim: Length of an embedding in the shared space.
         noise: Largest standard deviation, relative to length one, of the noise that the Y-decoder learns with.
+        text_pairs: Pairs of wordings that both learn from before the contest, without any clip; 0 lets their text
+            sides start anew.
+        y_encoder_rate: Factor of the Y-encoder's learning rate in the contest; 0.05 in the paper (section 3.1).
     """
 
     seeds: tuple[int, ...] = (0, 1)
@@ -58,6 +61,8 @@ class Plan(RunSettings):
     ratio: float = 2.0
     embedding_dim: int = 256
     noise: float = 0.3
+    text_pairs: int = 0
+    y_encoder_rate: float = 1.0
 
     def __post_init__(self) -> None:
         check_record(self, error=ConfigError)
@@ -65,6 +70,10 @@ class Plan(RunSettings):
             raise ConfigError(
                 f"expected samples a multiple of batch and batch at most clips, "
                 f"got {self.samples} samples, batch {self.batch}, {self.clips} clips"
+            )
+        if self.text_pairs % self.batch:
+            raise ConfigError(
+                f"expected text_pairs 0 or a multiple of batch, got {self.text_pairs}, batch {self.batch}"
             )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"expected one seed or more, each once, got {self.seeds}")
@@ -82,13 +91,14 @@ class Plan(RunSettings):
         early = {max(1, points // self.batch) for points in self.points if points < self.samples}
         return (*sorted(early), self.steps)
 
-    def rate(self, step: int) -> float:
-        """Learning rate of a step as a share of the peak: warm-up, plateau, linear decay."""
-        return plateau_rate(step, steps=self.steps, warmup=self.warmup, decay=self.decay)
+    @property
+    def text_steps(self) -> int:
+        """Optimiser steps on texts alone, before a run."""
+        return self.text_pairs // self.batch
 
-    def learning_rate(self, step: int) -> float:
-        """Learning rate of a step."""
-        return self.lr * self.rate(step)
+    def learning_rate(self, step: int, *, steps: int) -> float:
+        """Learning rate of a step out of so many: warm-up, plateau, linear decay."""
+        return self.lr * plateau_rate(step, steps=steps, warmup=self.warmup, decay=self.decay)
 
 
 def stack_of(width: int, depth: int) -> TextStackConfig:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_apps.main import main
-from vljepa_apps.measure.versus import markdown, text
+from vljepa_apps.measure.versus import draw, markdown, text, to_dict
 
 FEW = [
     "--samples",
@@ -51,6 +51,63 @@ def test_a_contest_leaves_numbers_tables_and_a_picture(
     assert main(["versus", "tiny", "--out", str(tmp_path)]) == 1
     assert "exists: choose another name or pass --force" in capsys.readouterr().err
     assert main(["versus", "tiny", "--out", str(tmp_path), "--force", "--rounds", "1"]) == 0
+    capsys.readouterr()
+    other = tmp_path / "taught"
+    texts = ["--text-pairs", "4", "--beside", str(tmp_path), "--json"]
+    assert main(["versus", "tiny", "--out", str(other), *FEW, *texts]) == 0
+    taught = json.loads(capsys.readouterr().out)
+    assert taught["beside"][0]["runs"] == report["runs"]
+    assert not (other / "bank").exists()
+    assert all(run["text_s"] > 0 for run in taught["runs"])
+    assert "vl-jepa, text pairs 0" in (other / "versus.md").read_text()
+
+
+def test_contests_stand_beside_each_other(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from vljepa_model.versus import LearningCurve, Plan
+    from vljepa_model.versus.measure import Point
+
+    def runs(cider: float, text_s: float) -> list[LearningCurve]:
+        return [
+            LearningCurve(
+                name,
+                seed,
+                {"part": 10_000},
+                (
+                    Point(
+                        samples=8,
+                        cider=cider + seed,
+                        top5=0.5,
+                        top1=0.25,
+                        loss=1.0,
+                        train_s=2.0,
+                        wording=words,
+                    ),
+                ),
+                text_s,
+            )
+            for seed in (0, 1)
+            for name, words in (("vl-jepa", 9.0), ("token-vlm", None))
+        ]
+
+    beside = {
+        "taught": (Plan(text_pairs=256, y_encoder_rate=0.05), runs(3.0, 7.0)),
+        "again": (Plan(), runs(1.0, 0.0)),
+    }
+    report = to_dict("tiny", Plan(), runs(1.0, 0.0), {"vl-jepa": {}, "token-vlm": {}}, beside=beside)
+    report = json.loads(json.dumps(report))
+    tables = markdown(report)
+    label = "text pairs 256, y encoder rate 0.05"
+    six = (
+        f"| vl-jepa | token-vlm | vl-jepa, {label} | token-vlm, {label} | vl-jepa, again | token-vlm, again |"
+    )
+    assert f"| samples seen {six}" in tables
+    assert "| 8 | 1.50 (1.00 to 2.00) | 1.50 (1.00 to 2.00) | 3.50 (3.00 to 4.00) |" in tables
+    assert f"| samples seen | vl-jepa | vl-jepa, {label} | vl-jepa, again |" in tables
+    assert f"| vl-jepa, {label} | 7.0 (7.0 to 7.0) |" in tables
+    assert "| vl-jepa | 7.0" not in tables
+    draw(report, tmp_path / "versus.png")
+    assert (tmp_path / "versus.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +116,8 @@ def test_a_contest_leaves_numbers_tables_and_a_picture(
         (["tinny"], "tinny"),
         (["tiny", *FEW, "--so-far"], "expected points of both contenders"),
         (["tiny", "--samples", "7", "--batch", "4"], "samples a multiple of batch"),
+        (["tiny", "--text-pairs", "130"], "expected text_pairs 0 or a multiple of batch, got 130, batch 128"),
+        (["tiny", "--beside", "nowhere"], "expected the folder of a contest, got nowhere"),
     ],
 )
 def test_a_mistake_is_one_sentence(

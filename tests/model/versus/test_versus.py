@@ -95,6 +95,8 @@ def test_another_plan_or_x_encoder_is_refused(contest: Contest, checkpoint: Chec
         ({"seeds": ()}, "one seed or more"),
         ({"seeds": (1, 1)}, "each once"),
         ({"width": 40}, "multiples of 32"),
+        ({"text_pairs": 6}, "text_pairs 0 or a multiple of batch"),
+        ({"text_pairs": -4}, "text_pairs: expected a whole number of at least 0, got -4"),
         ({"held_out": 0}, "held_out: expected a whole number above 0, got 0"),
         ({"typo": 1}, "unknown keys typo"),
     ],
@@ -175,12 +177,12 @@ class Oracle(nn.Module):
 
 
 def test_who_knows_all_scores_full_marks_and_who_knows_nothing_none(contest: Contest) -> None:
-    cider, top5, top1 = measure(Oracle(contest.held_out, knows=True), contest.held_out, 9)  # type: ignore[arg-type]
-    assert (top5, top1) == (1.0, 1.0)
-    assert cider > 2
+    everything = measure(Oracle(contest.held_out, knows=True), contest.held_out, 9)  # type: ignore[arg-type]
+    assert (everything["top5"], everything["top1"]) == (1.0, 1.0)
+    assert everything["cider"] > 2
     none = measure(Oracle(contest.held_out, knows=False), contest.held_out, 9)  # type: ignore[arg-type]
-    assert none[1:] == (0.0, 0.0)
-    assert none[0] < 0.2
+    assert (none["top5"], none["top1"]) == (0.0, 0.0)
+    assert none["cider"] < 0.2
 
 
 def test_both_are_timed_on_what_they_share(contest: Contest) -> None:
