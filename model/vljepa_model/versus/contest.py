@@ -93,7 +93,7 @@ class Contest:
         >>> plan = Plan(seeds=(0,), samples=4, batch=2, clips=2, held_out=2, candidates=4, points=(), **sizes)
         >>> contest = Contest(Path("contest"), load_checkpoint(checkpoint_folder("tiny")), plan)
         >>> contest.runs()
-        [LearningCurve(contender='vl-jepa', seed=0, parameters={...}, points=(Point(samples=4, ...),)), ...]
+        [LearningCurve(contender='vl-jepa', seed=0, parameters={...}, points=(Point(samples=4, ...),), text_s=0.0), ...]
         >>> list(answer_cells(contest)["vl-jepa"])  # calls to be timed
         ['X-encoder', 'caption in words', 'best of 4 labels', 'embedding', 'embedding to words']
     """
