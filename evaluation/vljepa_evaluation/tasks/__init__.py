@@ -24,6 +24,21 @@ On clips of one's own, with the texts of an annotation file; two bundles may be 
 >>> same_answers(labels, labels)["best_label"].value
 1.0
 
+A model that is no VL-JEPA is measured alike. One that rates texts itself, as a token VLM does by their likelihood, is
+`Scoring`; one that lacks what a task needs raises `CannotError`, and that task is marked so:
+
+>>> from vljepa_evaluation.tasks import CannotError, Scoring, nearness
+>>> isinstance(model, Scoring)
+False
+>>> nearness(model, model.embed_text(["a red ball"])[0], ["a red ball", "a blue box"]).round(2)
+array([1. , 0...], dtype=float32)
+>>> class Ranking:  # it words nothing
+...     has_decoder, encode, predict, embed_text = False, model.encode, model.predict, model.embed_text
+>>> [result.note for result in evaluate(Ranking(), tasks=["captions"], clips=2)]
+['cannot: it ranks texts and words none']
+>>> issubclass(CannotError, Exception)
+True
+
 On a stream every window is embedded once; then any policy can be asked when it would have decoded:
 
 >>> from vljepa_evaluation.tasks import KnownEvents, StreamPlan, curves, policies, record

@@ -10,7 +10,10 @@ from .decisions import measure_decisions as measure_decisions
 from .known_events import FoundEvents as FoundEvents
 from .known_events import KnownEvents as KnownEvents
 from .known_events import find_events as find_events
+from .protocol import CannotError as CannotError
 from .protocol import Evaluable as Evaluable
+from .protocol import Scoring as Scoring
+from .protocol import nearness as nearness
 from .run import CLIPS as CLIPS
 from .run import TASKS as TASKS
 from .run import batches_of as batches_of

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_data.world import BRIEF, COLOURS, QA, SHAPES, Clip, ask, question_types
-from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32, Scoring, nearness
 from vljepa_evaluation.tasks.task import MARGIN, OneQuery, TaskResult
 
 __all__ = ["QUESTIONS", "Answering", "blind_guess", "grey_clip"]
@@ -92,19 +92,20 @@ def answered(name: str, qas: Sequence[QA], predicted: Sequence[Float32], model: 
     unseen = {
         question: model.predict(grey, question) for question in dict.fromkeys(qa.question for qa in qas)
     }
-    margins = np.array([_margin(z, qa, model) for z, qa in zip(predicted, qas)])
-    blank = np.array([_margin(unseen[qa.question], qa, model) for qa in qas])
+    scores = [nearness(model, z, qa.candidates) for z, qa in zip(predicted, qas)]
+    margins = np.array([_margin(near, qa) for near, qa in zip(scores, qas)])
+    blank = [_margin(nearness(model, unseen[qa.question], qa.candidates), qa) for qa in qas]
     chance = float(np.mean([1 / len(qa.candidates) for qa in qas]))
     return TaskResult.of(
         name,
         "accuracy",
         {
             "accuracy": margins > 0,
-            MARGIN: margins,
+            **({} if isinstance(model, Scoring) else {MARGIN: margins}),
             "blind_constant": blind_guess(qas),
-            "blind_grey_clip": blank > 0,
+            "blind_grey_clip": np.array(blank) > 0,
         },
-        chosen=tuple(_chosen(z, qa, model) for z, qa in zip(predicted, qas)),
+        chosen=tuple(qa.candidates[int(near.argmax())] for near, qa in zip(scores, qas)),
         truth=tuple(qa.answer for qa in qas),
         chance=chance,
         note="blind_constant: the best fixed answer per question; blind_grey_clip: the model sees no video",
@@ -133,13 +134,7 @@ def grey_clip(size: int = 96, frames: int = 8) -> npt.NDArray[np.uint8]:
     return np.full((frames, size, size, 3), 128, np.uint8)
 
 
-def _chosen(z: Float32, qa: QA, model: Evaluable) -> str:
-    """The nearest candidate."""
-    return qa.candidates[int((model.embed_text(qa.candidates) @ z).argmax())]
-
-
-def _margin(z: Float32, qa: QA, model: Evaluable) -> float:
+def _margin(scores: Float32, qa: QA) -> float:
     """How much nearer the answer is than the best other candidate; 0 counts as wrong."""
-    scores = model.embed_text(qa.candidates) @ z
     right = qa.candidates.index(qa.answer)
     return float(scores[right] - np.delete(scores, right).max())

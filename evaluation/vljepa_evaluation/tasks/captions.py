@@ -10,7 +10,7 @@ import numpy as np
 from vljepa_data.world import PROMPTS, Clip, paraphrases
 from vljepa_evaluation.metrics import cider_d
 from vljepa_evaluation.tasks.attributes import Description, describe, matches, parse
-from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.protocol import Evaluable, worded
 from vljepa_evaluation.tasks.task import OneQuery, TaskResult
 
 __all__ = ["Captions"]
@@ -44,7 +44,7 @@ class Captions(OneQuery):
 
     def result(self, model: Evaluable) -> TaskResult:
         """Decode everything."""
-        texts = [model.decode(z) for z in self._predicted]
+        texts = worded(model, self._predicted)
         scores = cider_d(texts, self._references)
         shares: defaultdict[str, list[float]] = defaultdict(list)
         for text, truth in zip(texts, self._truth):

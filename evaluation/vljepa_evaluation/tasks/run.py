@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from vljepa_data.world import Clip, HandBank, make_clip
 from vljepa_evaluation.tasks.answering import QUESTIONS
 from vljepa_evaluation.tasks.hands import hand_clips
-from vljepa_evaluation.tasks.protocol import Evaluable, UInt8
+from vljepa_evaluation.tasks.protocol import CannotError, Evaluable, UInt8
 from vljepa_evaluation.tasks.shown import FIRST_SEED, SUPPLIES, world_address
 from vljepa_evaluation.tasks.task import Task, TaskResult
 from vljepa_runtime.preprocessing import Clip as FittedClip
@@ -182,6 +182,8 @@ def _with_clips(result: TaskResult, shown: Sequence[str]) -> TaskResult:
 def _finish(task: Task[_Shown], model: Evaluable) -> TaskResult:
     try:
         return task.result(model)
+    except CannotError as error:
+        return TaskResult(task=task.name, note=f"cannot: {error}")
     except Exception as error:  # one task that fails must not take the others along
         return TaskResult(task=task.name, note=f"failed: {type(error).__name__}: {error}")
 

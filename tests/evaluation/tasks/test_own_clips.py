@@ -13,9 +13,9 @@ import pytest
 
 from vljepa_apps.demo.stream import write_video
 from vljepa_data.annotations import DataSet, Example, Segment
-from vljepa_evaluation.tasks import TaskResult, clip_frames, evaluate_data, same_answers
+from vljepa_evaluation.tasks import CannotError, TaskResult, clip_frames, evaluate_data, same_answers
 from vljepa_runtime.errors import SourceError
-from vljepa_runtime.preprocessing import Clip, Preprocess
+from vljepa_runtime.preprocessing import Clip, Preprocess, Unfitted
 
 PRE = Preprocess(frames=4, size=32, patch=16)
 LABELS = ("night", "dusk", "day")
@@ -151,3 +151,57 @@ def test_a_video_that_is_gone_is_an_error(examples: list[Example]) -> None:
     examples[3].segment.path.unlink()
     with pytest.raises(SourceError, match=r"dusk\.mp4"):
         list(evaluated(Seeing(), PRE, examples))
+
+
+def test_a_model_with_a_processor_of_its_own_gets_frames_as_the_video_has_them(
+    examples: list[Example],
+) -> None:
+    shapes = []
+
+    class Whole(Seeing):
+        def encode(self, frames: npt.NDArray[np.uint8] | Clip, /) -> npt.NDArray[np.float32]:
+            assert isinstance(frames, Clip)
+            shapes.append(frames.frames.shape)
+            return np.array([[frames.frames.mean()]], np.float32)
+
+    labels, _ = evaluated(Whole(), Unfitted(frames=4, size=16, patch=16), examples)
+    assert set(shapes) == {(4, 32, 32, 3)}
+    assert labels.main is not None
+    assert labels.main.value == 1.0
+
+
+class Rating(Seeing):
+    """Predicts no embedding: it rates texts for the clip of a number, all of them below the least cosine."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def predict(self, visual: npt.NDArray[np.float32], query: str, /) -> npt.NDArray[np.float32]:
+        self.seen.append(self.names[int(np.abs(np.array(LEVELS) - visual[0, 0]).argmin())])
+        return np.array([len(self.seen) - 1], np.float32)
+
+    def embed_text(self, texts: Sequence[str], /) -> npt.NDArray[np.float32]:
+        raise CannotError("it embeds none")
+
+    def score_texts(
+        self, predicted: npt.NDArray[np.float32], texts: Sequence[str], /
+    ) -> npt.NDArray[np.float32]:
+        right = self.seen[int(predicted[0])]
+        return np.array([-3.0 if text == right else -5.0 for text in texts], np.float32)
+
+
+def test_a_model_that_rates_texts_is_measured_by_that_alone(examples: list[Example]) -> None:
+    labels, retrieval = evaluated(Rating(), PRE, examples)
+    assert labels.main is not None
+    assert labels.main.value == 1.0
+    assert [*labels.metrics] == ["accuracy"]  # likelihoods are no margins in cosine
+    assert labels.embeddings.size == 0  # and their numbers no embeddings
+    assert retrieval.note.startswith("cannot: it embeds none")
+
+
+def test_it_is_right_where_every_candidate_is(examples: list[Example]) -> None:
+    both = [replace(example, candidates=LABELS) for example in examples[:2]]
+    either = [replace(both[0], text="night"), *(replace(both[0], text=text) for text in ("dusk", "day"))]
+    labels, _ = evaluated(Rating(), PRE, either)
+    assert labels.main is not None
+    assert labels.main.value == 1.0

@@ -19,6 +19,7 @@ from vljepa_evaluation.metrics import mean_of
 from vljepa_evaluation.tasks import (
     MARGIN,
     TASKS,
+    CannotError,
     TaskResult,
     batches_of,
     clip_frames,
@@ -306,3 +307,34 @@ def test_intervals() -> None:
     estimate = mean_of(values)
     assert (estimate.value, estimate.n) == (0.8, 100)
     assert 0.7 < estimate.low < 0.8 < estimate.high < 0.9
+
+
+def test_a_model_that_rates_texts_is_asked_about_the_candidates(oracle: Oracle) -> None:
+    asked: list[int] = []
+
+    class Rating(Oracle):
+        def predict(self, visual: npt.NDArray[np.float32], query: str, /) -> npt.NDArray[np.float32]:
+            z = oracle.predict(visual, query)
+            self.said[str(len(self.said)).encode()] = oracle.said[z.tobytes()]
+            return np.array([len(self.said) - 1], np.float32)
+
+        def embed_text(self, texts: Sequence[str], /) -> npt.NDArray[np.float32]:
+            raise CannotError("it embeds none")
+
+        def score_texts(
+            self, predicted: npt.NDArray[np.float32], texts: Sequence[str], /
+        ) -> npt.NDArray[np.float32]:
+            asked.append(len(texts))
+            right = self.said[str(int(predicted[0])).encode()]
+            return np.array([-float(text != right) for text in texts], np.float32)
+
+    tasks = ["classification", "vqa/colour", "retrieval"]
+    results = by_name(evaluate(Rating(), clips=CLIPS, tasks=tasks))
+    for name in tasks[:2]:
+        main = results[name].main
+        assert main is not None
+        assert (main.value, main.n) == (1.0, CLIPS), name
+        assert MARGIN not in results[name].metrics
+    assert [*results["classification"].metrics] == ["top1_of_128"]
+    assert max(asked) == 128
+    assert results["retrieval"].note == "cannot: it embeds none"

@@ -84,6 +84,7 @@ def _facts(report: Comparison) -> list[list[str]]:
 
     return [
         row("engine", "engine", str),
+        row("parameters", "parameters", lambda count: f"{count / 1e6:.2f} M"),
         row("precision", "precision", _precision),
         row("size", "size_bytes", console.size),
         row("peak memory", "peak_rss_mb", lambda value: f"{value:.0f} MB"),
@@ -140,7 +141,7 @@ def _same(found: Mapping[str, Estimate]) -> Iterator[str]:
 
 def _note(result: Mapping[str, Any]) -> str:
     note = str(result.get("note", ""))
-    return f"{MISSING} ({note})" if note.startswith(("failed", "skipped")) else MISSING
+    return f"{MISSING} ({note})" if note.startswith(("failed", "skipped", "cannot")) else MISSING
 
 
 def _differences(report: Comparison) -> Iterator[list[str]]:

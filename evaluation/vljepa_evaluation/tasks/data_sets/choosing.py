@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from vljepa_data.annotations import Example, Vocabulary
 from vljepa_evaluation.metrics import Estimate, binary_f1, mean_of
 from vljepa_evaluation.tasks.data_sets.label_rows import label_rows
 from vljepa_evaluation.tasks.data_sets.shown import Asked, ClipTask, Shown
-from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32, Scoring, nearness
 from vljepa_evaluation.tasks.task import MARGIN, TaskResult
 
 __all__ = ["Choosing"]
@@ -78,7 +78,8 @@ class Choosing(ClipTask):
     def result(self, model: Evaluable) -> TaskResult:
         """Rank each question's candidates by cosine; a tie with a wrong one is wrong."""
         videos = tuple(question.video for question in self._questions)
-        embeddings = np.stack(self._predicted[:KEPT])
+        rates = isinstance(model, Scoring)
+        embeddings = np.empty((0, 0), np.float32) if rates else np.stack(self._predicted[:KEPT])
         counts = [len(question.candidates) for question in self._questions]
         if max(counts) < 2:
             return TaskResult(
@@ -88,7 +89,7 @@ class Choosing(ClipTask):
                 embeddings=embeddings,
             )
         chosen, margins, places = self._choose(model)
-        scores = {"accuracy": margins > TIE, MARGIN: margins}
+        scores = {"accuracy": margins > TIE} | ({} if rates else {MARGIN: margins})
         if min(counts) > TOP:
             scores[f"top{TOP}"] = places < TOP
         result = TaskResult.of(
@@ -109,23 +110,32 @@ class Choosing(ClipTask):
 
     def _choose(self, model: Evaluable) -> tuple[list[str], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """Per question the best candidate, how much nearer the nearest right one is than a wrong one, and its place."""
-        names = list(dict.fromkeys(name for each in {q.candidates for q in self._questions} for name in each))
-        index = {name: place for place, name in enumerate(names)}
-        rows = label_rows(model, names, self._vocabulary)
-        columns = {q.candidates: np.array([index[name] for name in q.candidates]) for q in self._questions}
+        least = -np.inf if isinstance(model, Scoring) else LEAST_COSINE
         chosen, margins, places = [], [], []
-        for question, predicted in zip(self._questions, self._predicted):
-            picked = columns[question.candidates]
-            scores = (rows if len(picked) == len(rows) else rows[picked]) @ predicted
-            if len(picked) == len(rows):
-                scores = scores[picked]
+        for question, scores in zip(self._questions, self._scores(model)):
             right = np.array([name in question.right for name in question.candidates])
-            wrong = scores[~right].max() if not right.all() else LEAST_COSINE
-            best = scores[right].max() if right.any() else LEAST_COSINE
+            wrong = scores[~right].max() if not right.all() else least
+            best = scores[right].max() if right.any() else least
             chosen.append(question.candidates[int(scores.argmax())])
             margins.append(float(best - wrong))
             places.append(int((scores[~right] >= best - TIE).sum()))
         return chosen, np.array(margins), np.array(places)
+
+    def _scores(self, model: Evaluable) -> Iterator[Float32]:
+        """Per question how near each candidate is; texts are embedded once for all questions."""
+        asked = list(zip(self._questions, self._predicted))
+        if isinstance(model, Scoring):
+            yield from (nearness(model, predicted, question.candidates) for question, predicted in asked)
+            return
+        names = list(dict.fromkeys(name for each in {q.candidates for q in self._questions} for name in each))
+        index = {name: place for place, name in enumerate(names)}
+        rows = label_rows(model, names, self._vocabulary)
+        columns = {q.candidates: np.array([index[name] for name in q.candidates]) for q in self._questions}
+        for question, predicted in asked:
+            picked = columns[question.candidates]
+            every = len(picked) == len(rows)
+            scores = (rows if every else rows[picked]) @ predicted
+            yield scores[picked] if every else scores
 
     def _further(
         self, chosen: Sequence[str], places: npt.NDArray[np.int64], videos: Sequence[int]

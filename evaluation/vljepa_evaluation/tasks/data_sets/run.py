@@ -14,7 +14,7 @@ from vljepa_evaluation.tasks.data_sets.leading import transitions
 from vljepa_evaluation.tasks.data_sets.shown import ClipTask, shown
 from vljepa_evaluation.tasks.data_sets.watching import moments, streaming
 from vljepa_evaluation.tasks.data_sets.wording import Captioning, OpenAnswers
-from vljepa_evaluation.tasks.protocol import Evaluable, Float32
+from vljepa_evaluation.tasks.protocol import Evaluable, Float32, Scoring
 from vljepa_evaluation.tasks.run import measure_tasks
 from vljepa_evaluation.tasks.shown import own_address
 from vljepa_evaluation.tasks.task import TaskResult
@@ -60,7 +60,8 @@ def evaluate_data(
         own/labels accuracy 1.0
         own/retrieval recall_at_1 1.0
     """
-    model = _Decoding(model, progress)
+    if getattr(model, "has_decoder", True) and not isinstance(model, Scoring):
+        model = _Decoding(model, progress)
     opened = [(part, task) for part in data_set.parts for task in _clip_tasks(data_set, part, pre)]
     tasks = [task for _, task in opened]
     missing = {task.name: part for part, task in opened if part.missing}
@@ -83,6 +84,9 @@ def evaluate_data(
     for part in data_set.parts:
         if part.task in LONG_TASKS:
             name = f"{data_set.name}/{part.name}"
+            if isinstance(model, Scoring):
+                yield TaskResult(task=name, note="cannot: it rates texts for one clip and embeds none")
+                continue
             bad = [] if data_set.published else None
             for result in LONG_TASKS[part.task](model, pre, part, name, progress, bad):
                 yield _told(result, part if part.missing else None, bad)

@@ -9,7 +9,7 @@ import numpy as np
 from vljepa_data.annotations import Example
 from vljepa_evaluation.metrics import cider_d, normalise_answer, word_f1
 from vljepa_evaluation.tasks.data_sets.shown import Asked, ClipTask, Shown
-from vljepa_evaluation.tasks.protocol import Evaluable
+from vljepa_evaluation.tasks.protocol import Evaluable, worded
 from vljepa_evaluation.tasks.task import TaskResult
 
 __all__ = ["Captioning", "OpenAnswers"]
@@ -40,7 +40,7 @@ class Captioning(ClipTask):
 
     def result(self, model: Evaluable) -> TaskResult:
         """Decode and score everything."""
-        texts = [model.decode(embedding) for embedding in self._predicted]
+        texts = worded(model, self._predicted)
         scores = cider_d(texts, self._references)
         order = np.argsort(scores, kind="stable")[:SHOWN].tolist()
         return TaskResult.of(
@@ -61,7 +61,7 @@ class OpenAnswers(Captioning):
 
     def result(self, model: Evaluable) -> TaskResult:
         """Decode and compare everything."""
-        texts = [model.decode(embedding) for embedding in self._predicted]
+        texts = worded(model, self._predicted)
         pairs = list(zip(texts, self._references))
         exact = [normalise_answer(said) in map(normalise_answer, right) for said, right in pairs]
         wrong = [(said, right[0]) for (said, right), hit in zip(pairs, exact) if not hit]
