@@ -4,6 +4,7 @@ from .patches import Clip as Clip
 from .patches import fit_frames as fit_frames
 from .patches import patchify as patchify
 from .preprocess import Preprocess as Preprocess
+from .preprocess import Unfitted as Unfitted
 from .saliency import saliency as saliency
 from .sampling import Window as Window
 from .sampling import WindowSampler as WindowSampler

@@ -47,7 +47,7 @@ class Clip:
     """One window, fitted: what the model sees; it stays as it is. Made by `fit_frames`, or of frames by `Clip.of`.
 
     Args:
-        frames: (T, size, size, 3) uint8 RGB.
+        frames: (T, size, size, 3) uint8 RGB; (T, H, W, 3) of `Unfitted`.
         preprocess: What it was fitted to.
 
     Examples:
@@ -61,7 +61,8 @@ class Clip:
     def __init__(self, frames: UInt8, preprocess: Preprocess) -> None:
         arguments.instance(preprocess, "preprocess", Preprocess)
         arguments.instance(frames, "frames", np.ndarray)
-        expected = (preprocess.frames, preprocess.size, preprocess.size, 3)
+        size = (preprocess.size, preprocess.size) if preprocess.fits else frames.shape[1:3]
+        expected = (preprocess.frames, *size, 3)
         if frames.shape != expected or frames.dtype != np.uint8:
             raise InputError(f"expected fitted frames {expected} uint8, got {frames.shape} {frames.dtype}")
         self._preprocess = preprocess
@@ -106,11 +107,13 @@ class Clip:
 
 
 def fit_frame(frame: UInt8, pre: Preprocess) -> UInt8:
-    """Resize one RGB frame `(H, W, 3)` to `(size, size, 3)` as `pre.resize` says."""
+    """Resize one RGB frame `(H, W, 3)` to `(size, size, 3)` as `pre.resize` says; `Unfitted` leaves it."""
     import cv2
 
     height, width = frame.shape[:2]
     size = pre.size
+    if not pre.fits:
+        return np.ascontiguousarray(frame)
     if pre.resize == "antialias":
         return _antialiased(frame, pre)
     if (height, width) == (size, size):
@@ -185,6 +188,8 @@ def patchify(clip: Clip) -> tuple[UInt8, npt.NDArray[np.int32]]:
         positions (N, 3) int32 = (t, h, w) tubelet indices.
     """
     pre = clip.preprocess
+    if not pre.fits:
+        raise InputError("expected a clip fitted to a model's preprocessing, got one of frames as they are")
     t, h, w = pre.grid
     cut = clip.frames.reshape(t, pre.tubelet, h, pre.patch, w, pre.patch, 3).transpose(0, 2, 4, 1, 3, 5, 6)
     return cut.reshape(pre.tokens, pre.patch_dim), _positions(pre.grid).copy()

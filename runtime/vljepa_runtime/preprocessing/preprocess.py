@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from vljepa_runtime.contract import MAX_TOKENS
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.files.records import AtMost, check_keys, check_record, plain
 from vljepa_runtime.files.values import Positive, PositiveNumber, RecordError, one_of
 
-__all__ = ["Preprocess"]
+__all__ = ["Preprocess", "Unfitted"]
 
 RESIZE_MODES = ("crop", "stretch", "pad", "antialias")
 SAMPLINGS = ("time", "frames")
@@ -56,6 +56,8 @@ class Preprocess:
         (2.0, (8, 14, 14), 1568, 1536)
     """
 
+    fits: ClassVar[bool] = True
+    """Whether frames are fitted at all."""
     frames: Annotated[Positive, AtMost(1024)] = 8  # V-JEPA 2 was trained with 64 at most
     fps: PositiveNumber = 4.0
     size: Annotated[Positive, AtMost(4096)] = 96  # the largest public video encoders take 512
@@ -124,6 +126,22 @@ class Preprocess:
         except RecordError as error:
             raise InputError(str(error)) from error
         return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfitted(Preprocess):
+    """Which frames a clip takes, each as large as the source has it: for a model with a processor of its own.
+
+    No file says this; of the attributes those that decide which frames are taken count.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> from vljepa_runtime.preprocessing import Unfitted
+        >>> vj.read_clip("clip.mp4", Unfitted(frames=4), start_s=1, seconds=2).frames.shape
+        (4, 128, 128, 3)
+    """
+
+    fits: ClassVar[bool] = False
 
 
 def _check_window(pre: Preprocess) -> None:

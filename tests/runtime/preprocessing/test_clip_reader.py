@@ -15,8 +15,8 @@ import pytest
 from vljepa_runtime.errors import InputError, SourceError
 from vljepa_runtime.preprocessing import clip_reader
 from vljepa_runtime.preprocessing.clip_reader import read_clip, require_frame
-from vljepa_runtime.preprocessing.patches import fit_frames, pick_numbers
-from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.patches import Clip, fit_frames, patchify, pick_numbers
+from vljepa_runtime.preprocessing.preprocess import Preprocess, Unfitted
 from vljepa_runtime.preprocessing.timeline import Part, choose_numbers
 from vljepa_runtime.sources import EVERY_FRAME, Frame, Hints, Item, Source, SourceStatus, open_source
 from vljepa_runtime.sources.protocol import Announced
@@ -319,3 +319,21 @@ class TestFiles:
         levels = [read_clip(path, TIME).frames.mean(axis=(1, 2, 3)) for path in (constant, variable)]
         np.testing.assert_allclose(*levels, atol=2)
         assert len(np.unique(levels[0])) >= 4
+
+
+def test_pictures_keep_the_size_of_the_source_where_nothing_fits_them(
+    lossless: ModuleType, tmp_path: Path
+) -> None:
+    images = lossless.numbered(9, 24, 40)
+    path = lossless.write_lossless(tmp_path / "a.mkv", images, (np.arange(9) / 4).tolist(), last_s=0.25)
+    pre = Unfitted(frames=4, fps=4.0)
+    clip = read_clip(path, pre)
+    np.testing.assert_array_equal(clip.frames, images[pick_numbers(9, pre)])
+    fitted = Preprocess(frames=4, fps=4.0, size=12, patch=6)
+    np.testing.assert_array_equal(fit_frames(clip.frames, fitted).frames, read_clip(path, fitted).frames)
+    with pytest.raises(InputError, match="expected a clip fitted to a model's preprocessing"):
+        patchify(clip)
+    with pytest.raises(
+        InputError, match=r"expected fitted frames \(4, 24, 40, 3\) uint8, got \(9, 24, 40, 3\)"
+    ):
+        Clip(images, pre)
