@@ -93,10 +93,11 @@ def test_imports_run_one_way(package: str) -> None:
     assert not wrong
 
 
-SHARED = {  # files below a room that another package needs as a whole: what an exporter shares with an engine
+SHARED = {  # files below a room that another package needs whole: what exporters and measurements share with engines
     "vljepa_runtime.engines.coreml_tools",
     "vljepa_runtime.engines.fixed_shapes",
     "vljepa_runtime.engines.openvino_library",
+    "vljepa_runtime.engines.session_options",
     "vljepa_runtime.engines.trt",
     "vljepa_runtime.files.tensors",
     "vljepa_runtime.files.values",

@@ -11,7 +11,6 @@ import numpy as np
 from vljepa_runtime.bundle import Bundle, GraphSpec
 from vljepa_runtime.contract import PREDICTOR, X_ENCODER
 from vljepa_runtime.engines.captured import CapturedRuns
-from vljepa_runtime.engines.cores import usable_cores
 from vljepa_runtime.engines.device_tensors import run_bound
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.protocol import (
@@ -22,6 +21,7 @@ from vljepa_runtime.engines.protocol import (
     check_loaded,
     require_target,
 )
+from vljepa_runtime.engines.session_options import session_options
 from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
     DeviceMissingError,
@@ -117,7 +117,7 @@ class OnnxRuntimeEngine:
                 f"{_HINTS.get(device, 'reinstall it')}, or pass allow_fallback=True (--allow-fallback)"
             )
         if device != "cpu":
-            self._session(_PROBE, self._options(), "a probe", captured=False)
+            self._session(_PROBE, session_options(self._threads), "a probe", captured=False)
 
     @property
     def detail(self) -> str:
@@ -136,7 +136,7 @@ class OnnxRuntimeEngine:
                 "use --engine onnxruntime:cuda, or export with --precision int8 or fp32"
             )
         graph = checked_graph(bundle, graph_name)
-        options = self._options()
+        options = session_options(self._threads)
         what, captured = f"{bundle.name}/{graph_name}", self._captures and graph_name in _CAPTURED
         if spec.external and not hasattr(options, _IN_MEMORY):
             # Before 1.24, which Python 3.10 is limited to: from a folder of our own, where nothing else lies.
@@ -152,23 +152,6 @@ class OnnxRuntimeEngine:
         if captured:
             made.capture(feed_shapes(bundle.manifest, spec))
         return made
-
-    def _options(self) -> Any:
-        onnxruntime = _library()
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised, with a hint
-        options.inter_op_num_threads = 1
-        options.intra_op_num_threads = self._threads or usable_cores()  # a number given is tied to no core
-        # Idle threads that spin take the cores that decode video: on two busy server cores a small
-        # attention stack took 28-33 ms without and 52-66 ms with spinning.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Three such sessions: 35 MB without arena and pattern, 39 MB with, at about the same speed.
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        # What was looked at is ONNX; the library would take other formats for what they seem to be.
-        options.add_session_config_entry("session.load_model_format", "ONNX")
-        return options
 
     def _session(self, content: str | bytes, options: Any, what: str, *, captured: bool) -> Any:
         onnxruntime, providers = _library(), list(self._usable({_CAPTURE: "1"} if captured else {}))
