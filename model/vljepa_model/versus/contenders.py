@@ -121,17 +121,26 @@ class VlmContender(nn.Module):
         return decoder_loss(self.vlm(samples.visual, ids), targets, pad)
 
     def captions(self, visual: Tensor) -> list[str]:
-        """Answer the captioning prompt greedily."""
-        rows = self.vlm.generate(visual, self._prompt("caption"), eos_id=self.config.eos_id, limit=LONGEST)
+        """Answer the captioning prompt."""
+        return self.answers(visual, PROMPTS["caption"])
+
+    def answers(self, visual: Tensor, query: str) -> list[str]:
+        """Visual tokens (B, N, Dv) and a query -> one text each, greedily."""
+        rows = self.vlm.generate(visual, self.prompt(query), eos_id=self.config.eos_id, limit=LONGEST)
         return [self.tokenizer.decode(row).strip() for row in rows]
 
     def class_scores(self, visual: Tensor, labels: Sequence[str]) -> Tensor:
-        """Mean log-likelihood per token, so that the first label has the lowest perplexity."""
-        rows = [[*_ids(self.tokenizer, label), self.config.eos_id] for label in labels]
-        return self.vlm.score(visual, self._prompt("classify"), *padded(rows, self.config.pad_id))
+        """Rate the labels as answers to the classification prompt."""
+        return self.rated(visual, PROMPTS["classify"], labels)
 
-    def _prompt(self, level: str) -> Tensor:
-        return torch.tensor([[*_ids(self.tokenizer, PROMPTS[level]), self.config.bos_id]])
+    def rated(self, visual: Tensor, query: str, texts: Sequence[str]) -> Tensor:
+        """Mean log-likelihood per token (A,), so that the highest of A texts has the lowest perplexity."""
+        rows = [[*_ids(self.tokenizer, text), self.config.eos_id] for text in texts]
+        return self.vlm.score(visual, self.prompt(query), *padded(rows, self.config.pad_id))
+
+    def prompt(self, query: str) -> Tensor:
+        """Token ids (1, L): a query and BOS."""
+        return torch.tensor([[*_ids(self.tokenizer, query), self.config.bos_id]])
 
 
 def build(name: str, config: ModelConfig, tokenizer: Tokenizer, plan: Plan) -> JepaContender | VlmContender:

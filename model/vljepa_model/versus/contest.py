@@ -31,7 +31,7 @@ from vljepa_model.versus.measure import Point, measure
 from vljepa_model.versus.plan import Plan
 from vljepa_model.versus.text_side import TextPairs, text_side
 
-__all__ = ["Contest", "LearningCurve"]
+__all__ = ["SETTINGS", "Contest", "LearningCurve", "state_file"]
 
 TRAIN_SEED = 900_000_000  # far from the seeds that the shipped model's training draws from
 HELD_OUT_SEED = 5_000_000
@@ -231,7 +231,12 @@ class Contest:
         )  # fmt: skip
 
     def _path(self, name: str, seed: int) -> Path:
-        return self.folder / f"{name}-{seed}.pt"
+        return state_file(self.folder, name, seed)
+
+
+def state_file(folder: Path, name: str, seed: int) -> Path:
+    """Where a contender's weights lie."""
+    return folder / f"{name}-{seed}.pt"
 
 
 def _optimiser(module: torch.nn.Module, plan: Plan, *, steps: int, y_encoder_rate: float = 1.0) -> Optimiser:
