@@ -55,6 +55,17 @@ def public() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def baselines() -> ModuleType:
+    """`baseline_folders.py`: writes small random models that others would take, with transformers."""
+    pytest.importorskip("torch")
+    pytest.importorskip(
+        "optimum.exporters.onnx",
+        reason="Optimum is not installed (test_environment.py)",
+    )
+    return _module("baseline_folders")
+
+
+@pytest.fixture(scope="session")
 def lossless() -> ModuleType:
     """`lossless_video.py`: videos that give back the pixels written."""
     return _module("lossless_video")

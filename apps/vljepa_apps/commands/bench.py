@@ -109,10 +109,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Whether the options go together, and what is written can be: before any work."""
+    from vljepa_apps.measure.baselines.table import kind_of
     from vljepa_apps.measure.figures import require_matplotlib
     from vljepa_apps.measure.peers.table import chosen
     from vljepa_runtime import parse_tokens
 
+    if kind_of(args.bundle):
+        raise InputError(
+            f"expected a bundle, got {args.bundle}: vljepa compare {args.bundle} --tasks none times a line of its kind"
+        )
     if not args.against:
         if alone := [name for name in (*BESIDE, "force") if getattr(args, name)]:
             raise InputError(

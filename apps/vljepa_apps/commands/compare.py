@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console, own_clips
+from vljepa_apps.measure.baselines.table import KINDS, kind_of
 from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
 
@@ -26,7 +27,12 @@ EXAMPLE = "vljepa compare tiny tiny-openvino.vljepa --tasks classification"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "bundles", metavar="BUNDLE", nargs="+", help="bundles to compare, or `tiny`, the shipped one"
+        "bundles",
+        metavar="LINE",
+        nargs="+",
+        help="bundles to compare, or `tiny`, the shipped one; or other models: "
+        + ", ".join(kind.form for kind in KINDS.values())
+        + " (docs/comparing.md)",
     )
     parser.add_argument(
         "--against",
@@ -186,7 +192,7 @@ def subjects(args: argparse.Namespace) -> list[Subject]:
     lines = [
         Subject(spec=spec, **options | {"engine": engine})
         for spec in args.bundles
-        for engine in engines or [options["engine"]]
+        for engine in (engines if engines and not kind_of(spec) else [options["engine"]])
     ]
     return [*lines, *([Subject(spec=args.against, **options)] if args.against else [])]
 

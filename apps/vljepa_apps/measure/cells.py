@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from vljepa_runtime.contract import TensorSpec
     from vljepa_runtime.engines import Engine
 
-__all__ = ["QUERY_TOKENS", "WholeModel", "end_to_end", "graph_cells", "sample_frames"]
+__all__ = ["DECODE", "QUERY_TOKENS", "WINDOW", "WholeModel", "end_to_end", "graph_cells", "sample_frames"]
 
 QUERY_TOKENS = 32
 PAST = 8  # tokens in the cache when one step of the decoder is timed
 FRAME_SIZE = 240
+WINDOW, DECODE = "window", "decode"
 TOKEN = 5  # any token that is not special
 
 
@@ -42,9 +43,9 @@ def sample_frames() -> npt.NDArray[np.uint8]:
 
 
 def end_to_end(model: WholeModel, frames: npt.NDArray[np.uint8]) -> dict[str, Callable[[], object]]:
-    """`window`: frames in, embedding out, fitting and patches included; `decode`: embedding in, text out."""
+    """`WINDOW`: frames in, embedding out, fitting and patches included; `DECODE`: embedding in, text out."""
     embedding = model.embed(frames)
-    return {"window": lambda: model.embed(frames), "decode": lambda: model.decode(embedding)}
+    return {WINDOW: lambda: model.embed(frames), DECODE: lambda: model.decode(embedding)}
 
 
 def graph_cells(model: Model, engine: Engine) -> Cells:

@@ -1,18 +1,19 @@
-"""What is compared: a bundle on an engine, or the PyTorch checkpoint. Both load to the same interface."""
+"""What is compared: a bundle on an engine, or a line of another kind. All load to the same interface."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from vljepa_apps.measure.baselines.table import kind_of
 from vljepa_apps.measure.cells import end_to_end, graph_cells, sample_frames
 from vljepa_apps.measure.machine import engine_version
-from vljepa_apps.measure.torch_model import TorchModel
 from vljepa_evaluation.gates import judge_seal
-from vljepa_model.shipped import checkpoint_folder
 
 if TYPE_CHECKING:
+    from vljepa_apps.measure.baselines.protocol import Baseline
+    from vljepa_apps.measure.baselines.table import Kind
     from vljepa_apps.measure.latency import Cells
     from vljepa_runtime import Model
     from vljepa_runtime.engines import Engine
@@ -27,7 +28,7 @@ class Subject:
     """One column of the table.
 
     Attributes:
-        spec: A bundle's path or name, `torch` for the shipped checkpoint or `torch:CHECKPOINT` for another.
+        spec: A bundle's path or name, or a line of another kind, as `baselines.table` has them: `torch:CHECKPOINT`.
         engine: To run a bundle on, as for `vj.load`.
         threads: Threads on a CPU; None takes the engine's own choice.
         allow_fallback: Whether another engine may take its place.
@@ -39,58 +40,80 @@ class Subject:
     allow_fallback: bool = False
 
     @property
+    def kind(self) -> tuple[Kind, str] | None:
+        """What it is and where it lies; None for a bundle."""
+        return kind_of(self.spec)
+
+    @property
+    def is_bundle(self) -> bool:
+        """Whether this is a bundle."""
+        return self.kind is None
+
+    @property
     def is_torch(self) -> bool:
-        """Whether this is a checkpoint rather than a bundle."""
-        return self.spec == TORCH or self.spec.startswith(f"{TORCH}:")
+        """Whether this is a checkpoint of this project."""
+        return self.kind is not None and self.kind[0].name == TORCH
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this is a model of this project, whatever runs it."""
+        return self.is_bundle or self.is_torch
 
     @property
     def label(self) -> str:
         """Short name for tables."""
-        if self.is_torch:
-            return self.spec if self.spec == TORCH else f"{TORCH}:{Path(self.spec[6:]).name}"
-        return Path(self.spec).name.removesuffix(".vljepa")
+        if self.kind is None:
+            return Path(self.spec).name.removesuffix(".vljepa")
+        kind, place = self.kind
+        return f"{kind.name}:{Path(place).name}" if ":" in self.spec else self.spec
 
-    def load(self) -> Model | TorchModel:
+    def prepare(self) -> None:
+        """Make what loading needs and keeps, such as an export, so that loading can be timed."""
+        if self.kind is not None:
+            self.kind[0].prepare(self.kind[1])
+
+    def load(self) -> Model | Baseline:
         """The model, ready to run."""
-        if self.is_torch:
-            return TorchModel(checkpoint_folder(self.spec[6:] or "tiny"), threads=self.threads)
+        if self.kind is not None:
+            kind, place = self.kind
+            return kind.open(place, threads=self.threads)
         import vljepa_runtime as vj
 
         return vj.load(self.spec, **self._engine)
 
-    def cells(self, model: Model | TorchModel | None = None) -> Cells:
+    def cells(self, model: Model | Baseline | None = None) -> Cells:
         """Everything that can be timed.
 
         Args:
             model: What `load` gave; None loads it.
         """
         model, frames = model or self.load(), sample_frames()
-        whole = end_to_end(model, frames)
-        if isinstance(model, TorchModel):
-            return {**model.cells(frames), **whole}
-        return {**graph_cells(model, self.open_engine(model)), **whole}
+        if self.is_bundle:
+            bundle = cast("Model", model)
+            return {**graph_cells(bundle, self.open_engine(bundle)), **end_to_end(bundle, frames)}
+        return cast("Baseline", model).cells(frames)
 
-    def facts(self, model: Model | TorchModel) -> dict[str, Any]:
-        """What is known without measuring: what runs, precision, size, parity, what was edited since."""
-        engine, parity, edits = model.engine_name, {}, list[str]()
-        if isinstance(model, TorchModel):
-            size = sum(file.stat().st_size for file in model.folder.iterdir())
-            precision = {"all": "fp32 (eager)"}
-        else:
-            manifest = model.bundle.manifest
-            engine = f"{engine} {engine_version(engine)}".strip()
-            size = sum(spec.size for spec in manifest.files.values())
-            precision = dict(manifest.precision)
-            parity = {name: asdict(item) for name, item in manifest.parity.items()}
-            edits = [*judge_seal(model.bundle).misses]
-        facts = {
+    def facts(self, model: Model | Baseline) -> dict[str, Any]:
+        """What is known without measuring: what runs, parameters, precision, size, parity, what was edited since."""
+        if not self.is_bundle:
+            known = cast("Baseline", model)
+            return {
+                "spec": self.spec,
+                "engine": known.engine_name,
+                "parity": {},
+                "edits": [],
+                **known.facts(),
+            }
+        bundle = cast("Model", model)
+        manifest, engine = bundle.bundle.manifest, bundle.engine_name
+        return {
             "spec": self.spec,
-            "engine": engine,
-            "precision": precision,
-            "parity": parity,
-            "edits": edits,
+            "engine": f"{engine} {engine_version(engine)}".strip(),
+            "precision": dict(manifest.precision),
+            "parity": {name: asdict(item) for name, item in manifest.parity.items()},
+            "edits": [*judge_seal(bundle.bundle).misses],
+            "size_bytes": sum(spec.size for spec in manifest.files.values()),
         }
-        return facts | {"size_bytes": size}
 
     def open_engine(self, model: Model) -> Engine:
         """The engine that runs a bundle's graphs, once more beside the model."""

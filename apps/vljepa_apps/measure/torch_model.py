@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from vljepa_apps.measure.cells import QUERY_TOKENS
+from vljepa_apps.measure.cells import QUERY_TOKENS, end_to_end
+from vljepa_model.shipped import checkpoint_folder
 from vljepa_runtime.contract import PREDICTOR, PREFILL, STEP, X_ENCODER, Y_ENCODER
 from vljepa_runtime.decoder import MAX_TOKENS
 from vljepa_runtime.errors import MissingExtraError
@@ -20,11 +21,16 @@ from vljepa_runtime.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TorchModel"]
+__all__ = ["TorchModel", "open_checkpoint"]
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
 TEXTS_AT_ONCE = 64
+
+
+def open_checkpoint(place: str, *, threads: int | None) -> TorchModel:
+    """A checkpoint by its folder, or the shipped one by its name."""
+    return TorchModel(checkpoint_folder(place), threads=threads)
 
 
 class TorchModel:
@@ -55,6 +61,16 @@ class TorchModel:
         self.prompts: Mapping[str, str] = checkpoint.prompts
         self._tokenizer = Tokenizer.from_file(checkpoint.tokenizer_file)
         self._texts: dict[str, Float32] = {}
+
+    has_decoder = True
+
+    def facts(self) -> Mapping[str, Any]:
+        """See `Baseline`."""
+        return {
+            "parameters": sum(parameter.numel() for parameter in self.network.parameters()),
+            "size_bytes": sum(file.stat().st_size for file in self.folder.iterdir()),
+            "precision": {"all": "fp32 (eager)"},
+        }
 
     def encode(self, frames: UInt8 | Clip) -> Float32:
         """Frames (T, H, W, 3), or a fitted clip -> visual tokens (N, Dv)."""
@@ -88,7 +104,7 @@ class TorchModel:
         return tokenizer.decode(tokens)
 
     def cells(self, frames: UInt8) -> dict[str, Callable[[], object]]:
-        """Each network alone on the inputs of one window, named as the graphs."""
+        """Each network alone on the inputs of one window, named as the graphs; and a window and a text whole."""
         torch, network = self._torch, self.network
         with torch.inference_mode():
             patches, positions = self._patches(frames)
@@ -105,7 +121,8 @@ class TorchModel:
             PREFILL: partial(network.y_decoder.prefill, embedding),
             STEP: partial(network.y_decoder.step, token, keys, values),
         }
-        return {name: partial(self._quietly, call) for name, call in calls.items()}
+        quiet = {name: partial(self._quietly, call) for name, call in calls.items()}
+        return {**quiet, **end_to_end(self, frames)}
 
     def _quietly(self, call: Callable[[], object]) -> object:
         with self._torch.inference_mode():

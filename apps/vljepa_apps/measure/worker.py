@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.measure.json_process import answering, say
 from vljepa_apps.measure.subject import Subject
+from vljepa_evaluation.tasks import TaskResult
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 if TYPE_CHECKING:
-    from vljepa_evaluation.tasks import TaskResult
     from vljepa_runtime import Model, SessionStats, TokenPolicy
 
 __all__ = ["in_a_process", "main", "run_stream"]
@@ -65,8 +65,10 @@ def main(argv: list[str]) -> int:
         measure_data(model, subject.label, order["data"])
     if order.get("tasks"):
         measure(model, subject.label, order)
-    if order.get("streams"):
+    if order.get("streams") and subject.is_ours:
         measure_streams(model, subject.label, order["streams"])
+    elif order.get("streams"):
+        say_task(TaskResult(task="streams", note="cannot: it has no selection of its own"))
     if not any(order.get(name) for name in ("data", "tasks", "streams")):
         measure_facts(model, subject, order)
     return 0

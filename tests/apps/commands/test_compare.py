@@ -26,7 +26,7 @@ from vljepa_apps.measure.compare.run import Plan, agreements
 from vljepa_apps.measure.compare.tables import markdown, text
 from vljepa_apps.measure.subject import Subject
 from vljepa_evaluation.gates import REFERENCE_FILE, GraphParity, Reference, compare_outputs
-from vljepa_evaluation.tasks import TaskResult
+from vljepa_evaluation.tasks import MARGIN, TaskResult
 from vljepa_runtime.bundle import Bundle, write_bundle
 from vljepa_runtime.errors import BundleError, InputError
 
@@ -77,6 +77,16 @@ def test_differences_are_paired_by_clip() -> None:
     estimate = found.found.estimate
     assert (found.task, found.label, estimate.value) == ("t", "b", 25.0)
     assert 10 < estimate.low < 25 < estimate.high < 40
+
+
+def test_margins_of_another_model_are_not_compared() -> None:
+    scores = {"accuracy": [1.0, 0.0], MARGIN: [0.3, -0.1]}
+    results = {label: {"t": TaskResult.of("t", "accuracy", scores)} for label in ("a", "b", "c")}
+    subjects = {"a": Subject(spec="a"), "b": Subject(spec="torch"), "c": Subject(spec="hf:c")}
+    found = [
+        (each.label, each.metric) for each in differences(compare_run._comparable(results, subjects), "a")
+    ]
+    assert found == [("b", "accuracy"), ("b", MARGIN), ("c", "accuracy")]
 
 
 def test_a_bundle_that_was_edited_after_it_was_judged_is_told(

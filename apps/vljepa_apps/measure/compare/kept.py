@@ -29,7 +29,7 @@ Lines = Sequence[dict[str, Any]]
 """What was measured, as the worker says it."""
 VERSIONS = ("vljepa-edge", "numpy", "onnxruntime", "openvino", "torch", "transformers")
 PACKAGES = ("vljepa_runtime", "vljepa_data", "vljepa_evaluation", "vljepa_model")
-MEASURING = ("*.py", "compare/parity.py", "peers/energy.py")  # of `vljepa_apps.measure`
+MEASURING = ("*.py", "baselines/*.py", "compare/parity.py", "peers/energy.py")  # of `vljepa_apps.measure`
 
 
 class KeptCells:

@@ -65,7 +65,7 @@ class MeasuredParity:
 def measured_parity(
     base: Subject, base_model: Any, subject: Subject, model: Any, *, labels: tuple[str, str]
 ) -> Iterator[MeasuredParity]:
-    """Compare a subject with the first one.
+    """Compare a subject with the first one; models of other kinds compute other things, and are not compared.
 
     Args:
         base: The first subject.
@@ -74,8 +74,10 @@ def measured_parity(
         model: What that loads to.
         labels: Of the subject and of the first one.
     """
+    if not (base.is_ours and subject.is_ours):
+        return
     row = partial(MeasuredParity, label=labels[0], base=labels[1])
-    if not base.is_torch and not subject.is_torch:
+    if base.is_bundle and subject.is_bundle:
         yield from _graphs(base, base_model, subject, model, row)
     clips = _clips()
     for name, feed in {TEXTS: _texts, WINDOWS: _windows}.items():

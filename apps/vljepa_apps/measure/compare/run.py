@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from vljepa_apps.measure.machine import commit, installed, machine, power_mode
 from vljepa_apps.measure.streams import StreamOrder
 from vljepa_apps.measure.subject import Subject
 from vljepa_evaluation.metrics import alike_moments
-from vljepa_evaluation.tasks import same_answers
+from vljepa_evaluation.tasks import MARGIN, TaskResult, same_answers
 from vljepa_runtime.errors import VljepaError
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def compare(subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = No
         kept: Cells that were measured before, and where those of this run are kept; None keeps nothing.
     """
     kept = kept or KeptCells()
+    for subject in subjects:
+        with suppress(VljepaError, OSError):  # what is wrong is told when it is loaded
+            subject.prepare()
     named = dict(zip(_labels(subjects), subjects))
     labels = list(named)
     columns = {label: Column(label=label, spec=subject.spec) for label, subject in named.items()}
@@ -85,7 +89,7 @@ def compare(subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = No
         for label, latency in _latencies(named, models, plan, columns, kept).items():
             columns[label].latency = {cell: asdict(value) for cell, value in latency.items()}
     reference = next((label for label, s in named.items() if s.is_torch), labels[0])
-    found = tuple(differences(results, labels[0]))
+    found = tuple(differences(_comparable(results, named), labels[0]))
     return Comparison(
         machine=_machine(),
         settings=plan.settings(),
@@ -99,6 +103,18 @@ def compare(subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = No
         speedups=speedups(columns, reference),
         results=results,
     )
+
+
+def _comparable(results: Results, subjects: Mapping[str, Subject]) -> Results:
+    """Without the margins of other models: cosines in another space are larger or smaller, and say nothing by that."""
+    return {
+        label: tasks if subjects[label].is_ours else {name: _unmargined(each) for name, each in tasks.items()}
+        for label, tasks in results.items()
+    }
+
+
+def _unmargined(result: TaskResult) -> TaskResult:
+    return replace(result, scores={name: each for name, each in result.scores.items() if name != MARGIN})
 
 
 def agreements(results: Results, base: str) -> Iterator[Agreement]:
