@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
 from inspect import signature
@@ -124,12 +124,19 @@ def _facts(column: Column) -> list[Cell]:
         number(window.get("p50_ms"), "{:.2f}"),
         number(window.get("p95_ms"), "{:.2f}"),
         number(speed, "{:.1f}" if speed and speed < 100 else "{:,.0f}"),
-        Cell(f"{rate['value']:.2f} [{rate['low']:.2f}, {rate['high']:.2f}]" if rate else MISSING,
-             key=rate["value"] if rate else "", number=True),
+        _rate(rate),
         number(facts.get("joules_per_window"), "{:.3f}"),
         number(facts.get("peak_rss_mb"), "{:.0f}"),
         number(facts.get("cold_start_s"), "{:.2f}"),
     ]  # fmt: skip
+
+
+def _rate(rate: Mapping[str, float] | None) -> Cell:
+    """With its interval, which one stream alone does not have."""
+    if rate is None:
+        return Cell(MISSING, key="", number=True)
+    interval = f" [{rate['low']:.2f}, {rate['high']:.2f}]" if rate["n"] > 1 else ""
+    return Cell(f"{rate['value']:.2f}{interval}", key=rate["value"], number=True)
 
 
 def _missing(report: Comparison) -> str:
