@@ -29,10 +29,14 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
-NOISE = {  # what libraries write to stderr on their own; our messages say what the user needs
+NOISE = {  # what libraries write to stderr, or tell their makers, on their own; our messages say what the user needs
     "OPENCV_LOG_LEVEL": "SILENT",
     "OPENCV_FFMPEG_LOGLEVEL": "-8",
     "ORT_LOGGING_LEVEL": "3",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker sees the GPUs that it was given
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_PROMPT_ENABLED": "0",
 }
 
 

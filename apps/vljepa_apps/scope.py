@@ -9,22 +9,21 @@ from vljepa_apps import console
 from vljepa_apps.demo import folder
 
 if TYPE_CHECKING:
-    from vljepa_runtime import Clip, Model
+    from vljepa_runtime import Bundle, Clip, Model
 
 __all__ = ["judge_clip", "tell_scope", "tell_unknown"]
 
 
-def tell_scope(model: Model, source: str, *, quiet: bool) -> None:
+def tell_scope(bundle: Bundle, source: str, *, quiet: bool) -> None:
     """Say on stderr that a model has seen too little for its words to mean anything here, and the two ways out.
 
     Args:
-        model: Says itself what it knows, if that is so little.
+        bundle: Says itself what it knows, if that is so little.
         source: As the user named it, opened before; the stream of a demo is what such a model knows.
         quiet: Say nothing.
     """
     from vljepa_runtime.sources import resolve
 
-    bundle = model.bundle
     if quiet or not (known := bundle.manifest.knows_only):
         return
     found = resolve(source)

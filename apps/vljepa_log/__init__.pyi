@@ -7,8 +7,13 @@ from .digest import most_telling as most_telling
 from .digest import with_words as with_words
 from .digest import words_event as words_event
 from .errors import LogError as LogError
+from .gathering import SourceOrder as SourceOrder
+from .gathering import add_gathered as add_gathered
+from .gathering import gather_source as gather_source
+from .gathering import order_source as order_source
 from .indexing import Indexed as Indexed
 from .indexing import index_source as index_source
+from .indexing import try_source as try_source
 from .moments import Moment as Moment
 from .pictures import Pictures as Pictures
 from .reader import LogReader as LogReader

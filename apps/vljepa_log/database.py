@@ -259,6 +259,18 @@ class Database:
         pictures = [Thumbnail(**dict(zip(("stream", "at_s", "time", "jpeg"), row))) for row in found]
         return min(pictures, key=lambda each: abs(getattr(each, column) - value), default=None)
 
+    def thumbnails(self, where: Where, *, after: int) -> tuple[list[Thumbnail], int | None]:
+        """A page of pictures in the order in which they came, and after what the next comes, None at the end."""
+        conditions, values = _times(where, since="time >= ?", until="time < ?")
+        named, names = _names(Where(streams=where.streams))
+        page = self._rows(
+            "SELECT number, stream, at_s, time, jpeg FROM thumbnails "
+            f"WHERE {_all([*conditions, *named, 'number > ?'])} ORDER BY number LIMIT {PAGE}",
+            [*values, *names, after],
+        )
+        found = [Thumbnail(stream=row[1], at_s=row[2], time=row[3], jpeg=row[4]) for row in page]
+        return found, page[-1][0] if len(page) == PAGE else None
+
     def positions(self, stream: str | None) -> dict[tuple[str, str], Position]:
         """Per stream and query how far it is stored; of one stream, or of all."""
         conditions, values = _names(Where(streams=() if stream is None else (stream,)))

@@ -173,6 +173,14 @@ class FolderStore:
         with self._trouble("read"):
             return self._database.thumbnail(stream, at_s, time)
 
+    def thumbnails(self, where: Where = EVERYTHING) -> Iterator[Thumbnail]:
+        """See `Store`."""
+        after: int | None = 0
+        while after is not None:
+            with self._trouble("read"):
+                page, after = self._database.thumbnails(where, after=after)
+            yield from page
+
     def positions(self, *, stream: str | None = None) -> dict[tuple[str, str], Position]:
         """See `Store`."""
         with self._trouble("read"):

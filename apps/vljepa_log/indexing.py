@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vljepa_log.recording import StreamRecorder
-from vljepa_runtime import Frame, WindowSampler, hints_for, open_source
+from vljepa_log.recording import StreamRecorder, origin_of, stride_of
+from vljepa_runtime import Frame, InputError, SourceError, WindowSampler, hints_for, open_source
 from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
+from vljepa_runtime.sources import source_name
 
 if TYPE_CHECKING:
     from vljepa_log.writer import LogWriter
     from vljepa_runtime import Model, Source, Window
 
-__all__ = ["Indexed", "index_source"]
+__all__ = ["Indexed", "index_source", "indexed_before", "try_source"]
 
 FINER = 0.9  # of a stride; frames lie where they lie, so windows are not exactly as far apart as was asked
 
@@ -32,6 +33,7 @@ class Indexed:
         skipped: Whether all of it was in the log already, for that query.
         stored_stride_s: Seconds between the windows that are there, where it was skipped and a finer stride was asked
             for: windows are kept in the order of their times, so none are put between them.
+        error: Why it could not be read to its end; empty where it could.
     """
 
     stream: str
@@ -39,6 +41,7 @@ class Indexed:
     end_s: float
     skipped: bool = False
     stored_stride_s: float | None = None
+    error: str = ""
 
 
 def index_source(
@@ -72,14 +75,10 @@ def index_source(
         LogError: the log cannot be written.
     """
     asked = query or model.prompts["caption"]
+    if before := indexed_before(log, source, asked, stride_s=stride_s):
+        return before
     with open_source(source) as opened:
         recorder = StreamRecorder(log, source, opened, began=began)
-        if recorder.done(asked):
-            stored = recorder.stride_s(asked)
-            return Indexed(
-                stream=recorder.stream, windows=0, end_s=recorder.end_s(asked), skipped=True,
-                stored_stride_s=stored if stored is not None and stride_s < FINER * stored else None,
-            )  # fmt: skip
         for window in _windows(model, opened, stride_s, max_seconds):
             if not recorder.holds(window, asked):
                 judged = _predicted(model, window, asked)
@@ -87,6 +86,57 @@ def index_source(
             on_window(window.end_s)
         recorder.finish(ended=not opened.live and max_seconds is None)
     return Indexed(stream=recorder.stream, windows=recorder.count, end_s=recorder.end_s(asked))
+
+
+def indexed_before(
+    log: LogWriter, source: str | Path | int, query: str, *, stride_s: float = 1.0
+) -> Indexed | None:
+    """What a log holds of a source where that is all of it, without opening it; None where some is still to come.
+
+    Raises:
+        SourceError: nothing has this name.
+    """
+    stream, origin = source_name(source), origin_of(source)
+    known = log.positions(stream).get(query)
+    if known is None or not known.complete or known.source != origin:
+        return None
+    stored = stride_of(log.store, stream, query)
+    finer = stored is not None and stride_s < FINER * stored
+    return Indexed(
+        stream=stream,
+        windows=0,
+        end_s=known.at_s,
+        skipped=True,
+        stored_stride_s=stored if finer else None,
+    )
+
+
+def try_source(model: Model, source: str, log: LogWriter, **options: Any) -> Indexed:
+    """As `index_source`; a source that cannot be read is told in `error`, since there may be others.
+
+    Args:
+        model: Whose embeddings are logged.
+        source: File, folder, address or camera.
+        log: Of the same model.
+        options: The others of `index_source`.
+
+    Raises:
+        LogError: the log cannot be written.
+
+    Examples:
+        >>> import vljepa_runtime as vj
+        >>> from vljepa_log import LogWriter, try_source
+        >>> model = vj.load("tiny")
+        >>> with LogWriter("TRIED", model.bundle.manifest) as log:
+        ...     [try_source(model, name, log).error for name in ("clip.mp4", "none.mp4")]
+        ['', 'no such file: none.mp4; give a file, a folder, a URL or a camera number']
+    """
+    name = source
+    try:
+        name = source_name(source)
+        return index_source(model, source, log, **options)
+    except (SourceError, InputError) as error:
+        return Indexed(stream=name, windows=0, end_s=0.0, error=str(error))
 
 
 def _predicted(model: Model, window: Window, query: str) -> PredictedWindow:

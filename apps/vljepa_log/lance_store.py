@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,14 @@ class LanceStore:
         return Thumbnail(
             stream=stream, at_s=found["start_s"][nearest], time=found["time"][nearest], jpeg=jpeg
         )
+
+    def thumbnails(self, where: Where = EVERYTHING) -> Iterator[Thumbnail]:
+        """See `Store`."""
+        condition = _condition(replace(where, queries=()))
+        names = ["key", "stream", "start_s", "time", "jpeg"]
+        found = self._columns("thumbnail", condition, names)
+        for _, stream, at_s, time, jpeg in sorted(zip(*(found[name] for name in names))):
+            yield Thumbnail(stream=stream, at_s=at_s, time=time, jpeg=jpeg)
 
     def positions(self, *, stream: str | None = None) -> dict[tuple[str, str], Position]:
         """See `Store`; the last one of each."""

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_log.pictures import Pictures
-from vljepa_log.store import Position, Where
+from vljepa_log.store import Position, Store, Where
 from vljepa_runtime import OnlineSelection
 from vljepa_runtime.selection import Observation
 from vljepa_runtime.sources import resolve
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vljepa_runtime import Event, Source, Window
     from vljepa_runtime.selection import Decision, State
 
-__all__ = ["StreamRecorder"]
+__all__ = ["StreamRecorder", "origin_of", "stride_of"]
 
 Float32 = npt.NDArray[np.float32]
 TOLD = ("segment", "answer", "alert")
@@ -103,24 +103,10 @@ class StreamRecorder:
         known = self._before.get(query)
         return self._ends.get(query, known.at_s if known else 0.0)
 
-    def done(self, query: str) -> bool:
-        """Whether the log holds all of the stream for a query."""
-        known = self._before.get(query)
-        return known is not None and known.complete
-
     def holds(self, window: Window, query: str) -> bool:
         """Whether the log has this window already, for a query."""
         known = self._before.get(query)
         return known is not None and window.end_s <= known.at_s
-
-    def stride_s(self, query: str) -> float | None:
-        """Seconds between the windows that the log holds for a query; None of fewer than two."""
-        known = Where(streams=(self.stream,), queries=(query,))
-        for batch in self._log.store.windows(known):
-            apart = np.diff(batch.windows["start_s"])
-            if (apart > 0).any():
-                return float(apart[apart > 0].min())  # those that were thinned are further apart
-        return None
 
     def add(self, window: Window, query: str, embedding: Float32) -> None:
         """Store a window, unless it is there.
@@ -211,6 +197,15 @@ def _key(event: Event) -> tuple[object, ...]:
     """What tells two events of a stream apart, as precise as they are stored; an alert is told at both its ends."""
     begun = event.kind, event.query, round(event.start_s, 3)
     return (*begun, event.text, round(event.end_s, 3)) if event.kind == "alert" else begun
+
+
+def stride_of(store: Store, stream: str, query: str) -> float | None:
+    """Seconds between the windows that are stored of a stream for a query; None of fewer than two."""
+    for batch in store.windows(Where(streams=(stream,), queries=(query,))):
+        apart = np.diff(batch.windows["start_s"])
+        if (apart > 0).any():
+            return float(apart[apart > 0].min())  # those that were thinned are further apart
+    return None
 
 
 def origin_of(source: str | Path | int) -> str:

@@ -122,6 +122,9 @@ class Store(Protocol):
     def thumbnail(self, stream: str, at_s: float, *, time: float | None = None) -> Thumbnail | None:
         """The picture of a stream nearest to a moment, in stream time or, where given, by the wall clock."""
 
+    def thumbnails(self, where: Where = EVERYTHING) -> Iterator[Thumbnail]:
+        """Pictures of streams, in the order in which they came; queries have none of their own."""
+
     def positions(self, *, stream: str | None = None) -> Mapping[tuple[str, str], Position]:
         """Per stream and query how far it is stored; of one stream, or of all."""
 

@@ -17,7 +17,7 @@ from vljepa_log.clock import RetentionClock
 from vljepa_log.errors import LogError
 from vljepa_log.retention import Freed, Retention, apply_retention
 from vljepa_log.rows import StoredEvent, Thumbnail, flag_of
-from vljepa_log.store import Position, Store
+from vljepa_log.store import Contents, Position, Store
 from vljepa_log.stores import folder_of, open_store
 from vljepa_log.waiting import Waiting, WaitingWindow
 from vljepa_runtime import InputError
@@ -116,6 +116,11 @@ class LogWriter(Closing):
         return self._store
 
     @property
+    def folder(self) -> Path | None:
+        """Where it is kept on this machine; None where it is in another store."""
+        return self._folder
+
+    @property
     def trouble(self) -> LogError | None:
         """Why what was gathered could not be stored when it was tried last; None where it could."""
         return self._trouble
@@ -204,6 +209,18 @@ class LogWriter(Closing):
             moment = self._clock() if at is None else at
             self._waiting.add(Thumbnail(stream=stream, at_s=at_s, time=moment, jpeg=jpeg))
             self._store_if_due()
+
+    def add_contents(self, contents: Contents) -> None:
+        """Store what was made elsewhere, in one step, behind all that was taken in before.
+
+        Raises:
+            LogError: it cannot be stored; nothing of it is.
+        """
+        with self._lock:
+            self._store_gathered()
+            if contents:
+                self._store.append(contents)
+        self._upkeep.wake()
 
     def flush(self) -> None:
         """Store what was gathered, now.

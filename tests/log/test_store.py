@@ -116,6 +116,8 @@ def test_what_is_stored_is_read_back(writer: Store, place: str) -> None:
     assert [(each.number > 0, each.time, each.event) for each in writer.events()] == [(True, 1003.0, event)]
     assert writer.thumbnail("door", 0.0).jpeg == b"jpeg"
     assert writer.thumbnail("yard", 0.0) is None
+    assert list(writer.thumbnails()) == list(contents.thumbnails)
+    assert not list(writer.thumbnails(Where(streams=("yard",))))
     further = {("door", "other"): Position(at_s=1.0), ("door", "q"): Position(at_s=7.0, complete=True)}
     writer.append(Contents(positions=further))
     assert writer.positions() == {**further, ("yard", "q"): Position(at_s=2.0)}

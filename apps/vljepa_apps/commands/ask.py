@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     candidates = arguments.texts_from(args.label, args.labels)
     model = arguments.load_model(args)
     clip = arguments.read_clip(args, model)
-    tell_scope(model, args.source, quiet=args.quiet or args.json)
+    tell_scope(model.bundle, args.source, quiet=args.quiet or args.json)
     asked = {
         "source": source_name(args.source),
         "engine": model.engine_name,

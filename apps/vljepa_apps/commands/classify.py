@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("expected labels, got none: pass --label TEXT (repeatable) or --labels FILE")
     model = arguments.load_model(args)
     clip = arguments.read_clip(args, model)
-    tell_scope(model, args.source, quiet=args.quiet or args.json)
+    tell_scope(model.bundle, args.source, quiet=args.quiet or args.json)
     unknown = judge_clip(model, clip, quiet=args.quiet or args.json)
     ranked = ranking(model, clip, words, args.query)[: args.top]
     found = {

@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     with source:
         live = source.live
         if args.source is not None:
-            tell_scope(model, args.source, quiet=args.quiet or args.json)
+            tell_scope(model.bundle, args.source, quiet=args.quiet or args.json)
         found = run_with_rows(model, source, truth, args, paths)
     report = DemoReport.of(model, found, truth, source=source.name, seed=seed, outputs=paths)
     report.write()

@@ -69,7 +69,7 @@ def embeddings(args: argparse.Namespace) -> tuple[list[str], npt.NDArray[np.floa
     names, rows = [], []
     if args.source is not None:
         clip = arguments.read_clip(args, model)
-        tell_scope(model, args.source, quiet=args.quiet or args.json)
+        tell_scope(model.bundle, args.source, quiet=args.quiet or args.json)
         names.append(source_name(args.source))
         rows.append(model.embed(clip, query=args.query)[None])
     if args.text:

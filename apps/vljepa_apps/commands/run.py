@@ -300,7 +300,7 @@ def _own_files(
 
 
 def _tell_what_is_missing(args: argparse.Namespace, model: Model, labels: Sequence[str]) -> None:
-    tell_scope(model, args.sources[0], quiet=args.quiet)
+    tell_scope(model.bundle, args.sources[0], quiet=args.quiet)
     if not (args.quiet or model.has_decoder or labels or args.states or args.decode == "never"):
         console.note(wordless(model.bundle.name))
 
