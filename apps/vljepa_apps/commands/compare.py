@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console, own_clips
+from vljepa_apps.cluster import ray_cluster
 from vljepa_apps.measure.baselines.table import KINDS, kind_of
 from vljepa_apps.outputs import refuse_existing
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
+    from vljepa_apps.measure.compare.measuring import Measuring
     from vljepa_apps.measure.subject import Subject
 
 NO_TASKS = "none"
@@ -20,6 +24,7 @@ CLIPS = 300
 MAX_CLIPS = 10_000
 STREAMS = 6
 KEPT = Path(".cache", "vljepa", "compare")
+WAITING = "gathered"
 
 EXAMPLE = "vljepa compare tiny tiny-openvino.vljepa --tasks classification"
 
@@ -114,6 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own_clips.add_data(parser)
     arguments.add_json(parser)
     arguments.add_engine(parser)
+    ray_cluster.add_place(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -159,7 +165,8 @@ def run(args: argparse.Namespace) -> int:
     )
     own_clips.look_at_data(data)
     kept = KeptCells(args.keep or Path.home() / KEPT)
-    report = compare(subjects(args), plan, kept)
+    with measuring(args) as who:
+        report = compare(subjects(args), plan, kept, who)
     if not args.keep and not report.failed:
         kept.forget()
     console.report(report.to_dict(), lambda: text(report), as_json=args.json)
@@ -175,6 +182,19 @@ def run(args: argparse.Namespace) -> int:
     for verdict in unexpected:
         console.note(f"not as expected ({args.expect}): {verdict}")
     return 1 if report.failed or unexpected else 0
+
+
+@contextmanager
+def measuring(args: argparse.Namespace) -> Iterator[Measuring]:
+    """Who measures accuracy: this machine, or the cluster that --on names."""
+    from vljepa_apps.measure.compare.batches import HERE
+    from vljepa_apps.measure.compare.measuring import Elsewhere
+
+    if (place := ray_cluster.place_of(args)) is None:
+        yield HERE
+        return
+    with ray_cluster.cluster(place) as cluster:
+        yield Elsewhere(cluster, (args.keep or Path.home() / KEPT) / WAITING)
 
 
 def subjects(args: argparse.Namespace) -> list[Subject]:

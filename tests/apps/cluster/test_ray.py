@@ -200,3 +200,28 @@ def test_where_no_cluster_answers_one_sentence_says_so(
     assert main(index(recordings, tmp_path / "LOG", "--on", "ray:127.0.0.1:9")) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vljepa:")]
     assert "no Ray cluster answers at 127.0.0.1:9" in line
+
+
+def test_a_comparison_is_that_of_this_machine(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "--tasks",
+        "classification,composition",
+        "--clips",
+        "10",
+        "--rounds",
+        "0",
+        "--threads",
+        "1",
+        "--json",
+    ]
+    reports = []
+    for name, options in (("here", []), ("there", ["--on", f"ray:{address}"])):
+        capsys.readouterr()
+        assert main(["compare", "tiny", *asked, "--keep", str(tmp_path / name), *options]) == 0
+        (subject,) = json.loads(capsys.readouterr().out)["subjects"]
+        reports.append(subject["tasks"])
+        assert not list((tmp_path / name).glob("gathered/*"))
+    assert reports[0] == reports[1]
+    assert set(reports[0]) == {"classification", "composition"}

@@ -14,6 +14,7 @@ import numpy as np
 from vljepa_apps import console
 from vljepa_apps.measure.compare.judging import Results, differences
 from vljepa_apps.measure.compare.kept import KeptCells, Lines, identity, listing
+from vljepa_apps.measure.compare.measuring import Measuring, Order
 from vljepa_apps.measure.worker import in_a_process
 from vljepa_evaluation.metrics import Estimate
 from vljepa_evaluation.tasks import TaskResult, batches_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.compare.run import Plan
     from vljepa_apps.measure.subject import Subject
 
-__all__ = ["measure_accuracy", "measure_facts"]
+__all__ = ["HERE", "measure_accuracy", "measure_facts"]
 
 STARTS = 3
 ENERGY_S = 3.0
@@ -50,8 +51,26 @@ class Cell:
         return {name: value for name, value in self.order.items() if name != "tasks"}
 
 
+class Here:
+    """A process of this machine for each order, when it is asked for."""
+
+    def expect(self, orders: Sequence[Order]) -> None:
+        """See `Measuring`."""
+
+    def lines(self, order: Order) -> Iterator[dict[str, Any]]:
+        """See `Measuring`."""
+        return in_a_process(dict(order.asked))
+
+
+HERE = Here()
+
+
 def measure_accuracy(
-    subjects: Mapping[str, Subject], columns: Mapping[str, Column], plan: Plan, kept: KeptCells
+    subjects: Mapping[str, Subject],
+    columns: Mapping[str, Column],
+    plan: Plan,
+    kept: KeptCells,
+    measuring: Measuring = HERE,
 ) -> Results:
     """Measure every subject on the same clips, and draw more of them until the intervals are as narrow as asked.
 
@@ -62,6 +81,7 @@ def measure_accuracy(
         columns: Of the report, by label; what was measured is filled in.
         plan: What to measure.
         kept: What was measured before.
+        measuring: Who measures the others.
 
     Returns:
         What was kept clip by clip, over all batches.
@@ -69,9 +89,11 @@ def measure_accuracy(
     parts: dict[str, dict[str, list[TaskResult]]] = {label: {} for label in subjects}
     last = max(1, min(batches_of(plan.clips), plan.max_clips // plan.clips)) - 1 if plan.until else 0
     for batch in range(last + 1):
-        for label, subject in subjects.items():
-            if columns[label].facts:  # what does not load has no task
-                _measure(columns[label], parts[label], subject, _cells(plan, batch), kept)
+        cells = _cells(plan, batch)
+        loads = {label: subject for label, subject in subjects.items() if columns[label].facts}
+        measuring.expect([order for each in loads.items() for order in _orders(*each, cells, kept)])
+        for label, subject in loads.items():
+            _measure(columns[label], parts[label], subject, cells, kept, measuring)
         results = {
             label: {task: TaskResult.joined(batches) for task, batches in tasks.items()}
             for label, tasks in parts.items()
@@ -142,9 +164,10 @@ def _measure(
     subject: Subject,
     cells: Sequence[Cell],
     kept: KeptCells,
+    measuring: Measuring,
 ) -> None:
     """Fill in a line; a cell that fails leaves the others."""
-    for cell, lines in _lines(column.label, subject, cells, kept):
+    for cell, lines in _lines(column.label, subject, cells, kept, measuring):
         for line in lines:
             if line["kind"] == "task":
                 parts.setdefault(line["task"], []).append(_result(line))
@@ -155,12 +178,10 @@ def _measure(
 
 
 def _lines(
-    label: str, subject: Subject, cells: Sequence[Cell], kept: KeptCells
+    label: str, subject: Subject, cells: Sequence[Cell], kept: KeptCells, measuring: Measuring
 ) -> Iterator[tuple[Cell, Lines]]:
     """What each cell gave, from before or from now, or the error that came instead."""
-    line = identity(subject, label)
-    reads = {cell: [listing(Path(place)) for place in cell.reads] for cell in cells}
-    what = {cell: {"line": line, "cell": cell.order, "reads": reads[cell]} for cell in cells}
+    what = _what(label, subject, cells)
     missing: list[Cell] = []
     again: list[Cell] = []
     for cell in cells:
@@ -169,11 +190,11 @@ def _lines(
         else:
             missing.append(cell)
     while missing or again:
-        together = [each for each in missing if each.shared == missing[0].shared] or [again.pop(0)]
+        together = _together(missing) or [again.pop(0)]
         missing = [cell for cell in missing if cell not in together]
         console.note(f"{label}: {', '.join(cell.name for cell in together)}")
         pending, error = dict.fromkeys(together), dict(NOTHING)
-        for done, lines in _process(subject, together):
+        for done, lines in _process(measuring.lines(_order(subject, together, what)), together):
             if done is None:
                 (error,) = lines
                 continue
@@ -187,12 +208,38 @@ def _lines(
             yield from ((cell, [error]) for cell in pending)
 
 
-def _process(subject: Subject, cells: Sequence[Cell]) -> Iterator[tuple[Cell | None, Lines]]:
-    """The lines of each cell as soon as it is done; at last, without a cell, the error that ended the process."""
+def _orders(label: str, subject: Subject, cells: Sequence[Cell], kept: KeptCells) -> Iterator[Order]:
+    """What `_lines` will ask for first."""
+    what = _what(label, subject, cells)
+    missing = [cell for cell in cells if not kept.has(what[cell])]
+    while together := _together(missing):
+        missing = [cell for cell in missing if cell not in together]
+        yield _order(subject, together, what)
+
+
+def _what(label: str, subject: Subject, cells: Sequence[Cell]) -> dict[Cell, dict[str, Any]]:
+    """All that each cell depends on."""
+    line = identity(subject, label)
+    reads = {cell: [listing(Path(place)) for place in cell.reads] for cell in cells}
+    return {cell: {"line": line, "cell": cell.order, "reads": reads[cell]} for cell in cells}
+
+
+def _together(cells: Sequence[Cell]) -> list[Cell]:
+    """The first one and those that share its process."""
+    return [each for each in cells if each.shared == cells[0].shared]
+
+
+def _order(subject: Subject, cells: Sequence[Cell], what: Mapping[Cell, Any]) -> Order:
+    """What a process is asked for."""
     tasks = [task for cell in cells for task in cell.order.get("tasks", ())]
-    order = {**asdict(subject), **cells[0].shared, "tasks": tasks}
+    asked = {**asdict(subject), **cells[0].shared, "tasks": tasks}
+    return Order(asked=asked, depends=[what[cell] for cell in cells])
+
+
+def _process(lines: Iterator[dict[str, Any]], cells: Sequence[Cell]) -> Iterator[tuple[Cell | None, Lines]]:
+    """The lines of each cell as soon as it is done; at last, without a cell, the error that ended the process."""
     by_task, held = {task: cell for cell in cells for task in cell.order.get("tasks", ())}, list[Any]()
-    for line in in_a_process(order):
+    for line in lines:
         if line["kind"] == "error":
             yield None, [line]
             return

@@ -55,6 +55,10 @@ class KeptCells:
         console.note(f"  as measured before ({path})")
         return lines
 
+    def has(self, what: Mapping[str, Any]) -> bool:
+        """Whether a cell was measured before."""
+        return self._folder is not None and self._path(what).is_file()
+
     def put(self, what: Mapping[str, Any], lines: Lines) -> None:
         """Keep a cell that was measured to its end."""
         if self._folder is not None:

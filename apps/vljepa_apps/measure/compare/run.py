@@ -10,9 +10,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console
-from vljepa_apps.measure.compare.batches import measure_accuracy, measure_facts
+from vljepa_apps.measure.compare.batches import HERE, measure_accuracy, measure_facts
 from vljepa_apps.measure.compare.judging import Results, differences, judge
 from vljepa_apps.measure.compare.kept import KeptCells, identity
+from vljepa_apps.measure.compare.measuring import Measuring
 from vljepa_apps.measure.compare.parity import MeasuredParity, measured_parity
 from vljepa_apps.measure.compare.report import Agreement, Column, Comparison, SameDecisions, speedups
 from vljepa_apps.measure.latency import Cells, Latency, alternate
@@ -66,13 +67,16 @@ class Plan:
         return asdict(self) | {"data": [each.spec for each in self.data] or None, "streams": streams}
 
 
-def compare(subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = None) -> Comparison:
+def compare(
+    subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = None, measuring: Measuring = HERE
+) -> Comparison:
     """Measure every subject; what fails is marked in the report and the rest goes on.
 
     Args:
         subjects: The first one is what the others are compared with.
         plan: What to measure.
         kept: Cells that were measured before, and where those of this run are kept; None keeps nothing.
+        measuring: Who measures accuracy and what streams say; memory and times are always this machine's.
     """
     kept = kept or KeptCells()
     for subject in subjects:
@@ -82,7 +86,7 @@ def compare(subjects: Sequence[Subject], plan: Plan, kept: KeptCells | None = No
     labels = list(named)
     columns = {label: Column(label=label, spec=subject.spec) for label, subject in named.items()}
     measure_facts(named, columns, plan, kept)
-    results = measure_accuracy(named, columns, plan, kept)
+    results = measure_accuracy(named, columns, plan, kept, measuring)
     models = _Models(named, columns)
     parity = tuple(_parity(named, models, kept))
     if plan.rounds:
