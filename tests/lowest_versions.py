@@ -17,7 +17,7 @@ else:  # pip itself brings one, to read dependency groups
     from pip._vendor import tomli as tomllib
 
 PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)>=(?P<version>[0-9.]+)(,<[0-9.]+)?(; .+)?")
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[[a-z,]+\])?>=(?P<version>[0-9.]+)(,<[0-9.]+)?(; .+)?")
 
 
 def lowest_versions(project: dict[str, Any]) -> dict[str, str]:
