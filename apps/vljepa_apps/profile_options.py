@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console
 
 if TYPE_CHECKING:
     from vljepa_runtime import DeviceProfile, Model
 
-__all__ = ["PROFILE_HELP", "add_profile", "read_profile", "select_by_profile", "take_profile", "tell_device"]
+__all__ = [
+    "PROFILE_HELP",
+    "add_profile",
+    "read_profile",
+    "select_by_profile",
+    "session_options",
+    "take_profile",
+    "tell_device",
+]
 
 PROFILE_HELP = "what vljepa tune found for this bundle on this device"
 FIELDS = {  # options that a profile answers -> what of it
@@ -24,8 +32,13 @@ FIELDS = {  # options that a profile answers -> what of it
 }
 
 
-def add_profile(parser: argparse.ArgumentParser) -> None:
-    """--profile, after the options that it answers."""
+def add_profile(parser: argparse.ArgumentParser, **more: object) -> None:
+    """--profile, after the options that it answers.
+
+    Args:
+        parser: Of a command.
+        more: Settings that the command has no option for, by their options' names, as they are without a profile.
+    """
     parser.add_argument(
         "--profile",
         type=Path,
@@ -33,7 +46,7 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         help=f"{PROFILE_HELP}; an option that is given counts more",
     )
     known = {action.dest for action in parser._actions}
-    usual = {name: parser.get_default(name) for name in FIELDS if name in known}
+    usual = {name: parser.get_default(name) for name in FIELDS if name in known} | more
     parser.set_defaults(**dict.fromkeys(usual), usual=usual)
 
 
@@ -90,3 +103,9 @@ def select_by_profile(args: argparse.Namespace, profile: DeviceProfile | None, m
         )
         return
     args.select = profile.selection.policy(model, stride_s=args.stride)
+
+
+def session_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What a session is made with by a command that asks the caption's query."""
+    names = {"select": "select", "stride": "stride_s", "tokens": "tokens", "carry": "carry_s"}
+    return {name: getattr(args, option) for option, name in names.items()}

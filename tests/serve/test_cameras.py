@@ -76,6 +76,17 @@ def test_what_decodes_a_camera_is_its_own_entry(house: Running, recording: Path)
     house.client.delete("/api/cameras/chip")
 
 
+def test_a_probability_without_a_network_is_told(house: Running) -> None:
+    house.service.change(lambda file: file.set("select", {"boundary": 0.7}))
+    assert house.service.problems == []  # tiny has a network for a window a second
+    house.service.change(lambda file: file.set("model", {"stride_s": 0.7}))
+    (problem,) = house.service.problems
+    assert "tiny has no network for windows 0.7 s apart" in problem
+    house.service.change(lambda file: file.set("select", {"boundary": None}))
+    assert house.service.problems == []
+    house.service.change(lambda file: file.set("model", {"stride_s": None}))
+
+
 def test_what_cannot_be_opened_is_stopped_with_its_sentence(house: Running) -> None:
     added = house.client.post("/api/cameras", json={"name": "Gone", "source": "/no/such/clip.mp4"}).json()
     assert added["state"] == "stopped"

@@ -50,6 +50,8 @@ cameras = ["door", "yard"]
         ("[log]\nkeep_dais = 1", "did you mean 'keep_days'"),
         ("[server]\nport = 70000", "port from 0 to 65535"),
         ("[select]\nthreshold = 0", "threshold"),
+        ("[select]\nboundary = 1", "0 < boundary < 1"),
+        ("[select]\nboundary = 0.5\nthreshold = 0.1", "threshold or boundary of a selection, and not both"),
         ("[server", "expected TOML"),
         ("a = " + "[" * 3000, "expected TOML"),
         ("[model]\nstride_s = inf", "stride_s"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console, tables
 from vljepa_apps.outputs import refuse_existing
+from vljepa_apps.profile_options import add_profile, select_by_profile, session_options, take_profile
 from vljepa_runtime.errors import InputError, VljepaError
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_beside(parser)
     arguments.add_json(parser)
     arguments.add_engine(parser)
+    add_profile(parser, stride=1.0, decode="auto")
+    parser.set_defaults(select=None)
 
 
 def _add_beside(parser: argparse.ArgumentParser) -> None:
@@ -85,8 +88,10 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.measure import bench
     from vljepa_apps.measure.subject import Subject
 
+    profile = take_profile(args)
     _check(args)
     model = arguments.load_model(args)
+    select_by_profile(args, profile, model)
     subject = Subject(spec=args.bundle, **arguments.engine_options(args))
     found = bench.bench(
         model,
@@ -94,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
         source=args.source,
         seconds=args.seconds,
         rounds=0 if args.against else args.rounds or ROUNDS,
-        tokens=args.tokens,
-        carry_s=args.carry,
+        options={**session_options(args), "decode": args.decode},
     )
     if args.against:
         return _beside(args, model, found)
@@ -124,12 +128,14 @@ def _check(args: argparse.Namespace) -> None:
                 f"expected --against with --{alone[0].replace('_', '-')}: all, or names of peers"
             )
         return
-    if args.carry or args.tokens != parse_tokens("all"):
+    if args.carry or args.tokens not in ("all", parse_tokens("all")):
         raise InputError("expected no --tokens and no --carry with --against: peers encode whole windows")
     chosen(args.against)
     _pythons(args)
     _checkpoint(args)
-    refuse_existing([args.markdown, args.png], force=args.force, inputs=[args.bundle, args.source])
+    refuse_existing(
+        [args.markdown, args.png], force=args.force, inputs=[args.bundle, args.source, args.profile]
+    )
     if args.png:
         require_matplotlib()
 
@@ -216,7 +222,7 @@ def _pythons(args: argparse.Namespace) -> Mapping[str, str]:
 def _command(args: argparse.Namespace) -> str:
     """What measures it again."""
     words = ["vljepa", "bench", args.bundle, "--against", args.against]
-    for name in ("checkpoint", "source", "markdown", "png"):
+    for name in ("checkpoint", "source", "profile", "markdown", "png"):
         if value := getattr(args, name):
             words += [f"--{name}", str(value)]
     if args.engine != "auto":

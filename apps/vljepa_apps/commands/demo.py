@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vljepa_apps import arguments, console
 from vljepa_apps.demo import folder
+from vljepa_apps.profile_options import add_profile, select_by_profile, session_options, take_profile
 from vljepa_runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from vljepa_runtime import Model
     from vljepa_runtime.sources import Source
 
-MINUTES = 1.5
+MINUTES, STRIDE_S = 1.5, 1.0
 MOST_MINUTES = 60.0
 SEED = 7
 
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_json(parser)
     arguments.add_quiet(parser)
     arguments.add_engine(parser)
+    add_profile(parser, stride=STRIDE_S, tokens="all", carry=0.0)
 
 
 def minutes(text: str) -> float:
@@ -76,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     from vljepa_apps.scope import tell_scope
     from vljepa_runtime.sources import open_source, resolve
 
+    profile = take_profile(args)
     model = arguments.load_model(args)
+    select_by_profile(args, profile, model)
     if not model.has_decoder:
         raise InputError(
             f"{args.bundle} has no Y-decoder, and the demo is about words: choose another bundle"
@@ -125,7 +129,7 @@ def run_with_rows(
             model,
             source,
             truth=truth,
-            select=args.select,
+            options=session_options(args),
             video=paths["video"],
             events=paths["events"],
             limit_s=limit_s if args.source is not None else None,

@@ -132,9 +132,11 @@ def _configured(args: argparse.Namespace, folder: Path) -> ConfigFile:
             "keep_gb": _divided(retention.max_bytes, 1e9),
             "thin_days": _divided(retention.thin_after_s, DAY_S),
         }
-    for section, values in (("model", model), ("select", select), ("log", log)):
+    for section, values in (("model", model), ("log", log)):
         if given := {key: value for key, value in values.items() if value is not None}:
             file.set(section, given)
+    if select:
+        file.set("select", select)
     for source in [*args.source, *([_demo(folder)] if args.demo else [])]:
         _add_source(file, source)
     return file
@@ -148,11 +150,7 @@ def _tuned(args: argparse.Namespace, *, bundle: str) -> tuple[dict[str, Any], di
     tell_device(profile, profile.engine)
     model = {name: getattr(profile, name) for name in ("engine", "threads", "stride_s", "tokens", "carry_s")}
     tuned = profile.selection
-    if tuned is not None and tuned.threshold is None:
-        console.note(
-            "note: serve takes no boundary probability: that of the profile is left out, and the usual one counts"
-        )
-    return model, {} if tuned is None or tuned.threshold is None else {"threshold": tuned.threshold}
+    return model, {} if tuned is None else {"threshold": tuned.threshold, "boundary": tuned.boundary}
 
 
 def _demo_place(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.demo.ground_truth import Agreement, GroundTruth
-from vljepa_apps.demo.run import STRIDE_S, DemoRun
+from vljepa_apps.demo.run import DemoRun
 from vljepa_apps.demo.timeline import Timeline, draw_timeline, save_png
 from vljepa_runtime.files import replace_file
 from vljepa_runtime.printable import json_text
@@ -155,7 +155,7 @@ class DemoReport:
             truth=self.truth.bars if self.truth else (),
             decoded=run.bars,
             decodings_s=[each.written_s for each in run.decodings if not each.unknown],
-            windows_s=[min(self.window_s + number * STRIDE_S, run.seconds) for number in windows],
+            windows_s=[min(self.window_s + number * run.stride_s, run.seconds) for number in windows],
             picture=run.thumbnails.nearest,
         )
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.demo.ground_truth import GroundTruth, judge
 from vljepa_apps.demo.overlay import Overlay
@@ -15,12 +15,9 @@ from vljepa_runtime.sinks import JsonlSink, VideoSink
 
 if TYPE_CHECKING:
     from vljepa_runtime import Event, Model, SessionStats
-    from vljepa_runtime.selection import Policy
     from vljepa_runtime.sources import Source
 
-__all__ = ["STRIDE_S", "Decoding", "DemoRun", "run_demo"]
-
-STRIDE_S = 1.0
+__all__ = ["Decoding", "DemoRun", "run_demo"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +55,7 @@ class DemoRun:
     Attributes:
         decodings: Every segment, in order.
         seconds: Length of the stream that was run.
+        stride_s: Seconds between its windows.
         stats: The session's counts and times.
         thumbnails: Small pictures of it.
         interrupted: Ended by Ctrl-C.
@@ -65,6 +63,7 @@ class DemoRun:
 
     decodings: tuple[Decoding, ...]
     seconds: float
+    stride_s: float
     stats: SessionStats
     thumbnails: Thumbnails
     interrupted: bool
@@ -90,7 +89,7 @@ def run_demo(
     source: Source,
     *,
     truth: GroundTruth | None,
-    select: Policy,
+    options: Mapping[str, Any],
     video: Path,
     events: Path,
     limit_s: float | None = None,
@@ -103,7 +102,7 @@ def run_demo(
         model: With a Y-decoder.
         source: Is closed at the end.
         truth: What it shows, when known.
-        select: When to decode.
+        options: Of the session, see `Session`; with a `stride_s`.
         video: The annotated video; replaced.
         events: The events as JSON lines; replaced.
         limit_s: Stop after this much of the stream.
@@ -114,7 +113,7 @@ def run_demo(
     interrupted = False
     with ExitStack() as stack:
         jsonl = stack.enter_context(JsonlSink(events, overwrite=True))
-        session = stack.enter_context(model.session(select=select, stride_s=STRIDE_S))
+        session = stack.enter_context(model.session(**options))
         sink = stack.enter_context(VideoSink(video, overwrite=True))
         overlay = Overlay(sink, truth=truth, on_time=on_time)
         try:
@@ -131,6 +130,7 @@ def run_demo(
     return DemoRun(
         decodings=tuple(decodings),
         seconds=round(overlay.end_s, 3),
+        stride_s=options["stride_s"],
         stats=stats,
         thumbnails=overlay.thumbnails,
         interrupted=interrupted,

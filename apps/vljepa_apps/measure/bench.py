@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console
@@ -18,7 +19,7 @@ from vljepa_apps.tables import Table
 if TYPE_CHECKING:
     from vljepa_apps.measure.latency import Latency
     from vljepa_apps.measure.subject import Subject
-    from vljepa_runtime import Model, SessionStats, TokenPolicy
+    from vljepa_runtime import Model, SessionStats
 
 __all__ = ["Benchmark", "bench", "stage_table", "stream_file", "summary", "tables"]
 
@@ -70,8 +71,7 @@ def bench(
     source: str | None,
     seconds: float,
     rounds: int,
-    tokens: TokenPolicy | str = "all",
-    carry_s: float = 0.0,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> Benchmark:
     """Run a stream, then time each graph.
 
@@ -81,16 +81,11 @@ def bench(
         source: Video to run on; None writes a stream of the procedural world.
         seconds: Length of that stream.
         rounds: Timed runs of each graph; 0 times none.
-        tokens: Of the stream; see `Session`.
-        carry_s: The same.
+        options: Of the session that runs the stream; see `Session`.
     """
     with stream_file(source, seconds) as path:
         stats = run_stream(
-            model,
-            path,
-            on_open=lambda name: console.note(f"running on {name}"),
-            tokens=tokens,
-            carry_s=carry_s,
+            model, path, on_open=lambda name: console.note(f"running on {name}"), options=options
         )
         peak_rss_mb = peak_memory(subject, path)
     return Benchmark(

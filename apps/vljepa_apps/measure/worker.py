@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.measure.json_process import answering, say
@@ -17,7 +18,7 @@ from vljepa_evaluation.tasks import TaskResult
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 if TYPE_CHECKING:
-    from vljepa_runtime import Model, SessionStats, TokenPolicy
+    from vljepa_runtime import Model, SessionStats
 
 __all__ = ["in_a_process", "main", "run_stream"]
 
@@ -109,8 +110,7 @@ def run_stream(
     path: str,
     *,
     on_open: Callable[[str], object] = lambda name: None,
-    tokens: TokenPolicy | str = "all",
-    carry_s: float = 0.0,
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> SessionStats:
     """What `vljepa run` does, without printing.
 
@@ -118,15 +118,14 @@ def run_stream(
         model: What runs.
         path: A source of any kind.
         on_open: Called with the source's name before it is read.
-        tokens: See `Session`.
-        carry_s: The same.
+        options: See `Session`.
 
     Returns:
         Counts and times of the whole session.
     """
     import vljepa_runtime as vj
 
-    with vj.open_source(path) as source, model.session(tokens=tokens, carry_s=carry_s) as session:
+    with vj.open_source(path) as source, model.session(**options) as session:
         on_open(source.name)
         for _ in session.run(source):
             pass

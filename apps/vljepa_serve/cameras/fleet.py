@@ -85,6 +85,7 @@ class Fleet(Closing):
         """Take over a configuration: only cameras that it changes are ended or begun."""
         with self._lock:
             before, self._config = self._config, config
+            self._problem("select", self._boundary_problem())
             wanted = {each.id: each for each in config.camera}
             for id in [*self.cameras]:
                 if id not in wanted:
@@ -93,6 +94,19 @@ class Fleet(Closing):
                     self.outputs.forget(id)
             for each in wanted.values():
                 self._apply_one(each, anew=_asks(before) != _asks(config))
+
+    def _boundary_problem(self) -> str:
+        """Why the probability of the configuration counts nowhere; empty where it does, or there is none."""
+        asks, known, stride_s = self._config.model, self._model.boundaries, self._config.model.stride_s
+        queries = asks.queries or (self._model.prompts.get("caption", ""),)
+        nets = [net for query in queries for net in (known.nets_of(query) if known is not None else ())]
+        if self._config.select.boundary is None or any(net.fits(stride_s) for net in nets):
+            return ""
+        return (
+            f"boundary of [select] counts nowhere: {self._model.bundle.name} has no network for windows "
+            f"{stride_s:g} s apart that are asked {' or '.join(map(repr, queries))}. Selection goes by distances; "
+            "take boundary out, or the stride and query it was tuned for."
+        )
 
     def _apply_one(self, config: CameraConfig, *, anew: bool) -> None:
         camera = self.cameras.get(config.id)

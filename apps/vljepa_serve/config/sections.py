@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from vljepa_runtime import InputError, OnlineSelection, parse_tokens
@@ -98,21 +98,28 @@ class SelectConfig:
 
     Attributes:
         threshold: Cosine distance that opens a change; None leaves it to the model, see `OnlineSelection`.
+        boundary: Probability from which on the bundle's own network has seen a boundary; None takes the usual one.
         min_gap_s: Shortest time between decodings.
         per_minute: Budget of decodings of each camera; None has none.
     """
 
     threshold: float | None = None
+    boundary: float | None = None
     min_gap_s: float = 0.5
     per_minute: float | None = None
 
     def __post_init__(self) -> None:
         check_record(self, error=InputError)
+        if self.threshold is not None and self.boundary is not None:
+            raise InputError("expected either threshold or boundary of a selection, and not both")
         self.policy()
 
     def policy(self) -> OnlineSelection:
         """The same for the runtime."""
-        return OnlineSelection(threshold=self.threshold, min_gap_s=self.min_gap_s, per_minute=self.per_minute)
+        policy = OnlineSelection(
+            threshold=self.threshold, min_gap_s=self.min_gap_s, per_minute=self.per_minute
+        )
+        return policy if self.boundary is None else replace(policy, boundary=self.boundary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`--profile`: what was tuned fills in what was not given; another bundle is refused, another device told."""
+"""`--profile` of run, demo and bench: fills in what is not given; another bundle is refused, another device told."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 import vljepa_runtime as vj
 from vljepa_apps import arguments
 from vljepa_apps.main import main
+from vljepa_apps.measure import bench
 from vljepa_apps.measure.machine import device_facts
 from vljepa_runtime.bundle import fingerprint_of
 
@@ -117,3 +118,53 @@ def test_the_profile_is_no_output(pictures: Path, tmp_path: Path, capsys: pytest
     assert main(["run", "tiny", str(pictures), "--profile", file, "--jsonl", file, "--force"]) == 1
     assert "is what is to be read" in capsys.readouterr().err
     assert Path(file).read_bytes() == before
+
+
+def test_the_demo_watches_with_it(
+    given: list[argparse.Namespace],
+    model: Any,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = profile(tmp_path, selection=SELECTION)
+    assert main(["demo", str(pictures), "--profile", file, "--threads", "1", "--quiet"]) == 0
+    assert (given[0].engine, given[0].threads) == ("openvino:cpu", 1)
+    assert model.sessions[0].options == {
+        "select": vj.OnlineSelection(threshold=0.3),
+        "stride_s": 0.25,
+        "tokens": "static",
+        "carry_s": 30.0,
+    }
+
+
+def test_the_benchmark_runs_with_it(
+    given: list[argparse.Namespace],
+    model: Any,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subjects: list[Any] = []
+    monkeypatch.setattr(bench, "peak_memory", lambda subject, path: subjects.append(subject))
+    monkeypatch.setattr(bench, "time_graphs", lambda model, subject, rounds: {})
+    file = profile(tmp_path, decode="never")
+    command = ["bench", "tiny", "--source", str(pictures), "--profile", file, "--carry", "0"]
+    assert main(command) == 0
+    assert (given[0].engine, subjects[0].threads) == ("openvino:cpu", 3)
+    assert model.sessions[0].options == {
+        "select": None,
+        "stride_s": 0.25,
+        "tokens": "static",
+        "carry_s": 0.0,
+        "decode": "never",
+    }
+
+
+def test_beside_peers_a_profile_may_leave_out_nothing(
+    model: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "tiny", "--against", "all", "--profile", profile(tmp_path)]) == 1
+    assert "expected no --tokens and no --carry" in capsys.readouterr().err
+    assert not model.sessions

@@ -54,6 +54,24 @@ def test_a_source_that_is_not_there_is_one_sentence(
     assert "no such file" in said
 
 
+def test_the_selection_of_a_profile_takes_the_place_of_another(tmp_path: Path) -> None:
+    fingerprint = fingerprint_of(vj.Bundle.open("tiny").manifest)
+    for limit in ({"boundary": 0.7}, {"threshold": 0.3}, {"boundary": 0.6}):
+        selection = vj.TunedSelection(query="What?", per_minute=6, found_per_minute=5, **limit)
+        profile = vj.DeviceProfile(bundle="tiny", fingerprint=fingerprint, selection=selection)
+        profile.save(tmp_path / "profile.json")
+        args = parser_of("serve", serve).parse_args(
+            ["--log", str(tmp_path), "--profile", str(tmp_path / "profile.json")]
+        )
+        select = serve._configured(args, args.log).config.select
+        assert {"threshold": select.threshold, "boundary": select.boundary} == {
+            "threshold": None,
+            "boundary": None,
+        } | limit
+        policy = select.policy()
+        assert (policy.threshold, policy.boundary) == (limit.get("threshold"), limit.get("boundary", 0.1))
+
+
 @pytest.mark.parametrize(
     "given", [(), ("--threads", "1", "--engine", "openvino:cpu")], ids=["alone", "options"]
 )
