@@ -17,6 +17,8 @@ Float64 = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Points = tuple[Float64, Float64]
 """Decodings per minute and CIDEr-D, (N,) each."""
+ORACLE = "events known"
+"""The curve that knows where events end."""
 BASELINE = 60.0
 """Decodings per minute of the uniform decoding that is compared with: 1 Hz."""
 RESAMPLES = 400
@@ -44,7 +46,7 @@ class Curve:
         >>> online.rates, [quality.value for quality in online.quality]
         (array([30.,  5.]), [8.0, 6.0])
         >>> ratios([uniform, online])[1]
-        Ratio(policy='online', ratio=Estimate(value=2.0, low=2.0, high=2.0, n=2), against_sparsest=2.0, reached=1.0)
+        Ratio(policy='online', ratio=Estimate(value=2.0, low=2.0, high=2.0, n=2), against_sparsest=2.0, ...)
         >>> held_out([uniform, online], [uniform, online])  # settings chosen on some streams, measured on others
         (HeldOut(policy='online', setting=0.1, per_minute=30.0, fewer=Estimate(value=2.0, ...), gain=...),)
     """
@@ -91,12 +93,15 @@ class Ratio:
         against_sparsest: The same against the sparsest uniform decoding that still has that CIDEr: what the policy
             itself is worth where 1 Hz is more than uniform decoding needs.
         reached: Share of the resamples in which the CIDEr is reached.
+        against_oracle: How many times fewer than the curve `events known` needs for it, resample by resample; None
+            where there is no such curve, or one of the two never reaches it.
     """
 
     policy: str
     ratio: Estimate | None
     against_sparsest: float | None
     reached: float
+    against_oracle: Estimate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -105,6 +110,7 @@ class Ratio:
             "ratio": self.ratio.to_dict() if self.ratio else None,
             "against_sparsest": self.against_sparsest,
             "reached": self.reached,
+            "against_oracle": self.against_oracle.to_dict() if self.against_oracle else None,
         }
 
 
@@ -118,6 +124,7 @@ class HeldOut:
         per_minute: Decodings per minute on the measured streams.
         fewer: How many times fewer than uniform decoding at 1 Hz there.
         gain: CIDEr-D minus that of uniform decoding at 1 Hz, stream by stream.
+        of_oracle: Of the decodings that the curve `events known` saves, the share saved; None without that curve.
     """
 
     policy: str
@@ -125,6 +132,7 @@ class HeldOut:
     per_minute: float
     fewer: Estimate
     gain: Estimate
+    of_oracle: Estimate | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -134,6 +142,7 @@ class HeldOut:
             "per_minute": self.per_minute,
             "fewer": self.fewer.to_dict(),
             "gain": self.gain.to_dict(),
+            "of_oracle": self.of_oracle.to_dict() if self.of_oracle else None,
         }
 
 
@@ -143,10 +152,14 @@ def ratios(measured: Sequence[Curve]) -> tuple[Ratio, ...]:
     Raises:
         ValueError: there is no curve `uniform`.
     """
-    uniform = next((curve for curve in measured if curve.policy == "uniform"), None)
+    uniform, known = _named(measured, "uniform"), _named(measured, ORACLE)
     if uniform is None:
         raise ValueError(f"expected a curve `uniform`, got {', '.join(curve.policy for curve in measured)}")
-    return tuple(_ratio(curve, uniform) for curve in measured)
+    return tuple(_ratio(curve, uniform, known) for curve in measured)
+
+
+def _named(measured: Sequence[Curve], policy: str) -> Curve | None:
+    return next((curve for curve in measured if curve.policy == policy), None)
 
 
 def held_out(chosen_on: Sequence[Curve], measured: Sequence[Curve]) -> tuple[HeldOut, ...]:
@@ -160,13 +173,14 @@ def held_out(chosen_on: Sequence[Curve], measured: Sequence[Curve]) -> tuple[Hel
         One per policy that reaches the CIDEr of uniform decoding at 1 Hz where settings are chosen.
     """
     (reference, row), (baseline, at) = _at_one_hertz(chosen_on), _at_one_hertz(measured)
+    known = _named(measured, ORACLE)
     wanted = reference.quality[row].value
     result = []
     for before, after in zip(chosen_on, measured, strict=True):
         good = [i for i, q in enumerate(before.quality) if q.value >= wanted]
         if before.policy != reference.policy and good:
             setting = min(good, key=lambda i: float(before.rates[i]))
-            result.append(_held_out(after, setting, baseline, at))
+            result.append(_held_out(after, setting, baseline, at, known))
     return tuple(result)
 
 
@@ -175,12 +189,11 @@ def _at_one_hertz(measured: Sequence[Curve]) -> tuple[Curve, int]:
     return uniform, int(np.abs(uniform.rates - BASELINE).argmin())
 
 
-def _held_out(curve: Curve, setting: int, uniform: Curve, at: int) -> HeldOut:
+def _held_out(curve: Curve, setting: int, uniform: Curve, at: int, known: Curve | None) -> HeldOut:
     streams = len(curve.minutes)
     each = np.concatenate([np.arange(streams)[None], _resamples(streams)])
-    fewer = uniform.decodings[at][each].sum(axis=1) / np.maximum(
-        curve.decodings[setting][each].sum(axis=1), 1
-    )
+    usual, ours = (rows[each].sum(axis=1) for rows in (uniform.decodings[at], curve.decodings[setting]))
+    fewer = usual / np.maximum(ours, 1)
     better = (curve.scores[setting] - uniform.scores[at])[each].sum(axis=1) / curve.annotations[each].sum(
         axis=1
     )
@@ -190,20 +203,32 @@ def _held_out(curve: Curve, setting: int, uniform: Curve, at: int) -> HeldOut:
         per_minute=float(curve.rates[setting]),
         fewer=Estimate.of(float(fewer[0]), fewer[1:], streams),
         gain=Estimate.of(float(better[0]), better[1:], streams),
+        of_oracle=None
+        if known is None
+        else _shared(usual - ours, usual - known.decodings[0][each].sum(axis=1), streams),
     )
 
 
-def _ratio(curve: Curve, uniform: Curve) -> Ratio:
+def _shared(saved: Float64, known: Float64, streams: int) -> Estimate | None:
+    """What is saved over what the oracle saves, of all streams and then of each resample."""
+    if (known <= 0).any():  # streams so short that there is nothing to save
+        return None
+    share = saved / known
+    return Estimate.of(float(share[0]), share[1:], streams)
+
+
+def _ratio(curve: Curve, uniform: Curve, known: Curve | None) -> Ratio:
     streams = len(curve.minutes)
 
     def of(which: Curve, chosen: Indices) -> float | None:
         return ratio_at_equal_quality(which.points(chosen), uniform.points(chosen), at_per_minute=BASELINE)
 
     rng = np.random.default_rng(SEED)
-    drawn = [of(curve, rng.integers(streams, size=streams)) for _ in range(RESAMPLES)]
+    resamples = [np.arange(streams), *(rng.integers(streams, size=streams) for _ in range(RESAMPLES))]
+    value, *drawn = (of(curve, chosen) for chosen in resamples)
     found = [ratio for ratio in drawn if ratio is not None]
     reached = len(found) / RESAMPLES
-    value, sparsest = of(curve, np.arange(streams)), of(uniform, np.arange(streams))
+    sparsest = of(uniform, resamples[0])
     says_nothing = not uniform.scores.any()  # every rate is as good as any other
     if value is None or not found or says_nothing:
         return Ratio(policy=curve.policy, ratio=None, against_sparsest=None, reached=reached)
@@ -212,7 +237,17 @@ def _ratio(curve: Curve, uniform: Curve) -> Ratio:
         ratio=Estimate.of(value, found, streams),
         against_sparsest=value / sparsest if sparsest else None,
         reached=reached,
+        against_oracle=None
+        if known is None
+        else _against([value, *drawn], [of(known, each) for each in resamples], streams),
     )
+
+
+def _against(ours: Sequence[float | None], theirs: Sequence[float | None], streams: int) -> Estimate | None:
+    """One ratio over the other, of all streams and then of the resamples that have both."""
+    pairs = [one / other if one and other else None for one, other in zip(ours, theirs)]
+    found = [each for each in pairs[1:] if each is not None]
+    return Estimate.of(pairs[0], found, streams) if pairs[0] is not None and found else None
 
 
 def ratio_at_equal_quality(

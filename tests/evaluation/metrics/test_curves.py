@@ -66,3 +66,37 @@ def test_a_quality_never_reached_has_no_ratio() -> None:
     assert found["uniform"].against_sparsest == 1.0
     with pytest.raises(ValueError, match="expected a curve `uniform`"):
         ratios((curve("ward", 1.0),))
+
+
+def two(policy: str, scores: list[float], decodings: list[float]) -> Curve:
+    """One setting over two streams of a minute and ten annotations each."""
+    rows = (np.array([each]) for each in (scores, decodings))
+    return Curve(policy, (1.0,), *rows, np.full(2, 10.0), np.ones(2))
+
+
+def test_what_is_saved_is_compared_with_what_knowing_the_events_saves() -> None:
+    measured = (
+        two("uniform", [50, 50], [60, 60]),
+        two("online", [50, 50], [20, 30]),
+        two("events known", [60, 60], [10, 20]),
+    )
+    online, known = held_out(measured, measured)
+    assert online.of_oracle is not None
+    assert online.of_oracle.value == pytest.approx((40 + 30) / (50 + 40))
+    assert (online.of_oracle.low, online.of_oracle.high) == pytest.approx(
+        (30 / 40, 40 / 50)
+    )  # one stream twice
+    assert known.of_oracle is not None
+    assert (known.of_oracle.low, known.of_oracle.high) == (1, 1)
+    found = {each.policy: each.against_oracle for each in ratios(measured)}
+    assert found["online"] is not None
+    assert found["online"].value == pytest.approx(30 / 50)
+    assert (found["online"].low, found["online"].high) == pytest.approx((10 / 20, 20 / 30))
+
+
+def test_without_an_oracle_nothing_is_said_of_it() -> None:
+    measured = two("uniform", [50, 50], [60, 60]), two("online", [50, 50], [20, 30])
+    assert [each.of_oracle for each in held_out(measured, measured)] == [None]
+    assert {each.against_oracle for each in ratios(measured)} == {None}
+    dense = *measured, two("events known", [50, 50], [70, 70])  # events come faster than once a second
+    assert [each.of_oracle for each in held_out(dense, dense)] == [None, None]
