@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_evaluation.tasks.streams import Recording
-from vljepa_runtime.selection import BoundaryNet, pair_distances
+from vljepa_runtime.selection import BoundaryNet, last_windows, pair_distances
 
-__all__ = ["fit_boundaries", "gradients", "last_windows"]
+__all__ = ["fit_boundaries", "gradients"]
 
 SPAN_S = 4.0  # how far back the oldest window lies: two windows of two seconds
 HIDDEN = (32, 16)
@@ -20,12 +20,15 @@ Array = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 
 
-def fit_boundaries(recordings: Sequence[Recording], *, stride_s: float, seed: int = 0) -> BoundaryNet:
+def fit_boundaries(
+    recordings: Sequence[Recording], *, stride_s: float, behind: float = 1.0, seed: int = 0
+) -> BoundaryNet:
     """Learn from streams whose events are known.
 
     Args:
         recordings: Of one stride, or of a part of `stride_s`, of which every so many windows are taken.
         stride_s: Seconds between the windows that it will see.
+        behind: Which window it speaks of: one that begins so many strides behind a boundary, give or take half a one.
         seed: Of the first weights and the order of the examples.
 
     Examples:
@@ -42,7 +45,7 @@ def fit_boundaries(recordings: Sequence[Recording], *, stride_s: float, seed: in
         >>> fit_boundaries([stream], stride_s=0.5)
         <BoundaryNet of 9 windows, 0.5 s apart>
     """
-    inputs, targets = (np.concatenate(each) for each in zip(*_examples(recordings, stride_s)))
+    inputs, targets = (np.concatenate(each) for each in zip(*_examples(recordings, stride_s, behind)))
     middle, scale = inputs.mean(axis=0), inputs.std(axis=0) + 1e-6
     weights, biases = _train((inputs - middle) / scale, targets, np.random.default_rng(seed))
     biases[0] = biases[0] - (middle / scale) @ weights[0]  # the net itself takes plain distances
@@ -50,7 +53,9 @@ def fit_boundaries(recordings: Sequence[Recording], *, stride_s: float, seed: in
     return BoundaryNet(stride_s=stride_s, weights=tuple(weights), biases=tuple(biases))
 
 
-def _examples(recordings: Sequence[Recording], stride_s: float) -> Iterator[tuple[Array, Array]]:
+def _examples(
+    recordings: Sequence[Recording], stride_s: float, behind: float
+) -> Iterator[tuple[Array, Array]]:
     for recording in recordings:
         here = float(np.median(np.diff(recording.windows_s[:, 0])))
         every = max(1, round(stride_s / here))
@@ -59,22 +64,18 @@ def _examples(recordings: Sequence[Recording], stride_s: float) -> Iterator[tupl
             embeddings = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
             yield (
                 pair_distances(last_windows(embeddings, 1 + round(SPAN_S / stride_s))),
-                _targets(recording.windows_s[offset::every], recording.events_s, stride_s),
+                _targets(recording.windows_s[offset::every], recording.events_s, stride_s, behind),
             )
 
 
-def last_windows(embeddings: Array, count: int) -> Array:
-    """(T, S) -> (T, K, S): at each moment the last K; before the first there is the first again."""
-    padded = np.concatenate([np.repeat(embeddings[:1], count - 1, axis=0), embeddings])
-    return np.swapaxes(np.lib.stride_tricks.sliding_window_view(padded, count, axis=0), 1, 2)
-
-
-def _targets(windows_s: npt.NDArray[np.float64], events_s: npt.NDArray[np.float64], stride_s: float) -> Array:
-    """1 where a window is the second that begins behind a boundary, give or take half a stride."""
+def _targets(
+    windows_s: npt.NDArray[np.float64], events_s: npt.NDArray[np.float64], stride_s: float, behind: float
+) -> Array:
+    """1 where a window begins `behind` strides behind a boundary, give or take half a stride."""
     targets = np.zeros(len(windows_s), np.float32)
     for boundary in events_s[1:, 0]:
-        behind = windows_s[:, 0] - boundary + 0.5 * stride_s
-        targets[(behind > stride_s) & (behind <= 2 * stride_s)] = 1
+        strides = (windows_s[:, 0] - boundary) / stride_s - behind
+        targets[(strides > -0.5) & (strides <= 0.5)] = 1
     return targets
 
 

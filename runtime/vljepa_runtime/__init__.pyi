@@ -42,6 +42,7 @@ from .preprocessing.unread_clip import UnreadClip as UnreadClip
 from .selection import BestLabel as BestLabel
 from .selection import BestState as BestState
 from .selection import EveryWindow as EveryWindow
+from .selection import OfflineSelection as OfflineSelection
 from .selection import OfflineWard as OfflineWard
 from .selection import OnlineSelection as OnlineSelection
 from .selection import Policy as Policy

@@ -14,6 +14,7 @@ from vljepa_runtime.queries import queries_or_prompt
 from vljepa_runtime.selection.best_label import BestLabel
 from vljepa_runtime.selection.best_state import BestState
 from vljepa_runtime.selection.boundaries import Boundaries
+from vljepa_runtime.selection.offline import OfflineSelection
 from vljepa_runtime.selection.online import OnlineSelection
 from vljepa_runtime.selection.policies import resolve_policy
 from vljepa_runtime.selection.protocol import Policy, State
@@ -45,7 +46,7 @@ class Selecting:
     def begin(self, query: str) -> State:
         """What selects of one query: with the bundle's own network where it has one for such windows."""
         policy = self.policy
-        if isinstance(policy, OnlineSelection):
+        if isinstance(policy, (OnlineSelection, OfflineSelection)):
             policy = policy.knowing(self.boundaries, query)
         return policy.start()
 

@@ -57,7 +57,7 @@ class Session(Closing):
         query: One or several; None takes the bundle's caption prompt.
         select: When to decode: a policy, or what `parse_policy` reads, such as `online:6`; None takes `online`.
             Without a threshold of its own, `OnlineSelection` sees the changes that the bundle's own network sees, where
-            that was fitted to such windows (`Model.boundaries`).
+            that was fitted to such windows (`Model.boundaries`); so does `OfflineSelection`.
         stride_s: Seconds between windows.
         decode: `auto` decodes what selection gives when the bundle has a Y-decoder, `always` insists on one,
             `never` leaves the text empty. Segments that show nothing the model knows are decoded with `always` alone.

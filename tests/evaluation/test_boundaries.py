@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vljepa_evaluation.boundaries import fit_boundaries, gradients, last_windows
+from vljepa_evaluation.boundaries import fit_boundaries, gradients
 from vljepa_evaluation.tasks import Recording
 from vljepa_runtime.selection import OnlineSelection, run_policy
 
@@ -64,11 +64,20 @@ def test_events_of_streams_that_it_never_saw_are_found(stride_s: float) -> None:
     assert spurious <= 0.05 * (found + missed)
 
 
+@pytest.mark.parametrize("behind", [1.0, -0.5])
+def test_a_net_speaks_of_the_windows_that_it_was_fitted_to(behind: float) -> None:
+    net = fit_boundaries([recording(seed) for seed in range(4)], stride_s=0.5, behind=behind)
+    unseen = recording(100)
+    rows = unseen.embeddings / np.linalg.norm(unseen.embeddings, axis=1, keepdims=True)
+    chances, starts = net.along(rows), unseen.windows_s[:, 0]
+    away = []
+    for begins_s in unseen.events_s[1:, 0]:
+        near = np.flatnonzero(np.abs(starts - begins_s) < 1.3)
+        if len(near):
+            away.append((starts[near[chances[near].argmax()]] - begins_s) / 0.5)
+    assert abs(float(np.median(away)) - behind) <= 0.5
+
+
 def test_the_same_streams_give_the_same_net() -> None:
     one, other = (fit_boundaries([recording(0)], stride_s=0.5) for _ in range(2))
     assert all(np.array_equal(*pair) for pair in zip(one.weights, other.weights))
-
-
-def test_before_the_first_window_there_is_the_first_again() -> None:
-    rows = np.arange(3, dtype=np.float32)[:, None]
-    assert last_windows(rows, 2)[..., 0].tolist() == [[0, 0], [0, 1], [1, 2]]

@@ -175,10 +175,12 @@ WHOLE = [
     "load.threads",
     "open_engine.threads",
     "OfflineWard",
+    "OfflineSelection",
 ]
 WHOLE += ["Hints.short_side", "online.smooth", "online.burst"]
 POSITIVE = ["session.stride_s", "open_source.fps", "open_source.timeout_s", "Uniform"]
-POSITIVE += ["OfflineWard.per_minute", "Hints.min_interval_s", "SalientTokens", "StaticTokens"]
+POSITIVE += ["OfflineWard.per_minute", "OfflineSelection.per_minute"]
+POSITIVE += ["Hints.min_interval_s", "SalientTokens", "StaticTokens"]
 FROM_ZERO = ["session.carry_s"]
 TUNED = [
     "threshold",
@@ -197,6 +199,7 @@ NONE_MEANS = [
     "open_source.timeout_s",
     "Hints.min_interval_s",
 ]
+NONE_MEANS += ["OfflineSelection", "OfflineSelection.per_minute"]
 NONE_MEANS += ["online.max_age_s", "online.per_minute", "online.threshold"]
 
 
@@ -211,12 +214,14 @@ def options(model: vj.Model, clip: np.ndarray, file: Path) -> dict[str, Callable
         "load.threads": lambda v: vj.load(file, threads=v),
         "open_engine.threads": lambda v: vj.open_engine(threads=v),
         "OfflineWard": vj.OfflineWard,
+        "OfflineSelection": vj.OfflineSelection,
         "Hints.short_side": lambda v: Hints(short_side=v),
         "session.stride_s": lambda v: model.session(stride_s=v),
         "open_source.fps": lambda v: vj.open_source(file, fps=v),
         "open_source.timeout_s": lambda v: vj.open_source(file, timeout_s=v),
         "Uniform": vj.Uniform,
         "OfflineWard.per_minute": lambda v: vj.OfflineWard(per_minute=v),
+        "OfflineSelection.per_minute": lambda v: vj.OfflineSelection(per_minute=v),
         "Hints.min_interval_s": lambda v: Hints(min_interval_s=v),
     }
     online = {f"online.{name}": partial(online_with, name) for name in [*TUNED, "smooth", "burst"]}

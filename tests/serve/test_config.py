@@ -51,6 +51,7 @@ cameras = ["door", "yard"]
         ("[server]\nport = 70000", "port from 0 to 65535"),
         ("[select]\nthreshold = 0", "threshold"),
         ("[select]\nboundary = 1", "0 < boundary < 1"),
+        ('[select]\nconfirm = "no"', "select.confirm"),
         ("[select]\nboundary = 0.5\nthreshold = 0.1", "threshold or boundary of a selection, and not both"),
         ("[server", "expected TOML"),
         ("a = " + "[" * 3000, "expected TOML"),

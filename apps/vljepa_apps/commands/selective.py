@@ -18,7 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     arguments.add_bundle(parser, optional=True)
     arguments.add_number(parser, "--streams", STREAMS, "streams")
     arguments.add_number(
-        parser, "--tuning", TUNING, "further streams, to choose a setting per policy on", kind=arguments.count
+        parser,
+        "--tuning",
+        TUNING,
+        "further streams, to fit what tells events apart and choose a setting per policy; 0 measures the bundle's own",
+        kind=arguments.count,
     )
     parser.add_argument(
         "--hands",

@@ -99,12 +99,14 @@ class SelectConfig:
     Attributes:
         threshold: Cosine distance that opens a change; None leaves it to the model, see `OnlineSelection`.
         boundary: Probability from which on the bundle's own network has seen a boundary; None takes the usual one.
+        confirm: Whether what that network sees is told one window later, when the next is less sure of it.
         min_gap_s: Shortest time between decodings.
         per_minute: Budget of decodings of each camera; None has none.
     """
 
     threshold: float | None = None
     boundary: float | None = None
+    confirm: bool = True
     min_gap_s: float = 0.5
     per_minute: float | None = None
 
@@ -117,7 +119,10 @@ class SelectConfig:
     def policy(self) -> OnlineSelection:
         """The same for the runtime."""
         policy = OnlineSelection(
-            threshold=self.threshold, min_gap_s=self.min_gap_s, per_minute=self.per_minute
+            threshold=self.threshold,
+            confirm=self.confirm,
+            min_gap_s=self.min_gap_s,
+            per_minute=self.per_minute,
         )
         return policy if self.boundary is None else replace(policy, boundary=self.boundary)
 

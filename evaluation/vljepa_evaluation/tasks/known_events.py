@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_evaluation.tasks.streams import Recording
-from vljepa_runtime.selection import Decision, Observation, Policy, resolve_policy
+from vljepa_runtime.selection import Decision, Observation, Policy, decisions_between, resolve_policy
 
 __all__ = ["FoundEvents", "KnownEvents", "find_events"]
 
@@ -47,19 +47,8 @@ class _KnownState:
         return []
 
     def finish(self) -> list[Decision]:
-        starts, ends, middles = (
-            np.array([getattr(each, name) for each in self.seen]) for name in ("start_s", "end_s", "time_s")
-        )
-        decisions = []
-        for start_s, end_s in self.events_s.tolist() if self.seen else ():
-            inside = np.flatnonzero((starts >= start_s) & (ends <= end_s))
-            if not len(inside):  # an event shorter than a window
-                inside = np.abs(middles - (start_s + end_s) / 2).argmin()[None]
-            mean = np.mean([self.seen[index].embedding for index in inside], axis=0)
-            unit = np.asarray(mean / np.linalg.norm(mean), np.float32)
-            middle_s = (start_s + end_s) / 2
-            decisions.append(Decision(start_s=start_s, end_s=end_s, time_s=middle_s, embedding=unit))
-        return decisions
+        seen, self.seen = self.seen, []
+        return decisions_between(seen, self.events_s.tolist()) if seen else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from vljepa_evaluation.tasks.protocol import Float32
 from vljepa_evaluation.tasks.streams import Recording
 from vljepa_runtime.selection import (
     BoundaryNet,
+    OfflineSelection,
     OfflineWard,
     OnlineSelection,
     Policy,
@@ -29,6 +31,8 @@ BOUNDARIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 Maker = Callable[[Recording], Policy]
 """Gives the policy of one stream: where it knows the truth, or was fitted to others."""
+Learned = Callable[..., Policy]
+"""Makes a policy of `boundaries` and a `boundary`."""
 Sweep = Mapping[str, Sequence[tuple[float, Policy | Maker]]]
 """Per family of policies: (setting, policy)."""
 
@@ -47,11 +51,19 @@ def policies(net: Callable[[Recording], BoundaryNet] | None = None) -> Sweep:
         "online": [(t, OnlineSelection(threshold=t)) for t in THRESHOLDS],
         "events known": [(1.0, KnownEvents.of)],
     }
-    return fixed if net is None else {**fixed, "online, network": [(b, _learned(net, b)) for b in BOUNDARIES]}
+    if net is None:
+        return fixed
+    learned: dict[str, Learned] = {
+        "online, network": OnlineSelection,
+        "online, network, at once": partial(OnlineSelection, confirm=False),
+        "offline, network": OfflineSelection,
+    }
+    swept = {name: [(b, _learned(kind, net, b)) for b in BOUNDARIES] for name, kind in learned.items()}
+    return {**fixed, **swept}
 
 
-def _learned(net: Callable[[Recording], BoundaryNet], boundary: float) -> Maker:
-    return lambda recording: OnlineSelection(boundaries=(net(recording),), boundary=boundary)
+def _learned(kind: Learned, net: Callable[[Recording], BoundaryNet], boundary: float) -> Maker:
+    return lambda recording: kind(boundaries=(net(recording),), boundary=boundary)
 
 
 def curves(

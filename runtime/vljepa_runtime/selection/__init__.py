@@ -1,8 +1,8 @@
 """When to put meaning into words: a stream of embeddings in, few segments worth decoding out.
 
 >>> import numpy as np
->>> from vljepa_runtime.selection import EveryWindow, Observation, OfflineWard, OnlineSelection, Uniform
->>> from vljepa_runtime.selection import observe, parse_policy, run_policy, ward_segments
+>>> from vljepa_runtime.selection import EveryWindow, Observation, OfflineSelection, OfflineWard, OnlineSelection
+>>> from vljepa_runtime.selection import Uniform, observe, parse_policy, run_policy, ward_segments
 >>> one, other = np.eye(2, 8)
 >>> embeddings = np.stack([one] * 6 + [other] * 6)  # a window a second; the meaning changes after six
 >>> windows = list(observe(embeddings, np.arange(12.0), window_s=1))
@@ -29,6 +29,12 @@ What tells events apart can be a small network, which `vljepa selective` fits an
 >>> net = BoundaryNet(stride_s=1, weights=(np.ones((1, 1), np.float32),), biases=(np.zeros(1, np.float32),))
 >>> BOUNDARIES_FILE, resolve_policy(OnlineSelection(boundaries=(net,), boundary=0.7)).boundary
 ('boundaries.safetensors', 0.7)
+
+One that is surest where two windows in a row are far apart, over the whole stream at once:
+
+>>> net = BoundaryNet(stride_s=1, weights=(np.ones((1, 1), np.float32),), biases=(np.full(1, -0.5, np.float32),))
+>>> [decision.start_s for decision in run_policy(OfflineSelection(2, boundaries=(net,)), windows)]
+[-0.5, 4.5]
 
 Without one, a change opens at a distance:
 

@@ -3,9 +3,12 @@ from .best_state import BestState as BestState
 from .boundaries import BOUNDARIES_FILE as BOUNDARIES_FILE
 from .boundaries import Boundaries as Boundaries
 from .boundaries import BoundaryNet as BoundaryNet
+from .boundaries import last_windows as last_windows
 from .boundaries import pair_distances as pair_distances
 from .calibration import calibrate as calibrate
 from .calibration import calibrate_observed as calibrate_observed
+from .offline import OfflineSelection as OfflineSelection
+from .offline import decisions_between as decisions_between
 from .online import THRESHOLD as THRESHOLD
 from .online import OnlineSelection as OnlineSelection
 from .policies import POLICY_HELP as POLICY_HELP

@@ -19,11 +19,12 @@ import numpy.typing as npt
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.files.tensors import pack, unpack
 
-__all__ = ["BOUNDARIES_FILE", "Boundaries", "BoundaryNet", "pair_distances"]
+__all__ = ["BOUNDARIES_FILE", "Boundaries", "BoundaryNet", "last_windows", "pair_distances"]
 
 BOUNDARIES_FILE = "boundaries.safetensors"
 MAX_BYTES = 1 << 20  # a net of 9 windows and 48 hidden values has 7 kB
 MAX_WINDOWS = 64
+BLOCK = 4096  # moments of a stream at a time: their windows are copied, 9 MB each thousand
 COUNTS = {windows * (windows - 1) // 2: windows for windows in range(2, MAX_WINDOWS + 1)}
 """K windows by how many distances they have."""
 Floats = npt.NDArray[np.float32]
@@ -47,6 +48,26 @@ def pair_distances(embeddings: Floats) -> Floats:
 def _pairs(count: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Numbers of each two of so many windows, the later one first."""
     return np.tril_indices(count, -1)
+
+
+def last_windows(embeddings: Floats, count: int) -> Floats:
+    """The last windows at each moment of a stream; before the first there is the first again.
+
+    Args:
+        embeddings: (T, S).
+        count: K.
+
+    Returns:
+        (T, K, S).
+
+    Examples:
+        >>> import numpy as np
+        >>> from vljepa_runtime.selection import last_windows
+        >>> last_windows(np.arange(3.0)[:, None], 2)[..., 0].tolist()
+        [[0.0, 0.0], [0.0, 1.0], [1.0, 2.0]]
+    """
+    padded = np.concatenate([np.repeat(embeddings[:1], count - 1, axis=0), embeddings])
+    return np.swapaxes(np.lib.stride_tricks.sliding_window_view(padded, count, axis=0), 1, 2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -106,6 +127,12 @@ class BoundaryNet:
     def probability(self, embeddings: Floats) -> float:
         """Of one moment of a stream, from its last K embeddings (K, S), unit vectors."""
         return float(self.probabilities(pair_distances(embeddings)[None])[0])
+
+    def along(self, embeddings: Floats) -> Floats:
+        """(T,) of every moment of a stream, from all its embeddings (T, S), unit vectors."""
+        shown = last_windows(embeddings, self.windows)
+        blocks = (shown[first : first + BLOCK] for first in range(0, len(shown), BLOCK))
+        return np.concatenate([self.probabilities(pair_distances(block)) for block in blocks])
 
     def probabilities(self, distances: Floats) -> Floats:
         """(N,) of many moments, from their `pair_distances` (N, K * (K - 1) / 2)."""

@@ -50,8 +50,9 @@ class OnlineSelection:
     gives the embedding, the decision spans both and says so in `merged`.
 
     With `boundaries`, nets that were fitted to streams with known events, a change is what the one says that was fitted
-    to windows so far apart: it settles where the probability of a boundary is highest, one window later. Threshold,
-    hysteresis, smooth, agree and max_delay_s then count for the first segment alone, and where pictures are held.
+    to windows so far apart: it settles where the probability of a boundary is highest, one window later; without
+    `confirm` where it is high first. Threshold, hysteresis, smooth, agree and max_delay_s then count for the first
+    segment alone, and where pictures are held.
 
     Attributes:
         threshold: Cosine distance that opens a change, above 0, at most 2; None takes `THRESHOLD`.
@@ -66,6 +67,7 @@ class OnlineSelection:
         burst: Decodings that quiet time can save up; any minute has at most per_minute + burst.
         boundaries: See where an event ends; without any that fits, distances count.
         boundary: Probability from which on it counts as seen, 0..1.
+        confirm: Whether a boundary is told one window later, when the next is known to be less sure of it.
     """
 
     threshold: float | None = None
@@ -80,9 +82,10 @@ class OnlineSelection:
     burst: int = 2
     boundaries: tuple[BoundaryNet, ...] = ()
     boundary: float = 0.1
+    confirm: bool = True
 
     def __post_init__(self) -> None:
-        for item in (each for each in fields(self) if each.name != "boundaries"):
+        for item in (each for each in fields(self) if each.name not in ("boundaries", "confirm")):
             value, kind = getattr(self, item.name), whole if item.name in ("smooth", "burst") else number
             if value is not None or item.default is not None:
                 kind(value, item.name)
@@ -97,6 +100,7 @@ class OnlineSelection:
             "per_minute > 0 or None": self.per_minute is None or 0 < self.per_minute < math.inf,
             "burst >= 1": self.burst >= 1,
             "0 < boundary < 1": 0 < self.boundary < 1,
+            "confirm True or False": isinstance(self.confirm, bool),
         }
         broken = [rule for rule, holds in checks.items() if not holds]
         if broken:
@@ -215,19 +219,23 @@ class _OnlineState:
         return len(known) > 1 and net.fits(apart_s) and not any(seen.held for seen in known)
 
     def _watch(self, seen: Observation, net: BoundaryNet) -> None:
-        """What the net says of the newest window decides about the one before."""
+        """What the net says of the newest window decides about it, or about the one before."""
         known = list(self.recent)[-net.windows :]
         missing = known[:1] * (net.windows - len(known))
         self.chances.append(net.probability(np.stack([_f32(each) for each in (*missing, *known)])))
         is_same = distance(_f32(seen), self.reference) <= NEAR  # a mixture with the next event does not count
-        if not self._end_event(list(self.recent)[-3:]) and is_same:
+        shown = list(self.recent)[-3 if self.policy.confirm else -2 :]
+        if not self._end_event(shown) and is_same:
             self._extend(seen)
 
     def _end_event(self, shown: list[Observation]) -> bool:
         """Settle on the windows `shown`, the second of which is at the boundary, if there is one."""
         before, here, after = self.chances
-        is_peak = here >= self.policy.boundary and here >= before and here > after
-        if not is_peak or len(shown) < 2 or shown[1].time_s - self.boundary_s < SHORTEST_S:
+        if self.policy.confirm:
+            is_seen = here >= self.policy.boundary and here >= before and here > after
+        else:
+            is_seen = after >= self.policy.boundary
+        if not is_seen or len(shown) < 2 or shown[1].time_s - self.boundary_s < SHORTEST_S:
             return False
         self.boundary_s = shown[1].time_s
         # The first window of an event may show a little of the one before: it counts where it says the same.

@@ -18,6 +18,8 @@ POLICIES = (  # the first one is the default
     Form("online", "selection.online:OnlineSelection", number="DECODINGS_PER_MINUTE", argument="per_minute"),
     Form("uniform", "selection.uniform:Uniform", number="SECONDS", argument="interval_s"),
     Form("every", "selection.uniform:EveryWindow"),
+    Form("offline", "selection.offline:OfflineSelection"),
+    Form("offline", "selection.offline:OfflineSelection", number="SEGMENTS", argument="segments", kind=int),
     Form("ward", "selection.ward:OfflineWard", number="SEGMENTS", argument="segments", kind=int),
 )
 TABLE: FormTable[Policy] = FormTable("selection policy", POLICIES, method="start")
@@ -28,7 +30,8 @@ def parse_policy(spec: str) -> Policy:
     """Read a policy from text.
 
     Args:
-        spec: `online`, `online:6` (at most about 6 decodings per minute), `uniform:2`, `every` or `ward:12`.
+        spec: `online`, `online:6` (at most about 6 decodings per minute), `uniform:2`, `every`, `offline`,
+            `offline:12` (at most 12 segments) or `ward:12`.
 
     Raises:
         InputError: no such policy, or its number is missing, wrong or not wanted.

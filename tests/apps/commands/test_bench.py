@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import vljepa_runtime as vj
 from vljepa_apps import arguments
 from vljepa_apps.main import main
 from vljepa_apps.measure import bench, selective
@@ -150,6 +151,7 @@ class Speaking:
     """Each window's embedding is the mean colour of its frames; the words are its digits."""
 
     engine_name = "fake:cpu"
+    boundaries: Boundaries | None = None
 
     def __init__(self) -> None:
         from vljepa_runtime.preprocessing.preprocess import Preprocess
@@ -200,9 +202,10 @@ def test_selective_goes_on_where_it_stopped(
     ]
     assert main(command) == 0
     found = json.loads(capsys.readouterr().out)
-    policies = {"uniform", "ward", "online", "online, network", "events known"}
+    policies = {"uniform", "ward", "online", "online, network", "offline, network", "events known"}
     assert {curve["policy"] for curve in found["curves"]} >= policies
-    assert found["events"].keys() == {"online", "online, network"}
+    learned = {"online, network", "online, network, at once", "offline, network"}
+    assert found["events"].keys() == {"online", *learned}
     known = Boundaries.from_bytes((tmp_path / "s" / "boundaries.safetensors").read_bytes())
     assert [net.stride_s for net in known.nets] == [0.5, 1]
     assert known.streams == 4
@@ -219,6 +222,22 @@ def test_selective_goes_on_where_it_stopped(
     assert main([*command[:-1], "--force"]) == 0
     assert model.encoded == seen
     assert "fewer decodings at equal CIDEr" in capsys.readouterr().out
+
+
+def test_without_streams_to_fit_to_the_bundles_network_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    model = Speaking()
+    nets = vj.load("tiny").boundaries
+    monkeypatch.setattr(arguments, "load_model", lambda args: model)
+    command = ["selective", "toy", "--streams", "2", "--tuning", "0", "--minutes", "0.2", "--json"]
+    for boundaries, folder in ((nets, "with"), (None, "without")):
+        model.boundaries = boundaries
+        assert main([*command, "--out", str(tmp_path / folder)]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert ("offline, network" in [curve["policy"] for curve in found["curves"]]) is (folder == "with")
+        assert not (tmp_path / folder / "boundaries.safetensors").exists()
 
 
 def test_recordings_of_two_models_are_never_mixed() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ from vljepa_runtime.selection import (
     Observation,
     OnlineSelection,
     calibrate,
+    last_windows,
     observe,
     pair_distances,
     run_policy,
@@ -54,6 +55,19 @@ def stream(*lengths: int, noise: float = 0.0) -> list[Observation]:
     rows = [row + noise * random.normal(size=WIDTH) / WIDTH**0.5 for row in rows]
     middles = STRIDE_S * np.arange(len(rows)) + WINDOW_S / 2
     return list(observe(np.array(rows), middles, window_s=WINDOW_S))
+
+
+def test_before_the_first_window_there_is_the_first_again() -> None:
+    rows = np.arange(3, dtype=np.float32)[:, None]
+    assert last_windows(rows, 2)[..., 0].tolist() == [[0, 0], [0, 1], [1, 2]]
+
+
+def test_a_whole_stream_is_seen_moment_by_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vljepa_runtime.selection.boundaries.BLOCK", 7)
+    net, rows = net_of(15, 8, 1), np.random.default_rng(0).normal(size=(30, WIDTH)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    one_by_one = [net.probability(rows[np.maximum(np.arange(now - 5, now + 1), 0)]) for now in range(30)]
+    np.testing.assert_allclose(net.along(rows), one_by_one, rtol=1e-5)
 
 
 def test_it_computes_what_scikit_learn_does() -> None:
@@ -172,6 +186,26 @@ def test_it_is_decided_a_window_later_and_by_what_was_seen_alone() -> None:
         assert [each.time_s for each in before] == [
             decision.time_s for now, decision in told if now <= seen[count - 1].end_s
         ]
+
+
+def test_what_is_not_confirmed_is_told_a_window_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, told = stream(16, 12, 14, 10), dict[bool, list[tuple[int, float]]]()
+    for confirm in (True, False):
+        chances = chain([0.0] * 10, [0.3, 0.95, 0.4], [0.0] * 8, [0.6, 0.9, 0.2], repeat(0.0))
+        monkeypatch.setattr(BoundaryNet, "probability", lambda net, rows, chances=chances: next(chances))
+        state = OnlineSelection(boundaries=(simple(),), boundary=0.5, confirm=confirm).start()
+        told[confirm] = [(each.index, found.start_s) for each in seen for found in state.push(each)]
+        assert state.finish() == []
+    (first, *late), (same, *soon) = told[True], told[False]
+    assert first == same
+    assert late == [(14, 6.0), (25, 11.5)]  # one behind the surest window; begins one before it
+    assert soon == [(13, 6.0), (23, 11.0)]  # at the first that is sure enough
+
+
+@pytest.mark.parametrize("confirm", [1, None, "yes"])
+def test_confirming_is_a_yes_or_a_no(confirm: object) -> None:
+    with pytest.raises(InputError, match="confirm True or False"):
+        OnlineSelection(confirm=confirm)  # type: ignore[arg-type]
 
 
 def test_a_boundary_in_the_last_windows_counts() -> None:

@@ -16,6 +16,7 @@ from vljepa_runtime.selection import (
     BoundaryNet,
     Decision,
     Observation,
+    OfflineSelection,
     OfflineWard,
     OnlineSelection,
     Policy,
@@ -31,7 +32,7 @@ NET = BoundaryNet(  # sees a boundary where the newest of three windows is far f
     weights=(np.array([[-1.0], [2.0], [-2.0]], np.float32),),
     biases=(np.array([-0.5], np.float32),),
 )
-KEEPS_ALL = {"ward": "it needs the whole stream before it says anything"}
+KEEPS_ALL = dict.fromkeys(("ward", "offline"), "it needs the whole stream before it says anything")
 TABLE = {str(form): parse_policy(f"{form.name}:3" if form.number else form.name) for form in POLICIES}
 OTHER_OPTIONS: dict[str, Policy] = {
     "uniform, mean": Uniform(3, pooling="mean"),
@@ -40,7 +41,10 @@ OTHER_OPTIONS: dict[str, Policy] = {
     "online, coarse": OnlineSelection(threshold=0.25, smooth=3, agree=0.1, agree_clear=0.25, max_age_s=5),
     "online, network": OnlineSelection(boundaries=(NET,), boundary=0.3),
     "online, network, few": OnlineSelection(boundaries=(NET,), boundary=0.3, per_minute=6, burst=1),
+    "online, network, at once": OnlineSelection(boundaries=(NET,), boundary=0.3, confirm=False),
     "online, few": OnlineSelection(per_minute=1, burst=1),
+    "offline, network": OfflineSelection(boundaries=(NET,), boundary=0.3),
+    "offline, network, few": OfflineSelection(per_minute=6, boundaries=(NET,), boundary=0.3),
     "best label": BestLabel(
         labels=tuple("abcd"), embeddings=np.eye(4, WIDTH, dtype=np.float32), min_score=0.3
     ),
