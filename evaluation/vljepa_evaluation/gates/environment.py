@@ -16,6 +16,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 KINDS = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 X86 = ("x86_64", "amd64", "i386", "i686")
 EXACT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
+EXACT_FAMILY = "onnxruntime"  # its weights are made unsigned where the processor would cut off sums
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +39,13 @@ class Environment:
     def of(cls, engine: Engine) -> Environment:
         """Of an engine here, once its graphs are loaded."""
         machine, about = platform.machine() or "unknown", _about_cpu()
+        family = engine.name.partition(" ")[0]
+        exact = EXACT_PRODUCTS & set(about.get("flags", "").split()) or family.startswith(EXACT_FAMILY)
         return cls(
-            family=engine.name.partition(" ")[0],
+            family=family,
             engine=describe(engine),
             cpu=f"{machine} {hashlib.sha256(repr(about).encode()).hexdigest()[:12]}",
-            saturates=machine.lower() in X86 and not EXACT_PRODUCTS & set(about.get("flags", "").split()),
+            saturates=machine.lower() in X86 and not exact,
         )
 
 
