@@ -22,6 +22,7 @@ from vljepa_apps import console
 from vljepa_evaluation.boundaries import fit_boundaries
 from vljepa_evaluation.metrics import Estimate
 from vljepa_evaluation.tasks import FIRST_STREAM, FIRST_TUNING, Recording, curves, find_events
+from vljepa_runtime.selection import Decision, Observation, Policy, State
 
 BEHIND = (1.0, 0.5, 0.0, -0.5)
 STRIDES_S = (0.5, 1.0)
@@ -57,6 +58,30 @@ def thinned(recording: Recording, stride_s: float) -> Recording:
     )
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A policy whose segments begin so much later: it takes every net to speak of the second window of an event."""
+
+    policy: Policy
+    by_s: float
+
+    def start(self) -> State:
+        """A fresh state for one stream."""
+        return _MovedState(self.policy.start(), self.by_s)
+
+
+@dataclass
+class _MovedState:
+    state: State
+    by_s: float
+
+    def push(self, observation: Observation) -> list[Decision]:
+        return [replace(each, start_s=each.start_s + self.by_s) for each in self.state.push(observation)]
+
+    def finish(self) -> list[Decision]:
+        return [replace(each, start_s=each.start_s + self.by_s) for each in self.state.finish()]
+
+
 def ways(known: list[Recording]) -> Iterator[Way]:
     """All that are measured."""
     for stride_s in STRIDES_S:
@@ -71,7 +96,7 @@ def measured(way: Way, streams: list[Recording], model: vj.Model) -> Way:
     """What a way comes to on streams that no network was fitted to."""
     seen = [thinned(each, way.stride_s) for each in streams]
     (curve,) = curves(seen, model.decode, swept={"online": [(BOUNDARY, way.policy)]})
-    found = find_events([way.policy] * len(seen), seen)
+    found = find_events([Moved(way.policy, (1 - way.behind) * way.stride_s)] * len(seen), seen)
     median, most = np.percentile(found.delays_s, (50, 90)).tolist()
     return replace(
         way,
