@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 from vljepa_quant import precisions_of
 from vljepa_quant.graph_editor import GraphEditor
 from vljepa_quant.weights_file import PAGE, WeightsFile
+from vljepa_runtime.engines.session_options import session_options
 
 
 def editor(name: str, weight: np.ndarray) -> GraphEditor:
@@ -40,7 +41,7 @@ def editor(name: str, weight: np.ndarray) -> GraphEditor:
 
 
 def run(path: Path, x: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path), session_options(1), providers=["CPUExecutionProvider"])
     return np.asarray(session.run(None, {"x": x})[0])
 
 

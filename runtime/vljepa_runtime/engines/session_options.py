@@ -6,7 +6,11 @@ from typing import Any
 
 from vljepa_runtime.engines.cores import usable_cores
 
-__all__ = ["session_options"]
+__all__ = ["WHOLE_SUMS", "session_options"]
+
+WHOLE_SUMS = "session.x64quantprecision", "1"
+"""Without VNNI x86 adds pairs of 8-bit products in 16 bits and cuts off what does not fit: `tiny` missed three of
+its gates there (a text's cosine 0.983 instead of 0.9999). Unsigned weights cost no time that could be measured."""
 
 
 def session_options(threads: int | None) -> Any:
@@ -24,9 +28,7 @@ def session_options(threads: int | None) -> Any:
     # Idle threads that spin take the cores that decode video: on two busy server cores a small
     # attention stack took 28-33 ms without and 52-66 ms with spinning.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Without VNNI x86 adds pairs of 8-bit products in 16 bits and cuts off what does not fit: `tiny` then missed three
-    # of its gates (a text's cosine 0.983 instead of 0.9999). Unsigned weights cost no time that could be measured.
-    options.add_session_config_entry("session.x64quantprecision", "1")
+    options.add_session_config_entry(*WHOLE_SUMS)
     # Three such sessions: 35 MB without arena and pattern, 39 MB with, at about the same speed.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
