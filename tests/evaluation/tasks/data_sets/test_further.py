@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pycocoevalcap.cider.cider_scorer import CiderScorer
 
 from vljepa_data.annotations import Contrast, DataSet, Example, Segment, open_data
 from vljepa_data.world import PROMPTS
 from vljepa_evaluation.tasks import TaskResult, evaluate_data
 from vljepa_runtime.preprocessing import Preprocess
+
+CiderScorer = pytest.importorskip("pycocoevalcap.cider.cider_scorer").CiderScorer
 
 LEVELS = ("night", "dusk", "day")
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from pycocoevalcap.cider.cider_scorer import CiderScorer
 
 import vljepa_runtime as vj
 from vljepa_apps.demo.stream import write_video
@@ -17,6 +16,8 @@ from vljepa_data.annotations import open_data
 from vljepa_data.world import Clip, Split, ask, brief_caption, caption, make_clip
 from vljepa_evaluation.metrics import tokenise
 from vljepa_evaluation.tasks import TaskResult, evaluate_data
+
+CiderScorer = pytest.importorskip("pycocoevalcap.cider.cider_scorer").CiderScorer
 
 CLIPS = 8
 
