@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vljepa_evaluation.gates import FLOAT, PSNR_FLOOR_DB, GraphParity, Sample, compare_outputs
 from vljepa_export.errors import ParityError
-from vljepa_runtime.engines.session_options import WHOLE_SUMS
+from vljepa_runtime.engines.session_options import whole_sums
 
 if TYPE_CHECKING:
     from vljepa_export.graphs import GraphDefinition
@@ -40,7 +40,7 @@ def onnx_runner(path: Path) -> Runner:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.add_session_config_entry(*WHOLE_SUMS)
+    whole_sums(options)
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(feeds: Feeds) -> Sequence[Array]:

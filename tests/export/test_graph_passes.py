@@ -20,7 +20,7 @@ from vljepa_export.graph_passes import (
     write_attention_scale,
 )
 from vljepa_quant.graph_editor import GraphEditor
-from vljepa_runtime.engines.session_options import WHOLE_SUMS
+from vljepa_runtime.engines.session_options import whole_sums
 
 Array = npt.NDArray[Any]
 SWAP = [0, 2, 1, 3]
@@ -101,7 +101,7 @@ def run(model: onnx.ModelProto, feeds: dict[str, Array]) -> list[Array]:
     ort = pytest.importorskip("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    options.add_session_config_entry(*WHOLE_SUMS)
+    whole_sums(options)
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return list(session.run(None, feeds))
 

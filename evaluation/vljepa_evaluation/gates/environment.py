@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vljepa_runtime.engines import Engine, describe
+from vljepa_runtime.engines.session_options import has_whole_sums
 from vljepa_runtime.files.values import Name, Text
 
 __all__ = ["Environment"]
@@ -40,7 +41,9 @@ class Environment:
         """Of an engine here, once its graphs are loaded."""
         machine, about = platform.machine() or "unknown", _about_cpu()
         family = engine.name.partition(" ")[0]
-        exact = EXACT_PRODUCTS & set(about.get("flags", "").split()) or family.startswith(EXACT_FAMILY)
+        exact = EXACT_PRODUCTS & set(about.get("flags", "").split()) or (
+            family.startswith(EXACT_FAMILY) and has_whole_sums()
+        )
         return cls(
             family=family,
             engine=describe(engine),

@@ -6,11 +6,27 @@ from typing import Any
 
 from vljepa_runtime.engines.cores import usable_cores
 
-__all__ = ["WHOLE_SUMS", "session_options"]
+__all__ = ["has_whole_sums", "session_options", "whole_sums"]
 
-WHOLE_SUMS = "session.x64quantprecision", "1"
-"""Without VNNI x86 adds pairs of 8-bit products in 16 bits and cuts off what does not fit: `tiny` missed three of
-its gates there (a text's cosine 0.983 instead of 0.9999). Unsigned weights cost no time that could be measured."""
+WHOLE_SUMS_SINCE = 1, 32  # tried; 1.20 ends the process
+
+
+def whole_sums(options: Any) -> Any:
+    """The options, with sums of 8-bit products that are not cut off.
+
+    Without VNNI x86 adds pairs of products in 16 bits: `tiny` missed three of its gates there (a text's cosine 0.983
+    instead of 0.9999). Unsigned weights cost no time that could be measured.
+    """
+    if has_whole_sums():
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def has_whole_sums() -> bool:
+    """Whether this ONNX Runtime can be told not to cut sums off."""
+    import onnxruntime
+
+    return tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) >= WHOLE_SUMS_SINCE
 
 
 def session_options(threads: int | None) -> Any:
@@ -28,7 +44,7 @@ def session_options(threads: int | None) -> Any:
     # Idle threads that spin take the cores that decode video: on two busy server cores a small
     # attention stack took 28-33 ms without and 52-66 ms with spinning.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry(*WHOLE_SUMS)
+    whole_sums(options)
     # Three such sessions: 35 MB without arena and pattern, 39 MB with, at about the same speed.
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False
