@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from vljepa_runtime.engines.processor import abilities
+
 __all__ = ["commit", "device_facts", "engine_version", "has_bf16", "installed", "machine", "power_mode"]
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -67,8 +69,8 @@ def _git(folder: Path, *arguments: str) -> str:
 
 def has_bf16() -> bool:
     """Whether the processor multiplies bfloat16 by itself; True where the kernel does not say."""
-    flags = [line.partition(":")[2].split() for line in _cpu_lines("flags", "Features")]
-    return not flags or bool({"amx_bf16", "avx512_bf16", "bf16"} & set(flags[0]))
+    known = abilities()
+    return not known or bool({"amx_bf16", "avx512_bf16", "bf16"} & known)
 
 
 def engine_version(engine: str) -> str:
@@ -87,14 +89,11 @@ def device_facts(engine: str) -> dict[str, str]:
 
 def _cpu_name() -> str:
     """The processor as the kernel names it."""
-    names = (line.partition(":")[2].strip() for line in _cpu_lines("model name", "Model"))
-    return next(names, "") or platform.processor() or "n/a"
-
-
-def _cpu_lines(*names: str) -> list[str]:
-    """Lines of the kernel's description that begin so; none where it gives none."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            return [line for line in file if line.startswith(names)]
+            names = (
+                line.partition(":")[2].strip() for line in file if line.startswith(("model name", "Model"))
+            )
+            return next(names, "") or platform.processor() or "n/a"
     except OSError:
-        return []
+        return platform.processor() or "n/a"

@@ -19,6 +19,7 @@ from vljepa_runtime.bundle.reader import MAPPED_BYTES
 from vljepa_runtime.contract import BATCH, LENGTH, TOKENS, free_axes
 from vljepa_runtime.engines.graph_files import unpacked
 from vljepa_runtime.engines.openvino_library import import_untracked, shared_core
+from vljepa_runtime.engines.processor import cuts_off_sums
 from vljepa_runtime.engines.protocol import Array, Graph, LoadedGraph, check_loaded, require_target
 from vljepa_runtime.engines.watched import Watch
 from vljepa_runtime.errors import (
@@ -146,6 +147,8 @@ class OpenVinoEngine:
         if self._device != "CPU":
             return options
         options["ENABLE_CPU_PINNING"] = False  # see cores.py
+        if cuts_off_sums():  # what a graph quantises is then computed in float, as the graph is written
+            options["LP_TRANSFORMS_MODE"] = False
         if at_once:
             # No stream of its own: the calling thread computes. Handing a step of the decoder of `tiny` to another
             # thread and back took 11 ms on two busy cores, the step itself 1 ms.
