@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from vljepa_evaluation.tasks.streams import Recording
-from vljepa_runtime.selection import Decision, Observation, Policy, decisions_between, resolve_policy
+from vljepa_runtime.selection import Policy, decisions_between, resolve_policy
+from vljepa_runtime.selection.whole_stream import WholeStream
 
 __all__ = ["FoundEvents", "KnownEvents", "find_events"]
 
@@ -32,23 +33,9 @@ class KnownEvents:
         """Of one stream."""
         return cls(recording.events_s)
 
-    def start(self) -> _KnownState:
+    def start(self) -> WholeStream:
         """A fresh state for one stream."""
-        return _KnownState(self.events_s)
-
-
-@dataclass(slots=True)
-class _KnownState:
-    events_s: Float64
-    seen: list[Observation] = field(default_factory=list)
-
-    def push(self, observation: Observation) -> list[Decision]:
-        self.seen.append(observation)
-        return []
-
-    def finish(self) -> list[Decision]:
-        seen, self.seen = self.seen, []
-        return decisions_between(seen, self.events_s.tolist()) if seen else []
+        return WholeStream(lambda seen: decisions_between(seen, self.events_s.tolist()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

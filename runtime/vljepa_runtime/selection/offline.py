@@ -18,6 +18,7 @@ from vljepa_runtime.selection.boundaries import Boundaries, BoundaryNet
 from vljepa_runtime.selection.online import SHORTEST_S, OnlineSelection
 from vljepa_runtime.selection.protocol import Decision, Floats, Observation, Policy, change_since, unit
 from vljepa_runtime.selection.ward import OfflineWard
+from vljepa_runtime.selection.whole_stream import WholeStream
 
 __all__ = ["OfflineSelection", "decisions_between"]
 
@@ -71,26 +72,13 @@ class OfflineSelection:
             return self.segments
         return OfflineWard(per_minute=self.per_minute).count(duration_s)
 
-    def start(self) -> _OfflineState:
+    def start(self) -> WholeStream:
         """A fresh state for one stream."""
-        return _OfflineState(self)
+        return WholeStream(self._decide)
 
-
-@dataclass(slots=True)
-class _OfflineState:
-    policy: OfflineSelection
-    seen: list[Observation] = field(default_factory=list)
-
-    def push(self, observation: Observation) -> list[Decision]:
-        self.seen.append(observation)
-        return []
-
-    def finish(self) -> list[Decision]:
-        seen, self.seen = self.seen, []
-        if not seen:
-            return []
+    def _decide(self, seen: list[Observation]) -> list[Decision]:
         if (net := self._net(seen)) is None:
-            other = self.policy.without_net().start()
+            other = self.without_net().start()
             return [decision for each in seen for decision in other.push(each)] + other.finish()
         begins_s = [seen[index].start_s for index in self._begins(seen, net)]
         # A boundary is known to the half of a stride, and a window that shows a little of both events says neither.
@@ -101,12 +89,12 @@ class _OfflineState:
         if len(seen) < 2 or any(each.held for each in seen):
             return None
         apart_s = float(np.median(np.diff([each.start_s for each in seen])))
-        return next((net for net in self.policy.boundaries if net.fits(apart_s)), None)
+        return next((net for net in self.boundaries if net.fits(apart_s)), None)
 
     def _begins(self, seen: Sequence[Observation], net: BoundaryNet) -> list[int]:
         """Indices of the first windows of all segments, ascending."""
-        peaks = _peaks(net.along(np.stack([unit(each.embedding) for each in seen])), self.policy.boundary)
-        most, taken = self.policy.most(seen[-1].end_s - seen[0].start_s), [0]
+        peaks = _peaks(net.along(np.stack([unit(each.embedding) for each in seen])), self.boundary)
+        most, taken = self.most(seen[-1].end_s - seen[0].start_s), [0]
         for index in peaks:
             if len(taken) == most:
                 break

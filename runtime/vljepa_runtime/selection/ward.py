@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vljepa_runtime.arguments import choice, number, whole
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.selection.protocol import Decision, Floats, Observation, change_since, unit
+from vljepa_runtime.selection.whole_stream import WholeStream
 
 __all__ = ["OfflineWard", "ward_segments"]
 
@@ -104,9 +105,9 @@ class OfflineWard:
             number(self.per_minute, "per_minute", above=0)
         choice(self.pooling, "pooling", ("mean", "midpoint"))
 
-    def start(self) -> _WardState:
+    def start(self) -> WholeStream:
         """A fresh state for one stream."""
-        return _WardState(self)
+        return WholeStream(self._decide)
 
     def count(self, duration_s: float) -> int:
         """Segments for a stream of that length."""
@@ -114,23 +115,10 @@ class OfflineWard:
             return self.segments
         return max(1, round((self.per_minute or 0) * duration_s / 60))
 
-
-@dataclass(slots=True)
-class _WardState:
-    policy: OfflineWard
-    seen: list[Observation] = field(default_factory=list)
-
-    def push(self, observation: Observation) -> list[Decision]:
-        self.seen.append(observation)
-        return []
-
-    def finish(self) -> list[Decision]:
-        seen, self.seen = self.seen, []
-        if not seen:
-            return []
+    def _decide(self, seen: list[Observation]) -> list[Decision]:
         embeddings = np.stack([unit(observation.embedding) for observation in seen])
         weights = np.array([observation.weight for observation in seen], np.float32)
-        segments = self.policy.count(seen[-1].end_s - seen[0].start_s)
+        segments = self.count(seen[-1].end_s - seen[0].start_s)
         starts = ward_segments(embeddings, segments, weights=weights).tolist()
         decisions: list[Decision] = []
         last: Floats | None = None
@@ -149,6 +137,6 @@ class _WardState:
         return decisions
 
     def _pooled(self, embeddings: Floats, weights: Floats) -> Floats:
-        if self.policy.pooling == "mean":
+        if self.pooling == "mean":
             return unit((embeddings * weights[:, None]).sum(axis=0) / weights.sum())
         return unit(embeddings[np.searchsorted(weights.cumsum(), weights.sum() / 2)])

@@ -23,7 +23,7 @@ from vljepa_data.world import (
 )
 from vljepa_data.world.language import noun
 from vljepa_data.world.vocabulary import is_held_out
-from vljepa_model.checkpoint import Checkpoint, load_checkpoint
+from vljepa_model.checkpoint import Checkpoint
 from vljepa_model.errors import CheckpointError
 from vljepa_model.runs.loop import read_state
 from vljepa_model.versus.contenders import CONTENDERS, JepaContender
@@ -35,11 +35,6 @@ PLAN = Plan(
     seeds=(0,), samples=8, batch=4, clips=8, held_out=6, keep=12, candidates=9, points=(4,), warmup=1,
     width=32, depth=1, vlm_width=32, embedding_dim=16, text_pairs=16, y_encoder_rate=0.5,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def checkpoint(small: Path) -> Checkpoint:
-    return load_checkpoint(small)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from vljepa_data.world.language import brief_captions
-from vljepa_model.checkpoint import Checkpoint, load_checkpoint
+from vljepa_model.checkpoint import Checkpoint
 from vljepa_model.errors import CheckpointError, ConfigError
 from vljepa_model.versus.bank import LEVELS, Bank
 from vljepa_model.versus.contenders import CONTENDERS, VlmContender, build, parameters
@@ -28,11 +28,6 @@ SMALL = Plan(
     seeds=(0,), samples=16, batch=4, clips=8, held_out=6, keep=12, candidates=9, points=(8,), warmup=1,
     width=32, depth=1, vlm_width=32, embedding_dim=16,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def checkpoint(small: Path) -> Checkpoint:
-    return load_checkpoint(small)
 
 
 @pytest.fixture(scope="module")

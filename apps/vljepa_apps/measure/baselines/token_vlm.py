@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,10 @@ import numpy.typing as npt
 from vljepa_apps.measure.baselines.folder import Folder
 from vljepa_apps.measure.baselines.processing import VlmProcessor
 from vljepa_apps.measure.baselines.protocol import Float32, UInt8
+from vljepa_apps.measure.baselines.rating import RatingVlm
 from vljepa_apps.measure.baselines.vlm_stages import Stages
 from vljepa_apps.measure.cells import DECODE, WINDOW
 from vljepa_data.world import PROMPTS
-from vljepa_evaluation.tasks import CannotError
 from vljepa_runtime.contract import STEP, X_ENCODER
 from vljepa_runtime.decoder import MAX_TOKENS
 from vljepa_runtime.errors import InputError
@@ -30,51 +30,28 @@ TEXTS_AT_ONCE = 32
 Int64 = npt.NDArray[np.int64]
 
 
-class TokenVlm:
+class TokenVlm(RatingVlm):
     """See `Baseline` and `Scoring`: SmolVLM, LLaVA and the like.
-
-    What it predicts is the number of a clip and a query, which are kept until their text is wanted or rated.
 
     Args:
         folder: Gives the processor.
         stages: Run the model.
     """
 
-    has_decoder = True
-
     def __init__(self, folder: Folder, stages: Stages) -> None:
+        super().__init__()
         self._folder, self._stages, self._inputs = folder, stages, VlmProcessor(folder)
         self.engine_name = stages.detail
         self.preprocess = Unfitted(frames=self._inputs.frames, tubelet=1)
         self._prompts: dict[str, Int64] = {}
-        self._kept: list[tuple[Float32, str]] = []
 
     def encode(self, frames: UInt8 | Clip) -> Float32:
         """Frames (T, H, W, 3) -> visual tokens (N, D) as the language model reads them."""
         return self._stages.see(self._inputs.pictures(frames))
 
-    def predict(self, visual: Float32, query: str) -> Float32:
-        """Visual tokens (N, D) and a query -> (1,), their number."""
-        self._kept.append((visual, query))
-        return np.array([len(self._kept) - 1], np.float32)
-
-    def embed(self, frames: UInt8 | Clip, query: str | None = None) -> Float32:
-        """A window: frames (T, H, W, 3) and a query, read up to the first token of the answer -> see `predict`."""
-        visual, query = self.encode(frames), query or PROMPTS["caption"]
-        self._read(visual, query)
-        return self.predict(visual, query)
-
-    def embed_text(self, texts: Sequence[str]) -> NoReturn:
-        """Its space has no texts."""
-        raise CannotError("a token VLM rates texts for one clip and embeds none")
-
-    def decode(self, predicted: Float32) -> str:
-        """What `predict` gave -> text, always taking the likeliest token."""
-        return self._worded(*self._kept[int(predicted[0])])
-
     def score_texts(self, predicted: Float32, texts: Sequence[str]) -> Float32:
         """Mean log-likelihood per token (A,) of A texts as the answer: the highest has the lowest perplexity."""
-        first, past = self._read(*self._kept[int(predicted[0])])
+        first, past = self._read(*self.asked(predicted))
         rows = [[*self._inputs.ids(f" {text}"), *self._stages.ends[:1]] for text in texts]
         parts = [rows[start : start + TEXTS_AT_ONCE] for start in range(0, len(rows), TEXTS_AT_ONCE)]
         return np.concatenate([self._rated(part, first, past) for part in parts])

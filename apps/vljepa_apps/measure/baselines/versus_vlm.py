@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vljepa_apps.measure.baselines.protocol import Float32, UInt8
+from vljepa_apps.measure.baselines.rating import RatingVlm
 from vljepa_apps.measure.cells import DECODE, WINDOW
 from vljepa_data.world import PROMPTS
-from vljepa_evaluation.tasks import CannotError
 from vljepa_runtime.contract import STEP, X_ENCODER
 from vljepa_runtime.errors import InputError, MissingExtraError
 from vljepa_runtime.preprocessing import Clip, SalientTokens, clip_tokens, fit_frames
@@ -56,10 +56,8 @@ def open_run(place: str, *, threads: int | None) -> VersusVlm:
     return VersusVlm(vlm, checkpoint, keep=plan.keep)
 
 
-class VersusVlm:
+class VersusVlm(RatingVlm):
     """See `Baseline` and `Scoring`.
-
-    What it predicts is the number of a clip and a query, which are kept until their text is wanted or rated.
 
     Args:
         vlm: The trained contender.
@@ -67,45 +65,24 @@ class VersusVlm:
         keep: Visual tokens of a clip, the most salient ones.
     """
 
-    has_decoder = True
-
     def __init__(self, vlm: Any, checkpoint: Any, *, keep: int) -> None:
+        super().__init__()
         from vljepa_apps.measure.baselines.loading import torch_detail
 
         self._vlm, self._encoder = vlm, checkpoint.model.x_encoder.float().eval()
         self.preprocess = checkpoint.preprocess
         self._tokens = SalientTokens(min(keep, self.preprocess.tokens))
         self.engine_name = torch_detail()
-        self._kept: list[tuple[Float32, str]] = []
 
     def encode(self, frames: UInt8 | Clip) -> Float32:
         """Frames (T, H, W, 3), or a fitted clip -> visual tokens (N, Dv)."""
         return self._see(*self._patches(frames))
 
-    def predict(self, visual: Float32, query: str) -> Float32:
-        """Visual tokens (N, Dv) and a query -> (1,), their number."""
-        self._kept.append((visual, query))
-        return np.array([len(self._kept) - 1], np.float32)
-
-    def embed(self, frames: UInt8 | Clip, query: str | None = None) -> Float32:
-        """A window: frames and a query, read up to the first token of the answer -> see `predict`."""
-        visual, query = self.encode(frames), query or PROMPTS["caption"]
-        self._read(visual, query)
-        return self.predict(visual, query)
-
-    def embed_text(self, texts: Sequence[str]) -> NoReturn:
-        """Its space has no texts."""
-        raise CannotError("a token VLM rates texts for one clip and embeds none")
-
-    def decode(self, predicted: Float32) -> str:
-        """What `predict` gave -> text, always taking the likeliest token."""
-        return self._worded(*self._kept[int(predicted[0])])
-
     def score_texts(self, predicted: Float32, texts: Sequence[str]) -> Float32:
         """Mean log-likelihood per token (A,) of A texts as the answer."""
         import torch
 
-        visual, query = self._kept[int(predicted[0])]
+        visual, query = self.asked(predicted)
         with torch.inference_mode():
             return np.asarray(
                 self._vlm.rated(torch.from_numpy(visual)[None], query, texts).numpy(), np.float32
