@@ -97,6 +97,7 @@ SHARED = {  # files below a room that another package needs whole: what exporter
     "vljepa_runtime.engines.coreml_tools",
     "vljepa_runtime.engines.fixed_shapes",
     "vljepa_runtime.engines.openvino_library",
+    "vljepa_runtime.engines.processor",
     "vljepa_runtime.engines.session_options",
     "vljepa_runtime.engines.trt",
     "vljepa_runtime.files.tensors",

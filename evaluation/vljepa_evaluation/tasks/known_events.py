@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vljepa_evaluation.tasks.streams import Recording
-from vljepa_runtime.selection import Policy, decisions_between, resolve_policy
-from vljepa_runtime.selection.whole_stream import WholeStream
+from vljepa_runtime.selection import Policy, WholeStream, decisions_between, resolve_policy
 
 __all__ = ["FoundEvents", "KnownEvents", "find_events"]
 

@@ -36,6 +36,13 @@ One that is surest where two windows in a row are far apart, over the whole stre
 >>> [decision.start_s for decision in run_policy(OfflineSelection(2, boundaries=(net,)), windows)]
 [-0.5, 4.5]
 
+A policy of your own that decides on a whole stream gives what it has seen to a function:
+
+>>> from vljepa_runtime.selection import WholeStream, decisions_between
+>>> state = WholeStream(lambda seen: decisions_between(seen, [(0, 6)]))
+>>> [decision for window in windows for decision in state.push(window)], len(state.finish())
+([], 1)
+
 Without one, a change opens at a distance:
 
 >>> from vljepa_runtime.selection import THRESHOLD

@@ -24,3 +24,4 @@ from .uniform import EveryWindow as EveryWindow
 from .uniform import Uniform as Uniform
 from .ward import OfflineWard as OfflineWard
 from .ward import ward_segments as ward_segments
+from .whole_stream import WholeStream as WholeStream
