@@ -149,7 +149,7 @@ def _differences(report: Comparison) -> Iterator[list[str]]:
     for each in report.differences:
         if not each.tested and not each.metric.startswith(OWN_UNIT):
             continue
-        value, digits = each.found.estimate, 4 if each.metric == MARGIN else 2
+        value, digits = each.found.estimate, each.digits
         shown = f"{value.value:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
         seen = f"{each.found.visible:.{digits}f}"
         if not value.half_width:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from vljepa_runtime.errors import InputError
 
 
 def measured(
-    right: int, n: int = 300, *, task: str = "vqa/count", shift: float = 0.0
+    right: int, n: int = 300, *, task: str = "vqa/count", shift: float | np.ndarray[Any, Any] = 0.0
 ) -> dict[str, TaskResult]:
     """One task: the first so many are right, all margins are moved."""
     margins = np.where(np.arange(n) < right, 0.1, -0.1) + np.random.default_rng(0).normal(0, 0.02, n)
@@ -27,9 +29,9 @@ def verdict(**subjects: dict[str, TaskResult]) -> Verdict:
 
 def test_equal_subjects_are_not_different_and_it_says_what_would_be_seen() -> None:
     found = verdict(a=measured(280), b=measured(280))
-    assert (found.kind, found.p, found.tests) == ("not different at this size", 1.0, 2)
+    assert (found.kind, found.p, found.tests) == ("not different at this size", 1.0, 3)
     assert str(found) == (
-        "b against a: not different at this size (p = 1 after 2 tests): a difference of up to 1.26 points "
+        "b against a: not different at this size (p = 1 after 3 tests): a difference of up to 1.26 points "
         "(vqa/count) cannot be excluded with 300 clips; one of 1.81 points would be seen 4 times of 5"
     )
     assert found.keeps("equal")
@@ -40,12 +42,12 @@ def test_equal_subjects_are_not_different_and_it_says_what_would_be_seen() -> No
 def test_what_differs_is_named_first() -> None:
     found = verdict(a=measured(280), b=measured(200))
     assert found.kind == "different"
-    assert str(found).startswith("b against a: different (p < 0.0001 after 2 tests): vqa/count ")
+    assert str(found).startswith("b against a: different (p < 0.0001 after 3 tests): vqa/count ")
     assert "accuracy -26.67 points [-3" in str(found)
     assert not found.keeps("equal")
     assert found.keeps("40pt")  # it is different, and known to be within 40 points
     assert [(each["task"], each["metric"]) for each in found.to_dict()["different"]] == [
-        ("vqa/count", "accuracy"), ("vqa/count", "margin"),
+        ("vqa/count", "accuracy"), ("vqa/count", "margin"), ("vqa/count", "margin_moved"),
     ]  # fmt: skip
 
 
@@ -58,8 +60,23 @@ def test_margins_show_what_answers_do_not_yet() -> None:
     assert "up to 1.26 points (vqa/count) cannot be excluded" in str(found)
 
 
+def test_margins_that_move_up_and_down_alike_are_seen_though_their_mean_stays() -> None:
+    swaying = 0.002 * np.tile([1.0, -1.0], 150)
+    found = verdict(a=measured(280), b=measured(280, shift=swaying))
+    assert found.kind == "different in margins alone"
+    assert found.p is not None
+    assert found.p < 0.001
+    assert [each.metric for each in found.found] == ["margin_moved"]
+    assert "margin_moved +0.0020 [+0.0020, +0.0020]" in str(found)
+    assert not found.keeps("equal")
+
+
 def test_the_rounding_of_engines_is_no_difference() -> None:
     assert verdict(a=measured(280), b=measured(280, shift=1e-5)).kind == "not different at this size"
+    for seed in range(10):
+        rounded = np.random.default_rng(seed).normal(0, 5e-5, 300)
+        found = verdict(a=measured(280), b=measured(280, shift=rounded))
+        assert (found.kind, found.p) == ("not different at this size", 1.0)
 
 
 def test_many_tests_of_equal_subjects_are_corrected() -> None:

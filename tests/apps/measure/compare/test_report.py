@@ -12,7 +12,7 @@ import pytest
 
 from vljepa_apps.main import main
 from vljepa_apps.measure.compare import run as compare_run
-from vljepa_apps.measure.compare.judging import differences, judge
+from vljepa_apps.measure.compare.judging import MOVED, differences, judge
 from vljepa_apps.measure.compare.parity import MeasuredParity
 from vljepa_apps.measure.compare.report import Column, Comparison, speedups
 from vljepa_apps.measure.compare.run import agreements
@@ -78,7 +78,7 @@ def test_margins_of_another_model_are_not_compared() -> None:
     found = [
         (each.label, each.metric) for each in differences(compare_run._comparable(results, subjects), "a")
     ]
-    assert found == [("b", "accuracy"), ("b", MARGIN), ("c", "accuracy")]
+    assert found == [("b", "accuracy"), ("b", MARGIN), ("b", MOVED), ("c", "accuracy")]
 
 
 def test_a_bundle_that_was_edited_after_it_was_judged_is_told(

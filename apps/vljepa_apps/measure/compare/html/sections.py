@@ -129,7 +129,7 @@ def differences(report: Comparison) -> str:
 
 
 def _difference(each: Any, number: int) -> list[Cell]:
-    value, digits = each.found.estimate, 4 if each.metric == MARGIN else 2
+    value, digits = each.found.estimate, each.digits
     shown = [(value.value, "+"), (value.low, "+"), (value.high, "+")]
     return [
         Cell(each.label, first=True, sign=number),
