@@ -72,6 +72,7 @@ def _compare_plain(wanted: Array, got: Stored, slack: float) -> Compared:
         floats, stored = wanted[rows], got.values[rows]
         with np.errstate(over="ignore"):
             expected = floats.astype(stored.dtype)
+            narrow = floats.astype(np.float16) if wanted.size == 1 else expected
         if loose:
             gained = stored.astype(np.float64) * (1.0 if got.gain is None else rows_of(got.gain, rows))
             relative, least = ROUNDING[stored.dtype.str[1:]]
@@ -79,8 +80,7 @@ def _compare_plain(wanted: Array, got: Stored, slack: float) -> Compared:
             off = ~(np.abs(gained - expected.astype(np.float64)) <= limit)
         else:
             off = expected != stored
-        if wanted.size == 1:  # a parameter of an operation has the type that its format gives it
-            off &= floats.astype(np.float16) != stored
+        off &= narrow != stored  # a parameter of an operation has the type that its format gives it
         if off.any():
             return Compared(fault=_told(rows, off, expected, stored))
     return Compared()

@@ -200,7 +200,8 @@ class _Reader:
         numbers = [self._numbers(name) for name in inputs[1:]]
         starts, ends, steps = (numbers[at] for at in range(3))
         if starts is None or ends is None or steps is None:
-            self.graph.add("Slice", inputs, outputs)
+            data, start, stop, step, *rest = inputs
+            self.graph.add("Slice", (data, start, stop, *rest, step), outputs)  # in ONNX's order
             return
         axes = numbers[3] if len(numbers) > 3 else tuple(range(len(starts)))
         shape = self.graph.node(inputs[0], "Shape")
