@@ -25,11 +25,13 @@ _DROPPED = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - set(map(ord, "\t\n
 MAX_AROUND = 16  # BERT and CLIP have 2; the library puts them around every part that is cut off, too
 LENGTHS = (32, 64, 128, 256, 512)  # padding always to the last would cost the predictor up to 28 %
 
+ENDS = "<|endoftext|>"  # one token for all three in Qwen, Phi, Pythia and SmolLM
+
 # The first spelling is this project's own; the others belong to the text models that can be imported.
 _SPECIAL = {
-    "pad": ("[PAD]", "<pad>", "<|finetune_right_pad_id|>", "<|pad|>"),
-    "bos": ("[BOS]", "<bos>", "<s>", "<|begin_of_text|>", "[CLS]"),
-    "eos": ("[EOS]", "<eos>", "</s>", "<|end_of_text|>", "[SEP]"),
+    "pad": ("[PAD]", "<pad>", "<|finetune_right_pad_id|>", "<|pad|>", ENDS),
+    "bos": ("[BOS]", "<bos>", "<s>", "<|begin_of_text|>", "[CLS]", ENDS),
+    "eos": ("[EOS]", "<eos>", "</s>", "<|end_of_text|>", "[SEP]", ENDS),
 }
 
 

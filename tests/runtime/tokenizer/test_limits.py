@@ -418,6 +418,15 @@ def test_tokens_outside_the_models_table(hostile_bundles: ModuleType, tmp_path: 
         model.embed_text(["a red <image499>"])
 
 
+def test_one_token_may_begin_end_and_pad() -> None:
+    """As in Qwen, Phi, Pythia and SmolLM."""
+    values = json.loads(built(bpe()))
+    vocabulary = {piece: index for index, piece in enumerate([*LETTERS, "<unk>", "<|endoftext|>"])}
+    values["model"]["vocab"], values["added_tokens"] = vocabulary, []
+    reader = Tokenizer.from_bytes(json.dumps(values).encode(), rows=len(vocabulary))
+    assert {reader.pad_id, reader.bos_id, reader.eos_id} == {vocabulary["<|endoftext|>"]}
+
+
 def test_special_tokens_must_lie_in_the_table() -> None:
     data = built(bpe())
     assert Tokenizer.from_bytes(data, rows=40).pad_id == 0
