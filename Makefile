@@ -5,6 +5,7 @@ TEST_VENV := .venv-test
 LOWEST_VENV := .venv-lowest
 DOCS_VENV := .venv-docs
 AUDIT_VENV := .venv-audit
+OPTIMUM_VENV := .venv-optimum
 LOWEST_PYTHON ?= $(shell .ci/oldest-python)
 LOWEST_TESTS := tests/runtime tests/data tests/evaluation
 DEMO_ARGS ?=
@@ -16,7 +17,7 @@ COMPARE_ARGS ?=
 PARALLEL := -n logical --dist loadfile
 PIP_QUIET := --quiet --disable-pip-version-check
 
-.PHONY: demo serve test slow lowest lint audit format bench performance compare docs clean
+.PHONY: demo serve test slow optimum lowest lint audit format bench performance compare docs clean
 
 ## demo: run the shipped bundle on a procedural event stream, from the light install alone (no torch)
 demo: $(DEMO_VENV)/.ready
@@ -33,6 +34,10 @@ test: lint
 ## slow: the tests that take many seconds each: whole exports, training, what the pages show from begin to end
 slow: $(TEST_VENV)/.ready
 	$(TEST_VENV)/bin/python -m pytest $(PARALLEL) -m slow $(PYTEST_ARGS)
+
+## optimum: V-JEPA 2 through `optimum-cli`, in an environment of its own: Optimum wants transformers below 4.58
+optimum: $(OPTIMUM_VENV)/.ready
+	$(OPTIMUM_VENV)/bin/python -m pytest tests/export/test_optimum.py -p no:cacheprovider $(PYTEST_ARGS)
 
 ## lowest: the runtime's tests with the lowest versions that pyproject.toml declares, on the oldest Python here
 lowest: $(LOWEST_VENV)/.ready
@@ -73,7 +78,7 @@ docs: $(DOCS_VENV)/.ready
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 
 clean:
-	rm -rf $(DEMO_VENV) $(SERVE_VENV) $(TEST_VENV) $(LOWEST_VENV) $(DOCS_VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(DEMO_VENV) $(SERVE_VENV) $(TEST_VENV) $(OPTIMUM_VENV) $(LOWEST_VENV) $(DOCS_VENV) site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(DEMO_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO_VENV)
@@ -89,6 +94,12 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) --upgrade 'pip>=25.1'
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e '.[all]' --group dev
+	@touch $@
+
+# Not from constraints.txt, whose transformers is newer; and not linked: `optimum-cli` looks beside its own files alone.
+$(OPTIMUM_VENV)/.ready: pyproject.toml export/optimum-vljepa/pyproject.toml
+	$(PYTHON) -m venv $(OPTIMUM_VENV)
+	$(OPTIMUM_VENV)/bin/python -m pip install $(PIP_QUIET) -e '.[export]' ./export/optimum-vljepa pytest pytest-timeout
 	@touch $@
 
 $(AUDIT_VENV)/.ready:

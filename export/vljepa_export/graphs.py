@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_model import VLJEPA, ModelConfig
+from vljepa_model.config import XEncoderConfig
 from vljepa_model.rotary import tubelet_tables
 from vljepa_model.x_encoder import XEncoder
 from vljepa_model.y_decoder import YDecoder
@@ -31,7 +32,7 @@ from vljepa_runtime.contract import (
     contract_of,
 )  # fmt: skip
 
-__all__ = ["GraphDefinition", "graph_definition", "graph_definitions", "graphs_of"]
+__all__ = ["GraphDefinition", "graph_definition", "graph_definitions", "graphs_of", "x_encoder_definition"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +113,10 @@ def graphs_of(config: ModelConfig) -> tuple[str, ...]:
 
 def graph_definition(name: str, network: nn.Module, config: ModelConfig) -> GraphDefinition:
     """One graph of one network in evaluation mode."""
-    forms: dict[str, Callable[[Any], nn.Module]] = {
-        X_ENCODER: RawPixelXEncoder, PREFILL: DecoderPrefill, STEP: DecoderStep,
-    }  # fmt: skip
-    sizes = {
-        PATCH_DIM: config.x_encoder.patch_dim,
-        VISUAL_DIM: config.x_encoder.width,
-        EMBEDDING_DIM: config.embedding_dim,
-    }
+    if name == X_ENCODER:
+        return x_encoder_definition(cast(XEncoder, network), config.x_encoder)
+    forms: dict[str, Callable[[Any], nn.Module]] = {PREFILL: DecoderPrefill, STEP: DecoderStep}
+    sizes = {VISUAL_DIM: config.x_encoder.width, EMBEDDING_DIM: config.embedding_dim}
     layers = 0
     if NETWORKS[name] == Y_DECODER:
         stack = config.decoder.stack
@@ -130,3 +127,10 @@ def graph_definition(name: str, network: nn.Module, config: ModelConfig) -> Grap
     contract = contract_of(name, sizes, layers=layers)
     module = forms[name](network) if name in forms else network
     return GraphDefinition(name=name, inputs=contract.inputs, outputs=contract.outputs, module=module)
+
+
+def x_encoder_definition(network: XEncoder, config: XEncoderConfig) -> GraphDefinition:
+    """The graph of an X-encoder in evaluation mode, which needs none of the other networks."""
+    contract = contract_of(X_ENCODER, {PATCH_DIM: config.patch_dim, VISUAL_DIM: config.width})
+    module = RawPixelXEncoder(network)
+    return GraphDefinition(name=X_ENCODER, inputs=contract.inputs, outputs=contract.outputs, module=module)
