@@ -8,16 +8,14 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     Gemma3TextModel,
-    GemmaConfig,
-    GemmaForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
-    Qwen3Config,
-    Qwen3ForCausalLM,
     VJEPA2Config,
     VJEPA2Model,
 )
@@ -84,20 +82,54 @@ def write_llama(folder: Path, *, seed: int = 0, **changes: Any) -> LlamaForCausa
     return model
 
 
-def write_qwen(folder: Path, *, seed: int = 0) -> Qwen3ForCausalLM:
-    """A small Qwen 3: Llama's block with normalised heads."""
-    config = Qwen3Config(
-        vocab_size=40,
-        hidden_size=32,
-        intermediate_size=56,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=12,
-        tie_word_embeddings=True,
-    )
-    model = spread(Qwen3ForCausalLM(config), seed)
+SIZES: dict[str, Any] = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 56,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 1,
+}
+# Causal language models by name: their `model_type`, and what is set beside the sizes of all.
+CAUSAL: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {"tie_word_embeddings": False, "attention_bias": True, "mlp_bias": True}),
+    "smollm2": ("llama", {"tie_word_embeddings": True, "rope_parameters": {"rope_theta": 100000.0}}),
+    "smollm3": ("smollm3", {"no_rope_layer_interval": 2}),
+    "mistral": ("mistral", {"sliding_window": 5}),
+    "qwen2": ("qwen2", {"tie_word_embeddings": True}),
+    "qwen2-windows": ("qwen2", {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}),
+    "qwen3": ("qwen3", {"head_dim": 12, "tie_word_embeddings": True}),
+    "gemma": ("gemma", {"head_dim": 16, "num_key_value_heads": 1}),
+    "gemma2": (
+        "gemma2",
+        {
+            "head_dim": 16,
+            "query_pre_attn_scalar": 24,
+            "sliding_window": 6,
+            "attn_logit_softcapping": 1.5,
+            "final_logit_softcapping": 2.0,
+        },
+    ),
+    "phi": ("phi", {"partial_rotary_factor": 0.5}),
+    "phi3": ("phi3", {"sliding_window": 7}),
+    "phi3-part": ("phi3", {"partial_rotary_factor": 0.75}),
+    "pythia": ("gpt_neox", {"rotary_pct": 0.25}),
+    "pythia-in-turn": ("gpt_neox", {"use_parallel_residual": False, "attention_bias": False}),
+    "starcoder2": ("starcoder2", {"sliding_window": 6}),
+}
+
+
+def write_causal(folder: Path, name: str, *, seed: int = 0) -> PreTrainedModel:
+    """A small causal language model of one of the families in `CAUSAL`."""
+    kind, changes = CAUSAL[name]
+    config = AutoConfig.for_model(kind, **{**SIZES, **changes})
+    model = spread(AutoModelForCausalLM.from_config(config), seed)
     model.save_pretrained(folder)
+    write_tokenizer(folder, GEMMA_SPECIAL, template="<bos> $A")
     return model
 
 
@@ -137,22 +169,6 @@ def write_gemma3_lm(folder: Path, *, seed: int = 0) -> Gemma3ForCausalLM:
     model = spread(Gemma3ForCausalLM(config), seed)
     model.save_pretrained(folder)
     write_tokenizer(folder, GEMMA_SPECIAL, template="<bos> $A")
-    return model
-
-
-def write_gemma1_lm(folder: Path, *, seed: int = 0) -> GemmaForCausalLM:
-    """A small causal Gemma of the first generation."""
-    config = GemmaConfig(
-        vocab_size=50,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=1,
-        head_dim=16,
-    )
-    model = spread(GemmaForCausalLM(config), seed)
-    model.save_pretrained(folder)
     return model
 
 

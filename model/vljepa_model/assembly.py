@@ -19,9 +19,10 @@ from vljepa_model.checkpoint import WEIGHTS, preprocess_of, write_config
 from vljepa_model.config import ModelConfig, TextStackConfig, YDecoderConfig
 from vljepa_model.errors import CheckpointError
 from vljepa_model.families.conversion import Converters, WeightConverter
+from vljepa_model.families.gemma import logit_cap
 from vljepa_model.families.pooling import open_dense_layers
 from vljepa_model.families.published_config import PublishedConfig
-from vljepa_model.families.text import TextFolder, open_text
+from vljepa_model.families.text import TextFolder, open_text, output_converters
 from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.tensor_files import TensorFiles, write_tensors
 from vljepa_model.vl_jepa import VLJEPA
@@ -148,7 +149,8 @@ def assemble(
     if y_decoder is not None:
         parts.append(Part(prefix="y_decoder.", files=y_decoder.files, converters=y_decoder.converters))
         if sizes is not None and not sizes.tied:
-            parts.append(_output(y_decoder))
+            converters = output_converters(y_decoder)
+            parts.append(Part(prefix="y_decoder.output.", files=y_decoder.whole, converters=converters))
     config = ModelConfig(
         x_encoder=x_encoder,
         predictor=predictor.stack,
@@ -266,7 +268,7 @@ def special_tokens(published: PublishedConfig) -> dict[str, Any]:
     vocabulary = published.get("vocab_size", int)
     place = tokenizer_of(published.where.parent)
     inner = open_library_tokenizer(place.read_bytes(), str(place))
-    found = _first_token(inner, ("<|finetune_right_pad_id|>", "<pad>", "[PAD]"))
+    found = _first_token(inner, ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|endoftext|>"))
     out: dict[str, Any] = {"vocab_size": vocabulary}
     for role in ("pad", "bos", "eos"):
         value = published.values.get(f"{role}_token_id")
@@ -295,27 +297,24 @@ def _decoder(
         stack: TextStackConfig = replace(paper.stack, vocab_size=predictor.stack.vocab_size)
         return None, replace(paper, stack=stack, prefix=prefix)
     y_decoder = open_text(decoder)
-    untied = not y_decoder.published.get("tie_word_embeddings", bool, y_decoder.published.family != "llama")
-    bos = y_decoder.published.values.get("bos_token_id")
     return y_decoder, YDecoderConfig(
         stack=y_decoder.stack,
         prefix=prefix,
-        tied=not untied,
-        bos_id=bos if isinstance(bos, int) else None,
+        tied=y_decoder.tied,
+        bos_id=_first_id(y_decoder.published),
+        output_bias=not y_decoder.tied and f"{y_decoder.output}.bias" in y_decoder.whole,
+        logit_cap=logit_cap(y_decoder.published),
     )
 
 
-def _output(y_decoder: TextFolder) -> Part:
-    """The output matrix of a causal language model that is not its token table."""
-    names = [name for name in ("lm_head.weight", "language_model.lm_head.weight") if name in y_decoder.whole]
-    shape = (y_decoder.published.get("vocab_size", int), y_decoder.stack.width)
-    if not names or y_decoder.whole.shape(names[0]) != shape:
-        raise CheckpointError(
-            f"{y_decoder.whole.where}: expected an output matrix lm_head.weight {shape}, as its config says "
-            "tie_word_embeddings is false"
-        )
-    converter = WeightConverter(sources={names[0]: shape})
-    return Part(prefix="y_decoder.output.", files=y_decoder.whole, converters={"weight": converter})
+def _first_id(published: PublishedConfig) -> int | None:
+    """The token that opens a text; a family that has none (Qwen) puts the one that ends a text there."""
+    for key in ("bos_token_id", "eos_token_id"):
+        value = published.values.get(key)
+        token = value[0] if isinstance(value, list) and value else value
+        if isinstance(token, int):
+            return token
+    return None
 
 
 def _stored_dtype(owner: tuple[Part, WeightConverter] | None) -> torch.dtype:

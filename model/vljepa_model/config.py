@@ -31,6 +31,7 @@ Positions = Annotated[int, AtMost(1 << 24)]
 Blocks = Annotated[tuple[Annotated[int, AtMost(256)], ...], AtMost(256)]
 Widths = Annotated[tuple[Annotated[int, AtMost(1 << 16)], ...], AtMost(256)]
 
+RESIDUALS = ("sequential", "parallel", "parallel_one_norm")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -106,7 +107,7 @@ class RopeScaling:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextStackConfig:
-    """A stack of Llama- or Gemma-style blocks.
+    """A stack of text blocks: Llama's, and what other families of causal language models do otherwise.
 
     Attributes:
         width: Length of a hidden state.
@@ -121,12 +122,23 @@ class TextStackConfig:
         norm_eps: Added to the mean square in every norm.
         vocab_size: Rows of the token table; None for the model's own vocabulary.
         embedding_scale: Token embeddings are multiplied by this (Gemma: sqrt(width)).
-        activation: Of the gate, `silu` or `gelu_tanh`.
+        activation: Of the gate, or of the MLP where it has none: `silu`, `gelu_tanh` or `gelu`.
+        gated: The MLP multiplies its activation with a second product.
+        norm: `rms`, or `layer` with a mean and a bias.
+        residual: `sequential`; `parallel`, where attention and MLP read the same sum and both are added to it; or
+            `parallel_one_norm`, where they share the norm, too (Phi).
+        qkv_bias: Queries, keys and values have biases (Qwen 2).
+        proj_bias: What attention gives has one.
+        mlp_bias: Both layers of the MLP have one.
         head_norms: Normalise each query and key head.
         sandwich_norms: Normalise what attention and MLP give, too.
         window: In local blocks a position sees those less than this far away; 0 where no block is local.
         local_blocks: Which blocks those are, from 0.
         local_rope_theta: Base of the rotary frequencies in local blocks.
+        rotary_dim: How many dimensions of a head turn with the position; 0 for all.
+        unturned_blocks: Blocks whose heads know no position (SmolLM 3).
+        score_scale: Of attention scores; None for head_dim ** -0.5.
+        score_cap: Attention scores are bent to lie within this (Gemma 2); None for no bound.
     """
 
     width: Width
@@ -141,12 +153,22 @@ class TextStackConfig:
     norm_eps: PositiveNumber = 1e-5
     vocab_size: Vocabulary | None = None
     embedding_scale: PositiveNumber = 1.0
-    activation: Annotated[str, partial(one_of, known=("silu", "gelu_tanh"))] = "silu"
+    activation: Annotated[str, partial(one_of, known=("silu", "gelu_tanh", "gelu"))] = "silu"
+    gated: bool = True
+    norm: Annotated[str, partial(one_of, known=("rms", "layer"))] = "rms"
+    residual: Annotated[str, partial(one_of, known=RESIDUALS)] = "sequential"
+    qkv_bias: bool = False
+    proj_bias: bool = False
+    mlp_bias: bool = False
     head_norms: bool = False
     sandwich_norms: bool = False
     window: Positions = 0
     local_blocks: Blocks = ()
     local_rope_theta: PositiveNumber = 10000.0
+    rotary_dim: Annotated[int, AtMost(4096)] = 0
+    unturned_blocks: Blocks = ()
+    score_scale: PositiveNumber | None = None
+    score_cap: PositiveNumber | None = None
 
     def __post_init__(self) -> None:
         check_record(self, error=ConfigError)
@@ -154,12 +176,20 @@ class TextStackConfig:
             raise ConfigError(
                 f"window and local_blocks go together, got {self.window} and {self.local_blocks}"
             )
-        if any(not 0 <= block < self.depth for block in self.local_blocks):
-            raise ConfigError(f"local_blocks must lie in 0..{self.depth - 1}, got {self.local_blocks}")
+        for name in ("local_blocks", "unturned_blocks"):
+            if any(not 0 <= block < self.depth for block in getattr(self, name)):
+                raise ConfigError(f"{name} must lie in 0..{self.depth - 1}, got {getattr(self, name)}")
+        if set(self.local_blocks) & set(self.unturned_blocks):
+            raise ConfigError("a block is local or unturned, not both")
+        if self.residual != "sequential" and self.sandwich_norms:
+            raise ConfigError("sandwich_norms belong to a sequential residual")
         if self.head_dim == 0:
             _require_multiple("width", self.width, "heads", self.heads)
             object.__setattr__(self, "head_dim", self.width // self.heads)
         _require_multiple("head_dim", self.head_dim, "2", 2)
+        _require_multiple("rotary_dim", self.rotary_dim, "2", 2)
+        if not 0 <= self.rotary_dim <= self.head_dim:
+            raise ConfigError(f"rotary_dim must lie in 0..{self.head_dim}, got {self.rotary_dim}")
         _require_multiple("heads", self.heads, "kv_heads", self.kv_heads)
 
 
@@ -172,15 +202,21 @@ class YDecoderConfig:
         prefix: How many positions an embedding takes.
         tied: The output matrix is the token table.
         bos_id: The token after the prefix; None for the model's own.
+        output_bias: The output matrix, which is not tied then, has a bias (Phi).
+        logit_cap: Logits are bent to lie within this (Gemma 2); None for no bound.
     """
 
     stack: TextStackConfig
     prefix: Length
     tied: bool = True
     bos_id: TokenId | None = None
+    output_bias: bool = False
+    logit_cap: PositiveNumber | None = None
 
     def __post_init__(self) -> None:
         check_record(self, error=ConfigError)
+        if self.tied and self.output_bias:
+            raise ConfigError("output_bias needs an output matrix of its own (tied: false)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The two transformer blocks: V-JEPA 2's vision block, and the text block of the Llama and Gemma families.
+"""The two transformer blocks: V-JEPA 2's vision block, and the text block of causal language models.
 
 They know nothing of pixels or tokens. Written for export too: no in-place operation, no branch on data, and
 masks are floats that are added.
@@ -25,6 +25,7 @@ __all__ = [
     "TokenTable",
     "VisionBlock",
     "attend",
+    "capped",
     "initialise",
     "masked_mean",
     "pad_bias",
@@ -110,30 +111,43 @@ class VisionBlock(nn.Module):
         return out
 
 
-class TextBlock(nn.Module):
-    """RMSNorm, grouped-query attention with rotary positions, gated MLP; no biases.
+def make_norm(config: TextStackConfig) -> nn.Module:
+    """A norm of the stack's kind over a hidden state."""
+    if config.norm == "layer":
+        return nn.LayerNorm(config.width, eps=config.norm_eps)
+    return RMSNorm(config.width, config.norm_eps)
 
-    Llama's block, or Gemma's with norms of heads and outputs and another gate.
+
+class TextBlock(nn.Module):
+    """Norm, grouped-query attention with rotary positions, gated MLP: Llama's block.
+
+    Other families differ in what `TextStackConfig` names: norms, biases, gate, and in what the MLP reads.
     """
 
     def __init__(self, config: TextStackConfig) -> None:
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = config.heads, config.kv_heads, config.head_dim
-        self.norm1 = RMSNorm(config.width, config.norm_eps)
-        self.qkv = nn.Linear(config.width, (config.heads + 2 * config.kv_heads) * config.head_dim, bias=False)
-        self.proj = nn.Linear(config.heads * config.head_dim, config.width, bias=False)
-        self.norm2 = RMSNorm(config.width, config.norm_eps)
-        self.gate_up = nn.Linear(config.width, 2 * config.mlp, bias=False)
-        self.down = nn.Linear(config.mlp, config.width, bias=False)
+        self.scale, self.cap = config.score_scale, config.score_cap
+        packed = (config.heads + 2 * config.kv_heads) * config.head_dim
+        self.norm1 = make_norm(config)
+        self.qkv = nn.Linear(config.width, packed, bias=config.qkv_bias)
+        self.proj = nn.Linear(config.heads * config.head_dim, config.width, bias=config.proj_bias)
+        self.norm2 = None if config.residual == "parallel_one_norm" else make_norm(config)
+        if config.gated:
+            self.gate_up = nn.Linear(config.width, 2 * config.mlp, bias=config.mlp_bias)
+        else:
+            self.up = nn.Linear(config.width, config.mlp, bias=config.mlp_bias)
+        self.down = nn.Linear(config.mlp, config.width, bias=config.mlp_bias)
         self.head_norm = HeadNorm(config) if config.head_norms else None
-        self.after1 = RMSNorm(config.width, config.norm_eps) if config.sandwich_norms else None
-        self.after2 = RMSNorm(config.width, config.norm_eps) if config.sandwich_norms else None
-        self.silu = config.activation == "silu"
+        self.after1 = make_norm(config) if config.sandwich_norms else None
+        self.after2 = make_norm(config) if config.sandwich_norms else None
+        self.activation, self.gated = config.activation, config.gated
+        self.parallel = config.residual != "sequential"
 
     def forward(
         self,
         x: Tensor,
-        tables: Tables,
+        tables: Tables | None,
         *,
         bias: Tensor | None = None,
         causal: bool = False,
@@ -143,7 +157,7 @@ class TextBlock(nn.Module):
 
         Args:
             x: (B, N, width).
-            tables: rotary tables of these N positions.
+            tables: rotary tables of these N positions; None for heads that know no position.
             bias: added to the attention scores, broadcastable to (B, heads, N, T + N); None for no mask.
             causal: let position i see 0..i only; not together with `bias` or `past`.
             past: keys and values (B, kv_heads, T, head_dim) of earlier positions.
@@ -151,15 +165,28 @@ class TextBlock(nn.Module):
         Returns:
             (B, N, width), and the keys and values of all T + N positions.
         """
-        mixed, cache = self._attention(self.norm1(x), tables, bias, causal, past)
-        x = x + (mixed if self.after1 is None else self.after1(mixed))
-        gate, up = self.gate_up(self.norm2(x)).chunk(2, dim=-1)
-        gate = F.silu(gate) if self.silu else F.gelu(gate, approximate="tanh")
-        hidden: Tensor = self.down(gate * up)
-        return x + (hidden if self.after2 is None else self.after2(hidden)), cache
+        first = self.norm1(x)
+        mixed, cache = self._attention(first, tables, bias, causal, past)
+        after = x + (mixed if self.after1 is None else self.after1(mixed))
+        hidden = self._mlp(first if self.norm2 is None else self.norm2(x if self.parallel else after))
+        return after + (hidden if self.after2 is None else self.after2(hidden)), cache
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        if self.gated:
+            gate, up = self.gate_up(x).chunk(2, dim=-1)
+            hidden = self._activated(gate) * up
+        else:
+            hidden = self._activated(self.up(x))
+        out: Tensor = self.down(hidden)
+        return out
+
+    def _activated(self, x: Tensor) -> Tensor:
+        if self.activation == "silu":
+            return F.silu(x)
+        return F.gelu(x, approximate="tanh" if self.activation == "gelu_tanh" else "none")
 
     def _attention(
-        self, x: Tensor, tables: Tables, bias: Tensor | None, causal: bool, past: KeyValue | None
+        self, x: Tensor, tables: Tables | None, bias: Tensor | None, causal: bool, past: KeyValue | None
     ) -> tuple[Tensor, KeyValue]:
         query, key, value = _split_heads(
             self.qkv(x), self.heads, self.kv_heads, self.head_dim, tables, self.head_norm
@@ -168,17 +195,18 @@ class TextBlock(nn.Module):
             key, value = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
         if causal or (bias is not None and bias.shape[-2] > 1):
             groups = self.heads // self.kv_heads
-            mixed = attend(query, _repeat_heads(key, groups), _repeat_heads(value, groups), bias, causal)
+            key_each, value_each = _repeat_heads(key, groups), _repeat_heads(value, groups)
+            mixed = attend(query, key_each, value_each, bias, causal, scale=self.scale, cap=self.cap)
         else:  # every query sees the same columns: stack a group's queries instead of copying its keys
             stacked = query.reshape(query.shape[0], self.kv_heads, -1, self.head_dim)
-            mixed = attend(stacked, key, value, bias).reshape(query.shape)
+            mixed = attend(stacked, key, value, bias, scale=self.scale, cap=self.cap).reshape(query.shape)
         return self.proj(mixed.transpose(1, 2).flatten(2)), (key, value)
 
 
 class View(NamedTuple):
-    """What a block is shown: rotary tables and a mask."""
+    """What a block is shown: rotary tables, if it knows positions, and a mask."""
 
-    tables: Tables
+    tables: Tables | None
     bias: Tensor | None
     causal: bool
 
@@ -192,14 +220,15 @@ class TextStack(nn.Module):
     def __init__(self, config: TextStackConfig) -> None:
         super().__init__()
         self.window, self.local_blocks = config.window, frozenset(config.local_blocks)
+        self.unturned_blocks = frozenset(config.unturned_blocks)
         self.blocks = nn.ModuleList([TextBlock(config) for _ in range(config.depth)])
-        self.norm = RMSNorm(config.width, config.norm_eps)
+        self.norm = make_norm(config)
         frequencies = text_frequencies(
-            config.head_dim, config.rope_theta, config.rope_scaling, config.rope_stretch
+            config.head_dim, config.rope_theta, config.rope_scaling, config.rope_stretch, config.rotary_dim
         )
         self.register_buffer("frequencies", frequencies, persistent=False)
         if config.local_blocks:
-            local = text_frequencies(config.head_dim, config.local_rope_theta)
+            local = text_frequencies(config.head_dim, config.local_rope_theta, rotary_dim=config.rotary_dim)
             self.register_buffer("local_frequencies", local, persistent=False)
 
     def tables(self, start: int, stop: int, dtype: torch.dtype) -> Tables:
@@ -211,8 +240,10 @@ class TextStack(nn.Module):
         """Per block; those of one kind share theirs, so tables and masks are computed once."""
         stop, dtype = start + x.shape[1], working_dtype(x)
         everywhere = View(self.tables(start, stop, dtype), bias, causal)
+        unturned = View(None, bias, causal)
+        views = [unturned if i in self.unturned_blocks else everywhere for i in range(len(self.blocks))]
         if not self.local_blocks:
-            return [everywhere] * len(self.blocks)
+            return views
         columns = torch.arange(stop, device=x.device)
         distance = columns[start:].unsqueeze(1) - columns
         hidden = distance.abs() >= self.window
@@ -221,7 +252,7 @@ class TextStack(nn.Module):
         near = (hidden.to(x.dtype) * HIDDEN).unsqueeze(0).unsqueeze(0)
         tables = text_tables(columns[start:], self.local_frequencies, dtype)
         local = View(tables, near if bias is None else near + bias, False)
-        return [local if index in self.local_blocks else everywhere for index in range(len(self.blocks))]
+        return [local if index in self.local_blocks else view for index, view in enumerate(views)]
 
     def forward(self, x: Tensor, *, bias: Tensor | None = None, causal: bool = False) -> Tensor:
         """x: (B, N, width) at positions 0 .. N - 1 -> the same shape, normalised."""
@@ -243,21 +274,48 @@ class TextStack(nn.Module):
 
 
 def attend(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, causal: bool = False
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None = None,
+    causal: bool = False,
+    *,
+    scale: float | None = None,
+    cap: float | None = None,
 ) -> Tensor:
-    """Scaled dot-product attention over (B, heads, N, head_dim); `bias` is added to the scores."""
+    """Scaled dot-product attention over (B, heads, N, head_dim).
+
+    Args:
+        query: (B, heads, N, head_dim).
+        key: (B, heads, T, head_dim).
+        value: (B, heads, T, head_dim).
+        bias: Added to the scores.
+        causal: Position i sees 0..i only; not together with `bias`.
+        scale: Of the scores; None for head_dim ** -0.5.
+        cap: Scores are bent to lie within this before anything is hidden.
+    """
+    slow = query.device.type == "cpu" and query.dtype == torch.bfloat16
     training = query.requires_grad and torch.is_grad_enabled()
-    if not training or query.device.type != "cpu" or query.dtype != torch.bfloat16:
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, is_causal=causal)
+    if cap is None and not (training and slow):
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, is_causal=causal, scale=scale
+        )
     # The fused backward in bfloat16 is slow on CPUs. Two-core EPYC, torch 2.13, B=16, head_dim 32, both
     # passes: 6 heads of 256 tokens 47 ms fused, 37 ms like this; 8 heads of 288 tokens 74-98 and 34-41 ms.
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    scores = (query * (scale or query.shape[-1] ** -0.5)) @ key.transpose(-1, -2)
+    if cap is not None:
+        scores = capped(scores, cap)
     if causal:
         later = torch.ones(scores.shape[-2:], dtype=scores.dtype, device=scores.device).triu(1)
         bias = later * HIDDEN
     if bias is not None:
         scores = scores + bias.to(scores.dtype)
     return torch.softmax(scores, dim=-1) @ value
+
+
+def capped(x: Tensor, cap: float) -> Tensor:
+    """Bent to lie within -cap..cap, nearly unchanged around 0 (Gemma 2)."""
+    return torch.tanh(x * (1.0 / cap)) * cap
 
 
 def pad_bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
@@ -294,7 +352,7 @@ def _split_heads(
     heads: int,
     kv_heads: int,
     head_dim: int,
-    tables: Tables,
+    tables: Tables | None,
     head_norm: HeadNorm | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cut (B, N, (heads + 2 kv_heads) * head_dim) into query, key (rotated) and value (B, h, N, head_dim)."""
@@ -303,7 +361,9 @@ def _split_heads(
     turning, value = torch.split(apart, [heads + kv_heads, kv_heads], dim=2)
     if head_norm is not None:
         turning = head_norm(turning)
-    query, key = torch.split(rotate(turning, tables), [heads, kv_heads], dim=2)
+    if tables is not None:
+        turning = rotate(turning, tables)
+    query, key = torch.split(turning, [heads, kv_heads], dim=2)
     return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vljepa_model.config import RopeScaling
@@ -18,6 +19,7 @@ __all__ = [
     "CPU",
     "Tables",
     "half_order",
+    "rotary_order",
     "rotate",
     "text_frequencies",
     "text_tables",
@@ -77,15 +79,33 @@ def tubelet_tables(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -
 
 
 def text_frequencies(
-    head_dim: int, theta: float, scaling: RopeScaling | None = None, stretch: float = 1.0
+    head_dim: int, theta: float, scaling: RopeScaling | None = None, stretch: float = 1.0, rotary_dim: int = 0
 ) -> Tensor:
-    """Llama's rotary frequencies, both halves: (head_dim,) float32."""
-    half = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32, device=CPU) / head_dim)
+    """Llama's rotary frequencies, both halves: (head_dim,) float32.
+
+    Args:
+        head_dim: Dimensions of a head.
+        theta: Base.
+        scaling: Llama's rule for long contexts.
+        stretch: Positions are divided by this.
+        rotary_dim: How many dimensions turn; 0 for all. The others, in `rotary_order`, have the frequency 0.
+    """
+    turned = rotary_dim or head_dim
+    half = 1.0 / theta ** (torch.arange(0, turned, 2, dtype=torch.float32, device=CPU) / turned)
     if stretch != 1.0:
         half = half / stretch
     if scaling is not None:
         half = _stretch(half, scaling)
-    return half.repeat(2)
+    return F.pad(half, (0, (head_dim - turned) // 2)).repeat(2)
+
+
+def rotary_order(head_dim: int, rotary_dim: int) -> Tensor:
+    """Order of a head's dimensions where only the first turn: half of them, half of the others, and the same again.
+
+    So what turns together lies half a head apart, as in a head that turns whole: (head_dim,) int64.
+    """
+    dims = torch.arange(head_dim, device=CPU)
+    return torch.cat((dims[:rotary_dim].view(2, -1), dims[rotary_dim:].view(2, -1)), dim=1).flatten()
 
 
 def text_tables(positions: Tensor, frequencies: Tensor, dtype: torch.dtype) -> Tables:

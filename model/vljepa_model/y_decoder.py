@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_model.config import ModelConfig
-from vljepa_model.layers import HIDDEN, TextStack, TokenTable, initialise
+from vljepa_model.layers import HIDDEN, TextStack, TokenTable, capped, initialise
 
 __all__ = ["YDecoder"]
 
@@ -29,8 +29,8 @@ class YDecoder(nn.Module):
         self.embed = TokenTable(config.vocabulary(stack), stack)
         self.stack = TextStack(stack)
         if not sizes.tied:
-            self.output = nn.Linear(stack.width, config.vocabulary(stack), bias=False)
-        self.tied = sizes.tied
+            self.output = nn.Linear(stack.width, config.vocabulary(stack), bias=sizes.output_bias)
+        self.tied, self.logit_cap = sizes.tied, sizes.logit_cap
         initialise(self, stack.depth)
 
     def forward(self, embedding: Tensor, ids: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class YDecoder(nn.Module):
             (B, L, V) logits; position i predicts ids[:, i] from the embedding and ids[:, :i].
         """
         x = torch.cat((self._opening(embedding), self.embed(ids[:, :-1])), dim=1)
-        return self._logits(self.stack(x, causal=True)[:, self.prefix_length :])
+        return self.logits(self.stack(x, causal=True)[:, self.prefix_length :])
 
     def prefill(self, embedding: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """Read the embedding and BOS.
@@ -59,7 +59,7 @@ class YDecoder(nn.Module):
         x = self._opening(embedding)
         later = torch.ones(x.shape[1], x.shape[1], dtype=x.dtype, device=x.device).triu(1)
         x, caches = self.stack.with_cache(x, bias=later * HIDDEN)
-        return self._logits(x[:, -1]), [key for key, _ in caches], [value for _, value in caches]
+        return self.logits(x[:, -1]), [key for key, _ in caches], [value for _, value in caches]
 
     def step(
         self, token: Tensor, past_k: list[Tensor], past_v: list[Tensor]
@@ -75,7 +75,7 @@ class YDecoder(nn.Module):
             Logits (B, V) of the next token, and keys and values of T + 1 positions.
         """
         x, caches = self.stack.with_cache(self.embed(token), list(zip(past_k, past_v)))
-        return self._logits(x[:, -1]), [key for key, _ in caches], [value for _, value in caches]
+        return self.logits(x[:, -1]), [key for key, _ in caches], [value for _, value in caches]
 
     def generate(
         self, embedding: Tensor, *, eos_id: int, limit: int, banned: Sequence[int] = ()
@@ -111,5 +111,7 @@ class YDecoder(nn.Module):
         bos = self.embed.row(self.bos_id).expand(prefix.shape[0], 1, -1)
         return torch.cat((prefix, bos), dim=1)
 
-    def _logits(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.embed.weight if self.tied else self.output.weight)
+    def logits(self, x: Tensor) -> Tensor:
+        """(..., width) normalised hidden states -> (..., V) scores of the next token."""
+        logits: Tensor = F.linear(x, self.embed.weight) if self.tied else self.output(x)
+        return logits if self.logit_cap is None else capped(logits, self.logit_cap)

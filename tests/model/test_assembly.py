@@ -210,12 +210,33 @@ LAST = "layers.3.mlp.down_proj.weight"
         (
             "llama",
             config(model_type="mamba"),
-            "holds a 'mamba' model: expected a text model of the Llama or Gemma",
+            "holds a 'mamba' model: expected a text model of these families",
+        ),
+        ("llama", config(model_type="gpt2"), r"holds a 'gpt2' model: expected .*llama, mistral, qwen2"),
+        ("llama", config(attention_bias=True), "8 tensors missing, first layers.1.self_attn.k_proj.bias"),
+        ("llama", config(hidden_act="relu"), "hidden_act = 'relu' is not supported"),
+        (
+            "llama",
+            config(
+                model_type="mistral", sliding_window=5, rope_parameters={"rope_type": "linear", "factor": 2.0}
+            ),
+            "a window together with scaled rotary positions is not supported",
         ),
         (
             "llama",
-            config(attention_bias=True),
-            "attention_bias = True is not supported: our blocks have no biases",
+            config(model_type="smollm3", use_sliding_window=True, sliding_window=5),
+            "use_sliding_window = True is not supported: SmolLM 3 would slide",
+        ),
+        ("llama", config(model_type="smollm3", no_rope_layers=[1]), "expected 3 no_rope_layers of 0 or 1"),
+        (
+            "llama",
+            config(model_type="phi", hidden_act="gelu", qk_layernorm=True),
+            "qk_layernorm = True is not",
+        ),
+        (
+            "llama",
+            config(model_type="phi", hidden_act="silu"),
+            "hidden_act = 'silu' is not supported: the MLP has",
         ),
         (
             "llama",
@@ -232,7 +253,7 @@ LAST = "layers.3.mlp.down_proj.weight"
         ),
         ("llama", lambda f: (f / "tokenizer.json").unlink(), "lacks tokenizer.json"),
         ("llama", truncate, "not a readable safetensors file"),
-        ("gemma", config(attn_logit_softcapping=50.0), "attn_logit_softcapping = 50.0 is not supported"),
+        ("gemma", config(model_type="gemma2"), "use_bidirectional_attention = True is not supported"),
         ("gemma", config(layer_types=["full_attention"]), "expected 4 layer_types"),
         ("gemma", tensors(lambda s: s.pop(LAST)), f"1 tensors missing, first {LAST}"),
         ("gemma", module(type="x.CNN"), "expected the modules Transformer, Pooling, Dense, Normalize"),
@@ -247,7 +268,7 @@ LAST = "layers.3.mlp.down_proj.weight"
         ("gemma", lambda f: config(pooling_mode_cls_token=True)(f / "1_Pooling"), "expected mean pooling"),
         ("gemma", lambda f: (f / "modules.json").unlink(), "has no sentence-transformers pipeline"),
         ("decoder", config(tie_word_embeddings=False), "expected an output matrix lm_head.weight"),
-        ("decoder", config(model_type="gemma2"), "holds a 'gemma2' model"),
+        ("decoder", config(model_type="bloom"), "holds a 'bloom' model"),
     ],
 )
 def test_parts_that_do_not_fit(

@@ -67,7 +67,7 @@ def test_unknown_preset() -> None:
             r"^predictor\.rope_scaling: `low_freq_factor` is missing",
         ),
         ("x_encoder.rope", "spiral", "rope: expected tiled or paired, got 'spiral'"),
-        ("predictor.activation", "relu", "activation: expected silu or gelu_tanh, got 'relu'"),
+        ("predictor.activation", "relu", "activation: expected silu or gelu_tanh or gelu, got 'relu'"),
         ("y_encoder.window", 4, r"window and local_blocks go together, got 4 and \(\)"),
         ("pad_id", 1024, "pad_id must lie in the vocabulary"),
         ("temperature", 0.0, "temperature: expected a finite number above 0, got 0.0"),
@@ -116,6 +116,46 @@ def test_windows_and_their_blocks() -> None:
     assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
     values["y_encoder"]["local_blocks"] = [3]
     with pytest.raises(ConfigError, match=r"local_blocks must lie in 0..2, got \(3,\)"):
+        ModelConfig.from_dict(values)
+
+
+def test_what_families_do_otherwise() -> None:
+    values = ModelConfig.preset("tiny").to_dict()
+    values["y_decoder"] |= {"tied": False, "output_bias": True, "logit_cap": 30.0}
+    values["y_decoder"]["stack"] |= {
+        "norm": "layer", "residual": "parallel", "gated": False, "qkv_bias": True, "rotary_dim": 8,
+        "unturned_blocks": [2], "score_scale": 0.2, "score_cap": 50.0,
+    }  # fmt: skip
+    config = ModelConfig.from_dict(values)
+    assert config.decoder.stack.score_cap == 50.0
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rotary_dim": 5}, "rotary_dim must be a multiple of 2, got 5"),
+        ({"rotary_dim": 34}, r"rotary_dim must lie in 0..32, got 34"),
+        ({"unturned_blocks": [3]}, r"unturned_blocks must lie in 0..2, got \(3,\)"),
+        (
+            {"unturned_blocks": [0], "local_blocks": [0], "window": 4},
+            "a block is local or unturned, not both",
+        ),
+        ({"residual": "parallel", "sandwich_norms": True}, "sandwich_norms belong to a sequential residual"),
+        ({"norm": "batch"}, "norm: expected rms or layer, got 'batch'"),
+    ],
+)
+def test_blocks_that_there_are_not(changes: dict[str, Any], message: str) -> None:
+    values = ModelConfig.preset("tiny").to_dict()
+    values["predictor"] |= changes
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig.from_dict(values)
+
+
+def test_an_output_bias_without_a_matrix() -> None:
+    values = ModelConfig.preset("tiny").to_dict()
+    values["y_decoder"]["output_bias"] = True
+    with pytest.raises(ConfigError, match="output_bias needs an output matrix of its own"):
         ModelConfig.from_dict(values)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from vljepa_model.config import ModelConfig, YDecoderConfig
-from vljepa_model.families.text import TextFolder, open_text
+from vljepa_model.assembly import assemble, write_checkpoint
+from vljepa_model.checkpoint import load_checkpoint
+from vljepa_model.families.text import FAMILIES, TextFolder, open_text
 from vljepa_model.families.vision import crop_offset, open_vision
 from vljepa_model.layers import TextStack, TokenTable, pad_bias
 from vljepa_model.x_encoder import XEncoder
@@ -143,45 +144,65 @@ def test_bidirectional_gemma(length: int, seed: int, public: ModuleType, tmp_pat
     assert worst_cosine(got[mask.bool()], expected[mask.bool()]) >= BAR
 
 
-CAUSAL = ["write_llama", "write_qwen", "write_gemma1_lm", "write_gemma3_lm"]
+WRITERS = {"llama3": "write_llama", "gemma3": "write_gemma3_lm"}
 
 
-def load_decoder(folder: Path, prefix: int) -> YDecoder:
-    opened = open_text(folder)
-    sizes = YDecoderConfig(stack=opened.stack, prefix=prefix, bos_id=2)
-    config = ModelConfig.preset("tiny")
-    decoder = YDecoder(
-        ModelConfig(
-            x_encoder=config.x_encoder,
-            predictor=config.predictor,
-            y_encoder=config.y_encoder,
-            y_decoder=sizes,
-            embedding_dim=20,
-            vocab_size=60,
-        )
-    ).eval()
-    decoder.load_state_dict(
-        {name: c.convert(opened.files).float() for name, c in opened.converters.items()}, strict=False
-    )
-    return decoder
+def write_decoder(public: ModuleType, name: str, folder: Path, seed: int) -> Any:
+    if name in WRITERS:
+        return getattr(public, WRITERS[name])(folder, seed=seed)
+    return public.write_causal(folder, name, seed=seed)
+
+
+def load_decoder(folder: Path, parts: dict[str, Path], prefix: int) -> YDecoder:
+    """As `vljepa import parts` writes it and a checkpoint is read."""
+    assembled = assemble(**parts, decoder=folder, layers=2, embedding_dim=20, frames=4, prefix=prefix)
+    checkpoint = load_checkpoint(write_checkpoint(assembled, folder / "imported"))
+    decoder = checkpoint.model.y_decoder
+    assert isinstance(decoder, YDecoder)
+    return decoder.float().eval()
+
+
+@pytest.fixture(scope="module")
+def parts(public: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("parts")
+    writers = {"vision": public.write_vision, "llama": public.write_llama, "gemma": public.write_gemma}
+    for name, write in writers.items():
+        (root / name).mkdir()
+        write(root / name)
+    return {name: root / name for name in writers}
+
+
+CAUSAL = (
+    "llama3", "llama", "smollm2", "smollm3", "mistral", "qwen2", "qwen2-windows", "qwen3", "gemma", "gemma2", "gemma3",
+    "phi", "phi3", "phi3-part", "pythia", "pythia-in-turn", "starcoder2",
+)  # fmt: skip
+
+
+def test_every_family_is_compared(public: ModuleType) -> None:
+    assert set(CAUSAL) == {*WRITERS, *public.CAUSAL}
+    assert {kind for kind, _ in public.CAUSAL.values()} == set(FAMILIES) - {"gemma3_text"}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("writer", CAUSAL)
-def test_causal_decoder_behind_a_prefix(writer: str, seed: int, public: ModuleType, tmp_path: Path) -> None:
-    """Longer than Gemma 3's window of 6; without and with a key-value cache."""
-    oracle = getattr(public, writer)(tmp_path, seed=seed)
+@pytest.mark.parametrize("name", CAUSAL)
+def test_causal_decoder_behind_a_prefix(
+    name: str, seed: int, public: ModuleType, parts: dict[str, Path], tmp_path: Path
+) -> None:
+    """Longer than the windows of those that have some; without and with a key-value cache."""
+    oracle = write_decoder(public, name, tmp_path, seed)
+    decoder = load_decoder(tmp_path, parts, prefix=3)
     torch.manual_seed(seed)
-    decoder = load_decoder(tmp_path, prefix=3)
+    decoder.prefix.weight.data.normal_(0.0, 0.15)
     embedding, ids = torch.randn(2, 20), torch.randint(3, 40, (2, 12))
     with torch.no_grad():
-        start = oracle.get_input_embeddings()(torch.full((2, 1), 2))
+        start = oracle.get_input_embeddings()(torch.full((2, 1), decoder.bos_id))
         prefix = decoder.prefix(embedding).unflatten(-1, (3, -1))
         known = oracle.get_input_embeddings()(ids[:, :-1])
         expected = oracle(inputs_embeds=torch.cat((prefix, start, known), dim=1), use_cache=False).logits[
             :, 3:
         ]
         assert worst_cosine(decoder(embedding, ids), expected) >= BAR
+        torch.testing.assert_close(decoder(embedding, ids), expected, atol=1e-3, rtol=1e-3)
         cached = oracle(inputs_embeds=torch.cat((prefix, start), dim=1), use_cache=True)
         logits, keys, values = decoder.prefill(embedding)
         assert worst_cosine(logits, cached.logits[:, -1]) >= BAR

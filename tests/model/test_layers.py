@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaModel
 
 from vljepa_model.config import RopeScaling, TextStackConfig
-from vljepa_model.families.text import stack_converters
+from vljepa_model.families.layout import stack_converters
 from vljepa_model.layers import RMSNorm, TextStack, attend, masked_mean, pad_bias
 
 SCALING = RopeScaling(factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0, original_positions=64)

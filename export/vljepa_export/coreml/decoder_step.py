@@ -31,7 +31,7 @@ class FixedCacheStep(nn.Module):
 
     def __init__(self, decoder: YDecoder, capacity: int) -> None:
         super().__init__()
-        self.embed, self.stack = decoder.embed, decoder.stack
+        self.decoder, self.stack = decoder, decoder.stack
         self.capacity = capacity
         cos, sin = decoder.stack.tables(0, capacity + 1, torch.float32)
         self.register_buffer("cos", cos[0], persistent=False)
@@ -52,7 +52,7 @@ class FixedCacheStep(nn.Module):
         Returns:
             Logits (B, V), then the new keys and values, each (B, kv_heads, 1, head_dim).
         """
-        x = self.embed(token)
+        x = self.decoder.embed(token)
         tables = (
             self.cos.index_select(0, length).unsqueeze(0),
             self.sin.index_select(0, length).unsqueeze(0),
@@ -60,19 +60,25 @@ class FixedCacheStep(nn.Module):
         bias = self.hidden.index_select(0, length).unsqueeze(1).unsqueeze(1)
         new: list[Tensor] = []
         for index, block in enumerate(self.stack.blocks):
-            x, (key, value) = block(x, tables, bias=bias, past=(past[2 * index], past[2 * index + 1]))
+            turned = None if index in self.stack.unturned_blocks else tables
+            x, (key, value) = block(x, turned, bias=bias, past=(past[2 * index], past[2 * index + 1]))
             new += [key[:, :, self.capacity :], value[:, :, self.capacity :]]
-        return (nn.functional.linear(self.stack.norm(x)[:, -1], self.embed.weight), *new)
+        return (self.decoder.logits(self.stack.norm(x)[:, -1]), *new)
 
 
 def fixed_cache_definition(contract: GraphContract, decoder: nn.Module) -> GraphDefinition:
     """The step graph with a fixed cache, long enough for every text that the runtime decodes.
 
     Raises:
-        ExportError: the network is not our own Y-decoder.
+        ExportError: the network is not our own Y-decoder, or some of its blocks see only their neighbourhood.
     """
     if not isinstance(decoder, YDecoder):
         raise ExportError(f"{contract.name}: expected the Y-decoder, got {type(decoder).__name__}")
+    if decoder.stack.local_blocks:
+        raise ExportError(
+            f"{contract.name}: expected a Y-decoder whose blocks see everything, got windows of "
+            f"{decoder.stack.window}: a cache of fixed length has none; export to onnx or openvino"
+        )
     needed = decoder.prefix_length + 1 + MAX_TOKENS
     capacity = -(-(needed + 1) // COLUMNS) * COLUMNS - 1
     token, *past = contract.inputs

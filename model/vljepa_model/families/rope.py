@@ -12,22 +12,34 @@ from vljepa_model.families.published_config import PublishedConfig
 __all__ = ["rope_fields"]
 
 
-def rope_fields(published: PublishedConfig, rules: Mapping[str, Any], *, theta: float) -> dict[str, Any]:
-    """`rope_theta`, `rope_scaling` and `rope_stretch` of a `TextStackConfig`.
+def rope_fields(
+    published: PublishedConfig,
+    rules: Mapping[str, Any],
+    *,
+    theta: float,
+    head_dim: int = 0,
+    turned: float = 1.0,
+) -> dict[str, Any]:
+    """`rope_theta`, `rope_scaling`, `rope_stretch` and `rotary_dim` of a `TextStackConfig`.
 
     Args:
         published: The config, where earlier keys are looked up.
         rules: Its `rope_parameters`, or the part of them for full attention.
         theta: The family's base, where the config names none.
+        head_dim: Of which a part may turn.
+        turned: The family's part, where the config names none.
 
     Raises:
         CheckpointError: the rule is none of default, linear and llama3, or is incomplete.
     """
     rules = {**published.get("rope_scaling", dict, {}), **rules}
     base = rules.get("rope_theta", published.get("rope_theta", float, theta))
+    part = rules.get("partial_rotary_factor", published.get("partial_rotary_factor", float, turned))
     kind = rules.get("rope_type", rules.get("type", "default"))
     try:
         out: dict[str, Any] = {"rope_theta": float(base)}
+        if (dims := int(head_dim * float(part))) != head_dim:
+            out["rotary_dim"] = dims
         if kind == "llama3":
             out["rope_scaling"] = RopeScaling(
                 factor=float(rules["factor"]),
