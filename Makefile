@@ -96,10 +96,12 @@ $(TEST_VENV)/.ready: pyproject.toml constraints.txt
 	$(TEST_VENV)/bin/python -m pip install $(PIP_QUIET) -c constraints.txt -e '.[all]' --group dev
 	@touch $@
 
-# Not from constraints.txt, whose transformers is newer; and not linked: `optimum-cli` looks beside its own files alone.
-$(OPTIMUM_VENV)/.ready: pyproject.toml export/optimum-vljepa/pyproject.toml
+# Of the constraints torch alone, for transformers is older here; and not linked: `optimum-cli` looks beside its own files.
+$(OPTIMUM_VENV)/.ready: pyproject.toml constraints.txt export/optimum-vljepa/pyproject.toml
 	$(PYTHON) -m venv $(OPTIMUM_VENV)
-	$(OPTIMUM_VENV)/bin/python -m pip install $(PIP_QUIET) -e '.[export]' ./export/optimum-vljepa pytest pytest-timeout
+	grep '^torch==' constraints.txt > $(OPTIMUM_VENV)/constraints.txt
+	$(OPTIMUM_VENV)/bin/python -m pip install $(PIP_QUIET) -c $(OPTIMUM_VENV)/constraints.txt -e '.[export]' \
+		./export/optimum-vljepa hypothesis pytest pytest-timeout
 	@touch $@
 
 $(AUDIT_VENV)/.ready:
