@@ -60,7 +60,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("name", with_examples())
+SLOW = ("vljepa_model.training.trainer",)  # three steps of a whole training
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in with_examples()]
+)
 def test_examples_print_what_they_say(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)

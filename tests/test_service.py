@@ -79,6 +79,7 @@ def test_the_command_is_one_that_vljepa_takes() -> None:
     assert args.jsonl.parent == Path("/var/log") / re.findall(r"LogsDirectory=(.*)", DOOR)[0]
 
 
+@pytest.mark.slow
 def test_the_service_is_stopped_and_goes_on(live_servers: ModuleType, tmp_path: Path) -> None:
     log = tmp_path / "door.jsonl"
 

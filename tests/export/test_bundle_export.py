@@ -22,6 +22,8 @@ from vljepa_runtime.bundle import Bundle, Certified, shipped_bundles
 from vljepa_runtime.errors import BundleError
 from vljepa_runtime.selection import BOUNDARIES_FILE, Boundaries, BoundaryNet
 
+pytestmark = pytest.mark.slow
+
 GRAPHS = ("x_encoder", "predictor", "y_encoder", "y_decoder_prefill", "y_decoder_step")
 
 
@@ -182,7 +184,6 @@ def test_graphs_are_lean(name: str, reports: dict[str, ExportReport], tmp_path: 
         assert kinds.count("Expand") <= 2
 
 
-@pytest.mark.slow
 def test_shipped_bundle_is_what_export_makes_of_the_shipped_checkpoint(tmp_path: Path) -> None:
     """Weights and structure of every graph; not parity or the reference (they vary with the CPU), not tool versions.
 
@@ -231,7 +232,6 @@ def test_runtime_runs_the_zip(reports: dict[str, ExportReport], small_checkpoint
     assert float(vectors[0] @ vectors[1]) > 0.99
 
 
-@pytest.mark.slow
 def test_any_token_budget_of_a_window_is_built_and_checked(small_checkpoint: Path, tmp_path: Path) -> None:
     """Parity is measured with as many tokens as the graph takes."""
     options = {"format": "tensorrt", "precision": "fp16", "scenes": None}

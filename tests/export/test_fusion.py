@@ -116,6 +116,7 @@ def kinds(model) -> Counter:
     return Counter(node.op_type for node in model.graph.node)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRAPHS)
 def test_a_fused_graph_gives_the_same_numbers(name: str) -> None:
     given = feeds(graph(name))

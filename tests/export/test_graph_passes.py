@@ -211,6 +211,7 @@ def predictor(depth: int = 2) -> tuple[Any, Any]:
     return graph_definition("predictor", module, config), config.x_encoder.width
 
 
+@pytest.mark.slow
 def test_a_predictor_over_many_tokens_writes_no_scores_down() -> None:
     """Queries of different lengths in one batch, with as many visual tokens as are fused from on."""
     from vljepa_export.effort import GRAPH_BY_GRAPH
@@ -242,6 +243,7 @@ def test_a_predictor_over_many_tokens_writes_no_scores_down() -> None:
         assert float((found * wanted).sum(axis=-1).min()) > least
 
 
+@pytest.mark.slow
 def test_a_real_x_encoder_of_a_thousand_tokens() -> None:
     """Shipped fused from 1,024 tokens on, with all of them and with a part."""
     import torch

@@ -14,6 +14,8 @@ from vljepa_export.nudged import ROUNDINGS, nudged
 from vljepa_runtime.bundle import Bundle
 from vljepa_runtime.engines import open_engine
 
+pytestmark = pytest.mark.slow
+
 onnx = pytest.importorskip("onnx")
 
 

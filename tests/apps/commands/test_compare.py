@@ -280,6 +280,7 @@ def test_own_clips_take_the_place_of_the_world(
     assert measured.keys().isdisjoint({"samples", "groups", "chosen", "embeddings"})
 
 
+@pytest.mark.slow
 def test_own_clips_are_measured_in_a_process_each(
     own: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

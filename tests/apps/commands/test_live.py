@@ -44,6 +44,7 @@ def test_an_interrupt_while_a_server_does_not_answer(live_servers: ModuleType, c
     assert err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_signal_is_the_good_end_of_a_live_stream(
     live_servers: ModuleType, tmp_path: Path, number: signal.Signals
@@ -65,6 +66,7 @@ def test_a_signal_is_the_good_end_of_a_live_stream(
     assert all(json.loads(line)["time"] for line in out.splitlines())
 
 
+@pytest.mark.slow
 def test_a_log_is_rotated_while_the_stream_goes_on(live_servers: ModuleType, tmp_path: Path) -> None:
     log, rotated = tmp_path / "e.jsonl", threading.Event()
 

@@ -20,6 +20,8 @@ onnx = pytest.importorskip("onnx")
 import onnxruntime  # noqa: E402
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 RANK = 3
 NUMPY = {"fp32": np.float32, "fp16": np.float16}
 

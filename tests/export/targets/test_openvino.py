@@ -18,6 +18,8 @@ from vljepa_quant import Precision, limits_for, precisions_of
 from vljepa_runtime.bundle import Bundle, Certified
 from vljepa_runtime.engines import open_engine
 
+pytestmark = pytest.mark.slow
+
 FEW = Scenes(clips=2, seconds=4.0)
 
 

@@ -27,6 +27,7 @@ def shows(page: Any, name: str, state: str) -> None:
     card(page, name).locator(".state").get_by_text(state, exact=True).wait_for()
 
 
+@pytest.mark.slow
 def test_a_camera_is_added_and_says_what_it_sees(browser: Any, site: Site, footage: Path) -> None:
     with opened(browser, site) as page:
         page.get_by_role("button", name="Add camera").click()
@@ -101,6 +102,7 @@ def test_what_was_seen_is_found_by_words_and_shown_on_its_timeline(browser: Any,
         page.get_by_role("dialog").wait_for()
 
 
+@pytest.mark.slow
 def test_an_alert_is_set_and_fires_with_its_clip(browser: Any, site: Site) -> None:
     wait_for(lambda: site.kept("belt"), patience_s=PATIENCE_S)
     with opened(browser, site, "alerts") as page:
@@ -155,6 +157,7 @@ def test_two_states_are_taught_from_six_moments_and_told_apart(browser: Any, sit
     wait_for(lambda: {*site.told("answer", "belt")} >= {"down", "larger"}, patience_s=PATIENCE_S)
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_and_comes_back_has_kept_everything(browser: Any, site: Site) -> None:
     with opened(browser, site) as page:
         shows(page, ROOF, "Live")
@@ -185,6 +188,7 @@ def test_a_phone_has_every_view(browser: Any, site: Site) -> None:
             assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], view
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("viewport", "scheme"), [(DESK, "light"), (PHONE, "dark")], ids=["desk, light", "phone, dark"]
 )

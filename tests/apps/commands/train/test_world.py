@@ -16,6 +16,7 @@ from vljepa_model.training import Recipe
 SHORT = ["--steps", "2", "--clips", "2", "--warmup", "1", "--workers", "0", "--save-every", "1"]
 
 
+@pytest.mark.slow
 def test_a_short_run_leaves_a_checkpoint_and_goes_on_when_extended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
