@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from vljepa_runtime.engines.processor import abilities
-
-__all__ = ["commit", "device_facts", "engine_version", "has_bf16", "installed", "machine", "power_mode"]
+__all__ = ["commit", "device_facts", "engine_version", "installed", "machine", "power_mode"]
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 PROFILE = Path("/sys/firmware/acpi/platform_profile")
@@ -65,12 +63,6 @@ def _git(folder: Path, *arguments: str) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return found.stdout.strip()
-
-
-def has_bf16() -> bool:
-    """Whether the processor multiplies bfloat16 by itself; True where the kernel does not say."""
-    known = abilities()
-    return not known or bool({"amx_bf16", "avx512_bf16", "bf16"} & known)
 
 
 def engine_version(engine: str) -> str:

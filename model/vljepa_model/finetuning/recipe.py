@@ -27,8 +27,14 @@ class Only(str, Enum):
 class ComputeType(str, Enum):
     """Of matrix products; weights and optimiser are float32 either way."""
 
+    AUTO = "auto"
     BF16 = "bf16"
     FP32 = "fp32"
+
+    @property
+    def half(self) -> bool | None:
+        """As `Run.steps` takes it."""
+        return None if self is ComputeType.AUTO else self is ComputeType.BF16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,7 @@ class FineTuneRecipe(RunSettings):
         decoder: Weight of the Y-decoder's loss. Its gradient stops at the embedding.
         noise: Largest standard deviation, relative to length one, of the noise on embeddings that the Y-decoder reads.
         max_tokens: Longer queries and texts are cut.
-        precision: Type of matrix products, `bf16` or `fp32`.
+        precision: Type of matrix products: `bf16`, `fp32`, or `auto`: bf16 where the device has instructions for it.
         gradient_checkpointing: Keep a block's input alone and compute the rest again on the way back.
     """
 
@@ -68,7 +74,7 @@ class FineTuneRecipe(RunSettings):
     decoder: float = 1.0
     noise: float = 0.6
     max_tokens: Positive = 128
-    precision: ComputeType = ComputeType.BF16
+    precision: ComputeType = ComputeType.AUTO
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:

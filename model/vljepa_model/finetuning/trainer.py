@@ -19,7 +19,7 @@ from vljepa_model.finetuning.batches import ClipBatches
 from vljepa_model.finetuning.clips import digest_of, left_out, unusable_of, write_left_out
 from vljepa_model.finetuning.objective import FineTuneObjective, learning
 from vljepa_model.finetuning.optimiser import optimiser_for
-from vljepa_model.finetuning.recipe import ComputeType, FineTuneRecipe, Only
+from vljepa_model.finetuning.recipe import FineTuneRecipe, Only
 from vljepa_model.finetuning.texts import Tokenizers
 from vljepa_model.finetuning.visual_cache import VisualCache
 from vljepa_model.processes import Processes
@@ -128,7 +128,7 @@ def finetune(
         )  # fmt: skip
         steps = run.steps(
             objective, batches, stop=stop, workers=workers,
-            seed=settled.seed * 10**9, half=settled.precision is ComputeType.BF16,
+            seed=settled.seed * 10**9, half=settled.precision.half,
         )  # fmt: skip
         for losses in steps:
             log.add(losses)

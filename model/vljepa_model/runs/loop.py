@@ -71,7 +71,7 @@ class Run:
         *,
         stop: int,
         seed: int,
-        half: bool = True,
+        half: bool | None = None,
         workers: int = 0,
     ) -> Iterator[L]:
         """Update the weights step by step; `step` has counted an update when its losses are given.
@@ -81,7 +81,8 @@ class Run:
             batches: Those of this process: a dataclass of tensors per step, which depends on the step alone.
             stop: Stop when so many updates are done in all.
             seed: Seeds what an objective draws in step 0; each later step's is one higher.
-            half: Matrix products in bfloat16; weights and optimiser are float32 either way.
+            half: Matrix products in bfloat16, None where the device has instructions for it; weights and optimiser are
+                float32 either way.
             workers: Processes that load batches.
         """
         loader: DataLoader[B] = DataLoader(
@@ -92,6 +93,7 @@ class Run:
             worker_init_fn=quiet_worker,
         )
         device = self.processes.device
+        half = self.processes.has_bf16() if half is None else half
         for batch in loader:
             torch.manual_seed(seed + self.step)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=half):

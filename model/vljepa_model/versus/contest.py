@@ -204,7 +204,7 @@ class Contest:
         """Update up to a step, saving on the way; gives the losses since the last point and the seconds in all."""
         spent, losses = float(run.notes.get("train_s", 0.0)), list(run.notes.get("losses", []))
         saved, begun = time.monotonic(), time.process_time()
-        # float32: without hardware for bfloat16 (AVX2 alone) products in it take 4 times as long
+        # float32 on every machine, so that contests compare
         steps = run.steps(lambda batch, _: Losses(loss(batch)), batches, stop=stop, seed=seed, half=False)
         for step in steps:
             losses.append(float(step.total.detach()))

@@ -6,11 +6,12 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["abilities", "cuts_off_sums", "description"]
+__all__ = ["abilities", "cuts_off_sums", "description", "has_bf16"]
 
 CPU_INFO = Path("/proc/cpuinfo")
 KINDS = ("model name", "flags", "Features", "CPU implementer", "CPU part")
 X86 = ("x86_64", "amd64", "i386", "i686")
+BF16_PRODUCTS = {"amx_bf16", "avx512_bf16", "bf16"}
 EXACT_PRODUCTS = {"avx512_vnni", "avx_vnni"}
 
 
@@ -35,3 +36,9 @@ def cuts_off_sums() -> bool:
     """Whether the fast way to add two 8-bit products cuts off what does not fit into 16 bits: x86 without VNNI."""
     known = abilities()
     return platform.machine().lower() in X86 and bool(known) and not EXACT_PRODUCTS & known
+
+
+def has_bf16() -> bool:
+    """Whether the processor multiplies bfloat16 by itself; True where the system does not tell."""
+    known = abilities()
+    return not known or bool(BF16_PRODUCTS & known)

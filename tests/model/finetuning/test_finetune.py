@@ -443,7 +443,7 @@ def test_words_are_measured_against_one_text_said_of_all(
     [
         ({"typo": 1}, "unknown keys typo"),
         ({"only": "x_encoder"}, "only: expected all or alignment or decoder, got 'x_encoder'"),
-        ({"precision": "fp8"}, "precision: expected bf16 or fp32"),
+        ({"precision": "fp8"}, "precision: expected auto or bf16 or fp32"),
         ({"steps": 0}, "steps: expected a whole number above 0, got 0"),
         ({"only": "decoder", "train_x_encoder": True}, "without videos"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vljepa_runtime.engines import processor
-from vljepa_runtime.engines.processor import abilities, cuts_off_sums, description
+from vljepa_runtime.engines.processor import abilities, cuts_off_sums, description, has_bf16
 
 ZEN = (
     "processor\t: 0\nmodel name\t: Some Zen\nflags\t\t: fpu avx avx2 fma\n\nprocessor\t: 1\nflags\t\t: mmx\n"
@@ -38,3 +38,26 @@ def test_the_first_core_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(processor, "CPU_INFO", tmp_path / "cpuinfo")
     assert abilities() == {"fpu", "avx", "avx2", "fma"}
     assert description() == {"model name": "Some Zen", "flags": "fpu avx avx2 fma"}
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"avx2", "fma"}, False),
+        ({"avx512f", "avx512_bf16", "amx_tile"}, True),
+        ({"fp", "asimd", "bf16"}, True),
+        ({"fp", "asimd"}, False),
+        (set(), True),
+    ],
+    ids=["AVX2", "AMX", "Arm with bf16", "Arm", "says nothing"],
+)
+def test_bfloat16_is_among_what_a_processor_can(
+    monkeypatch: pytest.MonkeyPatch, known: set[str], expected: bool
+) -> None:
+    monkeypatch.setattr(processor, "abilities", lambda: frozenset(known))
+    assert has_bf16() is expected
+
+
+def test_a_processor_with_bfloat16_is_known_to_openvino_as_one() -> None:
+    openvino = pytest.importorskip("openvino")
+    assert not has_bf16() or "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

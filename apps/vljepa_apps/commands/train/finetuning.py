@@ -58,7 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--decoder", type=float, metavar="W", help="weight of the Y-decoder's loss (default: 1)"
     )
-    group.add_argument("--precision", choices=("bf16", "fp32"), help="of matrix products (default: bf16)")
+    group.add_argument(
+        "--precision",
+        choices=("auto", "bf16", "fp32"),
+        help="of matrix products (default: auto, bf16 where the device has instructions for it)",
+    )
     group.add_argument(
         "--gradient-checkpointing",
         action="store_true",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vljepa_apps import console
 from vljepa_apps.measure.latency import Latency, alternate
-from vljepa_apps.measure.machine import commit, has_bf16, installed, machine
+from vljepa_apps.measure.machine import commit, installed, machine
 from vljepa_apps.measure.peers.ceilings import Ceiling
 from vljepa_apps.measure.peers.process import PeerProcess, WorkerError
 from vljepa_apps.measure.peers.table import Peer
@@ -26,6 +26,7 @@ from vljepa_apps.measure.peers.worker import WINDOW
 from vljepa_apps.measure.peers.workload import Workload, make_workload
 from vljepa_apps.measure.side_by_side.report import Line, SideBySide, Workplace
 from vljepa_runtime.contract import GRAPH_NAMES
+from vljepa_runtime.engines.processor import has_bf16
 from vljepa_runtime.errors import MissingExtraError
 
 __all__ = ["Plan", "Subject", "abilities", "side_by_side"]
