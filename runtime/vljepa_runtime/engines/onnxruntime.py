@@ -136,7 +136,7 @@ class OnnxRuntimeEngine:
                 "use --engine onnxruntime:cuda, or export with --precision int8 or fp32"
             )
         graph = checked_graph(bundle, graph_name)
-        options = session_options(self._threads)
+        options = session_options(self._threads, graph.graph)
         what, captured = f"{bundle.name}/{graph_name}", self._captures and graph_name in _CAPTURED
         if spec.external and not hasattr(options, _IN_MEMORY):
             # Before 1.24, which Python 3.10 is limited to: from a folder of our own, where nothing else lies.

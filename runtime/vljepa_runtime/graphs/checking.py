@@ -52,8 +52,8 @@ class CheckedGraph:
     """
 
     def __init__(self, bundle: Bundle, name: str, content: memoryview, graph: OnnxGraph | None) -> None:
-        self.name, self.content = name, content
-        self._bundle, self._graph = bundle, graph
+        self.name, self.content, self.graph = name, content, graph
+        self._bundle = bundle
         self._fit: set[tuple[tuple[str, Shape], ...]] = set()
 
     def check(self, feeds: Mapping[str, Shape]) -> None:
@@ -66,11 +66,11 @@ class CheckedGraph:
             BundleError: it asks for more.
         """
         key = tuple(feeds.items())
-        if self._graph is None or key in self._fit:
+        if self.graph is None or key in self._fit:
             return
         spec = self._bundle.graph(self.name)
         with _named(f"{self._bundle.name}/{self.name}"), suppress(Unfit):  # the engine says what does not fit
-            _check_sizes(self._bundle, spec, self._graph, feeds)
+            _check_sizes(self._bundle, spec, self.graph, feeds)
         if len(self._fit) < MAX_SIZES:
             self._fit.add(key)
 
