@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import struct
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -208,11 +209,16 @@ def test_turns(tmp_path: Path, tile: int | None, properties: tuple[Property, ...
     assert_alike(read_image(path).image, expected(image))
 
 
+def pillow_with_avif() -> Any:
+    pil, features = pytest.importorskip("PIL.Image"), pytest.importorskip("PIL.features")
+    if "avif" not in features.get_supported():
+        pytest.skip("this Pillow writes no AVIF")
+    return pil
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pillow_agrees_on_avif(tmp_path: Path, orientation: int) -> None:
-    pil = pytest.importorskip("PIL.Image")
-    if not pytest.importorskip("PIL.features").check("avif"):
-        pytest.skip("this Pillow writes no AVIF")
+    pil = pillow_with_avif()
     exif = pil.Exif()
     exif[274] = orientation
     path = tmp_path / "a.avif"
@@ -222,9 +228,7 @@ def test_pillow_agrees_on_avif(tmp_path: Path, orientation: int) -> None:
 
 
 def test_an_animation_is_a_video_and_its_first_picture_a_still(tmp_path: Path) -> None:
-    pil = pytest.importorskip("PIL.Image")
-    if not pytest.importorskip("PIL.features").check("avif"):
-        pytest.skip("this Pillow writes no AVIF")
+    pil = pillow_with_avif()
     first, path = pil.fromarray(quarters(80, 48)), tmp_path / "a.avif"
     first.save(path, save_all=True, append_images=[first.rotate(180)] * 2, duration=200)
     with open_source(path) as source:
