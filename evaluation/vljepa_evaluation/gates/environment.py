@@ -7,8 +7,8 @@ import platform
 from dataclasses import dataclass
 
 from vljepa_runtime.engines import Engine, describe
-from vljepa_runtime.engines.processor import cuts_off_sums, description
-from vljepa_runtime.engines.session_options import has_whole_sums
+from vljepa_runtime.engines.processor import description
+from vljepa_runtime.engines.session_options import sums_are_cut_off
 from vljepa_runtime.files.values import Name, Text
 
 __all__ = ["Environment"]
@@ -39,5 +39,5 @@ class Environment:
             family=family,
             engine=describe(engine),
             cpu=f"{machine} {hashlib.sha256(repr(about).encode()).hexdigest()[:12]}",
-            saturates=family == "onnxruntime:cpu" and cuts_off_sums() and not has_whole_sums(),
+            saturates=family == "onnxruntime:cpu" and sums_are_cut_off(),
         )

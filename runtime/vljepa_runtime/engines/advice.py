@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vljepa_runtime.bundle import Manifest
+from vljepa_runtime.engines.session_options import WHOLE_SUMS_SINCE, sums_are_cut_off
 
 __all__ = ["advice", "made_for"]
 
@@ -13,7 +14,8 @@ CPU, GPU = "cpu", "gpu"
 _GPUS = frozenset(f"onnxruntime:{device}" for device in ("cuda", "cuda-graph", "tensorrt", "nvtensorrtrtx"))
 # Labels of ONNX graphs whose operators have fast kernels on CPUs alone. On an H200 a window of `tiny` took 15.1 ms in
 # int8 and 5.2 ms in fp32; its words took 15.2 ms in int8, and 4.3 ms on the CPU beside it.
-_FOR_CPUS = frozenset(("int8-dynamic", "int4-weights"))
+_EIGHT_BIT = "int8-dynamic"
+_FOR_CPUS = frozenset((_EIGHT_BIT, "int4-weights"))
 _HALF: Mapping[str, str] = {"f16": "float16", "bf16": "bfloat16"}
 
 
@@ -43,6 +45,11 @@ def advice(manifest: Manifest, engine: str) -> str:
         return "fp32 takes two to four times as long as it must: export --precision fp16 or bf16 for this GPU"
     if engine == "onnxruntime:cpu" and half:
         return f"{half} is for GPUs, and this CPU computes it in float32: export --precision int8 for it"
+    if engine == "onnxruntime:cpu" and _EIGHT_BIT in manifest.precision.values() and sums_are_cut_off():
+        return (
+            "int8 is less exact on this processor with this ONNX Runtime: pip install -U 'onnxruntime>="
+            f"{'.'.join(map(str, WHOLE_SUMS_SINCE))}', or export --precision fp32"
+        )
     return ""
 
 

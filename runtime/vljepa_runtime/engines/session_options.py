@@ -6,11 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from vljepa_runtime.engines.cores import usable_cores
+from vljepa_runtime.engines.processor import cuts_off_sums
 
 if TYPE_CHECKING:
     from vljepa_runtime.graphs.onnx_file import OnnxGraph
 
-__all__ = ["has_whole_sums", "session_options", "whole_sums"]
+__all__ = ["has_whole_sums", "session_options", "sums_are_cut_off", "whole_sums"]
 
 WHOLE_SUMS_SINCE = 1, 32  # tried; 1.20 ends the process
 
@@ -31,6 +32,11 @@ def has_whole_sums() -> bool:
     import onnxruntime
 
     return tuple(int(part) for part in onnxruntime.__version__.split(".")[:2]) >= WHOLE_SUMS_SINCE
+
+
+def sums_are_cut_off() -> bool:
+    """Whether int8 is less exact here than it should be: x86 without VNNI, and an ONNX Runtime that knows no better."""
+    return cuts_off_sums() and not has_whole_sums()
 
 
 def _can_be_unsigned(graph: OnnxGraph) -> bool:

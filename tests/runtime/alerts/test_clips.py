@@ -57,8 +57,8 @@ def bright(model: vj.Model, video: Path) -> Alert:
     with model.session(decode="never") as session:
         for _ in session.run(video, on_window=lambda window, query, row: rows.append((window.end_s, row))):
             pass
-    inside = np.mean([row for end_s, row in rows if 12 < end_s <= 14], axis=0)
-    outside = np.mean([row for end_s, row in rows if end_s <= 10], axis=0)
+    inside = np.stack([row for end_s, row in rows if 12 < end_s <= 14])
+    outside = np.stack([row for end_s, row in rows if end_s <= 10])
     model_texts = [
         "a white box bounces",
         "a black ball rolls",
@@ -67,9 +67,9 @@ def bright(model: vj.Model, video: Path) -> Alert:
         "nothing",
     ]
     texts = model.embed_text(model_texts)
-    gain = texts @ inside - texts @ outside
-    best = int(gain.argmax())
-    middle = float(texts[best] @ (inside + outside)) / 2
+    least, most = (texts @ inside.T).min(axis=1), (texts @ outside.T).max(axis=1)
+    best = int((least - most).argmax())
+    middle = float(least[best] + most[best]) / 2
     return Alert(text=model_texts[best], threshold=middle, hold_s=0, release=0, cool_down_s=60)
 
 

@@ -44,10 +44,19 @@ FP16, BF16 = manifest("fp16", "f16"), manifest("bf16", "bf16")
         pytest.param(manifest("fp16", "f16", "tensorrt"), "tensorrt", "", id="tensorrt"),
     ],
 )
-def test_what_does_not_suit_a_device_is_said(bundle: vj.Manifest, engine: str, said: str) -> None:
+def test_what_does_not_suit_a_device_is_said(
+    bundle: vj.Manifest, engine: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vljepa_runtime.engines.advice.sums_are_cut_off", lambda: False)
     found = advice(bundle, engine)
     assert said in found
     assert bool(found) == bool(said)
+
+
+def test_an_old_library_on_a_processor_that_cuts_sums_off_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vljepa_runtime.engines.advice.sums_are_cut_off", lambda: True)
+    assert "pip install -U 'onnxruntime>=1.32', or export --precision fp32" in advice(INT8, "onnxruntime:cpu")
+    assert advice(FLOATS, "onnxruntime:cpu") == advice(INT8, "openvino:cpu") == ""
 
 
 @pytest.mark.parametrize(
