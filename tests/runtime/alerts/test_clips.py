@@ -19,6 +19,7 @@ import pytest
 import vljepa_runtime as vj
 from vljepa_runtime.alerts import Alert, AlertChange, ClipFolder
 from vljepa_runtime.alerts.clips import ClipRecorder
+from vljepa_runtime.engines.session_options import sums_are_cut_off
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event
 from vljepa_runtime.files import OutputFile
@@ -84,6 +85,9 @@ def packets(path: Path) -> list[tuple[float, bool, bytes]]:
         ]
 
 
+@pytest.mark.skipif(
+    sums_are_cut_off(), reason="int8 with this ONNX Runtime on this processor tells no text apart"
+)
 def test_a_clip_shows_what_came_before_and_is_the_cameras_own(
     model: vj.Model, video: Path, tmp_path: Path
 ) -> None:

@@ -74,7 +74,8 @@ def test_auto_tries_the_device_that_a_bundle_is_made_for_first(
     assert registry.open_engine("auto", made_for=made_for(bundle)) == wanted
 
 
-def test_a_model_says_it_with_what_really_runs() -> None:
+def test_a_model_says_it_with_what_really_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vljepa_runtime.engines.advice.sums_are_cut_off", lambda: False)
     model = vj.load("tiny", engine="onnxruntime:cpu")
     assert "export" not in model.engine_text
     model._bundle = vj.Bundle.in_memory(FP16, FILES)
