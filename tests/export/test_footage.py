@@ -98,6 +98,7 @@ def largest_pixel(path: Path) -> int:
     return max(int(np.percentile(sample.feeds["patches"], 10)) for sample in samples)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("large", [False, True], ids=["whole", "graph-by-graph"])
 def test_report_and_manifest_say_so_and_no_picture_is_kept(
     large: bool, own: AnnotationFile, small_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -131,6 +131,7 @@ def test_an_alert_is_set_and_fires_with_its_clip(browser: Any, site: Site) -> No
         assert page.locator("[aria-label=Fired] .cue").inner_text() == "fired"
 
 
+@pytest.mark.slow
 def test_two_states_are_taught_from_six_moments_and_told_apart(browser: Any, site: Site) -> None:
     one_of_both = {word: re.compile(rf"^(?!.*{other}).*{word}") for word, other in (WORDS, WORDS[::-1])}
 
