@@ -37,9 +37,11 @@ def _bars(axes: Any, place: Workplace) -> None:
         spread = [[value - ratio.low], [ratio.high - value]] if ratio else None
         color = OURS if line.peer.ours else OTHERS
         axes.barh(row, value, color=color, xerr=spread, error_kw={"lw": 0.8})
-        axes.text(value, row, f"  {line.latency[WINDOW].p50_ms:,.3g} ms", va="center", fontsize=8)
+        ms = line.latency[WINDOW].p50_ms
+        end = ratio.high if ratio else value
+        axes.text(end, row, f"  {ms:,.{0 if ms >= 100 else 1}f} ms", va="center", fontsize=8)
     axes.set_yticks(range(len(lines)), [line.peer.title for line in lines], fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.18)
-    axes.set_title(f"{place.title}: a window, times as fast as torch eager fp32", fontsize=10)
+    axes.set_title(f"{place.title}\na window, times as fast as torch eager fp32", fontsize=10)
     axes.grid(axis="x", alpha=0.2)
