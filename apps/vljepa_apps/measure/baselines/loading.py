@@ -57,9 +57,14 @@ def load_image_processor(folder: Folder) -> Any:
 
 def load_tokenizer(folder: Folder) -> Any:
     """Its tokenizer; raises as `load_processor`."""
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    return _loaded(AutoTokenizer, folder)
+    try:
+        return _loaded(AutoTokenizer, folder)
+    except InputError:  # a class that this version lacks: transformers 4 does not know those that 5 writes
+        if not (folder.path / "tokenizer.json").is_file():
+            raise
+        return _loaded(PreTrainedTokenizerFast, folder)
 
 
 def _loaded(kind: Any, folder: Folder, **options: Any) -> Any:
