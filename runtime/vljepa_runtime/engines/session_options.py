@@ -11,23 +11,22 @@ from vljepa_runtime.engines.processor import cuts_off_sums
 if TYPE_CHECKING:
     from vljepa_runtime.graphs.onnx_file import OnnxGraph
 
-__all__ = ["has_whole_sums", "session_options", "sums_are_cut_off", "whole_sums"]
+__all__ = ["session_options", "sums_are_cut_off", "whole_sums"]
 
 WHOLE_SUMS_SINCE = 1, 32  # tried; 1.20 ends the process
 
 
-def whole_sums(options: Any, graph: OnnxGraph | None = None) -> Any:
-    """The options, with sums of 8-bit products that are not cut off, where this ONNX Runtime can run the graph so.
+def whole_sums(options: Any, graph: OnnxGraph | None = None) -> None:
+    """Ask for sums of 8-bit products that are not cut off, where this ONNX Runtime can run the graph so.
 
     Without VNNI x86 adds pairs of products in 16 bits: `tiny` missed three of its gates there (a text's cosine 0.983
     instead of 0.9999). Unsigned weights cost no time that could be measured.
     """
-    if has_whole_sums() and (graph is None or _can_be_unsigned(graph)):
+    if _has_whole_sums() and (graph is None or _can_be_unsigned(graph)):
         options.add_session_config_entry("session.x64quantprecision", "1")
-    return options
 
 
-def has_whole_sums() -> bool:
+def _has_whole_sums() -> bool:
     """Whether this ONNX Runtime can be told not to cut sums off."""
     import onnxruntime
 
@@ -36,7 +35,7 @@ def has_whole_sums() -> bool:
 
 def sums_are_cut_off() -> bool:
     """Whether int8 is less exact here than it should be: x86 without VNNI, and an ONNX Runtime that knows no better."""
-    return cuts_off_sums() and not has_whole_sums()
+    return cuts_off_sums() and not _has_whole_sums()
 
 
 def _can_be_unsigned(graph: OnnxGraph) -> bool:

@@ -106,8 +106,6 @@ def _fetch(folder: Path) -> None:
         "install",
         "--quiet",
         "--disable-pip-version-check",
-        "--no-deps",
-        "--no-compile",
     ]
     try:
         found = subprocess.run(

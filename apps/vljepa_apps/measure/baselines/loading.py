@@ -21,6 +21,9 @@ __all__ = [
     "torch_detail",
 ]
 
+TOKENIZER_OF_5 = "TokenizersBackend"
+"""The class that transformers 5 names in a folder for what is in `tokenizer.json`; 4 has it by another name."""
+
 
 def load_model(folder: Folder, *, threads: int | None = None) -> Any:
     """The whole model for inference; weights are read from safetensors alone, and no code of the folder is run.
@@ -57,19 +60,17 @@ def load_image_processor(folder: Folder) -> Any:
 
 def load_tokenizer(folder: Folder) -> Any:
     """Its tokenizer; raises as `load_processor`."""
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
 
-    try:
-        return _loaded(AutoTokenizer, folder)
-    except InputError:  # a class that this version lacks: transformers 4 does not know those that 5 writes
-        if not (folder.path / "tokenizer.json").is_file():
-            raise
-        return _loaded(PreTrainedTokenizerFast, folder)
+    return _loaded(AutoTokenizer, folder)
 
 
 def _loaded(kind: Any, folder: Folder, **options: Any) -> Any:
+    import transformers
     from transformers.utils import logging
 
+    if not hasattr(transformers, TOKENIZER_OF_5):
+        setattr(transformers, TOKENIZER_OF_5, _tokenizer_of_5())
     logging.set_verbosity_error()  # what matters is raised
     try:
         return kind.from_pretrained(
@@ -78,6 +79,21 @@ def _loaded(kind: Any, folder: Folder, **options: Any) -> Any:
     except (OSError, ValueError, ImportError) as error:
         what = str(error).strip().splitlines()[0]
         raise InputError(f"transformers cannot load {folder.path} ({kind.__name__}): {what}") from error
+
+
+def _tokenizer_of_5() -> type:
+    """That class for transformers 4: further tokens are a list there, which had another name."""
+    from transformers import PreTrainedTokenizerFast
+
+    class TokenizersBackend(PreTrainedTokenizerFast):  # type: ignore[misc, no-any-unimported, unused-ignore]
+        def __init__(self, *args: Any, extra_special_tokens: Any = None, **options: Any) -> None:
+            if isinstance(extra_special_tokens, list):
+                options["additional_special_tokens"] = extra_special_tokens
+            elif extra_special_tokens:
+                options["extra_special_tokens"] = extra_special_tokens
+            super().__init__(*args, **options)
+
+    return TokenizersBackend
 
 
 def torch_detail() -> str:

@@ -197,15 +197,15 @@ def _of_task(mine: TaskResult, other: TaskResult, label: str, base: str) -> Iter
         ignore = ROUNDING if metric == MARGIN else 0.0
         found = difference_of(values, theirs, groups=groups, span=span, ignore=ignore)
         points = span == (0.0, 1.0)
-        name = partial(Difference, task=mine.task, label=label, base=base)
+        between = partial(Difference, task=mine.task, label=label, base=base)
         headline = metric == mine.headline
-        yield name(
+        yield between(
             metric=metric, headline=headline, found=found.times(100) if points else found, points=points
         )
         if metric == MARGIN:
             moved = np.abs(np.subtract(values, theirs))
             found = difference_of(moved, np.zeros_like(moved), groups=groups, span=None, ignore=ignore)
-            yield name(metric=MOVED, headline=False, found=found, points=False)
+            yield between(metric=MOVED, headline=False, found=found, points=False)
 
 
 def _p(p: float) -> str:

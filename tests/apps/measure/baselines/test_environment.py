@@ -131,8 +131,8 @@ def test_the_lines_run_in_it(fetched: tuple[Path, Path]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_command_takes_a_line_beside_a_bundle(fetched: tuple[Path, Path]) -> None:
-    """From an environment with another transformers, in which the runtime's tokenizers is loaded before."""
-    home, folder = fetched
+    """From an environment with another transformers, which wrote the folder, and the runtime's tokenizers before."""
+    home, _ = fetched
     writer = """
 import sys
 from pathlib import Path
@@ -143,7 +143,7 @@ baseline_folders.write("clip", Path(sys.argv[2]))
     tests = str(HERE.parents[2])
     subprocess.run(
         [sys.executable, "-c", writer, tests, str(home / "clip")],
-        env={**os.environ, "HOME": str(home), "PYTHONPATH": str(folder)},
+        env={**os.environ, "HOME": str(home)},
         check=True,
     )
     command = ["compare", "tiny", f"hf:{home}/clip", "--tasks", "vqa/colour,captions", "--clips", "2"]
