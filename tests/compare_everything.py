@@ -11,15 +11,12 @@ run that was stopped goes on. Needs the extras `export`, `train`, `openvino-expo
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests")]
-
-from vljepa_apps.main import main as vljepa  # noqa: E402
-
+TESTS = Path(__file__).resolve().parent
 PRECISIONS = {
     "tiny-fp32": ("--precision", "fp32"),
     "tiny-int4": ("--precision", "int4"),
@@ -66,12 +63,17 @@ def contest(folder: Path) -> Path:
 
 def dual_encoders(folder: Path) -> list[str]:
     """Small ones of random weights."""
-    from baseline_folders import write
-
     for family in FAMILIES:
         if not (folder / family).exists():
-            write(family, folder / family)
+            code = f"from pathlib import Path; import baseline_folders as b; b.write({family!r}, Path(sys.argv[1]))"
+            written = [sys.executable, "-c", f"import sys; {code}", str((folder / family).resolve())]
+            subprocess.run(written, cwd=TESTS, check=True)
     return [f"hf:{folder / family}" for family in FAMILIES]
+
+
+def vljepa(command: list[str]) -> int:
+    """A process for each command, as from a shell: lines of Optimum want one without our transformers."""
+    return subprocess.run([sys.executable, "-m", "vljepa_apps", *command], check=False).returncode
 
 
 def done(command: list[str]) -> None:
