@@ -1,4 +1,4 @@
-"""What the README's table is about, in one comparison: `tiny` in every precision, a token-space VLM, dual encoders.
+"""The README's table in one comparison: `tiny` in every precision and in eager torch, a token-space VLM, dual encoders.
 
     python tests/compare_everything.py runs/compare [--clips 2000] [--streams 6] [--rounds 60]
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     folder: Path = args.folder
     folder.mkdir(parents=True, exist_ok=True)
-    lines = ["tiny", *bundles(folder), f"versus:{contest(folder)}", *dual_encoders(folder)]
+    lines = ["tiny", *bundles(folder), "torch", f"versus:{contest(folder)}", *dual_encoders(folder)]
     files = [f"--{kind}={folder / 'report'}.{end}" for kind, end in (("html", "html"), ("markdown", "md"))]
     measure = ["--tasks", TASKS, "--clips", args.clips, "--rounds", args.rounds, "--threads", "1"]
     keep = ["--keep", str(folder / "cells"), "--force"]
