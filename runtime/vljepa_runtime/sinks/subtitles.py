@@ -17,8 +17,8 @@ __all__ = ["SubtitleSink", "srt_time"]
 
 LINE_CHARACTERS = 42  # what players and subtitle guides expect to fit
 SHOWN = ("segment", "answer", "alert")
-OPEN_CUES = 4096  # the last ones, among which a late event still finds its place; bounds memory and rewriting
-SETTLED_AT_ONCE = 1024
+OPEN_CUES = 1024  # the last ones, among which a late event still finds its place; bounds memory and rewriting
+SETTLED_AT_ONCE = 256
 JOINERS = "\u200c\u200d"  # invisible, and part of how Persian and emoji are written
 
 

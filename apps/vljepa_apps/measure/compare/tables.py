@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.compare.report import Comparison
     from vljepa_evaluation.metrics import Estimate
 
-__all__ = ["MISSING", "markdown", "measured_cells", "scale_of", "text"]
+__all__ = ["MISSING", "interval_text", "markdown", "measured_cells", "scale_of", "text"]
 
 MISSING = "n/a"
 OWN_UNIT = ("cider", "decodings", "median_rank")  # metrics that are no shares
@@ -38,7 +38,7 @@ def _tables(report: Comparison) -> Iterator[Table]:
         yield Table("Agreement, right or wrong, with 95 % intervals", rows, header)
     if report.decisions:
         rows = [
-            [d.label, d.base, *(_interval(e.to_dict(), 100, 1) for e in (d.same, d.near))]
+            [d.label, d.base, *(interval_text(e.to_dict(), 100, 1) for e in (d.same, d.near))]
             for d in report.decisions
         ]
         header = ["of", "with", "begin with the same window (%)", "within a window (%)"]
@@ -119,7 +119,7 @@ def _estimate(result: Mapping[str, Any], metric: str) -> str:
     estimate = result.get("metrics", {}).get(metric)
     if estimate is None:
         return _note(result)
-    return _interval(estimate, *scale_of(metric))
+    return interval_text(estimate, *scale_of(metric))
 
 
 def scale_of(metric: str) -> tuple[float, int]:
@@ -129,14 +129,16 @@ def scale_of(metric: str) -> tuple[float, int]:
     return (1, 4) if metric == MARGIN else (100, 1)
 
 
-def _interval(estimate: Mapping[str, float], scale: float, digits: int) -> str:
-    value, low, high = (f"{scale * estimate[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value} [{low}, {high}]"
+def interval_text(estimate: Mapping[str, float], scale: float, digits: int, sign: str = "") -> str:
+    """`value [low, high]`; of one sample, which does not tell how others would be, `value [n/a of 1]`."""
+    value, low, high = (f"{scale * estimate[key]:{sign}.{digits}f}" for key in ("value", "low", "high"))
+    known = estimate["n"] > 1 or low != high
+    return f"{value} [{low}, {high}]" if known else f"{value} [{MISSING} of 1]"
 
 
 def _same(found: Mapping[str, Estimate]) -> Iterator[str]:
     for name, scale, digits in (("best_label", 100, 1), ("cosine", 1, 5)):
-        yield _interval(found[name].to_dict(), scale, digits) if name in found else MISSING
+        yield interval_text(found[name].to_dict(), scale, digits) if name in found else MISSING
 
 
 def _note(result: Mapping[str, Any]) -> str:
@@ -150,9 +152,9 @@ def _differences(report: Comparison) -> Iterator[list[str]]:
         if not each.tested and not each.metric.startswith(OWN_UNIT):
             continue
         value, digits = each.found.estimate, each.digits
-        shown = f"{value.value:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
-        seen = f"{each.found.visible:.{digits}f}"
-        if not value.half_width:
+        shown = interval_text(value.to_dict(), 1, digits, "+")
+        seen = f"{each.found.visible:.{digits}f}" if value.n > 1 else ""
+        if not value.value and not value.half_width:
             shown, seen = "none at all", ""
         row = [each.label, each.base, each.task, each.metric, shown]
         yield [*row, f"{each.found.p:.2g}", f"{100 * each.found.agree:.1f}", seen]
@@ -203,7 +205,7 @@ def _speedups(report: Comparison) -> Iterator[list[str]]:
 def _ratio(ratio: Estimate) -> str:
     if ratio.n < LEAST_PAIRS:
         return f"{ratio.value:.3f} [n/a of {ratio.n}]"
-    return _interval(ratio.to_dict(), 1, 3)
+    return interval_text(ratio.to_dict(), 1, 3)
 
 
 def _cells(report: Comparison) -> Sequence[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vljepa_apps.measure.compare.tables import scale_of
+from vljepa_apps.measure.compare.tables import interval_text, scale_of
+from vljepa_evaluation.metrics import mean_of
 
 
 @pytest.mark.parametrize(
@@ -19,3 +20,8 @@ from vljepa_apps.measure.compare.tables import scale_of
 )
 def test_ranks_and_cider_are_no_shares(metric: str, scale: tuple[float, int]) -> None:
     assert scale_of(metric) == scale
+
+
+def test_one_stream_does_not_tell_how_others_would_be() -> None:
+    assert interval_text(mean_of([0.1]).to_dict(), 1, 2, "+") == "+0.10 [n/a of 1]"
+    assert interval_text(mean_of([1]).to_dict(), 100, 1) == "100.0 [20.7, 100.0]"

@@ -19,7 +19,7 @@ from vljepa_apps.measure.compare.html.charts import (
 )
 from vljepa_apps.measure.compare.html.clips import pictures, worst_clips
 from vljepa_apps.measure.compare.html.parts import Cell, card, cards, sign, sorting_table
-from vljepa_apps.measure.compare.tables import MISSING, measured_cells, scale_of
+from vljepa_apps.measure.compare.tables import MISSING, interval_text, measured_cells, scale_of
 from vljepa_apps.tables import PARITY_HEADER
 from vljepa_evaluation.tasks import MARGIN
 from vljepa_runtime.printable import printable
@@ -112,7 +112,7 @@ def differences(report: Comparison) -> str:
         rows = []
         for each in (each for each in tested if each.task == task and each.headline):
             value = each.found.estimate
-            told = f"{value.value:+.2f} [{value.low:+.2f}, {value.high:+.2f}], p {_p(each.found.p)}"
+            told = f"{interval_text(value.to_dict(), 1, 2, '+')}, p {_p(each.found.p)}"
             rows.append(Row(number=numbers[each.label], label=each.label, value=value.value, low=value.low,
                             high=value.high, told=told))  # fmt: skip
         found.append(card(task, intervals(rows, title=f"{task}: difference", zero=0.0), note="points"))
@@ -215,7 +215,7 @@ def _decisions(report: Comparison) -> str:
         [
             Cell(each.label, first=True, sign=numbers[each.label]),
             *(
-                Cell(f"{100 * e.value:.1f} [{100 * e.low:.1f}, {100 * e.high:.1f}]", key=e.value, number=True)
+                Cell(interval_text(e.to_dict(), 100, 1), key=e.value, number=True)
                 for e in (each.same, each.near)
             ),
         ]
@@ -361,8 +361,7 @@ def _middle(column: Column) -> tuple[float, float, float]:
 
 
 def _told(estimate: metrics.Estimate, scale: float = 100, digits: int = 1) -> str:
-    value, low, high = (f"{scale * end:.{digits}f}" for end in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
+    return interval_text(estimate.to_dict(), scale, digits)
 
 
 def _curves(column: Column) -> dict[str, Any]:
