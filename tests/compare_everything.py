@@ -16,7 +16,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent
 PRECISIONS = {
     "tiny-fp32": ("--precision", "fp32"),
     "tiny-int4": ("--precision", "int4"),
@@ -63,16 +62,16 @@ def contest(folder: Path) -> Path:
 
 def dual_encoders(folder: Path) -> list[str]:
     """Small ones of random weights."""
+    from baseline_folders import write
+
     for family in FAMILIES:
         if not (folder / family).exists():
-            code = f"from pathlib import Path; import baseline_folders as b; b.write({family!r}, Path(sys.argv[1]))"
-            written = [sys.executable, "-c", f"import sys; {code}", str((folder / family).resolve())]
-            subprocess.run(written, cwd=TESTS, check=True)
+            write(family, folder / family)
     return [f"hf:{folder / family}" for family in FAMILIES]
 
 
 def vljepa(command: list[str]) -> int:
-    """A process for each command, as from a shell: lines of Optimum want one without our transformers."""
+    """A process for each command, as from a shell: lines of Optimum want one that has loaded no transformers."""
     return subprocess.run([sys.executable, "-m", "vljepa_apps", *command], check=False).returncode
 
 

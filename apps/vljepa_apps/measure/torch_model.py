@@ -45,10 +45,10 @@ class TorchModel:
         try:
             import torch
 
-            from vljepa_model.checkpoint import load_checkpoint
+            from vljepa_model.checkpoint import open_checkpoint as open_folder
         except ImportError as error:
             raise MissingExtraError("torch", "train") from error
-        checkpoint = load_checkpoint(folder)
+        checkpoint = open_folder(folder)
         if threads is not None:
             torch.set_num_threads(threads)
         self._torch = torch
@@ -56,10 +56,11 @@ class TorchModel:
             f"torch {torch.__version__.split('+')[0]} eager fp32, {torch.get_num_threads()} threads"
         )
         self.folder = Path(folder)
-        self.network = checkpoint.model.float().eval()
+        self.network = checkpoint.model().float().eval()
         self.preprocess: Preprocess = checkpoint.preprocess
         self.prompts: Mapping[str, str] = checkpoint.prompts
-        self._tokenizer = Tokenizer.from_file(checkpoint.tokenizer_file)
+        self.boundaries = checkpoint.boundaries
+        self._tokenizer = Tokenizer.from_file(checkpoint.tokenizers["predictor"])
         self._texts: dict[str, Float32] = {}
 
     has_decoder = True

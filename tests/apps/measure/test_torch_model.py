@@ -8,6 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import vljepa_runtime as vj  # noqa: E402
 from vljepa_apps.measure.torch_model import TorchModel  # noqa: E402
 from vljepa_evaluation.tasks import evaluate  # noqa: E402
 from vljepa_model import VLJEPA  # noqa: E402
@@ -20,6 +21,14 @@ CLIPS = 50
 def recall_at_1(folder: Path) -> float:
     (result,) = evaluate(TorchModel(folder), clips=CLIPS, tasks=["retrieval"])
     return result.metrics["recall_at_1"].value
+
+
+def test_events_are_told_apart_as_by_the_bundle() -> None:
+    """Else a comparison on streams sets the network of one line against the distances of another."""
+    mine, shipped = TorchModel(checkpoint_folder()).boundaries, vj.load("tiny").boundaries
+    assert mine is not None
+    assert shipped is not None
+    assert mine.to_bytes() == shipped.to_bytes()
 
 
 @pytest.mark.slow

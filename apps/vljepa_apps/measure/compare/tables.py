@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.compare.report import Comparison
     from vljepa_evaluation.metrics import Estimate
 
-__all__ = ["MISSING", "interval_text", "markdown", "measured_cells", "scale_of", "text"]
+__all__ = ["MISSING", "interval_text", "is_known", "markdown", "measured_cells", "scale_of", "text"]
 
 MISSING = "n/a"
 OWN_UNIT = ("cider", "decodings", "median_rank")  # metrics that are no shares
+ROUNDED = 1e-9  # what is narrower is an error of float64
 LEAST_PAIRS = 6  # of rounds; the median of fewer has no 95 % interval
 
 
@@ -130,10 +131,16 @@ def scale_of(metric: str) -> tuple[float, int]:
 
 
 def interval_text(estimate: Mapping[str, float], scale: float, digits: int, sign: str = "") -> str:
-    """`value [low, high]`; of one sample, which does not tell how others would be, `value [n/a of 1]`."""
+    """`value [low, high]`, or `value [n/a]`; see `is_known`."""
     value, low, high = (f"{scale * estimate[key]:{sign}.{digits}f}" for key in ("value", "low", "high"))
-    known = estimate["n"] > 1 or low != high
-    return f"{value} [{low}, {high}]" if known else f"{value} [{MISSING} of 1]"
+    return (
+        f"{value} [{low}, {high}]" if is_known(estimate["low"], estimate["high"]) else f"{value} [{MISSING}]"
+    )
+
+
+def is_known(low: float, high: float) -> bool:
+    """Whether these bound anything: resamples of one stream, or of clips of one video, are all the same."""
+    return high - low > ROUNDED
 
 
 def _same(found: Mapping[str, Estimate]) -> Iterator[str]:
@@ -153,9 +160,9 @@ def _differences(report: Comparison) -> Iterator[list[str]]:
             continue
         value, digits = each.found.estimate, each.digits
         shown = interval_text(value.to_dict(), 1, digits, "+")
-        seen = f"{each.found.visible:.{digits}f}" if value.n > 1 else ""
-        if not value.value and not value.half_width:
-            shown, seen = "none at all", ""
+        seen = f"{each.found.visible:.{digits}f}" if is_known(value.low, value.high) else ""
+        if not value.value and not seen:
+            shown = "none at all"
         row = [each.label, each.base, each.task, each.metric, shown]
         yield [*row, f"{each.found.p:.2g}", f"{100 * each.found.agree:.1f}", seen]
 

@@ -19,7 +19,7 @@ from vljepa_apps.measure.compare.html.charts import (
 )
 from vljepa_apps.measure.compare.html.clips import pictures, worst_clips
 from vljepa_apps.measure.compare.html.parts import Cell, card, cards, sign, sorting_table
-from vljepa_apps.measure.compare.tables import MISSING, interval_text, measured_cells, scale_of
+from vljepa_apps.measure.compare.tables import MISSING, interval_text, is_known, measured_cells, scale_of
 from vljepa_apps.tables import PARITY_HEADER
 from vljepa_evaluation.tasks import MARGIN
 from vljepa_runtime.printable import printable
@@ -130,15 +130,19 @@ def differences(report: Comparison) -> str:
 
 def _difference(each: Any, number: int) -> list[Cell]:
     value, digits = each.found.estimate, each.digits
-    shown = [(value.value, "+"), (value.low, "+"), (value.high, "+")]
+    known = is_known(value.low, value.high)
     return [
         Cell(each.label, first=True, sign=number),
         Cell(each.task),
         Cell(each.metric),
-        *(Cell(f"{one:{plus}.{digits}f}", key=one, number=True) for one, plus in shown),
+        Cell(f"{value.value:+.{digits}f}", key=value.value, number=True),
+        *(
+            Cell(f"{end:+.{digits}f}" if known else MISSING, key=end, number=True)
+            for end in (value.low, value.high)
+        ),
         Cell(_p(each.found.p), key=each.found.p, number=True),
         Cell(f"{100 * each.found.agree:.1f}", number=True),
-        Cell(f"{each.found.visible:.{digits}f}", number=True),
+        Cell(f"{each.found.visible:.{digits}f}" if known else MISSING, number=True),
     ]
 
 
