@@ -291,7 +291,7 @@ def test_own_clips_are_measured_in_a_process_each(
     assert main(["compare", "tiny", "tiny", *arguments, "--engine", "onnxruntime:cpu"]) == 0
     out, err = capsys.readouterr()
     assert re.search(r"100\.0 \[\d?\d\.\d, 100\.0\] +1\.00000", out)  # one video says little
-    assert "1.00000 [1.00000, 1.00000]" in out
+    assert "1.00000 [n/a]" in out  # nor how another would agree
     for name in ("predictor", "y_decoder_step", "texts, end to end", "windows, end to end"):
         assert re.search(rf"{name} +identical", out), name
     assert "words, end to end    100.0 % the same" in out
