@@ -19,6 +19,7 @@ from vljepa_runtime.arguments import choice, instance, number
 from vljepa_runtime.closing import Closing
 from vljepa_runtime.errors import InputError
 from vljepa_runtime.events import Event, LatencyMs, Told, in_turn, wall_clock
+from vljepa_runtime.heap import trimmer
 from vljepa_runtime.novelty import JudgedWindows
 from vljepa_runtime.predicting import PredictedWindow, PreparedWindow, predict_windows
 from vljepa_runtime.preparing import WindowPreparer
@@ -394,6 +395,7 @@ class Session(Closing):
                 yield from self._warnings([f"{self._stream} gives no encoded packets: alerts have no clips"])
             yield from self._warnings(self._recorder.advance(window.end_s))
         stats.predicted_window(spent_ms)
+        trimmer.now_and_then()
 
     def finish(self) -> Iterator[Told]:
         """Last step: segments and alerts that were still open at the end, as `tell` gives them."""
