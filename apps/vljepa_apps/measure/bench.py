@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps import console
 from vljepa_apps.measure.latency import alternate
 from vljepa_apps.measure.machine import machine
-from vljepa_apps.measure.worker import in_a_process, run_stream
+from vljepa_apps.measure.streaming import run_stream, stream_file
+from vljepa_apps.measure.worker import in_a_process
 from vljepa_apps.tables import Table
 
 if TYPE_CHECKING:
@@ -21,11 +19,10 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.subject import Subject
     from vljepa_runtime import Model, SessionStats
 
-__all__ = ["Benchmark", "bench", "stage_table", "stream_file", "summary", "tables"]
+__all__ = ["Benchmark", "bench", "stage_table", "summary", "tables"]
 
 LATENCY_HEADER = ("cell", "p50 ms", "p95 ms", "middle half", "runs")
 STAGE_HEADER = ("stage", "times", "p50 ms", "p95 ms", "share")
-FRAME_SIZE, FPS = 240, 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,26 +106,6 @@ def time_graphs(model: Model, subject: Subject, rounds: int) -> dict[str, Latenc
     cells = subject.cells(model)
     with console.Progress("latency", total=1.0) as progress:
         return alternate({"": cells}, rounds=rounds, progress=progress.update)[""]
-
-
-@contextmanager
-def stream_file(source: str | None, seconds: float) -> Iterator[str]:
-    """The file to run on; a temporary one when none was named."""
-    if source:
-        yield source
-        return
-    from vljepa_data.world import make_stream
-    from vljepa_runtime.sinks import VideoSink
-    from vljepa_runtime.sources import Frame
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stream.mp4"
-        world = make_stream(1, minutes=seconds / 60, size=FRAME_SIZE, fps=FPS)
-        with VideoSink(path) as sink, console.Progress("writing a video", total=len(world)) as progress:
-            for index, image in enumerate(world):
-                sink.write_frame(Frame(image=image, time_s=index / FPS, index=index))
-                progress.advance()
-        yield str(path)
 
 
 def tables(found: Benchmark) -> Iterator[Table]:

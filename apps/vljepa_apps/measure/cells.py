@@ -28,6 +28,10 @@ TOKEN = 5  # any token that is not special
 class WholeModel(Protocol):
     """What is timed end to end."""
 
+    @property
+    def has_decoder(self) -> bool:
+        """Whether `decode` is there."""
+
     def embed(self, frames: npt.NDArray[np.uint8], query: str | None = None) -> npt.NDArray[np.float32]:
         """Frames and a query -> embedding."""
 
@@ -43,9 +47,12 @@ def sample_frames() -> npt.NDArray[np.uint8]:
 
 
 def end_to_end(model: WholeModel, frames: npt.NDArray[np.uint8]) -> dict[str, Callable[[], object]]:
-    """`WINDOW`: frames in, embedding out, fitting and patches included; `DECODE`: embedding in, text out."""
+    """`WINDOW`: frames in, embedding out, fitting and patches included; `DECODE`: embedding in, text out, if it can."""
     embedding = model.embed(frames)
-    return {WINDOW: lambda: model.embed(frames), DECODE: lambda: model.decode(embedding)}
+    cells: dict[str, Callable[[], object]] = {WINDOW: lambda: model.embed(frames)}
+    if model.has_decoder:
+        cells[DECODE] = lambda: model.decode(embedding)
+    return cells
 
 
 def graph_cells(model: Model, engine: Engine) -> Cells:

@@ -60,10 +60,9 @@ class TorchModel:
         self.preprocess: Preprocess = checkpoint.preprocess
         self.prompts: Mapping[str, str] = checkpoint.prompts
         self.boundaries = checkpoint.boundaries
+        self.has_decoder = checkpoint.config.y_decoder is not None
         self._tokenizer = Tokenizer.from_file(checkpoint.tokenizers["predictor"])
         self._texts: dict[str, Float32] = {}
-
-    has_decoder = True
 
     def facts(self) -> Mapping[str, Any]:
         """See `Baseline`."""
@@ -112,18 +111,26 @@ class TorchModel:
             visual = self._encode(frames)
             ids = torch.full((1, QUERY_TOKENS), self._tokenizer.vocab_size - 1, dtype=torch.int32)
             mask = torch.ones_like(ids)
-            embedding = network.predictor(visual, ids, mask)
-            _, keys, values = network.y_decoder.prefill(embedding)
-        token = torch.tensor([[self._tokenizer.vocab_size - 1]])
         calls: dict[str, Callable[[], object]] = {
             X_ENCODER: partial(network.x_encoder, patches, positions),
             PREDICTOR: partial(network.predictor, visual, ids, mask),
             Y_ENCODER: partial(network.y_encoder, ids, mask),
-            PREFILL: partial(network.y_decoder.prefill, embedding),
-            STEP: partial(network.y_decoder.step, token, keys, values),
         }
+        if self.has_decoder:
+            calls |= self._decoder_calls(visual, ids, mask)
         quiet = {name: partial(self._quietly, call) for name, call in calls.items()}
         return {**quiet, **end_to_end(self, frames)}
+
+    def _decoder_calls(self, visual: Any, ids: Any, mask: Any) -> dict[str, Callable[[], object]]:
+        torch, decoder = self._torch, self.network.y_decoder
+        with torch.inference_mode():
+            embedding = self.network.predictor(visual, ids, mask)
+            _, keys, values = decoder.prefill(embedding)
+        token = torch.tensor([[self._tokenizer.vocab_size - 1]])
+        return {
+            PREFILL: partial(decoder.prefill, embedding),
+            STEP: partial(decoder.step, token, keys, values),
+        }
 
     def _quietly(self, call: Callable[[], object]) -> object:
         with self._torch.inference_mode():

@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.measure.json_process import answering, say
+from vljepa_apps.measure.streaming import run_stream
 from vljepa_apps.measure.subject import Subject
 from vljepa_evaluation.tasks import TaskResult
 from vljepa_runtime.peak_memory import peak_rss_mb
 
 if TYPE_CHECKING:
-    from vljepa_runtime import Model, SessionStats
+    pass
 
-__all__ = ["in_a_process", "main", "run_stream"]
+__all__ = ["in_a_process", "main"]
 
 WORKER = (sys.executable, "-m", "vljepa_apps.measure.worker")
 WINDOWS = 20
@@ -103,33 +103,6 @@ def noise(model: Any) -> Any:
 
     pre = model.preprocess
     return np.random.default_rng(0).integers(0, 256, (pre.frames, pre.size, pre.size, 3), np.uint8)
-
-
-def run_stream(
-    model: Model,
-    path: str,
-    *,
-    on_open: Callable[[str], object] = lambda name: None,
-    options: Mapping[str, Any] = MappingProxyType({}),
-) -> SessionStats:
-    """What `vljepa run` does, without printing.
-
-    Args:
-        model: What runs.
-        path: A source of any kind.
-        on_open: Called with the source's name before it is read.
-        options: See `Session`.
-
-    Returns:
-        Counts and times of the whole session.
-    """
-    import vljepa_runtime as vj
-
-    with vj.open_source(path) as source, model.session(**options) as session:
-        on_open(source.name)
-        for _ in session.run(source):
-            pass
-        return session.stats
 
 
 def measure(model: Any, label: str, order: dict[str, Any]) -> None:

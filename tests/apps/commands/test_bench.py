@@ -142,7 +142,7 @@ def test_side_by_side_writes_page_and_json(
     assert json.loads(capsys.readouterr().out)["side_by_side"]["format"] == 1
     written = markdown.read_text("utf-8")
     assert written.startswith("# Performance\n")
-    assert "20.0 % was neither" in written
+    assert "overhead 20.0 % of the time, 40.0 % with" in written
     assert main([word for word in plan.command.split() if word != "vljepa"]) == 1  # the page is there now
     assert "--force" in capsys.readouterr().err
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vljepa_apps.measure.peers.protocol import Backend, Float32, Run, UInt8
 from vljepa_apps.measure.peers.table import Peer
 from vljepa_apps.measure.peers.workload import Workload
+
+if TYPE_CHECKING:
+    from vljepa_runtime import SessionStats
 
 __all__ = ["open_backend", "prepare"]
 
@@ -72,3 +75,9 @@ class OurBackend(Backend):
         """See `Backend`."""
         embedding: Float32 = self._model.embed(frames)
         return embedding
+
+    def stream(self, path: str) -> SessionStats:
+        """See `Backend`."""
+        from vljepa_apps.measure.streaming import run_stream
+
+        return run_stream(self._model, path)

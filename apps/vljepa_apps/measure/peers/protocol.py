@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from vljepa_runtime import SessionStats
 
 __all__ = ["Backend", "Float32", "Run", "UInt8"]
 
@@ -37,4 +40,8 @@ class Backend(Protocol):
 
     def embed(self, frames: UInt8) -> Float32 | None:
         """A window through a way of its own; None takes the graphs one after the other."""
+        return None
+
+    def stream(self, path: str) -> SessionStats | None:
+        """What a session makes of a video; None where the library has no such thing."""
         return None

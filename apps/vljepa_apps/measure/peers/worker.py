@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -119,6 +120,9 @@ def _answer(opened: Opened, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         while time.perf_counter() - begun < WARM_S:
             opened.cosine()
         return {"cosine": cosine, "peak_rss_mb": peak_rss_mb()}
+    if what == "stream":
+        stats = opened.backend.stream(asked["path"])
+        return {"stream": stats and asdict(stats)}
     return {"joules": joules_of(opened.cell(WINDOW), seconds=ENERGY_S)}
 
 

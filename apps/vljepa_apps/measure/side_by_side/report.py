@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vljepa_apps.measure.peers.table import Peer
     from vljepa_apps.measure.peers.workload import Operations
     from vljepa_evaluation.metrics import Estimate
+    from vljepa_runtime import SessionStats
 
 __all__ = ["FORMAT", "REFERENCE", "Line", "SideBySide", "Workplace"]
 
@@ -36,6 +37,7 @@ class Line:
         peak_rss_mb: Most memory that its process held, a few windows embedded.
         cosine: The worst, over a few windows, of its embedding with that of float32.
         joules: Of a window; None where no sensor says.
+        stream: A session over a whole stream; of the fastest of ours, where the checkpoint was to have one.
         missing: Why it could not be measured; empty where it was.
     """
 
@@ -46,6 +48,7 @@ class Line:
     peak_rss_mb: float | None = None
     cosine: float | None = None
     joules: float | None = None
+    stream: SessionStats | None = None
     missing: str = ""
 
 

@@ -25,9 +25,11 @@ from vljepa_apps.measure.peers.table import Peer
 from vljepa_apps.measure.peers.worker import WINDOW
 from vljepa_apps.measure.peers.workload import Workload, make_workload
 from vljepa_apps.measure.side_by_side.report import Line, SideBySide, Workplace
+from vljepa_apps.measure.streaming import stream_file
 from vljepa_runtime.contract import GRAPH_NAMES
 from vljepa_runtime.engines.processor import has_bf16
 from vljepa_runtime.errors import MissingExtraError
+from vljepa_runtime.statistics import SessionStats, StageStats
 
 __all__ = ["Plan", "Subject", "abilities", "side_by_side"]
 
@@ -49,6 +51,7 @@ class Subject:
         rounds: Timed runs per cell.
         warmup: Runs before those; a few windows were embedded by then.
         max_cell_s: Most time for a cell of all peers together.
+        stream_s: Seconds of video that the fastest of ours then runs as a stream; 0 leaves that out.
     """
 
     title: str
@@ -58,6 +61,7 @@ class Subject:
     rounds: int
     warmup: int = 2
     max_cell_s: float
+    stream_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +143,15 @@ def _place(subject: Subject, plan: Plan, able: frozenset[str]) -> Workplace:
         _timed(lines, running, subject)
         for name, process in running.items():
             _measured(lines[name], process)
-        return Workplace(
+        place = Workplace(
             title=subject.title,
             operations=workload.operations,
             tokens=workload.preprocess.tokens,
             lines=tuple(lines.values()),
         )
+        if subject.stream_s and (ours := place.fastest(ours=True)):
+            _streamed(ours, running[ours.peer.name], subject.stream_s)
+        return place
 
 
 def _order(peer: Peer, workload: Workload, scratch: Path, plan: Plan) -> dict[str, object]:
@@ -227,3 +234,15 @@ def _measured(line: Line, process: PeerProcess) -> None:
         line.joules = process.ask("energy")["joules"]
     except WorkerError as error:
         console.note(f"{line.peer.title}: {error}")
+
+
+def _streamed(line: Line, process: PeerProcess, seconds: float) -> None:
+    console.note(f"{line.peer.title}: a stream of {seconds:.0f} s")
+    with stream_file(None, seconds) as path:
+        try:
+            stats = process.ask("stream", path=path)["stream"]
+        except WorkerError as error:
+            console.note(f"{line.peer.title}: {error}")
+            return
+    latency = {stage: StageStats(**times) for stage, times in stats.pop("latency").items()}
+    line.stream = SessionStats(**stats, latency=latency)

@@ -18,6 +18,7 @@ __all__ = ["ROUNDS", "full_size", "of_bundle"]
 ROUNDS = 40
 MAX_CELL_S = 20.0
 FULL_ROUNDS, FULL_MAX_CELL_S = 12, 30.0  # a window in float32 takes seconds
+FULL_STREAM_S = 20.0
 TYPES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
 
 
@@ -79,6 +80,7 @@ def full_size(folder: Path, peers: Sequence[Peer], *, rounds: int) -> Subject:
         rounds=min(rounds, FULL_ROUNDS),
         warmup=0,
         max_cell_s=FULL_MAX_CELL_S,
+        stream_s=FULL_STREAM_S,
     )
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_apps import console
-from vljepa_apps.measure.bench import stream_file
 from vljepa_apps.measure.machine import device_facts, machine
+from vljepa_apps.measure.streaming import stream_file
 from vljepa_apps.measure.tune.candidates import (
     CARRY_S,
     Candidate,

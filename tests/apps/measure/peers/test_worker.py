@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from vljepa_apps.measure.peers.process import PeerProcess, WorkerError
-from vljepa_apps.measure.peers.table import chosen
+from vljepa_apps.measure.peers.table import Peer, chosen
 from vljepa_apps.measure.peers.workload import Operations, Workload, make_workload
 from vljepa_apps.measure.side_by_side.run import Plan, Subject, side_by_side
 from vljepa_model.config import ModelConfig
@@ -120,3 +120,33 @@ def test_a_peer_keeps_to_the_sizes_of_its_workload(workload: Workload, tmp_path:
     assert replace(part, folder=workload.folder).embedding() @ workload.embedding() == pytest.approx(
         1, abs=1e-5
     )
+
+
+@pytest.mark.slow
+def test_the_fastest_of_ours_runs_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vljepa_apps.measure.side_by_side.run._ceilings", lambda devices: iter(()))
+    bundle = Peer(
+        name="bundle",
+        title="ours",
+        module="ours",
+        products="int8",
+        attention="fp32",
+        install="",
+        ours=True,
+        options={"bundle": "tiny", "engine": "onnxruntime:cpu"},
+    )
+    subject = Subject(
+        title="tiny",
+        checkpoint=checkpoint_folder("tiny"),
+        peers=(bundle, *chosen("torch-fp32")),
+        graphs=(X_ENCODER, PREDICTOR),
+        rounds=2,
+        max_cell_s=5,
+        stream_s=6.0,
+    )
+    ours, peer = side_by_side([subject], Plan(command="vljepa bench", threads=1)).places[0].lines
+    assert ours.stream is not None
+    assert (ours.stream.windows, ours.stream.media_s) == (5, pytest.approx(6.0, abs=0.2))
+    assert ours.stream.latency["encode"].count == 5
+    assert 0 < ours.stream.inference_s < ours.stream.busy_s
+    assert peer.stream is None

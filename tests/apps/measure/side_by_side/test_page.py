@@ -53,11 +53,22 @@ def place(title: str, peers: tuple[Peer, ...], graphs: tuple[str, ...]) -> Workp
     )
 
 
+def session(busy_s: float) -> SessionStats:
+    """10 windows of a stream: 60 ms of inference, 20 ms of waiting for the video."""
+    stage = StageStats(count=10, total_ms=20.0, p50_ms=2.0, p95_ms=3.0)
+    return SessionStats(
+        windows=10, queries=1, decisions=2, decodings=2, media_s=10.0, busy_s=busy_s, p50_ms=10.0, p95_ms=11.0,
+        latency=dict.fromkeys(STAGES, stage),
+    )  # fmt: skip
+
+
 @pytest.fixture
 def found() -> SideBySide:
     """All lines of a machine without a GPU, of both sizes."""
     here = tuple(peer for peer in PEERS if peer.device == "cpu")
     beside = (BUNDLE, *(peer for peer in here if peer.name != "ours-onnx-int8"))
+    full = place(FULL, here, (X_ENCODER, PREDICTOR))
+    full.lines[0].stream = session(20.0)
     return SideBySide(
         machine=MACHINE | {"nncf": "1"},
         command="vljepa bench tiny --against all --markdown docs/performance.md --png docs/images/performance.png "
@@ -71,7 +82,7 @@ def found() -> SideBySide:
                 ("int8", "b", 8.0),
             )
         ),
-        places=(place("tiny", beside, GRAPH_NAMES), place(FULL, here, (X_ENCODER, PREDICTOR))),
+        places=(place("tiny", beside, GRAPH_NAMES), full),
         able=frozenset({"bf16"}),
         seconds=400.0,
     )
@@ -79,11 +90,7 @@ def found() -> SideBySide:
 
 @pytest.fixture
 def stream() -> Benchmark:
-    stage = StageStats(count=10, total_ms=20.0, p50_ms=2.0, p95_ms=3.0)
-    stats = SessionStats(
-        windows=10, queries=1, decisions=2, decodings=2, media_s=10.0, busy_s=0.1, p50_ms=10.0, p95_ms=11.0,
-        latency=dict.fromkeys(STAGES, stage),
-    )  # fmt: skip
+    stats = session(0.1)
     return Benchmark(
         bundle="tiny", engine="onnxruntime:cpu", machine=MACHINE, peak_rss_mb=None, latency={}, stream=stats
     )
@@ -206,6 +213,23 @@ def test_lines_of_the_page_are_as_short_as_others(found: SideBySide, stream: Ben
     written = page(found, stream, picture="images/performance.png")
     assert max(len(row) for row in written.splitlines() if not row.startswith("|")) <= 150
     assert "    vljepa bench tiny" in written
+
+
+def test_each_stream_tells_what_was_not_inference(found: SideBySide, stream: Benchmark) -> None:
+    """60 ms of 0.1 s are, and of 20 s."""
+    told = " ".join(page(found, stream).partition("## A stream")[2].partition("## Ceilings")[0].split())
+    times = "10 s, 10 windows, 2 decodings"
+    ours = (
+        f"`tiny` on `onnxruntime:cpu`: {times}, 100 times real time; overhead 20.0 % of the time, 40.0 % with"
+    )
+    assert ours in told
+    assert (
+        f"{FULL}, the fastest of ours: {times}, 0.5 times real time; overhead 99.6 % of the time, 99.7 %"
+        in told
+    )
+    assert f"**{FULL}**" in told
+    plain = found.to_dict()["checkpoints"][1]["peers"][0]["stream"]
+    assert (plain["windows"], plain["latency"]["encode"]["total_ms"]) == (10, 20.0)
 
 
 def test_the_picture_is_drawn(found: SideBySide, tmp_path: Path) -> None:
