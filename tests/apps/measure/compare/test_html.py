@@ -6,6 +6,7 @@ import base64
 import re
 from dataclasses import asdict
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from vljepa_apps.measure.compare.html import page, svg
+from vljepa_apps.measure.compare.html.charts import Point, pareto
 from vljepa_apps.measure.compare.html.clips import pictures, worst_clips
 from vljepa_apps.measure.compare.judging import differences, judge
 from vljepa_apps.measure.compare.parity import MeasuredParity
@@ -203,6 +205,29 @@ def test_the_worst_clips_are_those_that_a_line_lost() -> None:
     data = np.frombuffer(base64.b64decode(first.partition(",")[2]), np.uint8)
     assert cv2.imdecode(data, cv2.IMREAD_COLOR).shape == (112, 112, 3)
     assert pictures("gone.mp4#t=0,1") == []
+
+
+@pytest.mark.parametrize("lines", [2, 5, 9])
+def test_names_of_lines_that_lie_close_do_not_cover_each_other(lines: int) -> None:
+    """As int8, int4 and fp32 of one bundle do."""
+    points = [
+        Point(
+            number=number,
+            label=f"tiny-openvino-int8 {number}",
+            x=(11.8 + 0.1 * number, 11.0, 13.0),
+            y=(98.4 - 0.01 * number, 97.8, 98.9),
+        )
+        for number in range(lines)
+    ]
+    drawn = pareto(points, title="t", unit="ms a window", limits=(0, 100))
+    named = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="start" class="name', drawn)
+    assert len(named) == lines
+    places = [(float(x), float(y)) for x, y in named]
+    width = len("tiny-openvino-int8 0") * svg.LETTER
+    for (x, y), (other_x, other_y) in combinations(places, 2):
+        assert abs(y - other_y) >= 12 or abs(x - other_x) >= width - 1
+    assert all(0 <= x <= svg.WIDTH - width and 0 < y < 240 for x, y in places)
+    assert ('class="lead"' in drawn) == (lines > 2)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.2, 0.9), (-3.0, 7.0), (5.0, 5.0), (0.0, 100.0)])

@@ -14,6 +14,9 @@ __all__ = ["Curve", "Point", "Row", "intervals", "matrix", "pareto", "selective"
 PAD, ROW, FOOT = 10, 36, 26
 PLOT = Box(PAD, WIDTH - PAD)
 SHOWN_RUNS = 120
+LABELS_AT = tuple(side for row in range(8) for side in (-9 - 14 * row, 17 + 14 * row))
+"""Base lines of a name above and below its mark, in rows of 14 pixels."""
+FAR = 12  # pixels between a mark and its name, from which on a line joins them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,18 +224,20 @@ def _front(points: Sequence[Point], x: Axis, y: Axis, right: float) -> list[tupl
 
 
 def _labels(points: Sequence[Point], x: Axis, y: Axis, plot: Box, ends: tuple[float, float]) -> list[str]:
-    """A name at each mark, where it lies least on others: beside it, above or below, in that order."""
+    """A name at each mark, where it lies least on others: beside it, then ever further up and down, with a line."""
     marks = [(x.at(p.x[0]), y.at(p.y[0])) for p in points]
     taken = [(a - 6, b - 6, a + 6, b + 6) for a, b in marks]
     parts = []
     for point, (a, b) in sorted(zip(points, marks), key=lambda each: each[1][1]):
         width = min(len(point.label) * svg.LETTER, plot.length * 0.6)
         places = [(a + 9, b + 4), (a - 9 - width, b + 4)]
-        places += [(a + dx * width, b + dy) for dy in (-9, 17, -23, 31) for dx in (-0.5, 0, -1)]
+        places += [(a + dx * width, b + dy) for dy in LABELS_AT for dx in (-0.5, 0, -1)]
         boxes = [(left, base - 10, left + width, base + 3) for left, base in places]
         costs = [_outside(box, plot, ends) + sum(_shared(box, other) for other in taken) for box in boxes]
         left, top, _, base = boxes[min(range(len(boxes)), key=costs.__getitem__)]
         taken.append((left, top, left + width, base))
+        if min(abs(top - b), abs(base - b)) > FAR:
+            parts.append(svg.line(a, b, min(max(a, left), left + width), top if top > b else base, "lead"))
         parts.append(svg.text(left, base - 3, point.label, kind=f"name t{point.number % 8}", room=width + 1))
     return parts
 
