@@ -7,9 +7,9 @@ says.
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
-from itertools import takewhile
+from array import array
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ NOVELTY_FILE = "novelty.safetensors"
 NOTHING_KNOWN = "nothing I know"
 NAMES = ("mean", "directions", "variances", "rest")
 MAX_BYTES = 16 << 20  # two recordings of 1,408 values and 64 directions have 0.4 MB
-KEPT = 1 << 16  # windows of a stream: 18 hours of one a second, 7 MB
+KEPT = 1 << 16  # windows of a stream at most: 18 hours of one a second, 1 MB
 Floats = npt.NDArray[np.floating]
 
 
@@ -126,21 +126,25 @@ class Novelty:
         return cls(**arrays)
 
 
-@dataclass(slots=True)
 class JudgedWindows:
     """Which of a stream's last windows were unknown, so that a segment can be told to be; memory is bounded."""
 
-    _windows: deque[tuple[float, bool, int]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    def __init__(self) -> None:
+        self._times_s, self._weights = (
+            array("d"),
+            array("q"),
+        )  # weights below zero: of windows that show known things
 
     def add(self, time_s: float, unknown: bool | None, *, weight: int = 1) -> None:
         """The next window, with this middle; a held picture weighs as many as it stands for."""
-        if unknown is not None:
-            self._windows.append((time_s, unknown, weight))
+        if unknown is None:
+            return
+        if len(self._times_s) == KEPT:
+            del self._times_s[: KEPT // 2], self._weights[: KEPT // 2]
+        self._times_s.append(time_s)
+        self._weights.append(weight if unknown else -weight)
 
     def unknown(self, start_s: float, end_s: float) -> bool | None:
         """Whether most of a segment's windows were unknown; None where none of them was judged, or is remembered."""
-        ended = (each for each in reversed(self._windows) if each[0] <= end_s)
-        inside = list(takewhile(lambda each: each[0] >= start_s, ended))
-        if not inside:
-            return None
-        return 2 * sum(weight for _, unknown, weight in inside if unknown) > sum(each[2] for each in inside)
+        begin, end = bisect_left(self._times_s, start_s), bisect_right(self._times_s, end_s)
+        return sum(self._weights[begin:end]) > 0 if begin < end else None

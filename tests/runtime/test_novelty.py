@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -83,6 +84,21 @@ def test_a_segment_is_unknown_when_most_of_its_windows_are() -> None:
     assert judged.unknown(0, 5) is True
     judged.add(6, None)  # which nobody could judge
     assert judged.unknown(6, 6) is None
+
+
+def test_what_is_remembered_of_windows_takes_no_more_than_a_megabyte_in_days() -> None:
+    judged = JudgedWindows()
+    tracemalloc.start()
+    try:
+        for second in range(200_000):
+            judged.add(float(second), second % 3 == 0)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 2e6  # while an array grows, there are two of it
+    assert judged.unknown(199_998, 199_998) is True
+    assert judged.unknown(180_000, 199_999) is False
+    assert judged.unknown(0, 10_000) is None
 
 
 def test_a_bundle_whose_statistics_are_of_another_encoder_is_refused() -> None:
