@@ -214,9 +214,9 @@ class Selecting:
 
     def encode(self, frames: Any) -> Float32:
         """The wanted tokens."""
-        visual = self._model.encode(frames, tokens=self._tokens)
-        self.count, self.clips = self.count + len(visual), self.clips + 1
-        return visual
+        patches, _ = self._model.patches(frames, tokens=self._tokens)
+        self.count, self.clips = self.count + len(patches), self.clips + 1
+        return self._model.encode(frames, tokens=self._tokens)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)

@@ -31,11 +31,13 @@ from vljepa_runtime.contract import (
 )
 from vljepa_runtime.embeddings import run_to_embeddings
 from vljepa_runtime.engines.advice import advice
-from vljepa_runtime.engines.protocol import Engine, Tensor, describe, run_keeping
+from vljepa_runtime.engines.protocol import Engine, Tensor, VisualTokens, describe, run_keeping
 from vljepa_runtime.errors import BundleError, InputError
 from vljepa_runtime.norms import unit_rows
 from vljepa_runtime.preprocessing.patches import Clip, fit_frames
 from vljepa_runtime.preprocessing.preprocess import Preprocess
+from vljepa_runtime.preprocessing.stand_ins import completed
+from vljepa_runtime.preprocessing.token_policies import completes, resolve_tokens
 from vljepa_runtime.preprocessing.token_selection import clip_tokens
 from vljepa_runtime.preprocessing.unread_clip import UnreadClip
 from vljepa_runtime.queries import query_or_prompt
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from vljepa_runtime.sources import Source
     from vljepa_runtime.states import States
 
-__all__ = ["Model", "Scored", "VisualTokens"]
+__all__ = ["Model", "Scored"]
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
@@ -69,25 +71,6 @@ class Scored:
 
     label: str
     score: float
-
-
-@dataclass(frozen=True, slots=True)
-class VisualTokens:
-    """The visual tokens of a window (N, Dv), left where the engine made them; `np.asarray` copies them from there.
-
-    Attributes:
-        tensor: (1, N, Dv).
-    """
-
-    tensor: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, Dv)."""
-        return self.tensor.shape[1:]
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Float32:
-        return np.asarray(np.asarray(self.tensor)[0], dtype or np.float32)
 
 
 class Model:
@@ -185,7 +168,7 @@ class Model:
             visual: (N, Dv) from `encode`, or (Dv,) a whole window's pooled (`pool_tokens`).
 
         Returns:
-            None where the bundle was not calibrated for it, and of windows that were encoded in part (`tokens`).
+            None where the bundle was not calibrated for it, and of windows of which whole places were left out.
 
         Examples:
             >>> import numpy as np
@@ -249,10 +232,14 @@ class Model:
         if isinstance(frames, str | Path):
             frames = self.read_clip(frames)
         clip = frames.read(pre) if isinstance(frames, UnreadClip) else fit_frames(frames, pre)
-        spec = self._bundle.manifest.graphs[X_ENCODER]
-        count = next((each.shape[1] for each in spec.inputs if each.name == PATCHES), None)
-        budgets = (count,) if isinstance(count, int) else spec.token_budgets
+        budgets = self._token_counts(X_ENCODER, PATCHES)
         return clip_tokens(clip, tokens=tokens, noise=noise, budgets=budgets)
+
+    def _token_counts(self, graph: str, name: str) -> tuple[int, ...]:
+        """The only counts of tokens that an input of a graph takes; none where it takes any."""
+        spec = self._bundle.manifest.graphs[graph]
+        count = next((each.shape[1] for each in spec.inputs if each.name == name), None)
+        return (count,) if isinstance(count, int) else tuple(spec.token_budgets)
 
     def encode_patches(self, patches: UInt8, positions: Int32) -> Float32:
         """Run the X-encoder.
@@ -293,6 +280,22 @@ class Model:
         feeds: dict[str, Tensor] = {**feeds_of(X_ENCODER, patches, positions)}
         return run_keeping(self._x_encoder, feeds, (VISUAL,))[VISUAL]
 
+    def complete_batch(self, visual: Tensor, positions: Int32) -> Tensor:
+        """Give tubelets that were left out the token of the nearest instant at their place, see `stand_ins`.
+
+        Args:
+            visual: (B, n, Dv) from `encode_batch`.
+            positions: (B, n, 3) of the same.
+
+        Returns:
+            visual (B, N, Dv) of all tubelets; as it came where a place has none, or the predictor takes no such count.
+        """
+        whole_counts, pre = self._token_counts(PREDICTOR, VISUAL), self.preprocess
+        if positions.shape[1] == pre.tokens or (whole_counts and pre.tokens not in whole_counts):
+            return visual
+        found = completed(np.asarray(visual), positions, pre.grid)
+        return visual if found is None else found
+
     def encode(self, frames: Frames, *, tokens: TokenPolicy | str = "all") -> Float32:
         """Turn frames into visual tokens; one window can then be asked several queries.
 
@@ -303,7 +306,15 @@ class Model:
         Returns:
             visual (N, Dv) float32.
         """
-        return self.encode_patches(*self.patches(frames, tokens=tokens))
+        return np.asarray(self._encoded(frames, tokens))
+
+    def _encoded(self, frames: Frames, tokens: TokenPolicy | str) -> VisualTokens:
+        policy = resolve_tokens(tokens)
+        patches, positions = self.patches(frames, tokens=policy)
+        visual = self.encode_on_device(patches, positions)
+        return (
+            VisualTokens(self.complete_batch(visual.tensor, positions[None])) if completes(policy) else visual
+        )
 
     def predict(self, visual: Float32 | VisualTokens, query: str | None = None) -> Float32:
         """Predict the embedding of the text that would answer a query.
@@ -347,7 +358,7 @@ class Model:
         self, frames: Frames, query: str | None = None, *, tokens: TokenPolicy | str = "all"
     ) -> Float32:
         """Frames (see `patches`) and a query become one embedding (S,) float32, L2-normalised."""
-        return self.predict(self.encode_on_device(*self.patches(frames, tokens=tokens)), query)
+        return self.predict(self._encoded(frames, tokens), query)
 
     def embed_text(self, texts: Iterable[str]) -> Float32:
         """Embed texts into the space of the predictions; the last few thousand are remembered.

@@ -37,6 +37,7 @@ class PreparedWindow:
         capture_ms: Time spent on reading, fitting and cutting it.
         pools: Its visual tokens are wanted, too, pooled: by a policy, or to judge whether it is unknown.
         carried: What was predicted for a window that shows the same, and is kept for this one.
+        completes: Its tubelets stand for those that were left out, see `Model.complete_batch`.
     """
 
     window: Window
@@ -45,6 +46,7 @@ class PreparedWindow:
     capture_ms: float = 0.0
     pools: bool = False
     carried: PredictedWindow | None = None
+    completes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,7 +85,7 @@ def predict_windows(
 
     Args:
         model: What encodes and predicts.
-        windows: All with the same number of tubelets, or all of them keep an embedding.
+        windows: All with the same number of tubelets, which all stand for others or do not; or all keep an embedding.
         queries: What each is asked.
     """
     if kept := [_kept(each, each.carried) for each in windows if each.carried is not None]:
@@ -91,9 +93,10 @@ def predict_windows(
     if len(windows) == 1:  # the same runs as for a stream alone, so the same bits
         return [_alone(model, windows[0], queries)]
     begun = time.perf_counter()
-    visual = model.encode_batch(
-        np.stack([window.patches for window in windows]), np.stack([window.positions for window in windows])
-    )
+    positions = np.stack([window.positions for window in windows])
+    visual = model.encode_batch(np.stack([window.patches for window in windows]), positions)
+    if windows[0].completes:
+        visual = model.complete_batch(visual, positions)
     encode_ms = _ms_since(begun) / len(windows)
     asked = []
     for query in queries:
@@ -128,6 +131,8 @@ def _kept(window: PreparedWindow, last: PredictedWindow) -> PredictedWindow:
 def _alone(model: Model, window: PreparedWindow, queries: Sequence[str]) -> PredictedWindow:
     begun = time.perf_counter()
     visual = model.encode_on_device(window.patches, window.positions)
+    if window.completes:
+        visual = replace(visual, tensor=model.complete_batch(visual.tensor, window.positions[None]))
     encode_ms, asked = _ms_since(begun), []
     for query in queries:
         begun = time.perf_counter()

@@ -12,7 +12,7 @@ from vljepa_runtime.errors import InputError
 from vljepa_runtime.predicting import NO_TUBELETS, PredictedWindow, PreparedWindow
 from vljepa_runtime.preprocessing.changes import Noise, WindowGate
 from vljepa_runtime.preprocessing.token_budgets import AllTokens, SalientTokens
-from vljepa_runtime.preprocessing.token_policies import TokenPolicy, resolve_tokens
+from vljepa_runtime.preprocessing.token_policies import TokenPolicy, completes, resolve_tokens
 
 if TYPE_CHECKING:
     from vljepa_runtime.model import Model
@@ -62,7 +62,12 @@ class WindowPreparer:
             else NO_TUBELETS
         )
         return PreparedWindow(
-            window=window, patches=patches, positions=positions, pools=self._pools, carried=carried
+            window=window,
+            patches=patches,
+            positions=positions,
+            pools=self._pools,
+            carried=carried,
+            completes=completes(self._tokens),
         )
 
     def predicted(self, predicted: PredictedWindow) -> None:

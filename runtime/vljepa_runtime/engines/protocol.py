@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "Graph",
     "LoadedGraph",
     "Tensor",
+    "VisualTokens",
     "check_feeds",
     "check_loaded",
     "check_results",
@@ -45,6 +47,27 @@ class Tensor(Protocol):
 
     def __array__(self) -> Array:
         """Its values in the host's memory: `np.asarray` calls this."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisualTokens:
+    """The visual tokens of a window (N, Dv), left where the engine made them; `np.asarray` copies them from there.
+
+    Attributes:
+        tensor: (1, N, Dv).
+    """
+
+    tensor: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, Dv)."""
+        return self.tensor.shape[1:]
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[np.float32]:
+        return np.asarray(np.asarray(self.tensor)[0], dtype or np.float32)
 
 
 class Graph(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +29,8 @@ class StaticTokens:
 
     Where a place changes, the tubelets before and after are encoded. Where it does not, one tubelet stands for up to
     four instants, of another instant at each place, so that all instants are seen (after Choudhury et al., 2024, arXiv
-    2411.05222, who keep the first). A window is judged by itself: nothing drifts, and nothing is to be refreshed.
+    2411.05222, who keep the first); for the predictor its token is that of all of them. A window is judged by itself:
+    nothing drifts, and nothing is to be refreshed.
 
     Args:
         threshold: What counts as a change, in levels of 255 of the mean of 4 x 4 pixels; more where the noise of the
@@ -39,10 +41,13 @@ class StaticTokens:
         >>> import vljepa_runtime as vj
         >>> model, wall = vj.load("tiny"), np.full((8, 96, 96, 3), 128, np.uint8)
         >>> len(model.encode(wall)), len(model.encode(wall, tokens=vj.StaticTokens()))
-        (256, 64)
+        (256, 256)
+        >>> len(model.patches(wall, tokens=vj.StaticTokens())[0])  # through the X-encoder
+        64
     """
 
     threshold: float = LEAST_CHANGE
+    completes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         number(self.threshold, "threshold", above=0, most=255)

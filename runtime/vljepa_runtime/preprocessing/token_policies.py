@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     UInt8 = npt.NDArray[np.uint8]
     Int32 = npt.NDArray[np.int32]
 
-__all__ = ["TOKENS_HELP", "TOKEN_FORMS", "TokenPolicy", "parse_tokens", "resolve_tokens"]
+__all__ = ["TOKENS_HELP", "TOKEN_FORMS", "TokenPolicy", "completes", "parse_tokens", "resolve_tokens"]
 
 
 class TokenPolicy(Protocol):
-    """Which tubelets of a window are encoded; immutable, and shared by all streams."""
+    """Which tubelets of a window are encoded; immutable, and shared by all streams.
+
+    One whose attribute `completes` is True leaves out what another instant of the same place shows: the predictor is
+    then given tokens for all tubelets, see `stand_ins`.
+    """
 
     def rank(self, clip: Clip, patches: UInt8, positions: Int32, noise: Noise) -> tuple[Float32, int]:
         """Say how much each tubelet is wanted, and how many are.
@@ -66,6 +70,11 @@ def parse_tokens(spec: str) -> TokenPolicy:
         vljepa_runtime.errors.InputError: expected a number after ':', got 'static:': expected all | static | ...
     """
     return TABLE.read(spec)
+
+
+def completes(policy: TokenPolicy) -> bool:
+    """Whether the tubelets that a policy keeps stand for those that it leaves out."""
+    return bool(getattr(policy, "completes", False))
 
 
 def resolve_tokens(tokens: TokenPolicy | str) -> TokenPolicy:

@@ -444,5 +444,6 @@ def _predict(windows: list[tuple[StreamReader, Waiting]]) -> Job:
 
 
 def _go_together(one: tuple[StreamReader, Waiting], other: tuple[StreamReader, Waiting]) -> bool:
-    same_size = one[1].window.patches.shape == other[1].window.patches.shape
+    first, second = one[1].window, other[1].window
+    same_size = first.patches.shape == second.patches.shape and first.completes == second.completes
     return same_size and one[0].session.queries == other[0].session.queries
