@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -56,6 +57,38 @@ def test_streams_with_other_questions_are_not_batched_together(model: vj.Model) 
     assert set(shared.batches) == {1}
     for query, events in found.items():
         assert {event.query for event in events[1:]} == {query}
+
+
+class Still(Reel):
+    """One picture of noise, again and again."""
+
+    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
+        image = np.random.RandomState(self._seed).randint(0, 255, (16, 24, 3)).astype(np.uint8)
+        for frame in super().frames(hints):
+            assert isinstance(frame, Frame)
+            yield replace(frame, image=image)
+
+
+@pytest.mark.parametrize("tokens", ["static", "budget:4"])
+def test_windows_whose_tubelets_stand_for_others_are_batched_with_such_alone(
+    model: vj.Model, tokens: str
+) -> None:
+    """A budget of as many tubelets as `static` keeps leaves out places, so the predictor sees fewer tokens."""
+    image = np.random.RandomState(0).randint(0, 255, (8, 16, 24, 3)).astype(np.uint8)
+    kept = len(model.patches(image[:1].repeat(8, axis=0), tokens="static")[0])
+    assert kept < model.preprocess.tokens
+    ways = ("static", tokens.replace("4", str(kept)))
+    shared = Slow(model, before=partial(time.sleep, 0.01))
+    options = {"select": "every", "embeddings": True}
+    with vj.SessionGroup(batch=2, workers=1) as group:
+        for seed, way in enumerate(ways):
+            group.add(Still(5.0, seed=seed), shared.session(tokens=way, **options))
+        found = run(group)
+    assert max(shared.batches) == (2 if tokens == "static" else 1)
+    for seed, way in enumerate(ways):
+        expected = alone(model, Still(5.0, seed=seed), tokens=way, **options)
+        for one, other in zip(found[f"reel {seed}"][1:], expected[1:], strict=True):
+            assert one.embedding == pytest.approx(other.embedding, abs=1e-5)
 
 
 def test_of_a_live_stream_the_newest_window_waits_and_a_file_loses_none(model: vj.Model) -> None:
