@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,11 @@ import pytest
 from reels import PATIENCE_S, Reel, Slow, alone, run, told
 
 import vljepa_runtime as vj
+from vljepa_runtime.predicting import PreparedWindow, predict_windows
+from vljepa_runtime.preparing import WindowPreparer
 from vljepa_runtime.selection.protocol import Decision, Observation
 from vljepa_runtime.sources.protocol import EVERY_FRAME, Frame, Hints, Item
+from vljepa_runtime.streams import group as group_module
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -59,36 +62,41 @@ def test_streams_with_other_questions_are_not_batched_together(model: vj.Model) 
         assert {event.query for event in events[1:]} == {query}
 
 
-class Still(Reel):
-    """One picture of noise, again and again."""
+def prepared(model: vj.Model, tokens: str, seed: int) -> PreparedWindow:
+    """A window of one picture of noise, again and again."""
+    image = np.random.RandomState(seed).randint(0, 255, (16, 24, 3)).astype(np.uint8)
+    preparer = WindowPreparer(model, tokens=tokens, carry_s=0, pools=False)
+    (window, *_) = windows_of(
+        model, (Frame(image=image, time_s=index / 8, index=index) for index in range(32))
+    )
+    return preparer.prepared(window, ("what is red ?",))
 
-    def frames(self, hints: Hints = EVERY_FRAME) -> Iterator[Item]:
-        image = np.random.RandomState(self._seed).randint(0, 255, (16, 24, 3)).astype(np.uint8)
-        for frame in super().frames(hints):
-            assert isinstance(frame, Frame)
-            yield replace(frame, image=image)
+
+def windows_of(model: vj.Model, frames: Iterable[Frame]) -> Iterator[vj.Window]:
+    sampler = vj.WindowSampler(model.preprocess)
+    for frame in frames:
+        yield from sampler.push(frame)
 
 
-@pytest.mark.parametrize("tokens", ["static", "budget:4"])
-def test_windows_whose_tubelets_stand_for_others_are_batched_with_such_alone(
-    model: vj.Model, tokens: str
-) -> None:
+def test_windows_whose_tubelets_stand_for_others_are_batched_with_such_alone(model: vj.Model) -> None:
     """A budget of as many tubelets as `static` keeps leaves out places, so the predictor sees fewer tokens."""
-    image = np.random.RandomState(0).randint(0, 255, (8, 16, 24, 3)).astype(np.uint8)
-    kept = len(model.patches(image[:1].repeat(8, axis=0), tokens="static")[0])
-    assert kept < model.preprocess.tokens
-    ways = ("static", tokens.replace("4", str(kept)))
-    shared = Slow(model, before=partial(time.sleep, 0.01))
-    options = {"select": "every", "embeddings": True}
-    with vj.SessionGroup(batch=2, workers=1) as group:
-        for seed, way in enumerate(ways):
-            group.add(Still(5.0, seed=seed), shared.session(tokens=way, **options))
-        found = run(group)
-    assert max(shared.batches) == (2 if tokens == "static" else 1)
-    for seed, way in enumerate(ways):
-        expected = alone(model, Still(5.0, seed=seed), tokens=way, **options)
-        for one, other in zip(found[f"reel {seed}"][1:], expected[1:], strict=True):
-            assert one.embedding == pytest.approx(other.embedding, abs=1e-5)
+    static = [prepared(model, "static", seed) for seed in range(2)]
+    (count,) = {len(window.patches) for window in static}
+    assert count < model.preprocess.tokens
+    budget = prepared(model, f"budget:{count}", 2)
+    session = SimpleNamespace(queries=("what is red ?",))
+    first, second, other = (
+        (SimpleNamespace(session=session), SimpleNamespace(window=window)) for window in (*static, budget)
+    )
+    assert group_module._go_together(first, second)  # type: ignore[arg-type]
+    assert not group_module._go_together(first, other)  # type: ignore[arg-type]
+    batched = predict_windows(model, static, session.queries)
+    for window, found in zip(static, batched):
+        (alone_,) = predict_windows(model, [window], session.queries)
+        np.testing.assert_allclose(found.embeddings, alone_.embeddings, atol=1e-5)
+        np.testing.assert_array_equal(
+            alone_.embeddings[0], model.embed(window.window.clip, session.queries[0], tokens="static")
+        )
 
 
 def test_of_a_live_stream_the_newest_window_waits_and_a_file_loses_none(model: vj.Model) -> None:
