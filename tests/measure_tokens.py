@@ -36,6 +36,7 @@ from vljepa_data.world import Split, make_stream
 from vljepa_evaluation.tasks import evaluate
 from vljepa_runtime.preprocessing.cells import cell_means, shrink
 from vljepa_runtime.preprocessing.changes import Noise, WindowGate, changes
+from vljepa_runtime.preprocessing.stand_ins import stand_ins
 from vljepa_runtime.sources import EVERY_FRAME
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -352,14 +353,13 @@ def tried(args: argparse.Namespace) -> list[dict[str, Any]]:
                 dense = model.predict(whole)
                 some, where = model.patches(window.clip, tokens="static")
                 part = model.encode_patches(some, where)
-                numbers = np.ravel_multi_index(tuple(where.T), grid)
-                repeated = part[_stands_for(numbers, grid)]
+                repeated = part[stand_ins(where, grid)]
                 cells = window.clip.cells
                 ways = {
-                    "static": (part, len(part)),
-                    "static, each repeated for those it stands for": (repeated, len(part)),
+                    "left out": (part, len(part)),
+                    "static": (repeated, len(part)),
                     "all, pairs of instants merged before the predictor": (_in_pairs(whole, grid), tokens),
-                    "static, repeated, then pairs merged": (_in_pairs(repeated, grid), len(part)),
+                    "static, then pairs of instants merged": (_in_pairs(repeated, grid), len(part)),
                 }
                 if before is not None:
                     changed = (changes(cells, before[1], model.preprocess) > 6).reshape(-1)
@@ -381,17 +381,6 @@ def tried(args: argparse.Namespace) -> list[dict[str, Any]]:
         }
         for name, rows in found.items()
     ]
-
-
-def _stands_for(numbers: npt.NDArray[np.int64], grid: tuple[int, int, int]) -> npt.NDArray[np.int64]:
-    """(N,) which of the kept tubelets is the nearest in time at each place."""
-    instants, places = grid[0], grid[1] * grid[2]
-    kept = np.full(instants * places, -1)
-    kept[numbers] = np.arange(len(numbers))
-    table = kept.reshape(instants, places)
-    nearest = np.abs(np.arange(instants)[:, None] - np.arange(instants))  # (t, t)
-    away = np.where(table[None] >= 0, nearest[:, :, None], instants)
-    return table[away.argmin(axis=1), np.arange(places)].reshape(-1)
 
 
 def _in_pairs(visual: Float32, grid: tuple[int, int, int]) -> Float32:
