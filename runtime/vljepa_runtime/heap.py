@@ -8,37 +8,33 @@ from __future__ import annotations
 
 import ctypes
 import threading
-import time
 from collections.abc import Callable
 from functools import cache
 
-__all__ = ["EVERY_S", "HeapTrimmer", "trimmer"]
+__all__ = ["EVERY", "HeapTrimmer", "trimmer"]
 
-EVERY_S = 60.0
-"""Seconds between two trims: one takes 2 to 11 ms of a session with `tiny`."""
+EVERY = 64
+"""Windows between two trims, of all sessions together: a minute of one stream; a trim takes 2 to 11 ms with `tiny`."""
 
 
 class HeapTrimmer:
-    """Trims the heap once in `EVERY_S` at most, whoever asks how often; safe from several threads.
+    """Trims the heap once in `EVERY` windows, whoever tells of them; safe from several threads.
 
     Args:
         trim: Does it; None takes the C library's, and does nothing where that has none.
-        clock: Seconds, as `time.monotonic` counts them.
     """
 
-    def __init__(
-        self, trim: Callable[[], object] | None = None, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._trim, self._clock, self._due_s = trim or _trim, clock, clock() + EVERY_S
-        self._turn = threading.Lock()
+    def __init__(self, trim: Callable[[], object] | None = None) -> None:
+        self._trim, self._windows, self._turn = trim or _trim, 0, threading.Lock()
 
-    def now_and_then(self) -> None:
-        """Trim where it is time, and nobody is at it; for a place that work comes by often."""
-        if self._clock() < self._due_s or not self._turn.acquire(blocking=False):
+    def told_window(self) -> None:
+        """Count a window, and trim where it is time and nobody is at it."""
+        if not self._turn.acquire(blocking=False):
             return
         try:
-            self._trim()
-            self._due_s = self._clock() + EVERY_S
+            self._windows += 1
+            if self._windows % EVERY == 0:
+                self._trim()
         finally:
             self._turn.release()
 

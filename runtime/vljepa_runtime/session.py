@@ -395,7 +395,7 @@ class Session(Closing):
                 yield from self._warnings([f"{self._stream} gives no encoded packets: alerts have no clips"])
             yield from self._warnings(self._recorder.advance(window.end_s))
         stats.predicted_window(spent_ms)
-        trimmer.now_and_then()
+        trimmer.told_window()
 
     def finish(self) -> Iterator[Told]:
         """Last step: segments and alerts that were still open at the end, as `tell` gives them."""

@@ -10,11 +10,11 @@ import threading
 import pytest
 
 from vljepa_runtime import heap
-from vljepa_runtime.heap import EVERY_S, HeapTrimmer
+from vljepa_runtime.heap import EVERY, HeapTrimmer
 
 FRAGMENTED = """
 import ctypes
-from vljepa_runtime.heap import HeapTrimmer
+from vljepa_runtime.heap import EVERY, HeapTrimmer
 
 def rss_mb():
     return int(open("/proc/self/statm").read().split()[1]) * 4096 / 1e6
@@ -27,10 +27,10 @@ for block in blocks:
 for index, block in enumerate(blocks):
     if (index + 1) % 50:  # what lives on keeps the heap from shrinking at its end
         libc.free(block)
-times = iter([0.0, 100.0, 100.0, 100.0])
-trimmer = HeapTrimmer(clock=lambda: next(times))
+trimmer = HeapTrimmer()
 before = rss_mb()
-trimmer.now_and_then()
+for _ in range(EVERY):
+    trimmer.told_window()
 print(before - rss_mb())
 """
 
@@ -41,14 +41,13 @@ def test_free_blocks_between_used_ones_go_back() -> None:
     assert 100 < float(child.stdout) < 125  # 117.6 MB were free
 
 
-def test_once_a_minute_however_often_it_is_asked() -> None:
-    now_s, trims = 1000.0, list[float]()
-    trimmer = HeapTrimmer(lambda: trims.append(now_s), clock=lambda: now_s)
-    for second in range(200):
-        now_s = 1000.0 + second
-        trimmer.now_and_then()
-        trimmer.now_and_then()
-    assert trims == [1000 + EVERY_S, 1000 + 2 * EVERY_S, 1000 + 3 * EVERY_S]
+def test_once_in_so_many_windows() -> None:
+    told, trims = list[int](), list[int]()
+    trimmer = HeapTrimmer(lambda: trims.append(len(told)))
+    for window in range(1, 3 * EVERY + 2):
+        told.append(window)
+        trimmer.told_window()
+    assert trims == [EVERY, 2 * EVERY, 3 * EVERY]
 
 
 def test_who_comes_while_another_trims_goes_on() -> None:
@@ -59,12 +58,16 @@ def test_who_comes_while_another_trims_goes_on() -> None:
         begun.set()
         end.wait(10)
 
-    now_s = iter(range(0, 10_000, 100))
-    trimmer = HeapTrimmer(trim, clock=lambda: float(next(now_s)))
-    thread = threading.Thread(target=trimmer.now_and_then, name="first")
+    trimmer = HeapTrimmer(trim)
+
+    def windows() -> None:
+        for _ in range(EVERY):
+            trimmer.told_window()
+
+    thread = threading.Thread(target=windows, name="first")
     thread.start()
     assert begun.wait(10)
-    trimmer.now_and_then()  # would wait for ever for a lock
+    windows()  # would wait for ever for a lock
     end.set()
     thread.join(10)
     assert trims == ["first"]
@@ -77,8 +80,9 @@ def test_a_c_library_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(heap.ctypes, "CDLL", Without)
     heap._malloc_trim.cache_clear()
     try:
-        now_s = iter([0.0, 100.0, 100.0])
-        HeapTrimmer(clock=lambda: next(now_s)).now_and_then()
+        trimmer = HeapTrimmer()
+        for _ in range(EVERY):
+            trimmer.told_window()
         assert heap._malloc_trim() is None
     finally:
         heap._malloc_trim.cache_clear()
