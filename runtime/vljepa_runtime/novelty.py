@@ -130,10 +130,8 @@ class JudgedWindows:
     """Which of a stream's last windows were unknown, so that a segment can be told to be; memory is bounded."""
 
     def __init__(self) -> None:
-        self._times_s, self._weights = (
-            array("d"),
-            array("q"),
-        )  # weights below zero: of windows that show known things
+        self._times_s = array("d")  # rising
+        self._weights = array("q")  # below zero: of windows that show known things
 
     def add(self, time_s: float, unknown: bool | None, *, weight: int = 1) -> None:
         """The next window, with this middle; a held picture weighs as many as it stands for."""
