@@ -8,7 +8,6 @@ says.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,7 +129,7 @@ class JudgedWindows:
     """Which of a stream's last windows were unknown, so that a segment can be told to be; memory is bounded."""
 
     def __init__(self) -> None:
-        self._times_s = array("d")  # rising
+        self._times_s = array("d")
         self._weights = array("q")  # below zero: of windows that show known things
 
     def add(self, time_s: float, unknown: bool | None, *, weight: int = 1) -> None:
@@ -144,5 +143,12 @@ class JudgedWindows:
 
     def unknown(self, start_s: float, end_s: float) -> bool | None:
         """Whether most of a segment's windows were unknown; None where none of them was judged, or is remembered."""
-        begin, end = bisect_left(self._times_s, start_s), bisect_right(self._times_s, end_s)
-        return sum(self._weights[begin:end]) > 0 if begin < end else None
+        inside = list[int]()
+        for time_s, weight in zip(
+            reversed(self._times_s), reversed(self._weights)
+        ):  # time may have run backwards
+            if time_s < start_s:
+                break
+            if time_s <= end_s:
+                inside.append(weight)
+        return sum(inside) > 0 if inside else None

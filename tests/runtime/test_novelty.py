@@ -86,6 +86,14 @@ def test_a_segment_is_unknown_when_most_of_its_windows_are() -> None:
     assert judged.unknown(6, 6) is None
 
 
+def test_time_that_runs_backwards_hides_nothing() -> None:
+    judged = JudgedWindows()
+    for time_s, unknown in [(50.0, True), (51.0, True), (0.0, False), (1.0, False), (2.0, False)]:
+        judged.add(time_s, unknown)
+    assert judged.unknown(0, 2) is False
+    assert judged.unknown(1, 2) is False
+
+
 def test_what_is_remembered_of_windows_takes_no_more_than_a_megabyte_in_days() -> None:
     judged = JudgedWindows()
     tracemalloc.start()
